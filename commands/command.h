@@ -1,0 +1,108 @@
+/*
+ * A command is a value: one file in commands/, one exported constant, one line in cli/table.c.
+ * This header is the port between cli/ (which parses, asks and prints) and commands/ (which name
+ * one operation of lib/ each): commands see a terminal only through the functions below, and cli/
+ * implements them.
+ */
+#ifndef MESHANICS_COMMANDS_COMMAND_H
+#define MESHANICS_COMMANDS_COMMAND_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+
+/* What cli/ must have at hand before run is called. */
+enum command_needs {
+	NEEDS_NOTHING = 0,
+	NEEDS_HOME = 1 << 0,	/* cmd->home is set and exists (made 0700 if absent) */
+	NEEDS_CONFIG = 1 << 1,	/* the configuration file is read; options absent on the line come from it */
+};
+
+enum option_type {
+	OPT_FLAG,	/* --json */
+	OPT_STRING,	/* --name VALUE */
+	OPT_INT,	/* --threshold 2; min and max are checked */
+	OPT_SIZE,	/* --rate 512K; bytes, suffixes K M G (binary) */
+	OPT_DURATION,	/* --expires 90d; seconds, suffixes s m h d w y */
+	OPT_LIST,	/* may be given more than once */
+};
+
+struct option {
+	const char *name;	/* without the dashes; also the key in the configuration file */
+	enum option_type type;
+	const char *value;	/* the word for the value in help ("FILE"), NULL for flags */
+	const char *help;	/* one line, lower case, no full stop */
+	int64_t min, max;	/* for OPT_INT; both 0: any */
+	bool required;
+	const char *config;	/* dotted key in config.yaml ("serve.listen.api"), or NULL: command line only */
+};
+
+struct cmd;	/* one invocation: options, operands, where to print */
+
+struct command {
+	const char *name;	/* "bundle import" */
+	const char *usage;	/* operands only: "[--dry-run] <bundle>..." ; the man page's SYNOPSIS equals it */
+	const char *summary;	/* one line, lower case, no full stop */
+	const struct option *options;	/* ends with name == NULL; may be NULL */
+	unsigned needs;
+	unsigned operands_min, operands_max;	/* of positional arguments */
+	/* Returns 0, or -1 with err; cli/ prints the error and turns its kind into the exit status. */
+	int (*run)(struct cmd *cmd, struct error *err);
+};
+
+/* ---- what was asked (borrowed for the life of cmd) ---- */
+const char *cmd_home(const struct cmd *cmd);	/* --home, MESHANICS_HOME or the default; NEEDS_HOME */
+unsigned cmd_operand_count(const struct cmd *cmd);
+const char *cmd_operand(const struct cmd *cmd, unsigned i);
+bool cmd_has(const struct cmd *cmd, const char *option);	/* given on the line, environment or configuration */
+bool cmd_flag(const struct cmd *cmd, const char *option);
+const char *cmd_string(const struct cmd *cmd, const char *option, const char *fallback);
+int64_t cmd_int(const struct cmd *cmd, const char *option, int64_t fallback);	/* also OPT_SIZE, OPT_DURATION */
+unsigned cmd_list_count(const struct cmd *cmd, const char *option);
+const char *cmd_list(const struct cmd *cmd, const char *option, unsigned i);
+bool cmd_json(const struct cmd *cmd);	/* --json was given; every verb has it */
+bool cmd_verbose(const struct cmd *cmd);
+/* An environment variable by name, or NULL: lib/ never reads the environment itself. */
+const char *cmd_env(const struct cmd *cmd, const char *name);
+
+/* ---- results: standard output; cli/ checks that they arrived ---- */
+void cmd_printf(struct cmd *cmd, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Bytes as they are (a --json document, an exported key). */
+void cmd_write(struct cmd *cmd, struct slice bytes);
+
+/* A table: columns from a header, rows of cells. Cells are made printable, columns aligned. */
+struct table;
+struct table *table_new(const char *const *columns, unsigned count);	/* free with table_free */
+void table_row(struct table *t, const char *const *cells);	/* copies; NULL cell prints "-" */
+void table_print(struct cmd *cmd, const struct table *t);
+void table_free(struct table *t);
+
+/* ---- the rest: standard error ---- */
+void cmd_note(struct cmd *cmd, const char *fmt, ...) PRINTF_LIKE(2, 3);	/* "meshanics: ..." for people; silent with --quiet */
+void cmd_warn(struct cmd *cmd, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Progress of long work: drawn on a terminal, silent in a pipe. total 0: unknown. */
+void cmd_progress(struct cmd *cmd, const char *what, uint64_t done, uint64_t total);
+void cmd_progress_end(struct cmd *cmd);
+
+/* ---- questions; each has a flag that answers it ---- */
+/*
+ * A passphrase: from --passphrase-file, --passphrase-fd (options every such verb lists with
+ * PASSPHRASE_OPTIONS) or the terminal (asked twice when `confirm`). out must be BUF_SECRET. Up to 1024 bytes,
+ * one trailing newline dropped. ERR_USAGE with a hint when there is no terminal and no flag.
+ * which: names the key in the question. option_prefix: "" or "new-" (--new-passphrase-file).
+ */
+WARN_UNUSED int cmd_passphrase(struct cmd *cmd, const char *which, const char *option_prefix, bool confirm,
+			       struct buf *out, struct error *err);
+#define PASSPHRASE_OPTIONS                                                                          \
+	{ .name = "passphrase-file", .type = OPT_STRING, .value = "FILE",                           \
+	  .help = "read the passphrase from FILE" },                                                \
+	{ .name = "passphrase-fd", .type = OPT_INT, .value = "N", .min = 0, .max = 1023,            \
+	  .help = "read the passphrase from descriptor N" }
+/* A line from the terminal (fingerprint parts, names). ERR_USAGE naming `flag` when there is no terminal. */
+WARN_UNUSED int cmd_ask(struct cmd *cmd, const char *question, const char *flag, struct buf *answer,
+			struct error *err);
+/* yes/no; --yes answers it. Returns 0 for yes, -1 with ERR_REFUSED for no. */
+WARN_UNUSED int cmd_confirm(struct cmd *cmd, const char *question, struct error *err);
+
+#endif

@@ -1,0 +1,62 @@
+/*
+ * Public keys, secret keys and signatures. Keys made here are Ed25519; ECDSA P-256 is made for TLS
+ * identities; both verify, and further schemes (P-384, RSA-PSS) join behind the same calls.
+ */
+#ifndef MESHANICS_CRYPTO_KEY_H
+#define MESHANICS_CRYPTO_KEY_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+enum key_scheme { KEY_NONE = 0, KEY_ED25519, KEY_ECDSA_P256, KEY_ECDSA_P384, KEY_RSA_PSS_SHA256 };
+
+#define PUBKEY_LEN_MAX 600
+#define SIGNATURE_LEN_MAX 512
+
+struct pubkey {
+	enum key_scheme scheme;
+	size_t len;
+	/* Ed25519: 32 bytes. P-256/P-384: the uncompressed point 04||X||Y. RSA: DER RSAPublicKey (RFC 8017). */
+	uint8_t data[PUBKEY_LEN_MAX];
+};
+
+bool pubkey_equal(const struct pubkey *a, const struct pubkey *b);
+const char *key_scheme_name(enum key_scheme scheme);	/* TUF's words: "ed25519", "ecdsa-sha2-nistp256", ... */
+enum key_scheme key_scheme_by_name(struct slice name);	/* KEY_NONE when unknown */
+/* Refuses points that are not on the curve, small-order Ed25519 keys, RSA outside 2048..4096 bits. */
+WARN_UNUSED int pubkey_check(const struct pubkey *k, struct error *err);
+/* SubjectPublicKeyInfo (RFC 5280) as DER and PEM. */
+void pubkey_put_spki(struct buf *out, const struct pubkey *k);
+void pubkey_put_pem(struct buf *out, const struct pubkey *k);
+WARN_UNUSED int pubkey_from_spki(struct pubkey *k, struct slice der, struct error *err);
+WARN_UNUSED int pubkey_from_pem(struct pubkey *k, struct slice pem, struct error *err);
+/* "ssh-ed25519 AAAA... comment" (Ed25519 and P-256 only). */
+void pubkey_put_ssh(struct buf *out, const struct pubkey *k, const char *comment);
+
+/*
+ * The only yes is 0: sig is a valid signature of msg by k. Ed25519: 64 bytes, strict (RFC 8032, S < L).
+ * ECDSA: DER SEQUENCE{r,s} over SHA-256 (P-256) or SHA-384. ERR_REFUSED otherwise.
+ */
+WARN_UNUSED int pubkey_verify(const struct pubkey *k, struct slice msg, struct slice sig, struct error *err);
+
+/* ---- secret keys: locked, guarded memory, wiped on free ---- */
+struct seckey;
+WARN_UNUSED struct seckey *seckey_generate(enum key_scheme scheme, struct error *err);	/* Ed25519 or P-256 */
+/* Ed25519: the 32-byte seed. P-256: the 32-byte scalar. */
+WARN_UNUSED struct seckey *seckey_from_raw(enum key_scheme scheme, struct slice raw, struct error *err);
+void seckey_free(struct seckey *k);	/* NULL is fine */
+const struct pubkey *seckey_public(const struct seckey *k);
+void seckey_put_raw(const struct seckey *k, struct buf *secret_out);
+/* P-256 scalar for TLS; 32 bytes, borrowed; NULL for Ed25519. */
+const uint8_t *seckey_p256_scalar(const struct seckey *k);
+/* Appends the signature of msg to sig_out in the form pubkey_verify takes. */
+WARN_UNUSED int seckey_sign(const struct seckey *k, struct slice msg, struct buf *sig_out, struct error *err);
+/* ECDSA over a ready SHA-256 (for X.509, whose TBS may be large). P-256 only. */
+WARN_UNUSED int seckey_sign_sha256(const struct seckey *k, const uint8_t hash[static 32], struct buf *sig_out, struct error *err);
+
+/* Once, before any other call of lib/crypto: starts libsodium. -1 when the system has no randomness. */
+WARN_UNUSED int crypto_start(struct error *err);
+/* Constant time; lengths are public. */
+bool secret_equal(struct slice a, struct slice b);
+
+#endif
