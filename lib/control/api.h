@@ -7,7 +7,12 @@
  *
  * A mutating handler runs inside a savepoint on the store's one writer (store/writer.h), its audit row goes
  * into the same commit, and its reply leaves only after that commit. A reading handler runs on a read-only
- * connection. Handlers therefore never wait, lock, or know which door they serve.
+ * connection. Handlers therefore never wait, lock, or know which door they serve. What belongs to one thread
+ * alone (control->repo, control->ca) is touched by handlers of mutating and exclusive routes only.
+ *
+ * Long work without the database (hashing or copying a blob) is a route's `prepare`, which runs before the
+ * handler on a thread that may block. Bytes of a blob do not pass through memory: `blob_open` names the file
+ * they are appended to, so that an upload that was cut resumes at ?offset=N.
  *
  * Limits: path 1024 bytes, 4 path parameters, JSON body 1 MiB, reply API_REPLY_MAX.
  */
@@ -53,8 +58,17 @@ struct api_route {
 	const char *permission;	/* operators: checked against the role ("device.write"); NULL for other classes */
 	bool mutates;		/* runs on the writer, is audited */
 	bool own_audit;		/* the handler writes its audit rows itself (or, like a heartbeat, none) */
+	bool exclusive;		/* changes nothing, but runs on the writer because it needs control->repo */
 	const char *summary;	/* one line for OpenAPI and the manual */
 	int (*handle)(struct api_call *call, struct error *err);
+	/* Optional: without db, may block for long; leaves what it made in call->prepared. */
+	int (*prepare)(struct api_call *call, struct error *err);
+	/*
+	 * Set: the body is raw bytes, not JSON. Opens the file to append them to into call->blob_fd (closed by
+	 * the router) and says in call->blob_len how many it holds. A door that has the bytes in a local file
+	 * leaves that descriptor in call->source_fd instead and calls only prepare and handle.
+	 */
+	int (*blob_open)(struct api_call *call, struct error *err);
 };
 
 /* One request in the hands of a handler. */
@@ -67,6 +81,11 @@ struct api_call {
 	struct slice params[API_PARAMS_MAX];	/* in the pattern's order; decoded, version_check'ed */
 	struct slice query;	/* raw text after '?'; read with api_query */
 	struct json_value body;	/* JSON_NONE when the request had none */
+	int blob_fd;		/* of a route with blob_open: the staged bytes, -1 otherwise */
+	uint64_t blob_len;
+	int source_fd;		/* a local file that holds the blob, borrowed; -1 when it came as a body */
+	void *prepared;		/* made by prepare; released by api_call_release through prepared_free */
+	void (*prepared_free)(void *prepared);
 
 	/* The reply: status 200 unless the handler sets another. out writes into reply. */
 	unsigned status;

@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-struct ca_set;		/* fleet/ca.h */
+struct ca;		/* fleet/ca.h */
 struct db;
 struct lastseen;	/* store/lastseen.h */
 struct repo;		/* tuf/repo.h */
@@ -30,7 +30,7 @@ struct control {
 	struct control_settings settings;
 	struct db *db;		/* the writing connection; owned by the writer thread while serve runs */
 	struct repo *repo;	/* NULL until `repo init` */
-	struct ca_set *ca;	/* NULL until `ca init` */
+	struct ca *ca;		/* CA_COUNT of them, by enum ca_kind; NULL until `ca init` */
 	struct lastseen *lastseen;	/* serve only; NULL in-process */
 };
 
