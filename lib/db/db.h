@@ -24,15 +24,15 @@
 struct db;
 
 /*
- * What lives in a database: schemas are constants of the program. migrations[i] is SQL (any number of
- * statements, constant) that takes user_version i to i + 1, in one transaction with the version's change.
- * A migration once released never changes.
+ * What lives in a database: schemas are constants of the program. migrations[i] is a NULL-terminated list of
+ * SQL texts (any number of statements each) that takes user_version i to i + 1, in one transaction with the
+ * version's change. A migration once released never changes.
  */
 struct db_schema {
 	const char *what;		/* in messages: "control database" */
 	const char *damaged_hint;	/* what the operator does when the file is damaged */
 	uint32_t application_id;	/* tells our files from other SQLite files, and our kinds apart */
-	const char *const *migrations;
+	const char *const *const *migrations;
 	unsigned version;		/* the number of migrations; the user_version this program works with */
 	const char *const *append_only;	/* table names, NULL-terminated; may be NULL */
 };
