@@ -13,6 +13,10 @@
 #include <time.h>
 #include <wchar.h>
 
+/* Fortified headers make macros of these for clang, and a macro cannot be poisoned. */
+#undef sprintf
+#undef vsprintf
+
 #pragma GCC poison strcpy strcat strncpy strncat stpcpy sprintf vsprintf gets strtok strtok_r
 #pragma GCC poison atoi atol atoll atof system popen tmpnam tempnam mktemp
 #pragma GCC poison ctime asctime localtime gmtime rand srand

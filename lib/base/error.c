@@ -5,31 +5,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* The length of the well-formed, printable UTF-8 sequence at p (RFC 3629), or 0. */
-static size_t printable_len(const uint8_t *p, size_t left)
-{
-	uint32_t cp, min;
-	size_t n, i;
+#include "base/utf8.h"
 
-	if (p[0] < 0x80)
-		return p[0] >= 0x20 && p[0] != 0x7f;
-	if ((p[0] & 0xe0) == 0xc0) {
-		n = 2, cp = p[0] & 0x1f, min = 0xa0; /* C1 controls are not printable */
-	} else if ((p[0] & 0xf0) == 0xe0) {
-		n = 3, cp = p[0] & 0x0f, min = 0x800;
-	} else if ((p[0] & 0xf8) == 0xf0) {
-		n = 4, cp = p[0] & 0x07, min = 0x10000;
-	} else {
-		return 0;
-	}
-	if (left < n)
-		return 0;
-	for (i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		cp = cp << 6 | (p[i] & 0x3f);
-	}
-	if (cp < min || cp > 0x10ffff || (cp >= 0xd800 && cp <= 0xdfff))
+/* The length of the printable UTF-8 sequence at the start of s, or 0. */
+static size_t printable_len(struct slice s)
+{
+	uint32_t cp;
+	size_t n = utf8_decode(s, &cp);
+
+	if (cp < 0x20 || (cp >= 0x7f && cp < 0xa0))
 		return 0;
 	/* Marks that reorder or hide text: bidirectional controls, zero-width, line separators. */
 	if ((cp >= 0x200b && cp <= 0x200f) || (cp >= 0x2028 && cp <= 0x202e) ||
@@ -44,7 +28,7 @@ char *printable(char *out, size_t size, struct slice s)
 	size_t o = 0, i = 0;
 
 	while (i < s.len) {
-		size_t n = printable_len(s.ptr + i, s.len - i);
+		size_t n = printable_len(slice_sub(s, i, 4));
 
 		if (o + (n == 0 ? 4 : n) + 1 > size)
 			break;

@@ -3,8 +3,8 @@
  * depth and node count capped. A document is parsed once into a tape of 16-byte nodes; strings without
  * escapes are borrowed from the text. Integers are 64-bit; fractions exist only where asked for.
  *
- * Limits: depth 64; text by the caller's cap (it hands in bytes it has already capped);
- * nodes: at most one per 2 bytes of text, and JSON_NODES_MAX.
+ * Limits: depth 64; text by the caller's cap (it hands in bytes it has already capped) and JSON_TEXT_MAX;
+ * values: at most one per 2 bytes of text, and JSON_NODES_MAX. Integers fit int64_t, or the text is refused.
  */
 #ifndef MESHANICS_BASE_JSON_H
 #define MESHANICS_BASE_JSON_H
@@ -14,6 +14,7 @@
 
 #define JSON_DEPTH_MAX 64
 #define JSON_NODES_MAX (32u << 20)
+#define JSON_TEXT_MAX ((256u << 20) - 1)	/* bytes */
 
 enum json_type {
 	JSON_NONE = 0,	/* no such member */
@@ -31,7 +32,7 @@ enum json_flags {
 	JSON_FRACTIONS = 1 << 0,	/* 0.05 and 1e3 are JSON_REAL instead of errors */
 };
 
-struct json_node;	/* in json.c */
+struct json_node;	/* in json_tape.h */
 struct json {
 	struct slice text;	/* borrowed: must outlive the document */
 	struct json_node *nodes;
@@ -57,7 +58,7 @@ const char *json_type_name(enum json_type type);	/* "an object", "a string", ...
 /* The bytes of the value in the text as received, without surrounding white space. */
 struct slice json_raw(struct json_value v);
 
-/* Members of an object, elements of an array, characters of a string; 0 for the rest. */
+/* Members of an object, elements of an array, bytes of a string; 0 for the rest. */
 size_t json_count(struct json_value v);
 /* A member by name; JSON_NONE when absent or when v is no object. Linear in the number of members. */
 struct json_value json_get(struct json_value v, const char *name);
@@ -71,6 +72,7 @@ struct json_iter {
 	struct slice key;
 	struct json_value value;
 	uint32_t next, end;	/* private */
+	bool keyed;
 };
 struct json_iter json_iter(struct json_value v);
 bool json_next(struct json_iter *it);
@@ -101,7 +103,8 @@ WARN_UNUSED int json_only(struct json_value obj, const char *const *names, struc
 
 /*
  * OLPC canonical JSON of a value, appended to out: keys sorted by bytes of their UTF-8 (code points), no
- * white space, only `"` and `\` escaped, other characters literal, integers only.
+ * white space, only `"` and `\` escaped, other characters literal, integers only. Control characters come
+ * out literal too, so the result is JSON again only for text that has none.
  * -1: ERR_LIMIT (out's ceiling), ERR_MALFORMED (a fraction).
  */
 WARN_UNUSED int json_canonical(struct buf *out, struct json_value v, struct error *err);
@@ -134,7 +137,7 @@ void json_put_real(struct json_writer *w, const char *name, double value);	/* sh
 void json_put_bool(struct json_writer *w, const char *name, bool value);
 void json_put_null(struct json_writer *w, const char *name);
 void json_put_hex(struct json_writer *w, const char *name, const uint8_t *p, size_t n);
-/* A value of another document, or JSON text known to be valid, as it stands. */
+/* A value of another document (null when absent), or JSON text known to be valid, as it stands. */
 void json_put_value(struct json_writer *w, const char *name, struct json_value value);
 void json_put_raw(struct json_writer *w, const char *name, struct slice json_text);
 /* As the above, for keys that come from outside. */
