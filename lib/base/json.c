@@ -430,7 +430,7 @@ static int parse_object(struct parser *p)
 {
 	uint32_t at, count = 0, key = 0;
 	bool ascending = true;
-	int order;
+	int order = 1;
 
 	if (open_container(p, JSON_OBJECT, &at) < 0)
 		return -1;
