@@ -2,6 +2,7 @@
 #include "crypto/der.h"
 
 #include "base/timefmt.h"
+#include "base/utf8.h"
 
 #define DER_LEN_MAX 0x7fffffffu
 
@@ -295,26 +296,15 @@ static bool is_printable_string(uint8_t c)
 	return c != '\0' && strchr(" '()+,-./:=?", c) != NULL;
 }
 
-/* Whether s is well-formed UTF-8 without NUL (RFC 3629). */
+/* Whether s is well-formed UTF-8 without NUL. */
 static bool is_utf8(struct slice s)
 {
-	size_t i, n, k;
 	uint32_t cp;
+	size_t n;
 
-	for (i = 0; i < s.len; i += n) {
-		uint8_t c = s.ptr[i];
-
-		n = c < 0x80 ? 1 : (c & 0xe0) == 0xc0 ? 2 : (c & 0xf0) == 0xe0 ? 3 : (c & 0xf8) == 0xf0 ? 4 : 0;
-		if (n == 0 || s.len - i < n || c == 0)
-			return false;
-		cp = n == 1 ? c : c & (0x7fu >> n);
-		for (k = 1; k < n; k++) {
-			if ((s.ptr[i + k] & 0xc0) != 0x80)
-				return false;
-			cp = cp << 6 | (s.ptr[i + k] & 0x3fu);
-		}
-		if ((n == 2 && cp < 0x80) || (n == 3 && cp < 0x800) || (n == 4 && cp < 0x10000) ||
-		    cp > 0x10ffff || (cp >= 0xd800 && cp <= 0xdfff))
+	for (; s.len > 0; s = slice_sub(s, n, SIZE_MAX)) {
+		n = utf8_decode(s, &cp);
+		if (n == 0 || cp == 0)
 			return false;
 	}
 	return true;

@@ -1,6 +1,6 @@
 /*
- * Public keys, secret keys and signatures. Keys made here are Ed25519; ECDSA P-256 is made for TLS
- * identities; both verify, and further schemes (P-384, RSA-PSS) join behind the same calls.
+ * Public keys, secret keys and signatures. Keys made here are Ed25519 or, for TLS identities and for other
+ * programs' sake, ECDSA P-256; P-384 and RSA-PSS are verified only.
  */
 #ifndef MESHANICS_CRYPTO_KEY_H
 #define MESHANICS_CRYPTO_KEY_H
@@ -23,26 +23,35 @@ struct pubkey {
 bool pubkey_equal(const struct pubkey *a, const struct pubkey *b);
 const char *key_scheme_name(enum key_scheme scheme);	/* TUF's words: "ed25519", "ecdsa-sha2-nistp256", ... */
 enum key_scheme key_scheme_by_name(struct slice name);	/* KEY_NONE when unknown */
-/* Refuses points that are not on the curve, small-order Ed25519 keys, RSA outside 2048..4096 bits. */
+/* ERR_REFUSED for points that are not on the curve, Ed25519 keys of small order, RSA outside 2048..4096 bits. */
 WARN_UNUSED int pubkey_check(const struct pubkey *k, struct error *err);
-/* SubjectPublicKeyInfo (RFC 5280) as DER and PEM. */
+/* SubjectPublicKeyInfo (RFC 5280 4.1.2.7) as DER and as PEM ("PUBLIC KEY", at most PUBKEY_PEM_MAX bytes). */
+#define PUBKEY_PEM_MAX 1024
 void pubkey_put_spki(struct buf *out, const struct pubkey *k);
 void pubkey_put_pem(struct buf *out, const struct pubkey *k);
+/*
+ * One key and nothing after it (PEM: white space); algorithm and parameters exactly as RFC 5480, 8410 and 3279
+ * write them, points uncompressed. The key has passed pubkey_check. ERR_MALFORMED, or what pubkey_check says.
+ */
 WARN_UNUSED int pubkey_from_spki(struct pubkey *k, struct slice der, struct error *err);
 WARN_UNUSED int pubkey_from_pem(struct pubkey *k, struct slice pem, struct error *err);
-/* "ssh-ed25519 AAAA... comment" (Ed25519 and P-256 only). */
+/* OpenSSH's line "ssh-ed25519 AAAA... comment", without a newline. comment: printable, one line; NULL or "" for none. */
 void pubkey_put_ssh(struct buf *out, const struct pubkey *k, const char *comment);
+/* What that line encodes (RFC 4253 6.6, 5656, 8709), which SSHSIG carries as well. */
+void pubkey_put_ssh_blob(struct buf *out, const struct pubkey *k);
 
 /*
- * The only yes is 0: sig is a valid signature of msg by k. Ed25519: 64 bytes, strict (RFC 8032, S < L).
- * ECDSA: DER SEQUENCE{r,s} over SHA-256 (P-256) or SHA-384. ERR_REFUSED otherwise.
+ * The only yes is 0: sig is a valid signature of msg by k. Ed25519: 64 bytes, strict (RFC 8032, S < L, R and key
+ * not of small order). ECDSA: DER SEQUENCE{r,s} over SHA-256 (P-256) or SHA-384 (P-384); a high s passes. RSA:
+ * PSS with SHA-256 and MGF1-SHA256, a salt of any length. ERR_REFUSED otherwise, ERR_MALFORMED when the
+ * signature does not even have its form.
  */
 WARN_UNUSED int pubkey_verify(const struct pubkey *k, struct slice msg, struct slice sig, struct error *err);
 
 /* ---- secret keys: locked, guarded memory, wiped on free ---- */
 struct seckey;
 WARN_UNUSED struct seckey *seckey_generate(enum key_scheme scheme, struct error *err);	/* Ed25519 or P-256 */
-/* Ed25519: the 32-byte seed. P-256: the 32-byte scalar. */
+/* Ed25519: the 32-byte seed. P-256: the 32-byte scalar, 0 < d < n. */
 WARN_UNUSED struct seckey *seckey_from_raw(enum key_scheme scheme, struct slice raw, struct error *err);
 void seckey_free(struct seckey *k);	/* NULL is fine */
 const struct pubkey *seckey_public(const struct seckey *k);
@@ -51,8 +60,12 @@ void seckey_put_raw(const struct seckey *k, struct buf *secret_out);
 const uint8_t *seckey_p256_scalar(const struct seckey *k);
 /* Appends the signature of msg to sig_out in the form pubkey_verify takes. */
 WARN_UNUSED int seckey_sign(const struct seckey *k, struct slice msg, struct buf *sig_out, struct error *err);
-/* ECDSA over a ready SHA-256 (for X.509, whose TBS may be large). P-256 only. */
-WARN_UNUSED int seckey_sign_sha256(const struct seckey *k, const uint8_t hash[static 32], struct buf *sig_out, struct error *err);
+/* ECDSA over a ready SHA-256 (for X.509, whose TBS may be large). P-256 only (asserted). Nonces are RFC 6979's. */
+WARN_UNUSED int seckey_sign_sha256(const struct seckey *k, const uint8_t hash[static 32], struct buf *sig_out,
+				   struct error *err);
+/* The other half, for a P-256 key: 0 is the only yes. */
+WARN_UNUSED int pubkey_verify_sha256(const struct pubkey *k, const uint8_t hash[static 32], struct slice sig,
+				     struct error *err);
 
 /* Once, before any other call of lib/crypto: starts libsodium. -1 when the system has no randomness. */
 WARN_UNUSED int crypto_start(struct error *err);
