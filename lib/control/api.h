@@ -22,6 +22,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "fleet/operators.h"
 
 struct api_call;
 struct control;	/* control/control.h: site, CAs, repository, settings */
@@ -44,10 +45,10 @@ enum api_actor_kind { ACTOR_NOBODY, ACTOR_LOCAL, ACTOR_OPERATOR, ACTOR_DEVICE };
 struct api_actor {
 	enum api_actor_kind kind;
 	char name[96];	/* for the audit trail: "local:0", "operator:alice", "device:press-4" */
-	char role[16];	/* operator role: viewer, operator, approver, admin; local is admin */
+	enum role role;	/* of operators; local users are ROLE_ADMIN, the rest ROLE_NONE */
+	int64_t device_id;	/* of devices */
+	char device[NAME_LEN_MAX + 1];
 	uint8_t cert_sha256[32];	/* devices: SHA-256 of the certificate, else zero */
-	struct slice cert_der;	/* devices: the certificate; borrowed; empty otherwise */
-	bool cert_expired;	/* only the renewal route accepts it */
 };
 
 struct api_route {
@@ -83,7 +84,7 @@ struct api_call {
 	struct json_value body;	/* JSON_NONE when the request had none */
 	int blob_fd;		/* of a route with blob_open: the staged bytes, -1 otherwise */
 	uint64_t blob_len;
-	int source_fd;		/* a local file that holds the blob, borrowed; -1 when it came as a body */
+	int source_fd;		/* a local file that holds the blob; closed with the call; -1 when it came as a body */
 	void *prepared;		/* made by prepare; released by api_call_release through prepared_free */
 	void (*prepared_free)(void *prepared);
 
@@ -97,6 +98,8 @@ struct api_call {
 	struct buf audit_detail;	/* a JSON object, at most 4 KiB */
 };
 
+/* Appends s with %XX undone (RFC 3986 2.1); '+' stays itself. ERR_MALFORMED, ERR_LIMIT. */
+WARN_UNUSED int api_path_decode(struct buf *out, struct slice s, struct error *err);
 /* Decoded value of a query parameter into out (cleared first); ERR_NOT_FOUND when absent. */
 WARN_UNUSED int api_query(const struct api_call *call, const char *name, struct buf *out, struct error *err);
 
@@ -135,6 +138,8 @@ const struct api_route *api_route_at(unsigned n);
 WARN_UNUSED int api_run(struct api_call *call, struct error *err);
 WARN_UNUSED int api_audit_refusal(struct db *db, const struct api_call *call, const struct error *why,
 				  struct error *err);
+/* Make err the reply of call, in place of whatever was written. */
+void api_fail(struct api_call *call, const struct error *err);
 void api_call_init(struct api_call *call);
 void api_call_release(struct api_call *call);
 

@@ -1,0 +1,255 @@
+/* The router: from a request line to a handler, and from an error to a reply. */
+#include "control/api.h"
+
+#include <stdio.h>
+
+#include "base/name.h"
+
+/* ---- errors as HTTP ---- */
+
+unsigned api_status_of(enum error_kind kind)
+{
+	switch (kind) {
+	case ERR_NONE:
+		return 200;
+	case ERR_USAGE:
+	case ERR_MALFORMED:
+		return 400;
+	case ERR_DENIED:
+		return 403;
+	case ERR_NOT_FOUND:
+		return 404;
+	case ERR_CONFLICT:
+		return 409;
+	case ERR_LIMIT:
+		return 413;
+	case ERR_REFUSED:
+		return 422;
+	case ERR_RETRY:
+		return 503;
+	case ERR_FAILED:
+		break;
+	}
+	return 500;
+}
+
+void api_put_error(struct buf *out, const struct error *err)
+{
+	struct json_writer w = JSON_WRITER(out);
+
+	json_open_object(&w, NULL);
+	json_open_object(&w, "error");
+	json_put_string(&w, "kind", error_kind_name(err->kind));
+	json_put_string(&w, "text", err->text);
+	if (err->hint[0] != '\0')
+		json_put_string(&w, "hint", err->hint);
+	json_close(&w);
+	json_close(&w);
+}
+
+/* What a status means when the body does not say: a proxy's page, or another server altogether. */
+static enum error_kind kind_of_status(unsigned status)
+{
+	switch (status) {
+	case 400:
+		return ERR_MALFORMED;
+	case 401:
+	case 403:
+		return ERR_DENIED;
+	case 404:
+	case 410:
+		return ERR_NOT_FOUND;
+	case 409:
+		return ERR_CONFLICT;
+	case 413:
+		return ERR_LIMIT;
+	case 408:
+	case 425:
+	case 429:
+		return ERR_RETRY;
+	default:
+		break;
+	}
+	return status >= 500 ? ERR_RETRY : ERR_REFUSED;
+}
+
+static enum error_kind kind_by_name(struct slice name, enum error_kind fallback)
+{
+	int k;
+
+	for (k = ERR_FAILED; k <= ERR_RETRY; k++)
+		if (slice_equal_str(name, error_kind_name((enum error_kind)k)))
+			return (enum error_kind)k;
+	return fallback;
+}
+
+int api_read_error(unsigned status, struct slice body, struct error *err)
+{
+	struct error ignored = ERROR_INIT;
+	struct json doc = JSON_INIT;
+	struct json_value e;
+	struct slice kind = SLICE_EMPTY, text = SLICE_EMPTY, hint = SLICE_EMPTY;
+
+	if (body.len > 0 && json_parse(&doc, body, JSON_STRICT, &ignored) == 0 &&
+	    json_need_object(json_root(&doc), "error", &e, &ignored) == 0 &&
+	    json_need_string(e, "kind", &kind, &ignored) == 0 &&
+	    json_need_string(e, "text", &text, &ignored) == 0 &&
+	    json_opt_string(e, "hint", &hint, &ignored) == 0) {
+		error_set(err, kind_by_name(kind, kind_of_status(status)), "%.*s", SLICE_ARG(text));
+		if (hint.len > 0)
+			error_hint(err, "%.*s", SLICE_ARG(hint));
+	} else {
+		error_set(err, kind_of_status(status), "the server answered with HTTP status %u", status);
+	}
+	json_release(&doc);
+	return -1;
+}
+
+/* ---- finding a route ---- */
+
+static const struct api_route *const tables[] = {
+	routes_control, routes_fleet, routes_identity, routes_repository,
+};
+
+const struct api_route *api_route_at(unsigned n)
+{
+	size_t t;
+
+	for (t = 0; t < ARRAY_SIZE(tables); t++) {
+		const struct api_route *r;
+
+		for (r = tables[t]; r->method != NULL; r++)
+			if (n-- == 0)
+				return r;
+	}
+	return NULL;
+}
+
+static int hex_digit(uint8_t c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int api_path_decode(struct buf *out, struct slice s, struct error *err)
+{
+	size_t i;
+
+	for (i = 0; i < s.len; i++) {
+		int hi, lo;
+
+		if (s.ptr[i] != '%') {
+			buf_put_u8(out, s.ptr[i]);
+			continue;
+		}
+		hi = s.len - i > 2 ? hex_digit(s.ptr[i + 1]) : -1;
+		lo = s.len - i > 2 ? hex_digit(s.ptr[i + 2]) : -1;
+		if (hi < 0 || lo < 0)
+			return error_set(err, ERR_MALFORMED, "a '%%' in the path is not followed by two hex digits");
+		buf_put_u8(out, (uint8_t)(hi << 4 | lo));
+		i += 2;
+	}
+	if (out->failed)
+		return error_set(err, ERR_LIMIT, "the path is longer than %zu bytes", out->max);
+	return 0;
+}
+
+/* The next segment of *rest, without its slash; *rest moves past it. */
+static struct slice take_segment(struct slice *rest)
+{
+	struct slice s = *rest;
+	size_t end;
+
+	if (s.len > 0 && s.ptr[0] == '/')
+		s = slice_sub(s, 1, SIZE_MAX);
+	end = slice_find(s, '/', 0);
+	if (end == SIZE_MAX)
+		end = s.len;
+	*rest = slice_sub(s, end, SIZE_MAX);
+	return slice_sub(s, 0, end);
+}
+
+/* Does path fit the pattern, segment by segment? Parameters are handed out raw. */
+static bool pattern_fits(struct slice pattern, struct slice path, struct slice raw[static API_PARAMS_MAX])
+{
+	unsigned n = 0;
+
+	while (pattern.len > 0 && path.len > 0) {
+		struct slice want = take_segment(&pattern), got = take_segment(&path);
+
+		if (want.len > 0 && want.ptr[0] == '{') {
+			if (got.len == 0 || n == API_PARAMS_MAX)
+				return false;
+			raw[n++] = got;
+		} else if (!slice_equal(want, got)) {
+			return false;
+		}
+	}
+	while (n < API_PARAMS_MAX)
+		raw[n++] = SLICE_EMPTY;
+	return pattern.len == 0 && path.len == 0;
+}
+
+/* Parameters of a route that fits: decoded into `decoded`, then checked against the whitelist of versions. */
+static int decode_params(struct slice params[static API_PARAMS_MAX], struct buf *decoded, struct error *err)
+{
+	unsigned i;
+
+	if (!buf_reserve(decoded, API_PATH_MAX))	/* so that slices into it stay where they are */
+		return error_set(err, ERR_LIMIT, "the path is longer than %u bytes", API_PATH_MAX);
+	for (i = 0; i < API_PARAMS_MAX && params[i].len > 0; i++) {
+		size_t at = decoded->len;
+
+		if (api_path_decode(decoded, params[i], err) < 0)
+			return -1;
+		params[i] = slice_of(decoded->ptr + at, decoded->len - at);
+		if (version_check(params[i], err) < 0)
+			return error_wrap(err, "bad path");
+	}
+	return 0;
+}
+
+const struct api_route *api_route_find(enum api_class class, struct slice method, struct slice path,
+				       struct buf *decoded, struct slice params[static API_PARAMS_MAX],
+				       struct error *err)
+{
+	const struct api_route *r;
+	bool path_known = false;
+	unsigned n;
+
+	if (path.len > API_PATH_MAX) {
+		error_set(err, ERR_LIMIT, "the path is longer than %u bytes", API_PATH_MAX);
+		return NULL;
+	}
+	for (n = 0; (r = api_route_at(n)) != NULL; n++) {
+		if (r->class != class || !pattern_fits(slice_str(r->pattern), path, params))
+			continue;
+		path_known = true;
+		if (slice_equal_str(method, r->method))
+			return decode_params(params, decoded, err) < 0 ? NULL : r;
+	}
+	if (path_known)
+		error_set(err, ERR_USAGE, "method '%.*s' is not known for '%.*s'", SLICE_ARG(method), SLICE_ARG(path));
+	else
+		error_set(err, ERR_NOT_FOUND, "there is nothing at '%.*s'", SLICE_ARG(path));
+	return NULL;
+}
+
+int api_query(const struct api_call *call, const char *name, struct buf *out, struct error *err)
+{
+	struct slice rest = call->query;
+
+	buf_clear(out);
+	while (rest.len > 0) {
+		size_t end = slice_find(rest, '&', 0), eq;
+		struct slice pair = slice_sub(rest, 0, end);
+
+		rest = end == SIZE_MAX ? SLICE_EMPTY : slice_sub(rest, end + 1, SIZE_MAX);
+		eq = slice_find(pair, '=', 0);
+		if (slice_equal_str(slice_sub(pair, 0, eq), name))
+			return eq == SIZE_MAX ? 0 : api_path_decode(out, slice_sub(pair, eq + 1, SIZE_MAX), err);
+	}
+	return error_set(err, ERR_NOT_FOUND, "query parameter '%s' is missing", name);
+}
