@@ -35,18 +35,19 @@ struct db_schema {
 	const char *const *const *migrations;
 	unsigned version;		/* the number of migrations; the user_version this program works with */
 	const char *const *append_only;	/* table names, NULL-terminated; may be NULL */
+	unsigned cache_kib;		/* page cache of one connection; 0: 2048 */
 };
 
 enum db_mode {
-	DB_CREATE,	/* read and write; made 0600 when absent; migrated forward */
+	DB_CREATE,	/* as DB_WRITE, and made whole when absent (path.new, renamed); the caller holds its owner's lock */
 	DB_WRITE,	/* read and write; ERR_NOT_FOUND when absent; migrated forward */
 	DB_READ,	/* read only; ERR_NOT_FOUND when absent; ERR_RETRY when the schema is older than the program's */
 };
 
 /*
  * Open path. schema is borrowed for the life of the connection. NULL with err: as above, and ERR_FAILED for a
- * file of another application or of a newer program (its schema version is above ours), ERR_REFUSED for
- * permissions that let others in.
+ * file of another application, an empty one, or one of a newer program (its schema version is above ours),
+ * ERR_REFUSED for a symbolic link or permissions that let others in.
  */
 WARN_UNUSED struct db *db_open(const char *path, enum db_mode mode, const struct db_schema *schema,
 			       struct error *err);
