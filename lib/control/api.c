@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/name.h"
+#include "net/url.h"
 
 /* ---- errors as HTTP ---- */
 
@@ -125,37 +126,6 @@ const struct api_route *api_route_at(unsigned n)
 	return NULL;
 }
 
-static int hex_digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-int api_path_decode(struct buf *out, struct slice s, struct error *err)
-{
-	size_t i;
-
-	for (i = 0; i < s.len; i++) {
-		int hi, lo;
-
-		if (s.ptr[i] != '%') {
-			buf_put_u8(out, s.ptr[i]);
-			continue;
-		}
-		hi = s.len - i > 2 ? hex_digit(s.ptr[i + 1]) : -1;
-		lo = s.len - i > 2 ? hex_digit(s.ptr[i + 2]) : -1;
-		if (hi < 0 || lo < 0)
-			return error_set(err, ERR_MALFORMED, "a '%%' in the path is not followed by two hex digits");
-		buf_put_u8(out, (uint8_t)(hi << 4 | lo));
-		i += 2;
-	}
-	if (out->failed)
-		return error_set(err, ERR_LIMIT, "the path is longer than %zu bytes", out->max);
-	return 0;
-}
-
 /* The next segment of *rest, without its slash; *rest moves past it. */
 static struct slice take_segment(struct slice *rest)
 {
@@ -202,7 +172,7 @@ static int decode_params(struct slice params[static API_PARAMS_MAX], struct buf 
 	for (i = 0; i < API_PARAMS_MAX && params[i].len > 0; i++) {
 		size_t at = decoded->len;
 
-		if (api_path_decode(decoded, params[i], err) < 0)
+		if (percent_decode(decoded, params[i], err) < 0)
 			return -1;
 		params[i] = slice_of(decoded->ptr + at, decoded->len - at);
 		if (version_check(params[i], err) < 0)
@@ -249,7 +219,7 @@ int api_query(const struct api_call *call, const char *name, struct buf *out, st
 		rest = end == SIZE_MAX ? SLICE_EMPTY : slice_sub(rest, end + 1, SIZE_MAX);
 		eq = slice_find(pair, '=', 0);
 		if (slice_equal_str(slice_sub(pair, 0, eq), name))
-			return eq == SIZE_MAX ? 0 : api_path_decode(out, slice_sub(pair, eq + 1, SIZE_MAX), err);
+			return eq == SIZE_MAX ? 0 : percent_decode(out, slice_sub(pair, eq + 1, SIZE_MAX), err);
 	}
 	return error_set(err, ERR_NOT_FOUND, "query parameter '%s' is missing", name);
 }

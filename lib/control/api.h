@@ -98,8 +98,6 @@ struct api_call {
 	struct buf audit_detail;	/* a JSON object, at most 4 KiB */
 };
 
-/* Appends s with %XX undone (RFC 3986 2.1); '+' stays itself. ERR_MALFORMED, ERR_LIMIT. */
-WARN_UNUSED int api_path_decode(struct buf *out, struct slice s, struct error *err);
 /* Decoded value of a query parameter into out (cleared first); ERR_NOT_FOUND when absent. */
 WARN_UNUSED int api_query(const struct api_call *call, const char *name, struct buf *out, struct error *err);
 

@@ -35,7 +35,11 @@ const char *door_kind(const struct door *d);
  */
 WARN_UNUSED int door_call(struct door *d, const char *method, const char *path, struct slice body,
 			  struct buf *reply, struct error *err);
-/* PUT the bytes of an open file to path, resuming where the other side already has some; progress may be NULL. */
+/*
+ * PUT the bytes of an open file to path, a route with blob_open; progress may be NULL. Over the network it resumes:
+ * GET of the same path answers {"bytes": N, "complete": bool}, what is staged already, and the PUT carries
+ * ?offset=N. Over the socket the descriptor is passed, in-process the file is read where it is.
+ */
 WARN_UNUSED int door_put_file(struct door *d, const char *path, int fd, uint64_t len,
 			      void (*progress)(void *arg, uint64_t done, uint64_t total), void *arg,
 			      struct buf *reply, struct error *err);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "control/front.h"
+#include "net/url.h"
 #include "sys/clock.h"
 
 /*
@@ -18,7 +19,7 @@ static int file_path(struct buf *out, struct slice path, struct error *err)
 	struct slice rest;
 	size_t i;
 
-	if (api_path_decode(out, slice_sub(path, 1, SIZE_MAX), err) < 0)
+	if (percent_decode(out, slice_sub(path, 1, SIZE_MAX), err) < 0)
 		return -1;
 	rest = buf_slice(out);
 	if (!slice_starts(rest, SLICE_LIT("metadata/")) && !slice_starts(rest, SLICE_LIT("targets/")))
