@@ -1,0 +1,162 @@
+/*
+ * Ceremonies: root and targets metadata made by people whose machines share nothing but a stick
+ * (man/meshanics-ceremony.5 has the formats, man/meshanics-ceremonies.7 the story).
+ *
+ *	ceremony_plan --new--> REQUEST ---sign---> ANSWER (one a signer)
+ *	                          |                   |
+ *	                          +------ finish <----+----> root.json, targets.json
+ *
+ * A request holds complete unsigned metadata, the metadata it replaces, and nothing secret. It never changes:
+ * its fingerprint is the SHA-256 of its canonical form, and an answer is good for that fingerprint only. What a
+ * signer reads (ceremony_statement) is computed from the metadata that he signs. No function here reads a clock
+ * or a terminal.
+ *
+ * Limits: CEREMONY_REQUEST_MAX and CEREMONY_ANSWER_MAX bytes, CEREMONY_SIGNERS_MAX signers,
+ * CEREMONY_ANSWERS_MAX answers.
+ */
+#ifndef MESHANICS_TUF_CEREMONY_H
+#define MESHANICS_TUF_CEREMONY_H
+
+#include "crypto/keyfile.h"
+#include "tuf/repo_keys.h"
+
+#define CEREMONY_REQUEST_MAX (8u << 20)
+#define CEREMONY_ANSWER_MAX (64u << 10)
+#define CEREMONY_SIGNERS_MAX 64
+#define CEREMONY_ANSWERS_MAX 256
+#define CEREMONY_PREFIX_MIN 8	/* digits of the fingerprint that a signer types at least */
+#define CEREMONY_REHEARSAL_COMMENT "rehearsal"	/* the comment of a throwaway key file begins so */
+
+/* A public key that takes part, with what people call it. The label is not signed; the key id is. */
+struct ceremony_signer {
+	char label[NAME_LEN_MAX + 1];
+	struct pubkey key;
+};
+
+/* ---- new: the request for the first root and targets ---- */
+struct ceremony_plan {
+	const struct online_keys *online;
+	const struct ceremony_signer *root_signers, *targets_signers;
+	unsigned root_count, targets_count;
+	unsigned root_threshold, targets_threshold;
+	int64_t root_life_s, targets_life_s;
+	/* In place of those in online, when publisher_count > 0: keys by name from there unless they bring keys. */
+	const struct repo_publisher *publishers;
+	unsigned publisher_count;
+	const struct pubkey *export_keys;	/* record keys of HQ, beside those in online */
+	unsigned export_count;
+	bool rehearsal;
+	int64_t now_s;
+	const uint8_t *nonce;			/* 16 random bytes */
+	const char *transcript_head;		/* hex, of the machine that makes it; or NULL */
+};
+/* Append the request. ERR_USAGE (thresholds, counts), ERR_REFUSED (slices overlap, one key twice in a role, ...). */
+WARN_UNUSED int ceremony_new(struct buf *out, const struct ceremony_plan *plan, struct error *err);
+
+/* ---- delegate: the request for the next targets under an existing root ---- */
+struct ceremony_delegation {
+	struct slice root, targets;	/* files in force */
+	const struct repo_publisher *publishers;	/* added, or replacing the one of that name */
+	unsigned publisher_count;
+	const char *const *removed;	/* names of publishers that lose their slice */
+	unsigned removed_count;
+	int64_t life_s;
+	int64_t now_s;
+	const uint8_t *nonce;
+	const char *transcript_head;
+};
+/* With nothing added or removed: a renewal of targets as they are. */
+WARN_UNUSED int ceremony_delegate(struct buf *out, const struct ceremony_delegation *d, struct error *err);
+
+/* ---- a request as read ---- */
+struct ceremony;
+
+/* Parse and check everything that needs no signature; text is copied. NULL: ERR_MALFORMED, ERR_LIMIT, ERR_REFUSED. */
+WARN_UNUSED struct ceremony *ceremony_parse(struct slice text, struct error *err);
+void ceremony_free(struct ceremony *c);	/* NULL is fine */
+const char *ceremony_fingerprint(const struct ceremony *c);	/* 64 hex digits */
+const char *ceremony_site(const struct ceremony *c);
+bool ceremony_rehearsal(const struct ceremony *c);
+/* In plain words, from the metadata itself: what will be trusted, what changes against what is in force. */
+void ceremony_statement(struct buf *out, const struct ceremony *c, int64_t now_s);
+
+/* A document of the request: the metadata of one role, waiting for signatures. */
+struct ceremony_document {
+	const char *role;		/* "root" or "targets" */
+	int64_t version, expires_s;
+	struct slice signed_json;
+	unsigned demand_count;		/* who must sign: the new role's keys, for root also the old one's */
+	struct {
+		const struct tuf_role *role;
+		const char *why;	/* "root", "root in force", "targets" */
+	} demands[2];
+};
+unsigned ceremony_document_count(const struct ceremony *c);
+const struct ceremony_document *ceremony_document_at(const struct ceremony *c, unsigned i);
+/* What the request calls this key id; "" when it has no label. */
+const char *ceremony_label(const struct ceremony *c, const char *keyid);
+
+/* ---- sign ---- */
+/*
+ * prefix: what the signer typed of the fingerprint; spaces are dropped, case does not matter.
+ * ERR_USAGE when shorter than CEREMONY_PREFIX_MIN, ERR_REFUSED when it differs.
+ */
+WARN_UNUSED int ceremony_check_prefix(const struct ceremony *c, const char *prefix, struct error *err);
+/* May this key file sign this request? Named in it, and throwaway exactly when it is a rehearsal. ERR_REFUSED. */
+WARN_UNUSED int ceremony_check_key(const struct ceremony *c, const struct keyfile *key, struct error *err);
+/* The request may still be signed at now_s: nothing in it has expired. ERR_REFUSED. */
+WARN_UNUSED int ceremony_check_time(const struct ceremony *c, int64_t now_s, struct error *err);
+/* Append the answer: signatures for every document whose demands name the key, and a proof over the answer itself. */
+WARN_UNUSED int ceremony_sign(struct buf *out, const struct ceremony *c, const struct seckey *key, int64_t now_s,
+			      const char *transcript_head, struct error *err);
+
+/* ---- status and finish ---- */
+struct ceremony_answer_info {
+	char keyid[KEY_FINGERPRINT_LEN];
+	int64_t signed_s;
+	uint8_t sha256[SHA256_LEN];	/* of the answer file */
+};
+/*
+ * Take an answer into c: ERR_REFUSED for another request, a key that is not asked, a bad signature or proof;
+ * ERR_CONFLICT when that key has answered already; ERR_MALFORMED, ERR_LIMIT. out may be NULL.
+ */
+WARN_UNUSED int ceremony_add_answer(struct ceremony *c, struct slice text, struct ceremony_answer_info *out,
+				    struct error *err);
+/* Who has signed for document i, demand d: keyids of role->keys in order, true where signed. */
+struct ceremony_tally {
+	unsigned signed_count, threshold;
+	bool has_signed[TUF_ROLE_KEYS_MAX];
+};
+void ceremony_tally(const struct ceremony *c, unsigned document, unsigned demand, struct ceremony_tally *out);
+/* Every threshold is met. ERR_REFUSED naming the role and who is missing. */
+WARN_UNUSED int ceremony_complete(const struct ceremony *c, struct error *err);
+/*
+ * Append the finished file of document i, after ceremony_complete, verified as a client verifies it (root by
+ * itself and, where there is one, by the root in force; targets by root).
+ */
+WARN_UNUSED int ceremony_finish(const struct ceremony *c, unsigned document, int64_t now_s, struct buf *out,
+				struct error *err);
+
+/* ---- transcript: HOME/ceremony/transcript, one JSON line a step, chained by SHA-256 ---- */
+struct transcript_step {
+	const char *step;		/* "new", "sign", "finish", "delegate" */
+	const char *fingerprint;	/* of the request */
+	const char *detail;		/* printable words */
+	const char *const *files;	/* names ... */
+	const uint8_t (*hashes)[SHA256_LEN];	/* ... and the SHA-256 of each file read or written */
+	unsigned file_count;
+	int64_t now_s;
+};
+#define TRANSCRIPT_HEAD_LEN 65
+#define TRANSCRIPT_SIZE_MAX (16u << 20)
+/*
+ * Append a line. The whole chain is checked first: ERR_REFUSED naming the line when it does not hold. head gets
+ * the new head (hex).
+ */
+WARN_UNUSED int transcript_append(const char *home, const struct transcript_step *step,
+				  char head[static TRANSCRIPT_HEAD_LEN], struct error *err);
+/* Check the chain, append its text to out; an absent transcript is an empty one, whose head is 64 zeros. */
+WARN_UNUSED int transcript_read(const char *home, struct buf *out, char head[static TRANSCRIPT_HEAD_LEN],
+				struct error *err);
+
+#endif

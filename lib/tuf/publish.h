@@ -1,0 +1,109 @@
+/*
+ * Publishing an artifact takes three steps, which may happen on three machines:
+ *
+ *	1. stage    the blob goes into staging/, hashed as it arrives	(publish_stage_*; resumable)
+ *	2. sign     the next file of the publisher's role is made	(publish_build; where the key lives)
+ *	3. commit   the file is verified as a client would, the blobs it names move to their places, and new
+ *	            snapshot and timestamp name it			(publish_commit; where the repository lives)
+ *
+ * Steps 1 and 2 need no struct repo and may run on any thread; step 3 belongs to the repository's.
+ * Limits: PUBLISH_FILE_MAX bytes of a publisher's file, PUBLISH_BLOB_MAX of a blob.
+ */
+#ifndef MESHANICS_TUF_PUBLISH_H
+#define MESHANICS_TUF_PUBLISH_H
+
+#include "crypto/hash.h"
+#include "tuf/descriptor.h"
+#include "tuf/metadata_sign.h"
+#include "tuf/repo.h"
+
+#define PUBLISH_FILE_MAX TUF_UNSIGNED_MAX
+#define PUBLISH_BLOB_MAX (INT64_C(1) << 53)
+#define PUBLISH_NAMESPACE "meshanics-artifact"	/* of SSHSIG signatures */
+
+/* ---- 1. blobs; repo_dirfd is HOME/repo ---- */
+
+struct publish_blob {
+	uint8_t sha256[SHA256_LEN];
+	uint64_t len;
+	const char *how;	/* how bytes were copied: "reflink", "copy_file_range", "read" */
+	int64_t copy_ms, hash_ms;	/* filled by publish_stage_file from mono_ms */
+};
+/*
+ * Copy an open regular file into staging and hash the copy (so a file that changes meanwhile does no harm).
+ * progress may be NULL. mono_ms gives the monotonic clock for the two times, or is NULL.
+ */
+WARN_UNUSED int publish_stage_file(int repo_dirfd, int fd, struct publish_blob *out,
+				   void (*progress)(void *arg, uint64_t done, uint64_t total), void *arg,
+				   int64_t (*mono_ms)(void), struct error *err);
+/*
+ * Open staging/SHA256.part for appending (and reading back), made if absent; *have is what it holds. The descriptor or -1. A blob that
+ * is staged already gives ERR_CONFLICT, which an uploader takes for success.
+ */
+WARN_UNUSED int publish_stage_open(int repo_dirfd, const uint8_t sha256[static SHA256_LEN], uint64_t *have,
+				   struct error *err);
+/* The .part is complete: check its hash, sync it, call it staged. ERR_REFUSED (and it is removed) when it differs. */
+WARN_UNUSED int publish_stage_finish(int repo_dirfd, const uint8_t sha256[static SHA256_LEN], uint64_t *len,
+				     struct error *err);
+bool publish_staged(int repo_dirfd, const uint8_t sha256[static SHA256_LEN]);
+
+/* ---- 2. the publisher's next file ---- */
+
+struct publish_change {
+	const char *path;	/* NAMESPACE/NAME/VERSION, target_path_check'ed by the caller */
+	bool withdraw;		/* take the target out; the rest is unused */
+	uint64_t length;
+	uint8_t sha256[SHA256_LEN];
+	const struct descriptor *descriptor;
+};
+struct publish_terms {
+	int64_t now_s;
+	int64_t life_s;		/* the file expires now_s + life_s */
+	const struct tuf_signer *signers;	/* of the role; none: an unsigned file for others to sign */
+	unsigned signer_count;
+};
+/*
+ * Append the role's next file: `current` (empty: first file) with the changes. Version max(last + 1, now_s).
+ * ERR_CONFLICT: the path is published with other content; *unchanged (may be NULL) and nothing appended: all
+ * changes are in `current` already. ERR_NOT_FOUND: a target to withdraw is not there.
+ */
+WARN_UNUSED int publish_build(struct buf *out, struct slice current, const struct publish_change *changes,
+			      unsigned count, const struct publish_terms *terms, bool *unchanged, struct error *err);
+/* The release for the next version of NAMESPACE/NAME: one above the highest that current lists or has listed. */
+WARN_UNUSED int publish_next_release(struct slice current, const char *path, int64_t *release, struct error *err);
+
+/* ---- 3. commit ---- */
+
+struct publish_result {
+	int64_t version;	/* of the role's file */
+	unsigned added, removed;
+};
+/*
+ * `file` is to be the next published file of `role`, and expected_version the version that its maker built upon
+ * (0: none): ERR_CONFLICT when that is no longer the published one. Refused (ERR_REFUSED, ERR_MALFORMED) unless
+ * a client would take it and every target lies in the role's slice, has a descriptor, a SHA-256 and a staged or
+ * published blob of its length, and no published path changes its content. New snapshot and timestamp follow.
+ * Blobs of withdrawn targets stay in the tree (publish_remove_blob).
+ */
+WARN_UNUSED int publish_commit(struct repo *r, struct slice role, int64_t expected_version, struct slice file,
+			       int64_t now_s, struct publish_result *out, struct error *err);
+/* Remove the stored blob of a path that no role lists any more. ERR_CONFLICT while one does. */
+WARN_UNUSED int publish_remove_blob(struct repo *r, const char *path, const uint8_t sha256[static SHA256_LEN],
+				    struct error *err);
+
+/* ---- reading ---- */
+
+/* An artifact as published: which role lists it, and its signed target; borrowed from the repository. */
+struct artifact {
+	const struct repo_role *role;
+	struct tuf_target target;
+};
+/* ERR_NOT_FOUND when no role that may speak for the path lists it. */
+WARN_UNUSED int artifact_find(const struct repo *r, struct slice path, struct artifact *out, struct error *err);
+/* Calls each for every published artifact, role by role in order of path; stops at -1 and returns it. */
+WARN_UNUSED int artifact_each(const struct repo *r, int (*each)(void *arg, const struct artifact *a, struct error *err),
+			      void *arg, struct error *err);
+/* "targets/NAMESPACE/NAME/SHA256.VERSION", below HOME/repo, where the blob lies. */
+void artifact_put_file(struct buf *out, struct slice path, const uint8_t sha256[static SHA256_LEN]);
+
+#endif

@@ -1,0 +1,144 @@
+/*
+ * The repository of one site, HOME/repo:
+ *
+ *	metadata/   N.root.json  N.targets.json  N.PUBLISHER.json  N.snapshot.json  timestamp.json
+ *	targets/    NAMESPACE/NAME/SHA256.VERSION	as clients ask for it (consistent snapshot)
+ *	staging/    SHA256 (complete blobs)  SHA256.part (on their way)	see publish.h
+ *	keys/       timestamp.key snapshot.key record-site.key ... PUBLISHER.key	0600, unsealed
+ *	online-keys.json	the public part of keys/, for the ceremony
+ *
+ * metadata/ and targets/ are a static tree which any web server can carry. Every change goes from what nobody
+ * names yet to what names it: blob, publisher file, snapshot, and last, by one rename, timestamp.json. A reader
+ * and a power cut see the old state or the new one. What a crash leaves behind unnamed is swept later.
+ *
+ * Versions of what is signed here are max(last + 1, Unix seconds), at most now + 1 day.
+ *
+ * One process at a time changes a repository: repo_lock, or the control plane that holds the same lock. A
+ * struct repo belongs to one thread. No clock is read here: now_s is UTC seconds.
+ */
+#ifndef MESHANICS_TUF_REPO_H
+#define MESHANICS_TUF_REPO_H
+
+#include "tuf/metadata.h"
+#include "tuf/repo_keys.h"
+
+#define REPO_VERSION_AHEAD_S (24 * 3600)	/* versions may run this far ahead of the clock */
+#define REPO_CLOCK_BACK_S 600			/* a clock this much behind the last signature is still believed */
+#define REPO_CLOCK_AHEAD_S (30 * 24 * 3600)	/* or this much ahead of it (at least two timestamp lives) */
+#define REPO_KEEP_OLD 8				/* superseded files of a role that stay for clients under way */
+
+struct repo;
+
+/* HOME/control/lock, made if absent. The descriptor (close it to let go), or -1: ERR_RETRY when held. */
+WARN_UNUSED int repo_lock(const char *home, struct error *err);
+
+struct repo_init_options {
+	const char *site;
+	struct repo_lives lives;
+	const struct repo_publisher *publishers;	/* a key is made for each that brings none */
+	unsigned publisher_count;
+	int64_t now_s;
+};
+/*
+ * Make HOME/repo with fresh online keys and online-keys.json, which is also appended to out. An export record
+ * key is made where site is "main". ERR_CONFLICT when there is a repository already; a crash half way leaves
+ * none. The lock is held.
+ */
+WARN_UNUSED int repo_init(const char *home, const struct repo_init_options *options, struct buf *out,
+			  struct error *err);
+
+/* Open HOME/repo: ERR_NOT_FOUND before repo_init. Reads and checks the newest root and all that timestamp names. */
+WARN_UNUSED struct repo *repo_open(const char *home, struct error *err);
+void repo_free(struct repo *r);	/* NULL is fine */
+int repo_dirfd(const struct repo *r);	/* of HOME/repo; borrowed */
+const char *repo_site(const struct repo *r);
+const struct online_keys *repo_online_keys(const struct repo *r);
+
+/* What is published now; all borrowed until the next change of r, NULL before the first repo_adopt. */
+const struct tuf_root *repo_root(const struct repo *r);
+const struct tuf_targets *repo_targets(const struct repo *r);
+const struct tuf_snapshot *repo_snapshot(const struct repo *r);
+const struct tuf_timestamp *repo_timestamp(const struct repo *r);
+struct repo_lives repo_lives(const struct repo *r);	/* of the root, or those asked for before adoption */
+
+/* ---- publishers, in the order of the delegations; none before adoption ---- */
+struct repo_role {
+	char name[TUF_ROLE_NAME_MAX + 1];
+	const struct tuf_targets *file;	/* what is published; NULL: nothing yet */
+	struct tuf_role role;		/* its keys and threshold, as targets delegates it */
+	bool held;			/* keys/ holds enough keys to sign for it */
+};
+unsigned repo_role_count(const struct repo *r);
+const struct repo_role *repo_role_at(const struct repo *r, unsigned i);
+const struct repo_role *repo_role_find(const struct repo *r, struct slice name);	/* NULL: no such delegation */
+
+/* ---- root and targets from the ceremony ---- */
+struct repo_adopted {
+	int64_t root_version, targets_version;	/* now in force */
+	unsigned roots, targets;		/* files that were new */
+};
+/*
+ * Verify and install root and targets files, in any order, and publish: root chain from the newest one here
+ * (the first is taken as it is: self-signed, of this site), thresholds, versions, expiry; the root must name
+ * this box's own snapshot and timestamp keys; targets must be signed for it. Files that are in force already
+ * are fine. ERR_REFUSED (a rehearsal, another site, too few signatures, older), ERR_MALFORMED; nothing is
+ * changed then.
+ */
+WARN_UNUSED int repo_adopt(struct repo *r, const struct slice *files, unsigned count, int64_t now_s,
+			   struct repo_adopted *out, struct error *err);
+
+/* ---- signing on schedule ---- */
+enum repo_resign_flags {
+	REPO_FORCE = 1 << 0,		/* also what is not due */
+	REPO_ACCEPT_CLOCK = 1 << 1,	/* the operator vouches for the clock after a jump */
+};
+struct repo_resigned {
+	unsigned publishers;	/* re-signed */
+	bool snapshot, timestamp;
+};
+/* When repo_resign has something to do next: the half-life of what expires first; INT64_MAX before adoption. */
+int64_t repo_due(const struct repo *r);
+/*
+ * Sign anew what has lived half its life (publishers that are held, snapshot, timestamp) and publish.
+ * life_s: of the timestamp, if shorter than the root's word; 0: as the root says. ERR_RETRY with a hint when
+ * the clock has jumped since the last signature; ERR_REFUSED when root or targets have expired.
+ */
+WARN_UNUSED int repo_resign(struct repo *r, int64_t now_s, unsigned flags, int64_t life_s,
+			    struct repo_resigned *out, struct error *err);
+/* The clock check by itself: may this box sign at now_s? */
+WARN_UNUSED int repo_check_clock(const struct repo *r, int64_t now_s, struct error *err);
+
+/* ---- what expires when ---- */
+struct repo_expiry {
+	char role[TUF_ROLE_NAME_MAX + 1];
+	int64_t version;
+	int64_t expires_s;
+	int64_t due_s;		/* of the next signature here; INT64_MAX where a ceremony must make it */
+	bool online;		/* signed by this box on schedule */
+};
+/* Every role that is published, the first to expire first. Returns the count; *list is borrowed from r. */
+unsigned repo_expiries(struct repo *r, const struct repo_expiry **list);
+
+/* ---- the tree as a client sees it ---- */
+struct repo_finding {
+	char file[4096];	/* below HOME/repo */
+	struct error why;
+};
+struct repo_check {
+	int64_t now_s;
+	/* Optional: each file that is wrong, and how far the bytes are. */
+	void (*finding)(void *arg, const struct repo_finding *f);
+	void (*progress)(void *arg, uint64_t done, uint64_t total);
+	void *arg;
+	/* filled in */
+	unsigned roots, roles, targets, findings;
+	uint64_t bytes;
+};
+/*
+ * The client workflow from the first root in the tree to every delegated role, and the bytes of every target
+ * against length and SHA-256; blobs that no role names are findings of no weight and not counted. 0 when
+ * nothing is wrong, else -1 with ERR_REFUSED and the first finding. Reads only; needs no lock and no keys.
+ */
+WARN_UNUSED int repo_verify(const char *home, struct repo_check *check, struct error *err);
+
+#endif
