@@ -14,9 +14,9 @@
 
 #include "base/buf.h"
 
-#define DER_WRITE_MAX 12288
+#define DER_WRITE_MAX 8192
 
-/* About 12 KiB: on the stack of its user, who starts it with der_writer_init. */
+/* About 8 KiB: on the stack of its user, who starts it with der_writer_init. */
 struct der_writer {
 	uint8_t bytes[DER_WRITE_MAX];
 	size_t at;	/* index of the first byte written; what is written lies in bytes[at..DER_WRITE_MAX) */

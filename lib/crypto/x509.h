@@ -13,8 +13,8 @@
 #include "crypto/hash.h"
 #include "crypto/key.h"
 
-#define X509_SIZE_MAX 8192	/* DER of one certificate or request */
-#define X509_PEM_MAX 12288	/* the same as PEM */
+#define X509_SIZE_MAX 4096	/* DER of one certificate or request */
+#define X509_PEM_MAX 6144	/* the same as PEM */
 #define X509_SANS_MAX 32
 #define X509_CN_MAX 64		/* ub-common-name */
 #define X509_SAN_VALUE_MAX 255
@@ -67,6 +67,7 @@ struct csr {
 	struct pubkey key;
 	struct x509_san san[X509_SANS_MAX];	/* what it asks for; the issuer decides */
 	size_t san_count;
+	bool wants_ca;			/* it asks to become a CA */
 };
 
 /*
@@ -78,14 +79,9 @@ WARN_UNUSED int x509_read(struct x509 *c, struct slice der, struct error *err);
 /* Read a request and verify its signature: ERR_MALFORMED, ERR_LIMIT, ERR_REFUSED as above. */
 WARN_UNUSED int csr_read(struct csr *r, struct slice der, struct error *err);
 
-/* PEM with the label "CERTIFICATE" or "CERTIFICATE REQUEST". */
-void x509_put_pem(struct buf *out, struct slice der);
-void csr_put_pem(struct buf *out, struct slice der);
-/*
- * The DER of exactly one PEM block, appended to der_out; text around it is refused, white space is not.
- * `label` as above. -1: ERR_MALFORMED or ERR_LIMIT.
- */
-WARN_UNUSED int x509_from_pem(struct buf *der_out, const char *label, struct slice pem, struct error *err);
+/* Labels for crypto/pem.h. */
+#define X509_PEM_LABEL "CERTIFICATE"
+#define CSR_PEM_LABEL "CERTIFICATE REQUEST"
 
 /* SHA-256 of the DER: how certificates are named, pinned and looked up. */
 static inline void x509_fingerprint(uint8_t out[static SHA256_LEN], struct slice der)
@@ -108,8 +104,10 @@ WARN_UNUSED int x509_ca_check(const struct x509 *ca, int64_t now_s, struct error
  * what it does name.
  */
 WARN_UNUSED int x509_host_check(const struct x509 *c, const char *host, struct error *err);
-/* 0 when text is a host that a certificate can carry: a DNS name in ASCII or an IP literal. Sets san (an IP's
- * bytes go to ip_storage; a DNS name borrows text). ERR_MALFORMED. */
+/*
+ * 0 when text is a host that a certificate can carry: a DNS name in ASCII or an IP literal. Sets san (an IP's
+ * bytes go to ip_storage; a DNS name borrows text). ERR_MALFORMED.
+ */
 WARN_UNUSED int x509_san_of_host(struct x509_san *san, uint8_t ip_storage[static 16], const char *text,
 				 struct error *err);
 
@@ -117,7 +115,8 @@ WARN_UNUSED int x509_san_of_host(struct x509_san *san, uint8_t ip_storage[static
 
 /* What a certificate is to say. The serial number (16 random bytes, positive) is made by x509_issue. */
 struct x509_spec {
-	const char *cn;			/* 1..64 bytes of printable ASCII */
+	const char *org;		/* the subject's organization (O), or NULL; as cn */
+	const char *cn;			/* common name: 1..64 bytes of printable ASCII (asserted) */
 	const struct pubkey *key;	/* P-256 */
 	int64_t not_before_s, not_after_s;
 	bool is_ca;			/* BasicConstraints CA, pathlen 0; KeyUsage certSign and cRLSign */

@@ -45,29 +45,41 @@ static const char identity_sql[] =
 	" subject TEXT NOT NULL,"
 	" device_id INTEGER REFERENCES devices(id),"
 	" serial TEXT NOT NULL,"
+	" key_hash TEXT NOT NULL,"		/* SHA-256 of the public point: the same key asking again */
+	" token_id TEXT,"			/* the token it was enrolled with; NULL for renewals */
 	" not_before_s INTEGER NOT NULL,"
 	" not_after_s INTEGER NOT NULL,"
 	" issued_s INTEGER NOT NULL,"
+	" superseded_s INTEGER,"		/* from then on the renewed one stands in its place */
 	" revoked_s INTEGER,"
 	" revoke_reason TEXT,"
 	" der BLOB NOT NULL"
 	") STRICT;"
 	"CREATE INDEX certificates_device ON certificates(device_id);"
-	/* secret_hash: SHA-256 of the token's secret part; device: the one name it may take, or NULL. */
+	"CREATE INDEX certificates_token ON certificates(token_id, key_hash) WHERE token_id IS NOT NULL;"
+	/*
+	 * secret_hash: SHA-256 of the token's secret part. device: the one name it may take; name_prefix: of
+	 * the names it gives; tags: given to each device it enrols, a JSON array.
+	 */
 	"CREATE TABLE tokens ("
 	" id TEXT PRIMARY KEY,"
 	" secret_hash TEXT NOT NULL UNIQUE,"
 	" device TEXT,"
+	" name_prefix TEXT,"
 	" tags TEXT NOT NULL DEFAULT '[]',"
-	" uses_left INTEGER NOT NULL CHECK (uses_left >= 0),"
+	" note TEXT NOT NULL DEFAULT '',"
+	" uses_max INTEGER NOT NULL CHECK (uses_max >= 1),"
+	" uses_left INTEGER NOT NULL CHECK (uses_left BETWEEN 0 AND uses_max),"
 	" created_by TEXT NOT NULL,"
 	" created_s INTEGER NOT NULL,"
 	" expires_s INTEGER NOT NULL,"
 	" revoked_s INTEGER"
 	") STRICT;"
+	/* token_id is the public half of the operator's token, secret_hash the SHA-256 of the other. */
 	"CREATE TABLE operators ("
 	" name TEXT PRIMARY KEY,"
 	" role TEXT NOT NULL CHECK (role IN ('viewer','operator','approver','admin')),"
+	" token_id TEXT NOT NULL UNIQUE,"
 	" secret_hash TEXT NOT NULL UNIQUE,"
 	" created_by TEXT NOT NULL,"
 	" created_s INTEGER NOT NULL,"
