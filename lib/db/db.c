@@ -224,7 +224,7 @@ static int check_identity(struct db *db, int64_t *version, struct error *err)
 	    db_get_int(db, "PRAGMA user_version", version, err) < 0)
 		return -1;
 	if (id != (int64_t)schema->application_id)
-		return error_set(err, ERR_FAILED, "'%s' is not a %s of meshanics", db->path, schema->what);
+		return error_set(err, ERR_FAILED, "'%s' is no %s of meshanics", db->path, schema->what);
 	if (*version > (int64_t)schema->version) {
 		error_set(err, ERR_FAILED, "%s '%s' has schema version %lld, this program knows versions up to %u",
 			  schema->what, db->path, (long long)*version, schema->version);

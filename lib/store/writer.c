@@ -254,23 +254,25 @@ static void waiting_done(void *arg, int result, const struct error *err)
 
 int writer_call(struct writer *w, writer_job *job, void *arg, struct error *err)
 {
-	struct waiting c = {.job = job, .arg = arg};
+	struct waiting c = {.job = job, .arg = arg, .err = ERROR_INIT};
+	int r;
 
 	assert(!pthread_equal(pthread_self(), w->thread));
 	pthread_mutex_init(&c.lock, NULL);
 	pthread_cond_init(&c.end, NULL);
-	c.result = writer_post(w, waiting_job, waiting_done, &c, &c.err);
-	if (c.result == 0) {
+	r = writer_post(w, waiting_job, waiting_done, &c, err);
+	if (r == 0) {
 		pthread_mutex_lock(&c.lock);
 		while (!c.over)
 			pthread_cond_wait(&c.end, &c.lock);
 		pthread_mutex_unlock(&c.lock);
+		r = c.result;
+		if (r < 0)
+			*err = c.err;
 	}
 	pthread_cond_destroy(&c.end);
 	pthread_mutex_destroy(&c.lock);
-	if (c.result < 0)
-		*err = c.err;
-	return c.result;
+	return r;
 }
 
 void writer_stats(struct writer *w, struct writer_stats *out)
