@@ -1,7 +1,6 @@
-# meshanics: one file, no configure. A packager sets CC, CFLAGS, LDFLAGS, PREFIX, DESTDIR, BEARSSL.
+# meshanics: one file, no configure. A packager sets CC, CFLAGS, LDFLAGS, PREFIX, DESTDIR, BEARSSL_*.
 # V=1 shows commands, SAN=1 builds with sanitizers, DEV=1 makes warnings errors. `make help` lists targets.
 VERSION := 0.1.0
-CC      ?= gcc
 PREFIX  ?= /usr/local
 CFLAGS  ?= -O2 -g
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
@@ -11,16 +10,20 @@ BEARSSL_LIBS   ?= -l:libbearssl.a
 LIBS    := -l:libsqlite3.a -l:libsodium.a -l:libyaml.a $(BEARSSL_LIBS) -lm -lpthread
 B       ?= build
 Q       := $(if $(V),,@)
+JOBS    ?= $(shell nproc)
+T       ?= 20
+ARCH    ?= $(shell dpkg --print-architecture)
 
 CPPFLAGS += -Ilib -I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 $(BEARSSL_CFLAGS) \
 	-DMESHANICS_VERSION='"$(VERSION)"' -DMESHANICS_BUILD_TIME=$(SOURCE_DATE_EPOCH)
 WARN    := -std=c17 -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wvla -Wundef -Wno-missing-field-initializers $(if $(DEV),-Werror)
-HARDEN  := -fPIE -fstack-protector-strong -fno-strict-aliasing
+HARDEN  := -fPIE -fstack-protector-strong -fno-strict-aliasing -ffile-prefix-map=$(CURDIR)=.
 LDHARD  := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 ifdef SAN
 B       := build/san
-HARDEN  += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DMESHANICS_TEST=1
+HARDEN  += -fsanitize=address,undefined $(if $(FUZZER),-fsanitize=fuzzer-no-link) \
+	-fno-sanitize-recover=undefined -fno-omit-frame-pointer -DMESHANICS_TEST=1
 LDHARD  += -fsanitize=address,undefined
 else
 HARDEN  += -D_FORTIFY_SOURCE=3
@@ -32,12 +35,20 @@ OBJS    := $(SRCS:%.c=$B/%.o)
 LIBOBJS := $(LIBSRCS:%.c=$B/%.o)
 UNIT    := $(sort $(wildcard tests/unit/test_*.c))
 UNITBIN := $(UNIT:%.c=$B/%)
-FUZZ    := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+REPLAY  := $(FUZZ:%=$B/tests/fuzz/replay_%)
+FUZZBIN := $(FUZZ:%=$B/tests/fuzz/fuzz_%)
+E2E     := $(sort $(wildcard tests/e2e/t*.sh))
+MAN     := $(sort $(wildcard man/*.[1-8]))
+LINK     = $(Q)$(CC) $(CFLAGS) $(HARDEN) $(LDFLAGS) $(LDHARD) -o $@
 
 all: $B/meshanics
 
 $B/meshanics: $(OBJS)
-	$(Q)$(CC) $(CFLAGS) $(HARDEN) $(LDFLAGS) $(LDHARD) -o $@ $(OBJS) $(LIBS)
+	$(LINK) $(OBJS) $(LIBS)
+
+$B/meshanics-static: $(OBJS)
+	$(LINK) -static-pie $(OBJS) $(LIBS)
 
 $B/%.o: %.c
 	@mkdir -p $(@D)
@@ -48,16 +59,75 @@ $B/lib.a: $(LIBOBJS)
 	$(Q)rm -f $@ && $(AR) rcs $@ $(LIBOBJS)
 
 $B/tests/unit/%: $B/tests/unit/%.o $B/lib.a
-	$(Q)$(CC) $(CFLAGS) $(HARDEN) $(LDFLAGS) $(LDHARD) -o $@ $< $B/lib.a $(LIBS)
+	$(LINK) $< $B/lib.a $(LIBS)
 
-.SECONDARY:
-.PHONY: all check check-unit check-fuzz fuzz lint clean help
+$B/tests/fuzz/replay_%: $B/tests/fuzz/fuzz_%.o tests/fuzz/replay.c $B/lib.a
+	$(LINK) -DCORPUS='"tests/fuzz/corpus/$*"' tests/fuzz/replay.c $< $B/lib.a $(LIBS)
+
+$B/tests/fuzz/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/lib.a
+	$(LINK) -fsanitize=fuzzer $< $B/lib.a $(LIBS)
 
 unit-bins: $(UNITBIN)
+fuzz-bins: $(FUZZBIN)
+
+# Everything that proves something, with sanitizers; the last line sums up.
+check:
+	@$(MAKE) SAN=1 build/san/meshanics unit-bins replay-bins
+	@MESHANICS=$(CURDIR)/build/san/meshanics CC="$(CC)" tests/run -j $(JOBS) $(UNIT:%.c=build/san/%) \
+		$(FUZZ:%=build/san/tests/fuzz/replay_%) tests/lint tests/man $(E2E)
+
+# The parts of check, in the build that was asked for (SAN=1, or not).
+replay-bins: $(REPLAY)
 check-unit: $(UNITBIN)
-	$(Q)prove --exec '' $(UNITBIN)
+	$(Q)tests/run -j $(JOBS) $(UNITBIN)
+check-fuzz: $(REPLAY)
+	$(Q)tests/run -j $(JOBS) $(REPLAY)
+check-e2e: $B/meshanics
+	$(Q)MESHANICS=$(CURDIR)/$B/meshanics tests/run -j $(JOBS) $(E2E)
+check-man:
+	$(Q)tests/man
+lint:
+	$(Q)CC="$(CC)" tests/lint
+
+# Each fuzzer for T seconds under libFuzzer; new inputs stay in build/fuzz/corpus.
+fuzz:
+	@$(MAKE) CC=clang SAN=1 FUZZER=1 B=build/fuzz fuzz-bins
+	@set -e; for f in $(FUZZ); do echo "fuzz $$f"; mkdir -p build/fuzz/corpus/$$f; \
+		build/fuzz/tests/fuzz/fuzz_$$f -max_total_time=$(T) -rss_limit_mb=2048 -timeout=10 -verbosity=0 \
+		-print_final_stats=1 -artifact_prefix=build/fuzz/$$f- build/fuzz/corpus/$$f tests/fuzz/corpus/$$f; done
+
+static: $B/meshanics-static
+
+# arm64 on an amd64 Debian: needs gcc-aarch64-linux-gnu, qemu-user and the five -dev:arm64 libraries.
+cross:
+	@$(MAKE) CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar B=build/arm64 all unit-bins
+	@tests/run -x qemu-aarch64 -j $(JOBS) $(UNIT:%.c=build/arm64/%)
+
+D := $(DESTDIR)$(PREFIX)
+install: all
+	install -D -m 755 $B/meshanics $D/bin/meshanics
+	$(foreach m,$(MAN),install -D -m 644 $m $D/share/man/man$(subst .,,$(suffix $m))/$(notdir $m) &&) :
+	install -D -m 644 completions/meshanics.bash $D/share/bash-completion/completions/meshanics
+	install -D -m 644 completions/meshanics.zsh $D/share/zsh/vendor-completions/_meshanics
+	install -D -m 644 completions/meshanics.fish $D/share/fish/vendor_completions.d/meshanics.fish
+	install -d $D/lib/systemd/system $D/lib/sysusers.d $D/lib/tmpfiles.d
+	for u in agent/units/*.service; do \
+		sed 's|/usr/bin/|$(PREFIX)/bin/|' $$u >$D/lib/systemd/system/$${u##*/} || exit 1; done
+	install -m 644 agent/units/sysusers.conf $D/lib/sysusers.d/meshanics.conf
+	install -m 644 agent/units/tmpfiles.conf $D/lib/tmpfiles.d/meshanics.conf
+
+deb: all
+	$(Q)VERSION=$(VERSION) ARCH=$(ARCH) B=$B MAKE="$(MAKE)" agent/units/make-deb
 
 clean:
 	rm -rf build
 
--include $(OBJS:.o=.d) $(UNIT:%.c=$B/%.d)
+help:
+	@echo 'all (build/meshanics)  static  cross  install  deb  clean'
+	@echo 'check = check-unit check-fuzz lint check-man check-e2e with sanitizers;  fuzz (T=seconds each)'
+
+.SECONDARY:
+.PHONY: all unit-bins fuzz-bins replay-bins check check-unit check-fuzz check-e2e check-man lint fuzz static cross \
+	install deb clean help
+
+-include $(OBJS:.o=.d) $(UNIT:%.c=$B/%.d) $(FUZZ:%=$B/tests/fuzz/fuzz_%.d)
