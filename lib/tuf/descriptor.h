@@ -10,8 +10,12 @@
 #define MESHANICS_TUF_DESCRIPTOR_H
 
 #include "base/json.h"
+#include "base/name.h"
 
+#define DESCRIPTOR_FORMAT 1
 #define DESCRIPTOR_SIZE_MAX (256u << 10)
+#define DESCRIPTOR_NOTE_MAX 1024
+#define DESCRIPTOR_MODE_DEFAULT 0644
 #define DESCRIPTOR_RELEASE_MAX INT64_C(9007199254740991)	/* 2^53 - 1: exact in every JSON reader */
 #define DESCRIPTOR_LIST_MAX 32		/* entries of one compatibility list */
 #define DESCRIPTOR_PROBES_MAX 16
@@ -113,6 +117,7 @@ const char *payload_kind_name(enum payload_kind kind);
 /* 0 when unknown. */
 enum payload_kind payload_kind_by_name(struct slice name);
 const char *probe_type_name(enum probe_type type);
+enum probe_type probe_type_by_name(struct slice name);	/* 0 when unknown */
 /* Add a copy of s; for those who build a descriptor. */
 void text_list_add(struct text_list *l, const char *s);
 
