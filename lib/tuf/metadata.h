@@ -63,9 +63,10 @@ void tuf_key_put(struct json_writer *w, const char *name, const struct pubkey *p
 
 /* ---- lengths and hashes ---- */
 
-/* What a file must be. Unknown hash names are ignored, but one that is known is required where hashes are. */
+/* What a file must be. Unknown hash names are ignored as long as a known one stands beside them. */
 struct tuf_hashes {
 	bool has_sha256, has_sha512;
+	bool only_unknown;	/* hashes are listed, none of them of a kind known here: no file fits */
 	uint8_t sha256[SHA256_LEN], sha512[SHA512_LEN];
 };
 /* 0 when every hash that is set fits; ERR_REFUSED naming `what` otherwise. No hashes set: 0. */
