@@ -48,9 +48,9 @@ bool tuf_root_rotates_online(const struct tuf_root *trusted, const struct tuf_ro
 bool tuf_root_rotates_timestamp(const struct tuf_root *trusted, const struct tuf_root *next);
 
 /*
- * `next` may be the timestamp (5.4.2, 5.4.3): signatures, version and snapshot version not below those of trusted
- * (NULL on first use). Equal version is no error here; the caller then keeps the trusted one. Expiry (5.4.4) is
- * checked for next with now_s, unless now_s is -1 (a stored file, checked when it is used).
+ * `next` may be the timestamp (5.4.2 to 5.4.4): signatures, version and snapshot version not below those of trusted
+ * (NULL on first use), not expired. A next of the same version as trusted passes on its signatures alone: the caller
+ * discards it and keeps the trusted one. now_s -1: expiry is not looked at (a stored file, checked when it is used).
  */
 WARN_UNUSED int tuf_timestamp_check(const struct tuf_root *root, const struct tuf_timestamp *trusted,
 				    const struct tuf_timestamp *next, int64_t now_s, struct error *err);
