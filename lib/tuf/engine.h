@@ -7,15 +7,16 @@
  *		... get w, then tuf_client_feed, _absent or _fail; stop at -1 ...
  *	tuf_client_lookup(c, "plant/plc/1.2.0", err); the same loop again; tuf_client_result(c, &result, err)
  *
- * Stages (tuf_client_want walks them from left to right; a failure is final for this client):
+ * Stages (a failure is final for this client, but for one during SEARCH, which ends only that search):
  *
- *	client mode:  ROOT -> TIMESTAMP -> SNAPSHOT -> TARGETS -> READY <-> SEARCH
- *	import mode:  ROOT -> OWN ---------------------> TARGETS -> WALK -> READY
+ *	client mode:  ROOT ---------> TIMESTAMP -> SNAPSHOT -> TARGETS -> READY <-> SEARCH
+ *	import mode:  ROOT with OWN ------------------------> TARGETS -> WALK -> READY
  *
- * ROOT: stored root, then (N+1).root.json until there is none, at most TUF_ROOTS_MAX of them (5.3).
- * OWN: the site's own stored snapshot, which sets the versions below which an import may not go.
+ * ROOT: the stored root, then (N+1).root.json until there is none, at most TUF_ROOTS_MAX of them (5.3).
+ * OWN: the site's own stored snapshot. An import may not go below the versions that it lists; for the targets role
+ *	that bound falls when the new roots change both the targets keys and the online keys (recovery, as in 5.3.11).
  * TIMESTAMP, SNAPSHOT, TARGETS: the stored file first, the server's where that is not good enough (5.4 to 5.6).
- * WALK: every delegated role of the import, each at or above the version that the own snapshot holds.
+ * WALK: every delegated role, signed as each of its delegators asks; one that the import lacks stays as it is stored.
  * SEARCH: delegations in pre-order, depth first, at most TUF_SEARCH_MAX roles (5.6.7).
  *
  * Every file is checked completely before it becomes part of the trusted state; tuf_client_changes then lists what to
@@ -67,7 +68,7 @@ struct tuf_client;
 WARN_UNUSED struct tuf_client *tuf_client_new(struct slice anchor, const struct tuf_options *options, struct error *err);
 void tuf_client_free(struct tuf_client *c);	/* NULL is fine */
 
-/* What is wanted now; NULL when the stage's work is done (or failed). */
+/* What is wanted now; NULL when the update or the search is through, or has failed. */
 const struct tuf_want *tuf_client_want(const struct tuf_client *c);
 /* The wanted bytes. Takes the content of bytes, which is empty afterwards (also on failure). -1: the update failed. */
 WARN_UNUSED int tuf_client_feed(struct tuf_client *c, struct buf *bytes, struct error *err);
@@ -76,7 +77,7 @@ WARN_UNUSED int tuf_client_absent(struct tuf_client *c, struct error *err);
 /* It could not be had: `why` (the cause, kept in kind and text) ends the update. Always -1, with err set. */
 int tuf_client_fail(struct tuf_client *c, const struct error *why, struct error *err);
 
-/* All wants are served and nothing failed: the trusted state is up to date. */
+/* The trusted state is up to date: no want of the update is open, and it has not failed. */
 bool tuf_client_ready(const struct tuf_client *c);
 
 /* ---- targets (client mode, when ready) ---- */
@@ -120,8 +121,8 @@ struct tuf_change {
 };
 /*
  * Changes against the store since the last tuf_client_stored: root first. Returns the count; *list is borrowed until
- * the next call on the client. Each root of the chain is listed under "root" in client mode only as the last one; all
- * of them, for those who publish them, come from tuf_client_chain.
+ * the next call on the client. Of several new roots only the last is listed; those who publish them all take them
+ * from tuf_client_chain.
  */
 unsigned tuf_client_changes(struct tuf_client *c, const struct tuf_change **list);
 /* The caller has stored the changes. */

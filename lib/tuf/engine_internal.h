@@ -1,0 +1,124 @@
+/* The inside of the engine, shared by its two halves: engine.c (the top-level files) and engine_roles.c (targets). */
+#ifndef MESHANICS_TUF_ENGINE_INTERNAL_H
+#define MESHANICS_TUF_ENGINE_INTERNAL_H
+
+#include "tuf/delegation.h"
+#include "tuf/engine.h"
+#include "tuf/verify.h"
+
+/*
+ * What the open want is for; STAGE_ROLE* load one targets role (c->load), for the update, a search or a walk.
+ *
+ *	ROOT_STORED -> [OWN ->] ROOT_CHAIN -> TIMESTAMP_STORED -> TIMESTAMP -> SNAPSHOT_STORED -> SNAPSHOT
+ *	   -> ROLE_STORED -> ROLE -> READY;   READY -> ROLE_STORED in a search or walk;   any -> FAILED
+ */
+enum tuf_stage {
+	STAGE_ROOT_STORED,
+	STAGE_OWN,
+	STAGE_ROOT_CHAIN,
+	STAGE_TIMESTAMP_STORED,
+	STAGE_TIMESTAMP,
+	STAGE_SNAPSHOT_STORED,
+	STAGE_SNAPSHOT,
+	STAGE_ROLE_STORED,
+	STAGE_ROLE,
+	STAGE_READY,
+	STAGE_FAILED,
+};
+
+/* A targets file that has been verified. Lives as long as the client, unless trimmed between searches. */
+struct role_slot {
+	char name[TUF_ROLE_NAME_MAX + 1];
+	struct buf bytes;
+	struct tuf_targets *file;	/* borrows bytes */
+	const struct role_slot *by;	/* the delegator against whose keys it last verified; NULL: the root */
+	bool dirty;			/* not yet stored */
+	bool superseded;		/* another slot has taken its name */
+};
+
+struct role_load {
+	char name[TUF_ROLE_NAME_MAX + 1];
+	const struct role_slot *by;	/* as in role_slot */
+	const struct tuf_role *role;	/* its keys as that delegator (or the root) lists them */
+	struct tuf_role delegated;	/* what role points to unless that is the root's; owned */
+	struct tuf_metafile meta;	/* what the snapshot says; import: only version, the least allowed (0: any) */
+	struct role_slot *stored;	/* import: the stored file, good but perhaps to be replaced; owned */
+};
+
+/* A role to visit, and who sent us there. */
+struct role_step {
+	const struct role_slot *by;
+	struct tuf_delegation delegation;
+};
+
+struct role_search {
+	bool running, failed;
+	char path[TUF_PATH_MAX + 1];
+	size_t path_len;
+	struct role_step *stack;	/* owned; the top is visited next */
+	unsigned depth, room;
+	const struct role_slot *visited[TUF_SEARCH_MAX];
+	unsigned visited_count;
+	const struct role_slot *found;	/* NULL while (or if) there is none */
+	struct tuf_target target;
+};
+
+/* Delegators whose roles are being walked. */
+struct role_walk {
+	bool running;
+	struct {
+		const struct role_slot *slot;
+		struct tuf_delegation_iter it;
+	} *stack;			/* owned */
+	unsigned depth, room;
+	unsigned count;			/* roles visited */
+};
+
+struct tuf_client {
+	struct tuf_options opt;
+	enum tuf_stage stage;
+	bool wanting;
+	struct tuf_want want;
+	int64_t time_s, floor_s;
+
+	struct buf root_bytes, timestamp_bytes, snapshot_bytes, reference_bytes;
+	struct tuf_root *root;
+	struct tuf_timestamp *timestamp;
+	struct tuf_snapshot *snapshot;
+	/* The stored snapshot, good or not for this update: nothing it lists may vanish or go back. */
+	struct tuf_snapshot *reference;
+	bool root_dirty, timestamp_dirty, snapshot_dirty;
+	bool online_dropped;		/* stored timestamp and snapshot do not count (5.3.11) and are to be removed */
+	bool targets_rotated, online_rotated;
+
+	struct buf *chain;		/* roots accepted in this update; owned, with copies */
+	struct slice *chain_list;	/* over them, for tuf_client_chain */
+	unsigned chain_count;
+
+	struct role_slot **slots;	/* owned; slots[0] is targets once that is there */
+	unsigned slot_count, slot_room;
+	unsigned *index;		/* hash table of slot numbers + 1, by name; superseded ones are not in it */
+	unsigned index_size;		/* a power of two */
+	struct role_load load;
+	struct role_search search;
+	struct role_walk walk;
+
+	struct tuf_change *changes;	/* owned; for tuf_client_changes */
+};
+
+/* Open a want for a stored or a fetched file. version 0: none in the path. */
+void tuf_want_stored(struct tuf_client *c, enum tuf_stage stage, const char *role);
+void tuf_want_fetch(struct tuf_client *c, enum tuf_stage stage, const char *role, int64_t version);
+/* Bind the open want to what is signed; ERR_LIMIT when that is more than TUF_SIGNED_MAX. */
+WARN_UNUSED int tuf_want_bind(struct tuf_client *c, const struct tuf_metafile *meta, struct error *err);
+
+/* engine_roles.c: the update has come to the targets role. */
+WARN_UNUSED int tuf_roles_begin(struct tuf_client *c, struct error *err);
+/* Answers to the wants of STAGE_ROLE_STORED and STAGE_ROLE; bytes NULL: there is no such file. */
+WARN_UNUSED int tuf_roles_stored(struct tuf_client *c, struct buf *bytes, struct error *err);
+WARN_UNUSED int tuf_roles_fetched(struct tuf_client *c, struct buf *bytes, struct error *err);
+/* After a failure: a running search ends and leaves the client ready. Returns whether there was one. */
+bool tuf_roles_end_search(struct tuf_client *c);
+void tuf_roles_release(struct tuf_client *c);
+
+#endif
