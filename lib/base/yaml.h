@@ -9,7 +9,7 @@
  *	    api: "127.0.0.1:9443"	key "serve.listen.api", a scalar
  *	  public_names: [a, b]		key "serve.public_names", a list
  *
- * Limits: 64 KiB a file, depth 16, 1024 values a list.
+ * Limits: 64 KiB a file, depth 16, 1024 keys, 1024 values a list.
  */
 #ifndef MESHANICS_BASE_YAML_H
 #define MESHANICS_BASE_YAML_H
@@ -20,11 +20,12 @@
 #define YAML_FILE_MAX (64u << 10)	/* bytes */
 #define YAML_DEPTH_MAX 16
 #define YAML_LIST_MAX 1024
+#define YAML_ENTRIES_MAX 1024
 #define YAML_KEY_MAX 255		/* bytes of a dotted key */
 
 enum yaml_type {
 	YAML_STRING,	/* any scalar but null, as it stands */
-	YAML_INT,	/* decimal, in min..max (both 0: any int64_t) */
+	YAML_INT,	/* decimal without leading zeros, not quoted, in min..max (both 0: any int64_t) */
 	YAML_BOOL,	/* true or false, and nothing else that YAML 1.1 took for one */
 	YAML_LIST,	/* of scalars; a single scalar counts as a list of one */
 	YAML_DURATION,	/* "90d", as duration_parse in base/timefmt.h */
@@ -33,7 +34,7 @@ enum yaml_type {
 
 /* A key that may occur. The table ends with key == NULL. */
 struct yaml_key {
-	const char *key;	/* "serve.listen.api"; a last part of "*" matches any one name: "relay.upstream.*" */
+	const char *key;	/* "serve.listen.api"; a part "*" takes any one name: "relay.upstream.*" */
 	enum yaml_type type;
 	int64_t min, max;	/* YAML_INT, YAML_DURATION, YAML_SIZE; both 0: any */
 };
