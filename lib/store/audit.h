@@ -61,6 +61,8 @@ void audit_walk_open(struct audit_walk *w, struct db *db, const struct audit_fil
 WARN_UNUSED int audit_walk_next(struct audit_walk *w, struct error *err);
 void audit_walk_close(struct audit_walk *w);
 
+/* Append r as one line of an export, without the line's end. */
+void audit_record_put(struct buf *out, const struct audit_record *r);
 /* The hash that r ought to have, from its other members. -1 when detail is not canonical JSON. */
 WARN_UNUSED int audit_record_hash(const struct audit_record *r, uint8_t out[static SHA256_LEN], struct error *err);
 
