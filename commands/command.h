@@ -15,8 +15,8 @@
 /* What cli/ must have at hand before run is called. */
 enum command_needs {
 	NEEDS_NOTHING = 0,
-	NEEDS_HOME = 1 << 0,	/* cmd->home is set and exists (made 0700 if absent) */
-	NEEDS_CONFIG = 1 << 1,	/* the configuration file is read; options absent on the line come from it */
+	NEEDS_HOME = 1 << 0,	/* cmd_home is an existing directory (made if absent: 0700, by root 0755) */
+	NEEDS_CONFIG = 1 << 1,	/* the configuration file is read and checked; implied by options with a config key */
 };
 
 enum option_type {
@@ -25,7 +25,7 @@ enum option_type {
 	OPT_INT,	/* --threshold 2; min and max are checked */
 	OPT_SIZE,	/* --rate 512K; bytes, suffixes K M G (binary) */
 	OPT_DURATION,	/* --expires 90d; seconds, suffixes s m h d w y */
-	OPT_LIST,	/* may be given more than once */
+	OPT_LIST,	/* may be given more than once; in the environment separated by commas */
 };
 
 struct option {
@@ -33,16 +33,24 @@ struct option {
 	enum option_type type;
 	const char *value;	/* the word for the value in help ("FILE"), NULL for flags */
 	const char *help;	/* one line, lower case, no full stop */
-	int64_t min, max;	/* for OPT_INT; both 0: any */
-	bool required;
-	const char *config;	/* dotted key in config.yaml ("serve.listen.api"), or NULL: command line only */
+	int64_t min, max;	/* of numbers, sizes and durations; both 0: any that is not negative */
+	bool required;		/* from whichever source */
+	char letter;		/* 'o' for a short form -o; 0 for none */
+	const char *config;	/* dotted key in config.yaml ("serve.listen.api"), or NULL: not in the file */
+	bool env;		/* has an environment twin; every option with a config key has one */
 };
+
+/*
+ * Where a value comes from: the line, else the environment, else the configuration file, else the fallback that the
+ * command names. The environment twin of --listen-api is MESHANICS_LISTEN_API; empty counts as not set. A flag with
+ * a twin or a key can be switched off on the line by --no-NAME.
+ */
 
 struct cmd;	/* one invocation: options, operands, where to print */
 
 struct command {
 	const char *name;	/* "bundle import" */
-	const char *usage;	/* operands only: "[--dry-run] <bundle>..." ; the man page's SYNOPSIS equals it */
+	const char *usage;	/* operands only: "FILE..." or ""; the man page's SYNOPSIS equals it */
 	const char *summary;	/* one line, lower case, no full stop */
 	const struct option *options;	/* ends with name == NULL; may be NULL */
 	unsigned needs;
@@ -52,7 +60,8 @@ struct command {
 };
 
 /* ---- what was asked (borrowed for the life of cmd) ---- */
-const char *cmd_home(const struct cmd *cmd);	/* --home, MESHANICS_HOME or the default; NEEDS_HOME */
+/* --home, MESHANICS_HOME or the default, absolute. NULL only without NEEDS_HOME, when nothing tells. */
+const char *cmd_home(const struct cmd *cmd);
 unsigned cmd_operand_count(const struct cmd *cmd);
 const char *cmd_operand(const struct cmd *cmd, unsigned i);
 bool cmd_has(const struct cmd *cmd, const char *option);	/* given on the line, environment or configuration */
@@ -63,13 +72,19 @@ unsigned cmd_list_count(const struct cmd *cmd, const char *option);
 const char *cmd_list(const struct cmd *cmd, const char *option, unsigned i);
 bool cmd_json(const struct cmd *cmd);	/* --json was given; every verb has it */
 bool cmd_verbose(const struct cmd *cmd);
+bool cmd_quiet(const struct cmd *cmd);
 /* An environment variable by name, or NULL: lib/ never reads the environment itself. */
 const char *cmd_env(const struct cmd *cmd, const char *name);
 
 /* ---- results: standard output; cli/ checks that they arrived ---- */
+/* For people: control bytes that the arguments bring along, other than newline and tab, come out as \xNN. */
 void cmd_printf(struct cmd *cmd, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Bytes as they are (a --json document, an exported key). */
 void cmd_write(struct cmd *cmd, struct slice bytes);
+/* A whole --json document and its newline; asserts that the buf has not failed. */
+void cmd_write_json(struct cmd *cmd, const struct buf *document);
+/* For streams: pass on what was printed. -1 when standard output is full or gone, so that long work can stop. */
+WARN_UNUSED int cmd_flush(struct cmd *cmd, struct error *err);
 
 /* A table: columns from a header, rows of cells. Cells are made printable, columns aligned. */
 struct table;
@@ -79,24 +94,28 @@ void table_print(struct cmd *cmd, const struct table *t);
 void table_free(struct table *t);
 
 /* ---- the rest: standard error ---- */
-void cmd_note(struct cmd *cmd, const char *fmt, ...) PRINTF_LIKE(2, 3);	/* "meshanics: ..." for people; silent with --quiet */
+/* For people: silent with --quiet and with --json. */
+void cmd_note(struct cmd *cmd, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* "warning: ..."; with --json {"warning":"..."} on a line. */
 void cmd_warn(struct cmd *cmd, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* Progress of long work: drawn on a terminal, silent in a pipe. total 0: unknown. */
+/* Progress of long work in bytes: drawn on a terminal, silent in a pipe. total 0: unknown. Call it often: it draws ten times a second. */
 void cmd_progress(struct cmd *cmd, const char *what, uint64_t done, uint64_t total);
 void cmd_progress_end(struct cmd *cmd);
 
 /* ---- questions; each has a flag that answers it ---- */
 /*
- * A passphrase: from --passphrase-file, --passphrase-fd (options every such verb lists with
- * PASSPHRASE_OPTIONS) or the terminal (asked twice when `confirm`). out must be BUF_SECRET. Up to 1024 bytes,
- * one trailing newline dropped. ERR_USAGE with a hint when there is no terminal and no flag.
+ * A passphrase: from --passphrase-file (whole file, one trailing newline dropped), --passphrase-fd (its next line, so
+ * that one descriptor can answer several questions; options every such verb lists with PASSPHRASE_OPTIONS) or the
+ * terminal (asked twice when `confirm`). out must be BUF_SECRET with a ceiling of PASSPHRASE_MAX or more. Empty is ERR_USAGE;
+ * ERR_USAGE with a hint when there is no terminal and no flag; ERR_REFUSED when others can read the file.
  * which: names the key in the question. option_prefix: "" or "new-" (--new-passphrase-file).
  */
+#define PASSPHRASE_MAX 1024	/* bytes */
 WARN_UNUSED int cmd_passphrase(struct cmd *cmd, const char *which, const char *option_prefix, bool confirm,
 			       struct buf *out, struct error *err);
 #define PASSPHRASE_OPTIONS                                                                          \
 	{ .name = "passphrase-file", .type = OPT_STRING, .value = "FILE",                           \
-	  .help = "read the passphrase from FILE" },                                                \
+	  .help = "read the passphrase from FILE", .env = true },                                   \
 	{ .name = "passphrase-fd", .type = OPT_INT, .value = "N", .min = 0, .max = 1023,            \
 	  .help = "read the passphrase from descriptor N" }
 /* A line from the terminal (fingerprint parts, names). ERR_USAGE naming `flag` when there is no terminal. */
