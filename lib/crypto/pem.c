@@ -1,6 +1,8 @@
 /* Text armor around DER, to RFC 7468. */
 #include "crypto/pem.h"
 
+#include <stdio.h>
+
 #include "base/encode.h"
 
 #define PEM_LINE 64
