@@ -8,7 +8,8 @@
  * Responses: HTTP/1.1 or 1.0, body by Content-Length or by exactly "chunked"; a body that ends with the
  * connection is refused, because a cut could not be told from the end.
  *
- * Limits: head 16 KiB, 64 headers, target 2048 bytes, chunk-size line 64 bytes, trailers 4 KiB.
+ * Limits: head 16 KiB, 64 headers, target 2048 bytes, chunk-size line 16 hex digits without extensions,
+ * trailers 4 KiB.
  */
 #ifndef MESHANICS_NET_HTTP_H
 #define MESHANICS_NET_HTTP_H
@@ -39,6 +40,7 @@ struct http_head {
 	int minor;			/* HTTP/1.<minor> */
 	int64_t content_length;		/* HTTP_LENGTH_NONE when absent */
 	bool chunked;			/* responses only */
+	bool no_body;			/* responses: none follows, whatever the headers say (HEAD, 204, 304, ...) */
 	bool keep_alive;		/* the connection may be used again */
 	bool expect_continue;		/* requests: a 100 is waited for before the body */
 	size_t header_count;
@@ -78,11 +80,13 @@ struct http_body {
 	enum http_body_state state;
 	uint64_t left;
 	uint64_t seen;		/* payload bytes handed out so far */
-	size_t line_len, trailer_len;
-	uint8_t line[64];
+	size_t line_len;	/* bytes of the line being read, its CR included */
+	size_t trailer_len;	/* bytes of trailers so far */
+	bool cr;		/* the last byte of the line was CR */
 };
 
-void http_body_start(struct http_body *b, const struct http_head *h);
+/* -1 with ERR_MALFORMED for a response whose end nothing tells. */
+WARN_UNUSED int http_body_start(struct http_body *b, const struct http_head *h, struct error *err);
 /*
  * Take payload from *in (which is advanced): *part gets a run of it, empty when more input is needed or
  * the body is done (state says which). Call again until part is empty. -1 with ERR_MALFORMED.

@@ -1,0 +1,70 @@
+/* Heads that we write. A value that would split a head fails the buffer instead. */
+#include "net/http.h"
+
+#include <assert.h>
+
+const char *http_reason(int status)
+{
+	static const struct {
+		int status;
+		const char *reason;
+	} reasons[] = {
+		{100, "Continue"}, {200, "OK"}, {201, "Created"}, {202, "Accepted"},
+		{204, "No Content"}, {206, "Partial Content"}, {304, "Not Modified"},
+		{400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"},
+		{404, "Not Found"}, {405, "Method Not Allowed"}, {408, "Request Timeout"},
+		{409, "Conflict"}, {410, "Gone"}, {411, "Length Required"},
+		{412, "Precondition Failed"}, {413, "Content Too Large"}, {414, "URI Too Long"},
+		{415, "Unsupported Media Type"}, {416, "Range Not Satisfiable"},
+		{417, "Expectation Failed"}, {421, "Misdirected Request"},
+		{422, "Unprocessable Content"}, {429, "Too Many Requests"},
+		{431, "Request Header Fields Too Large"}, {500, "Internal Server Error"},
+		{501, "Not Implemented"}, {502, "Bad Gateway"}, {503, "Service Unavailable"},
+		{504, "Gateway Timeout"}, {505, "HTTP Version Not Supported"}, {507, "Insufficient Storage"},
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(reasons); i++)
+		if (reasons[i].status == status)
+			return reasons[i].reason;
+	return "Unknown";
+}
+
+void http_put_status(struct buf *out, int status)
+{
+	assert(status >= 100 && status <= 599);
+	buf_printf(out, "HTTP/1.1 %d %s\r\n", status, http_reason(status));
+}
+
+void http_put_request(struct buf *out, const char *method, const char *target, const char *authority)
+{
+	const char *p;
+
+	assert(target[0] == '/');
+	for (p = target; *p != '\0'; p++)
+		assert(*p > ' ' && *p < 0x7f);
+	buf_printf(out, "%s %s HTTP/1.1\r\n", method, target);
+	http_put_header(out, "Host", slice_str(authority));
+}
+
+void http_put_header(struct buf *out, const char *name, struct slice value)
+{
+	if (!http_value_ok(value)) {
+		out->failed = true;
+		return;
+	}
+	buf_put_str(out, name);
+	buf_put_str(out, ": ");
+	buf_put_slice(out, value);
+	buf_put_str(out, "\r\n");
+}
+
+void http_put_header_u64(struct buf *out, const char *name, uint64_t value)
+{
+	buf_printf(out, "%s: %llu\r\n", name, (unsigned long long)value);
+}
+
+void http_put_end(struct buf *out)
+{
+	buf_put_str(out, "\r\n");
+}
