@@ -95,7 +95,7 @@ struct tls;
 
 /* What a client needs to resume: secret, so wipe it with tls_session_wipe. Zeroed: no session. */
 struct tls_session {
-	uint8_t opaque[96];
+	uint8_t opaque[192];
 };
 void tls_session_wipe(struct tls_session *s);
 
