@@ -1,0 +1,385 @@
+/* A server's books: listeners, connections, sources, and who has to go when there are too many. */
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "net/server_internal.h"
+
+/* Connections taken per wake-up of a listener, so that a flood of them does not starve the others. */
+#define ACCEPTS_PER_TURN 32
+/* Out of descriptors: look again after this. */
+#define ACCEPT_RETRY_MS 1000
+
+/* ---- sources ---- */
+
+static struct source **source_bucket(struct server *s, uint64_t key)
+{
+	return &s->sources[(key * UINT64_C(0x9e3779b97f4a7c15)) >> 54];	/* 10 bits: SOURCE_BUCKETS */
+}
+
+/* One more connection from key, or NULL when it has its share. */
+static struct source *source_enter(struct server *s, uint64_t key)
+{
+	struct source **bucket = source_bucket(s, key), *src = *bucket;
+
+	while (src != NULL && src->key != key)
+		src = src->next;
+	if (src == NULL) {
+		src = xcalloc(1, sizeof(*src));
+		src->key = key;
+		src->next = *bucket;
+		*bucket = src;
+	}
+	if (src->count >= s->limits.per_source)
+		return NULL;
+	src->count++;
+	return src;
+}
+
+static void source_leave(struct server *s, struct source *src)
+{
+	struct source **p = source_bucket(s, src->key);
+
+	if (--src->count > 0)
+		return;
+	while (*p != src)
+		p = &(*p)->next;
+	*p = src->next;
+	free(src);
+}
+
+/* ---- idle connections, the oldest first ---- */
+
+void server_idle_add(struct conn *c)
+{
+	struct server *s = c->server;
+
+	c->idle_prev = s->idle_last;
+	c->idle_next = NULL;
+	if (s->idle_last != NULL)
+		s->idle_last->idle_next = c;
+	else
+		s->idle_first = c;
+	s->idle_last = c;
+}
+
+void server_idle_remove(struct conn *c)
+{
+	struct server *s = c->server;
+
+	if (c->idle_prev != NULL)
+		c->idle_prev->idle_next = c->idle_next;
+	else
+		s->idle_first = c->idle_next;
+	if (c->idle_next != NULL)
+		c->idle_next->idle_prev = c->idle_prev;
+	else
+		s->idle_last = c->idle_prev;
+	c->idle_prev = c->idle_next = NULL;
+}
+
+/* ---- accepting ---- */
+
+static void listeners_pause(struct server *s)
+{
+	struct listener *l;
+
+	s->accepting = false;
+	for (l = s->listeners; l != NULL; l = l->next)
+		loop_unwatch(&l->watch);
+}
+
+static void listeners_resume(struct server *s)
+{
+	struct error err = ERROR_INIT;
+	struct listener *l;
+
+	if (s->accepting || s->draining)
+		return;
+	s->accepting = true;
+	for (l = s->listeners; l != NULL; l = l->next)
+		if (loop_watch(s->loop, &l->watch, &err) < 0)
+			log_failure(LOG_LEVEL_ERROR, "listener.lost", &err);
+}
+
+static void retry_fire(struct timer *t)
+{
+	listeners_resume(container_of(t, struct server, retry));
+}
+
+static void server_book(struct server *s, struct conn *c)
+{
+	size_t slot;
+
+	if (s->free_count > 0) {
+		slot = s->free_slots[--s->free_count];
+	} else {
+		if (s->slot_count == s->slot_cap) {
+			s->slot_cap = s->slot_cap == 0 ? 64 : 2 * s->slot_cap;
+			s->slots = xreallocarray(s->slots, s->slot_cap, sizeof(struct conn *));
+			s->free_slots = xreallocarray(s->free_slots, s->slot_cap, sizeof(size_t));
+		}
+		slot = s->slot_count++;
+	}
+	s->slots[slot] = c;
+	c->slot = slot;
+	c->next = s->conns;
+	if (c->next != NULL)
+		c->next->prev = c;
+	s->conns = c;
+	s->stats.connections++;
+}
+
+void server_unbook(struct conn *c)
+{
+	struct server *s = c->server;
+
+	s->slots[c->slot] = NULL;
+	s->free_slots[s->free_count++] = c->slot;
+	if (c->prev != NULL)
+		c->prev->next = c->next;
+	else
+		s->conns = c->next;
+	if (c->next != NULL)
+		c->next->prev = c->prev;
+	if (c->source != NULL)
+		source_leave(s, c->source);
+	s->stats.connections--;
+	if (s->retry.slot == 0)
+		listeners_resume(s);
+}
+
+static void peer_fill(struct peer *p, int fd, const struct sockaddr_storage *from, bool is_unix)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	addr_text(p->address, from);
+	p->is_unix = is_unix;
+	p->uid = (uid_t)-1;
+	p->gid = (gid_t)-1;
+	if (is_unix && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0) {
+		p->uid = cred.uid;
+		p->gid = cred.gid;
+		p->pid = cred.pid;
+	}
+}
+
+static void conn_new(struct listener *l, int fd, const struct sockaddr_storage *from)
+{
+	struct server *s = l->server;
+	struct source *src = NULL;
+	struct error err = ERROR_INIT;
+	struct conn *c;
+	int on = 1;
+
+	if (!addr_is_local(from) && (src = source_enter(s, addr_source(from))) == NULL) {
+		s->stats.refused_source++;
+		close(fd);
+		return;
+	}
+	if (!l->is_unix)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	c = xcalloc(1, sizeof(*c));
+	c->server = s;
+	c->listener = l;
+	c->source = src;
+	stream_open(&c->stream, fd, l->tls == NULL ? NULL : tls_accept(l->tls, s->now_s()));
+	c->stream.take_fds = l->is_unix;
+	peer_fill(&c->peer, fd, from, l->is_unix);
+	server_book(s, c);
+	s->stats.accepted++;
+	c->state = CONN_HANDSHAKE;
+	c->watch = (struct watch){.fd = fd, .events = EPOLLIN, .ready = conn_ready};
+	if (loop_watch(s->loop, &c->watch, &err) < 0) {
+		log_failure(LOG_LEVEL_ERROR, "connection.lost", &err);
+		conn_free(c);
+		return;
+	}
+	conn_start(c);
+}
+
+/* Room for one more: at the cap, whoever has been idle for longest goes. */
+static bool make_room(struct server *s)
+{
+	if (s->stats.connections < s->limits.connections)
+		return true;
+	if (s->idle_first != NULL) {
+		conn_free(s->idle_first);
+		return true;
+	}
+	listeners_pause(s);
+	return false;
+}
+
+static void accept_failed(struct server *s, int e)
+{
+	struct error err = ERROR_INIT;
+
+	if (e != EMFILE && e != ENFILE && e != ENOBUFS && e != ENOMEM)
+		return;	/* that connection is gone already; the next one is not */
+	error_errno(&err, e, "cannot accept connections");
+	log_failure(LOG_LEVEL_WARN, "accept.failed", &err);
+	listeners_pause(s);
+	loop_timer_set(s->loop, &s->retry, loop_now_ms(s->loop) + ACCEPT_RETRY_MS);
+}
+
+static void listener_ready(struct watch *w, uint32_t revents)
+{
+	struct listener *l = container_of(w, struct listener, watch);
+	int i;
+
+	(void)revents;
+	for (i = 0; i < ACCEPTS_PER_TURN && make_room(l->server); i++) {
+		struct sockaddr_storage from = {.ss_family = AF_UNSPEC};
+		socklen_t len = sizeof(from);
+		int fd = accept4(w->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd < 0) {
+			if (errno != EAGAIN && errno != EINTR)
+				accept_failed(l->server, errno);
+			return;
+		}
+		conn_new(l, fd, &from);
+	}
+}
+
+/* ---- the server ---- */
+
+static void defaults(struct server_limits *l)
+{
+	if (l->connections == 0)
+		l->connections = 4096;
+	if (l->per_source == 0)
+		l->per_source = 256;
+	if (l->handshake_ms == 0)
+		l->handshake_ms = 10000;
+	if (l->head_ms == 0)
+		l->head_ms = 10000;
+	if (l->idle_ms == 0)
+		l->idle_ms = 75000;
+	if (l->stall_ms == 0)
+		l->stall_ms = 30000;
+	if (l->min_rate == 0)
+		l->min_rate = 1024;
+}
+
+struct server *server_new(struct loop *l, const struct server_limits *limits, int64_t (*now_s)(void),
+			  struct error *err)
+{
+	struct server *s;
+
+	if (now_s == NULL) {
+		error_set(err, ERR_USAGE, "a server needs a clock");
+		return NULL;
+	}
+	s = xcalloc(1, sizeof(*s));
+	s->loop = l;
+	if (limits != NULL)
+		s->limits = *limits;
+	defaults(&s->limits);
+	s->now_s = now_s;
+	s->accepting = true;
+	s->retry.fire = retry_fire;
+	return s;
+}
+
+struct listener *server_add(struct server *s, int fd, struct tls_config *tls, const struct handler *handler, void *arg,
+			    struct error *err)
+{
+	struct listener *l = xcalloc(1, sizeof(*l));
+	int domain = AF_UNSPEC;
+	socklen_t len = sizeof(domain);
+
+	getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len);
+	l->server = s;
+	l->tls = tls == NULL ? NULL : tls_config_ref(tls);
+	l->handler = handler;
+	l->arg = arg;
+	l->is_unix = domain == AF_UNIX;
+	/* Of several loops that share the descriptor, one wakes up. */
+	l->watch = (struct watch){.fd = fd, .events = EPOLLIN | EPOLLEXCLUSIVE, .ready = listener_ready};
+	if (s->accepting && loop_watch(s->loop, &l->watch, err) < 0) {
+		tls_config_free(l->tls);
+		free(l);
+		return NULL;
+	}
+	l->next = s->listeners;
+	s->listeners = l;
+	return l;
+}
+
+void listener_set_tls(struct listener *l, struct tls_config *tls)
+{
+	struct tls_config *old = l->tls;
+
+	assert((old == NULL) == (tls == NULL));
+	l->tls = tls == NULL ? NULL : tls_config_ref(tls);
+	tls_config_free(old);
+}
+
+void server_drain(struct server *s)
+{
+	struct conn *c, *next;
+
+	if (s->draining)
+		return;
+	s->draining = true;
+	listeners_pause(s);
+	for (c = s->conns; c != NULL; c = next) {
+		next = c->next;
+		if (c->state == CONN_IDLE || c->state == CONN_HANDSHAKE)
+			conn_free(c);
+	}
+}
+
+bool server_drained(const struct server *s)
+{
+	return s->draining && s->conns == NULL;
+}
+
+void server_evict(struct server *s, const uint8_t fingerprint[static 32])
+{
+	struct conn *c, *next;
+
+	for (c = s->conns; c != NULL; c = next) {
+		next = c->next;
+		if (!c->peer.tls.present || memcmp(c->peer.tls.fingerprint, fingerprint, 32) != 0)
+			continue;
+		if (c->state == CONN_IDLE)
+			conn_free(c);
+		else
+			c->close = true;
+	}
+}
+
+void server_stats(const struct server *s, struct server_stats *out)
+{
+	*out = s->stats;
+}
+
+void server_free(struct server *s)
+{
+	struct listener *l, *next;
+
+	if (s == NULL)
+		return;
+	s->draining = true;
+	listeners_pause(s);
+	while (s->conns != NULL)
+		conn_free(s->conns);
+	loop_timer_cancel(s->loop, &s->retry);
+	for (l = s->listeners; l != NULL; l = next) {
+		next = l->next;
+		tls_config_free(l->tls);
+		free(l);
+	}
+	free(s->slots);
+	free(s->free_slots);
+	free(s);
+}

@@ -1,0 +1,135 @@
+/* What the files behind server.h share: a connection, the request in progress on it, and the server's books. */
+#ifndef MESHANICS_NET_SERVER_INTERNAL_H
+#define MESHANICS_NET_SERVER_INTERNAL_H
+
+#include "net/addr.h"
+#include "net/server.h"
+#include "net/stream.h"
+
+/*
+ *	HANDSHAKE --> IDLE --> HEAD --> BODY --> WORK --> REPLY --> IDLE (or HEAD, when pipelined)
+ *	                        |         |                ^  |
+ *	                        +---------+-- answered ----+  +--> LINGER --> closed
+ *
+ * HANDSHAKE: TLS is not up. Plain connections skip it.
+ * IDLE: between requests, nothing of the next one is here. Only these may be closed to make room.
+ * HEAD: part of a head is here; its deadline runs.
+ * BODY: begin has been called; the body is being taken. A reply may come at any time from here on.
+ * WORK: ready has been called; nothing is read or written until the reply comes.
+ * REPLY: head and body of the reply go out.
+ * LINGER: the reply said close; what the client still sends is thrown away, so that it can read the reply.
+ */
+enum conn_state { CONN_HANDSHAKE, CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_WORK, CONN_REPLY, CONN_LINGER };
+
+enum body_mode { BODY_NONE, BODY_BUFFER, BODY_SINK };
+
+/* A request in progress: from the end of its head to the end of its reply. */
+struct work {
+	struct exchange x;
+	uint64_t id;			/* of the token */
+	bool begun;			/* begin was called, so end is owed */
+	bool replied;
+	struct buf head_bytes;		/* x.head points into it */
+	enum body_mode mode;
+	uint64_t body_cap;
+	struct http_body body;
+	struct buf body_bytes;
+	int (*sink)(struct exchange *x, struct slice part);
+	struct reply reply;
+	struct buf out;			/* head of the reply, or "100 Continue" */
+	size_t out_at, body_at;		/* how much of out and of the reply's body has gone */
+	uint64_t file_at;
+	bool head_made;			/* out holds the head of the reply */
+	bool no_body;			/* the reply's body is not sent: HEAD, 204, 304 */
+};
+
+struct source {			/* a client address and how many connections it has */
+	uint64_t key;
+	unsigned count;
+	struct source *next;
+};
+
+struct conn {
+	struct watch watch;
+	struct stream stream;
+	struct server *server;
+	struct listener *listener;
+	enum conn_state state;
+	struct peer peer;
+	struct source *source;		/* NULL: not counted */
+	struct conn *prev, *next;	/* all connections */
+	struct conn *idle_prev, *idle_next;	/* those in CONN_IDLE, the oldest first */
+	size_t slot;
+	struct buf in;			/* bytes of the next head and what followed the last one */
+	size_t scanned;
+	struct work *work;		/* in BODY, WORK, REPLY */
+	int64_t deadline_ms;		/* of the state */
+	int64_t io_start_ms;		/* BODY, REPLY: when it began, */
+	uint64_t io_bytes;		/* and what has moved since */
+	bool close;			/* no further request on this connection */
+	bool running;			/* inside conn_run: callbacks must not recurse */
+};
+
+struct listener {
+	struct watch watch;
+	struct server *server;
+	struct tls_config *tls;
+	const struct handler *handler;
+	void *arg;
+	bool is_unix;
+	struct listener *next;
+};
+
+#define SOURCE_BUCKETS 1024	/* 2 to the 10th: see source_bucket */
+
+struct server {
+	struct loop *loop;
+	struct server_limits limits;
+	int64_t (*now_s)(void);
+	struct listener *listeners;
+	bool accepting;			/* false: at the cap, out of descriptors, or draining */
+	bool draining;
+	struct conn *conns;
+	struct conn *idle_first, *idle_last;
+	struct conn **slots;
+	size_t slot_count, slot_cap, *free_slots, free_count;
+	uint64_t next_id;
+	struct source *sources[SOURCE_BUCKETS];
+	struct server_stats stats;
+	int64_t log_after_ms;		/* refusals before this are not logged */
+	struct timer retry;		/* accept again, when the system was out of descriptors */
+};
+
+/* ---- server.c ---- */
+
+/* Take c out of the books of connections; accepting may begin again. */
+void server_unbook(struct conn *c);
+/* c enters or leaves the list of idle connections. */
+void server_idle_add(struct conn *c);
+void server_idle_remove(struct conn *c);
+
+/* ---- conn.c ---- */
+
+/* Begin with the handshake; c is booked and watched. May free c, as may the two below. */
+void conn_start(struct conn *c);
+/* The watch's callback. */
+void conn_ready(struct watch *watch, uint32_t revents);
+/* Let the connection do what it can, then wait. */
+void conn_run(struct conn *c);
+/* Close and forget, telling the handler of a request in progress. */
+void conn_free(struct conn *c);
+
+/* ---- exchange.c ---- */
+
+/* A request whose head is in bytes (moved); x is filled as far as it goes. */
+struct work *work_new(struct conn *c, struct buf *bytes);
+/* Calls end when owed, then frees. */
+void work_free(struct work *w);
+static inline struct work *work_of(struct exchange *x)
+{
+	return container_of(x, struct work, x);
+}
+/* Write the head of the reply into w->out. */
+void work_reply_head(struct conn *c, struct work *w);
+
+#endif
