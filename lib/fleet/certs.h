@@ -10,6 +10,7 @@
 #include "base/name.h"
 #include "crypto/hash.h"
 
+struct certificate_row;	/* store/certificates.h */
 struct db;
 
 /*
@@ -25,7 +26,7 @@ enum cert_status {
 	CERT_EXPIRED,		/* over, but not revoked: may renew within renew_grace */
 	CERT_SUPERSEDED,	/* a renewal replaced it longer than CERT_OVERLAP_S ago */
 	CERT_REVOKED,
-	CERT_DECOMMISSIONED,	/* the device was told to leave: it may still fetch that order */
+	CERT_DECOMMISSIONED,	/* the device was told to leave */
 };
 
 /* After a renewal the old certificate still works this long, so that a lost answer does no harm. */
@@ -36,10 +37,11 @@ struct cert_identity {
 	int64_t device_id;		/* 0 when unknown */
 	char device[NAME_LEN_MAX + 1];	/* "" when unknown */
 	int64_t not_after_s;
-	char reason[128];		/* of the revocation, or "" */
+	char reason[201];		/* of the revocation, or "" */
 };
 
 const char *cert_status_name(enum cert_status status);	/* "active", "unknown", ... */
+enum cert_status cert_row_status(const struct certificate_row *row, int64_t now_s);
 /* Fills id with what the store knows of this certificate at now_s. -1 only when the database fails. */
 WARN_UNUSED int cert_lookup(struct db *db, const uint8_t fingerprint[static SHA256_LEN], int64_t now_s,
 			    struct cert_identity *id, struct error *err);

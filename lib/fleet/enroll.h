@@ -8,7 +8,6 @@
 #ifndef MESHANICS_FLEET_ENROLL_H
 #define MESHANICS_FLEET_ENROLL_H
 
-#include "base/json.h"
 #include "fleet/ca.h"
 #include "fleet/certs.h"
 #include "fleet/tokens.h"
@@ -17,7 +16,7 @@
 #define ENROLL_TOKEN_LIFE_MIN_S 60
 #define ENROLL_TOKEN_LIFE_MAX_S (90 * INT64_C(86400))
 #define ENROLL_TOKEN_USES_MAX 100000
-#define ENROLL_PROFILE_MAX 16384	/* bytes of the hardware profile, JSON */
+#define ENROLL_PREFIX_MAX 53		/* leaves room for a hyphen and the number */
 #define ENROLL_CERTS_LIVE_MAX 8		/* unexpired certificates of one device: bounds renewal in a loop */
 
 /* What an enrolment rests on; borrowed. */
@@ -34,7 +33,9 @@ struct enroll_token_spec {
 	int64_t life_s;			/* 0: ENROLL_TOKEN_LIFE_DEFAULT_S */
 	int64_t uses;			/* 0: 1 */
 	struct slice device;		/* the one name it may take, existing or not; empty: server assigns */
-	struct slice name_prefix;	/* assigned names are PREFIX-0001 and on; empty: the device's host name */
+	struct slice name_prefix;	/* names are PREFIX-0001 and on; empty: after the device's host name */
+	const struct slice *tags;	/* names, given to each device it enrols */
+	size_t tag_count;		/* at most DEVICE_TAGS_MAX */
 	struct slice note;		/* for people, at most 200 bytes */
 	int64_t root_version;
 	uint8_t root_sha256[SHA256_LEN];
@@ -57,8 +58,7 @@ WARN_UNUSED int enroll_token_revoke(struct db *db, struct slice id, int64_t now_
 struct enroll_request {
 	struct slice token;	/* the string */
 	struct slice csr;	/* DER */
-	struct slice hostname;	/* a suggestion, from outside; may be empty */
-	struct slice profile;	/* JSON text, known to be an object, or empty */
+	struct slice hostname;	/* a suggestion, from outside; may be empty, may hold anything */
 };
 
 /* What a device gets. Zero-initialise (enroll_grant_init); release in every case. */
@@ -77,10 +77,12 @@ void enroll_grant_release(struct enroll_grant *g);
 
 /*
  * First contact, or taking an existing name with a token made for it. Three outcomes:
- *	0 and *refused == false: grant holds the certificate; commit.
- *	0 and *refused == true: the token's use is counted but err says why nothing was issued (kind and text go to
- *	   the device); commit all the same.
- *	-1: nothing was changed: ERR_MALFORMED, ERR_REFUSED (foreign, expired, revoked, used-up token), ERR_RETRY.
+ *	0 and *refused == false: grant holds the certificate; audit and commit.
+ *	0 and *refused == true: the token is real, so the attempt is worth an audit row (grant->token_id, and
+ *	   grant->device where it came so far) and what it used up stays used; err says why nothing was issued.
+ *	   Audit and commit all the same, and answer with err.
+ *	-1: nothing was changed and nobody we know has asked: ERR_MALFORMED, ERR_REFUSED (unknown or foreign
+ *	   token), or the database said no.
  * A device that lost the answer asks again with the same token and key, and gets the same certificate
  * without a further use.
  */

@@ -100,6 +100,23 @@ static int get_text(struct db *db, const char *sql, int64_t id, struct buf *out,
 	return r;
 }
 
+int device_highest_number(struct db *db, struct slice prefix, int64_t *highest, struct error *err)
+{
+	/* '.' follows '-' in ASCII, so this is one range of the index. */
+	struct query q = query_open(db, "SELECT coalesce(max(CAST(substr(name, length(?1) + 2) AS INTEGER)), 0)"
+					" FROM devices WHERE name > ?1 || '-' AND name < ?1 || '.'"
+					" AND length(name) <= length(?1) + 10"
+					" AND substr(name, length(?1) + 2) NOT GLOB '*[^0-9]*'");
+	int r;
+
+	query_text(&q, 1, prefix);
+	r = query_need(&q, "number", err);
+	if (r == 0)
+		*highest = query_col_int(&q, 0);
+	query_close(&q);
+	return r;
+}
+
 int device_profile(struct db *db, int64_t id, struct buf *out, struct error *err)
 {
 	return get_text(db, "SELECT profile FROM devices WHERE id = ?1", id, out, err);

@@ -39,6 +39,8 @@ WARN_UNUSED int device_add(struct db *db, struct slice name, int64_t now_s, int6
 /* ERR_NOT_FOUND naming it. */
 WARN_UNUSED int device_find(struct db *db, struct slice name, struct device *out, struct error *err);
 WARN_UNUSED int device_find_id(struct db *db, int64_t id, struct device *out, struct error *err);
+/* The highest N among devices named PREFIX-N (decimal, at most 9 digits); 0 when there is none. */
+WARN_UNUSED int device_highest_number(struct db *db, struct slice prefix, int64_t *highest, struct error *err);
 /* Appended; {} until the device registered. */
 WARN_UNUSED int device_profile(struct db *db, int64_t id, struct buf *out, struct error *err);
 WARN_UNUSED int device_report(struct db *db, int64_t id, struct buf *out, struct error *err);

@@ -59,14 +59,14 @@ static const char identity_sql[] =
 	"CREATE INDEX certificates_token ON certificates(token_id, key_hash) WHERE token_id IS NOT NULL;"
 	/*
 	 * secret_hash: SHA-256 of the token's secret part. device: the one name it may take; name_prefix: of
-	 * the names it gives; tags: given to each device it enrols, a JSON array.
+	 * the names it gives; tags: given to each device it enrols, joined by commas.
 	 */
 	"CREATE TABLE tokens ("
 	" id TEXT PRIMARY KEY,"
 	" secret_hash TEXT NOT NULL UNIQUE,"
 	" device TEXT,"
 	" name_prefix TEXT,"
-	" tags TEXT NOT NULL DEFAULT '[]',"
+	" tags TEXT NOT NULL DEFAULT '',"
 	" note TEXT NOT NULL DEFAULT '',"
 	" uses_max INTEGER NOT NULL CHECK (uses_max >= 1),"
 	" uses_left INTEGER NOT NULL CHECK (uses_left BETWEEN 0 AND uses_max),"

@@ -7,14 +7,14 @@
 #include "db/db.h"
 
 #define TOKEN_NOTE_MAX 200	/* bytes */
-#define TOKEN_TAGS_MAX 2048	/* bytes of the JSON array */
+#define TOKEN_TAGS_MAX 2048	/* bytes of all tags and commas */
 
 struct token_row {
 	char id[17];				/* 16 hex digits */
 	char secret_hash[SHA256_HEX_LEN];
 	char device[NAME_LEN_MAX + 1];		/* the one name it may take, or "" */
 	char name_prefix[NAME_LEN_MAX + 1];	/* or "" */
-	char tags[TOKEN_TAGS_MAX + 1];		/* JSON array of strings */
+	char tags[TOKEN_TAGS_MAX + 1];		/* joined by commas */
 	char note[TOKEN_NOTE_MAX + 1];
 	int64_t uses_max, uses_left;
 	char created_by[96];
