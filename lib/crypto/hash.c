@@ -1,9 +1,10 @@
-/* SHA-256 around the fastest compression function that runs here, SHA-512 by libsodium, and hashing of files. */
+/* SHA-256 around the fastest compression function that runs here, SHA-512 by libsodium, SHA-384 by BearSSL, and hashing of files. */
 #include "crypto/hash.h"
 
 #include <fcntl.h>
 #include <stdatomic.h>
 
+#include <bearssl.h>
 #include <sodium.h>
 
 #include "base/buf.h"
@@ -162,4 +163,13 @@ void sha512_final(struct sha512 *h, uint8_t out[static SHA512_LEN])
 {
 	crypto_hash_sha512_final(sha512_state(h), out);
 	explicit_bzero(h, sizeof(*h));
+}
+
+void sha384_of(struct slice s, uint8_t out[static SHA384_LEN])
+{
+	br_sha384_context h;
+
+	br_sha384_init(&h);
+	br_sha384_update(&h, s.ptr, s.len);
+	br_sha384_out(&h, out);
 }

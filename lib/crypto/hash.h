@@ -1,5 +1,5 @@
 /*
- * SHA-256 and SHA-512 (FIPS 180-4). SHA-256 runs on SHA-NI (x86) or the ARMv8 crypto extension where the
+ * SHA-256, SHA-384 and SHA-512 (FIPS 180-4). SHA-256 runs on SHA-NI (x86) or the ARMv8 crypto extension where the
  * processor has it, found at run time, else portably; it is the hash used wherever large bytes flow.
  */
 #ifndef MESHANICS_CRYPTO_HASH_H
@@ -8,6 +8,7 @@
 #include "base/error.h"
 
 #define SHA256_LEN 32
+#define SHA384_LEN 48
 #define SHA512_LEN 64
 #define SHA256_HEX_LEN 65	/* with NUL */
 
@@ -30,6 +31,9 @@ struct sha512 {
 void sha512_init(struct sha512 *h);
 void sha512_update(struct sha512 *h, const void *p, size_t n);
 void sha512_final(struct sha512 *h, uint8_t out[static SHA512_LEN]);
+
+/* SHA-384, for ECDSA P-384 alone. */
+void sha384_of(struct slice s, uint8_t out[static SHA384_LEN]);
 
 /* Hash a whole open file from offset 0 to its end, streaming; progress may be NULL. *len gets the byte count. */
 WARN_UNUSED int sha256_file(int fd, uint8_t out[static SHA256_LEN], uint64_t *len,
