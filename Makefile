@@ -106,16 +106,15 @@ cross:
 
 D := $(DESTDIR)$(PREFIX)
 install: all
-	install -D -m 755 $B/meshanics $D/bin/meshanics
+	install -D -m 755 -t $D/bin $B/meshanics
 	$(foreach m,$(MAN),install -D -m 644 $m $D/share/man/man$(subst .,,$(suffix $m))/$(notdir $m) &&) :
 	install -D -m 644 completions/meshanics.bash $D/share/bash-completion/completions/meshanics
-	install -D -m 644 completions/meshanics.zsh $D/share/zsh/vendor-completions/_meshanics
+	install -D -m 644 completions/meshanics.zsh $D/share/zsh/site-functions/_meshanics
 	install -D -m 644 completions/meshanics.fish $D/share/fish/vendor_completions.d/meshanics.fish
-	install -d $D/lib/systemd/system $D/lib/sysusers.d $D/lib/tmpfiles.d
-	for u in agent/units/*.service; do \
-		sed 's|/usr/bin/|$(PREFIX)/bin/|' $$u >$D/lib/systemd/system/$${u##*/} || exit 1; done
-	install -m 644 agent/units/sysusers.conf $D/lib/sysusers.d/meshanics.conf
-	install -m 644 agent/units/tmpfiles.conf $D/lib/tmpfiles.d/meshanics.conf
+	install -D -m 644 agent/units/sysusers.conf $D/lib/sysusers.d/meshanics.conf
+	install -D -m 644 agent/units/tmpfiles.conf $D/lib/tmpfiles.d/meshanics.conf
+	install -D -m 644 -t $D/lib/systemd/system agent/units/*.service
+	sed -i 's|/usr/bin/|$(PREFIX)/bin/|' $D/lib/systemd/system/meshanics-*.service
 
 deb: all
 	$(Q)VERSION=$(VERSION) ARCH=$(ARCH) B=$B MAKE="$(MAKE)" agent/units/make-deb
