@@ -1,7 +1,8 @@
 /*
  * Other programs, always by argument vector: there is no shell anywhere in meshanics.
  * A child gets an environment of our making, standard descriptors that we name and no other descriptor,
- * default signal dispositions, an empty signal mask, its own process group, and dies with us (PDEATHSIG).
+ * default signal dispositions, an empty signal mask, its own process group, and dies (PDEATHSIG) with the
+ * thread that started it. The caller's process ignores SIGPIPE and does not ignore SIGCHLD.
  */
 #ifndef MESHANICS_SYS_PROCESS_H
 #define MESHANICS_SYS_PROCESS_H
@@ -46,8 +47,8 @@ void process_release(struct process *p);
 /*
  * Start, feed `input` to its standard input, collect its standard output and error into out (may be the same
  * buf; NULL: discarded), wait. What passes a ceiling is read and dropped (the buf's failed flag tells); a
- * child that outlives timeout_ms, or leaves its output open for longer, is killed with its group: ERR_RETRY.
- * The three descriptors in spec are not used.
+ * child that outlives timeout_ms (-1: no limit) is killed with its group: ERR_RETRY. Ends with the child, even when
+ * something that it left behind keeps its output open. The three descriptors in spec are not used.
  */
 WARN_UNUSED int process_run(const struct process_spec *spec, struct slice input, struct buf *out, struct buf *errors,
 			    int timeout_ms, int *status, struct error *err);

@@ -16,7 +16,7 @@
 enum sandbox_profile {
 	SANDBOX_NO_SECCOMP = 0,	/* only for a process that must exec foreign programs */
 	SANDBOX_PARSER,		/* read, write, memory, time: bytes in, bytes out; no file is opened, no socket made */
-	SANDBOX_FILES,		/* PARSER, threads, and files where landlock allows them; no sockets but those handed in */
+	SANDBOX_FILES,		/* PARSER, threads, a loop, and files where landlock allows them; no sockets but those handed in */
 	SANDBOX_CLIENT,		/* FILES and outgoing connections, UDP, epoll: the agent's worker, the mesh */
 	SANDBOX_SERVER,		/* CLIENT and listen, accept: serve, relay */
 };
@@ -36,8 +36,9 @@ struct sandbox {
 };
 
 /*
- * In this order: core dumps off, not dumpable, limits, ids, all capabilities (also bounding and ambient), no_new_privs,
- * landlock, seccomp (all threads: TSYNC). After -1 the process must end: it may be half inside.
+ * In this order: core dumps off, limits, ids, all capabilities (also bounding and ambient), not dumpable, no_new_privs,
+ * landlock, seccomp. Call it while the process has one thread: capabilities and landlock bind the caller and what it starts.
+ * After -1 the process must end: it may be half inside.
  */
 WARN_UNUSED int sandbox_enter(const struct sandbox *s, unsigned *landlock_abi, struct error *err);
 /*
