@@ -14,6 +14,7 @@ JOBS    ?= $(shell nproc)
 T       ?= 20
 ARCH    ?= $(shell dpkg --print-architecture)
 
+# -iquote, not -I: lib/sys must not stand in for <sys/...>.
 CPPFLAGS += -iquote lib -iquote . -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 $(BEARSSL_CFLAGS) \
 	-DMESHANICS_VERSION='"$(VERSION)"' -DMESHANICS_BUILD_TIME=$(SOURCE_DATE_EPOCH)
 WARN    := -std=c17 -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
