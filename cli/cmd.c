@@ -19,7 +19,7 @@ struct opt_value *cmd_value(const struct cmd *cmd, const char *name)
 		if (strcmp(cmd->values[i].option->name, name) == 0)
 			return &cmd->values[i];
 	}
-	assert(!"a command asks for an option that is not in its table");
+	assert(0 && "a command asks for an option that is not in its table");
 	abort();
 }
 

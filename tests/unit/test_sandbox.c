@@ -24,7 +24,7 @@ static unsigned enter(const struct sandbox *s)
 
 	if (sandbox_enter(s, &abi, &err) < 0 || sandbox_check(s, abi, &err) < 0) {
 		printf("# %s\n", err.text);
-		REQUIRE(!"the sandbox holds");
+		REQUIRE(0 && "the sandbox holds");
 	}
 	return abi;
 }
