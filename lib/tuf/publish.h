@@ -19,6 +19,7 @@
 
 #define PUBLISH_FILE_MAX TUF_UNSIGNED_MAX
 #define PUBLISH_BLOB_MAX (INT64_C(1) << 53)
+#define STAGE_TEMP_PREFIX "new-"	/* of copies on their way into staging/ */
 #define PUBLISH_NAMESPACE "meshanics-artifact"	/* of SSHSIG signatures */
 
 /* ---- 1. blobs; repo_dirfd is HOME/repo ---- */
@@ -59,11 +60,13 @@ struct publish_change {
 struct publish_terms {
 	int64_t now_s;
 	int64_t life_s;		/* the file expires now_s + life_s */
+	int64_t last_version;	/* published so far, 0: none; `current` may be older or absent */
 	const struct tuf_signer *signers;	/* of the role; none: an unsigned file for others to sign */
 	unsigned signer_count;
 };
 /*
- * Append the role's next file: `current` (empty: first file) with the changes. Version max(last + 1, now_s).
+ * Append the role's next file: `current` (empty: first file) with the changes. Version max(last_version + 1,
+ * now_s).
  * ERR_CONFLICT: the path is published with other content; *unchanged (may be NULL) and nothing appended: all
  * changes are in `current` already. ERR_NOT_FOUND: a target to withdraw is not there.
  */
@@ -87,6 +90,8 @@ struct publish_result {
  */
 WARN_UNUSED int publish_commit(struct repo *r, struct slice role, int64_t expected_version, struct slice file,
 			       int64_t now_s, struct publish_result *out, struct error *err);
+/* A published path whose blob is staged again gets these bytes: heals a damaged file. No-op when nothing is staged. */
+WARN_UNUSED int publish_restore_blob(struct repo *r, const char *path, struct error *err);
 /* Remove the stored blob of a path that no role lists any more. ERR_CONFLICT while one does. */
 WARN_UNUSED int publish_remove_blob(struct repo *r, const char *path, const uint8_t sha256[static SHA256_LEN],
 				    struct error *err);

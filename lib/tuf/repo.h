@@ -4,12 +4,14 @@
  *	metadata/   N.root.json  N.targets.json  N.PUBLISHER.json  N.snapshot.json  timestamp.json
  *	targets/    NAMESPACE/NAME/SHA256.VERSION	as clients ask for it (consistent snapshot)
  *	staging/    SHA256 (complete blobs)  SHA256.part (on their way)	see publish.h
+ *	pending/    metadata files of a change in the making;  commit: their names, once the change holds
  *	keys/       timestamp.key snapshot.key record-site.key ... PUBLISHER.key	0600, unsealed
  *	online-keys.json	the public part of keys/, for the ceremony
  *
  * metadata/ and targets/ are a static tree which any web server can carry. Every change goes from what nobody
- * names yet to what names it: blob, publisher file, snapshot, and last, by one rename, timestamp.json. A reader
- * and a power cut see the old state or the new one. What a crash leaves behind unnamed is swept later.
+ * names yet to what names it: blob, publisher file, snapshot, and last, by one rename, timestamp.json. The files
+ * of one change are complete in pending/ before `commit` appears, and from there it is finished by the next
+ * repo_open: a reader and a power cut see the old state or the new one.
  *
  * Versions of what is signed here are max(last + 1, Unix seconds), at most now + 1 day.
  *
@@ -25,6 +27,7 @@
 #define REPO_VERSION_AHEAD_S (24 * 3600)	/* versions may run this far ahead of the clock */
 #define REPO_CLOCK_BACK_S 600			/* a clock this much behind the last signature is still believed */
 #define REPO_CLOCK_AHEAD_S (30 * 24 * 3600)	/* or this much ahead of it (at least two timestamp lives) */
+#define REPO_STAGING_LIFE_S (7 * 24 * 3600)	/* blobs that nobody published by then are swept */
 #define REPO_KEEP_OLD 8				/* superseded files of a role that stay for clients under way */
 
 struct repo;
@@ -47,12 +50,20 @@ struct repo_init_options {
 WARN_UNUSED int repo_init(const char *home, const struct repo_init_options *options, struct buf *out,
 			  struct error *err);
 
-/* Open HOME/repo: ERR_NOT_FOUND before repo_init. Reads and checks the newest root and all that timestamp names. */
+/*
+ * Open HOME/repo: ERR_NOT_FOUND before repo_init. Finishes an interrupted change; reads and checks the newest
+ * root and all that timestamp names (not whether it has expired). The lock is held.
+ */
 WARN_UNUSED struct repo *repo_open(const char *home, struct error *err);
+/* The same for reading only: no lock, nothing is finished or changed. */
+WARN_UNUSED struct repo *repo_open_readonly(const char *home, struct error *err);
 void repo_free(struct repo *r);	/* NULL is fine */
 int repo_dirfd(const struct repo *r);	/* of HOME/repo; borrowed */
 const char *repo_site(const struct repo *r);
 const struct online_keys *repo_online_keys(const struct repo *r);
+
+/* ERR_NOT_FOUND, with what to do, before the first repo_adopt. */
+WARN_UNUSED int repo_adopted(const struct repo *r, struct error *err);
 
 /* What is published now; all borrowed until the next change of r, NULL before the first repo_adopt. */
 const struct tuf_root *repo_root(const struct repo *r);
@@ -62,18 +73,27 @@ const struct tuf_timestamp *repo_timestamp(const struct repo *r);
 struct repo_lives repo_lives(const struct repo *r);	/* of the root, or those asked for before adoption */
 
 /* ---- publishers, in the order of the delegations; none before adoption ---- */
+enum role_fault {
+	ROLE_FINE = 0,
+	ROLE_OTHER_KEYS,	/* delegated to other keys since it was published; file is NULL until they publish */
+	ROLE_DAMAGED,		/* its file is missing or not what snapshot says; file is NULL, nothing can be added */
+};
 struct repo_role {
-	char name[TUF_ROLE_NAME_MAX + 1];
-	const struct tuf_targets *file;	/* what is published; NULL: nothing yet */
+	char name[NAME_LEN_MAX + 1];
 	struct tuf_role role;		/* its keys and threshold, as targets delegates it */
-	bool held;			/* keys/ holds enough keys to sign for it */
+	int64_t version;		/* that snapshot names; 0: never published */
+	struct tuf_targets *file;	/* what is published; NULL: nothing yet, or fault */
+	enum role_fault fault;
+	struct error why;		/* of a fault */
+	bool held;			/* keys/NAME.key is one of its keys and alone meets the threshold */
+	struct buf text;		/* of file */
 };
 unsigned repo_role_count(const struct repo *r);
 const struct repo_role *repo_role_at(const struct repo *r, unsigned i);
 const struct repo_role *repo_role_find(const struct repo *r, struct slice name);	/* NULL: no such delegation */
 
 /* ---- root and targets from the ceremony ---- */
-struct repo_adopted {
+struct repo_adoption {
 	int64_t root_version, targets_version;	/* now in force */
 	unsigned roots, targets;		/* files that were new */
 };
@@ -85,7 +105,7 @@ struct repo_adopted {
  * changed then.
  */
 WARN_UNUSED int repo_adopt(struct repo *r, const struct slice *files, unsigned count, int64_t now_s,
-			   struct repo_adopted *out, struct error *err);
+			   struct repo_adoption *out, struct error *err);
 
 /* ---- signing on schedule ---- */
 enum repo_resign_flags {
@@ -101,11 +121,15 @@ int64_t repo_due(const struct repo *r);
 /*
  * Sign anew what has lived half its life (publishers that are held, snapshot, timestamp) and publish.
  * life_s: of the timestamp, if shorter than the root's word; 0: as the root says. ERR_RETRY with a hint when
- * the clock has jumped since the last signature; ERR_REFUSED when root or targets have expired.
+ * the clock has jumped since the last signature; ERR_REFUSED when root has expired.
  */
 WARN_UNUSED int repo_resign(struct repo *r, int64_t now_s, unsigned flags, int64_t life_s,
 			    struct repo_resigned *out, struct error *err);
-/* The clock check by itself: may this box sign at now_s? */
+/*
+ * May this box sign at now_s? ERR_RETRY with a hint when the clock is before the program's build, before the last
+ * signature, or far ahead of it.
+ */
+WARN_UNUSED int repo_clock_check_build(int64_t now_s, struct error *err);
 WARN_UNUSED int repo_check_clock(const struct repo *r, int64_t now_s, struct error *err);
 
 /* ---- what expires when ---- */

@@ -65,7 +65,11 @@ bool repo_is_rehearsal(const struct tuf_head *head);
 WARN_UNUSED int slice_pattern_check(struct slice pattern, struct error *err);
 /* Is there a target path that both patterns cover? Both have passed slice_pattern_check. */
 bool slice_patterns_overlap(const char *a, const char *b);
-/* "NAME:SLICE[,SLICE...]" into p (overwritten, owned by the caller; without keys). ERR_USAGE. */
+/* A publisher's name: name_check, and none of the top-level roles. ERR_MALFORMED. */
+WARN_UNUSED int publisher_name_check(struct slice name, struct error *err);
+/* Add a checked copy of a pattern. ERR_MALFORMED, ERR_LIMIT. */
+WARN_UNUSED int publisher_add_slice(struct repo_publisher *p, struct slice pattern, struct error *err);
+/* "NAME" or "NAME:SLICE[,SLICE...]" into p (overwritten, owned by the caller; without keys). ERR_USAGE. */
 WARN_UNUSED int publisher_parse_word(struct repo_publisher *p, const char *word, struct error *err);
 void repo_publisher_release(struct repo_publisher *p);
 /* Names distinct, slices disjoint between any two: a terminating delegation would hide the later one. ERR_REFUSED. */

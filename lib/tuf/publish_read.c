@@ -1,0 +1,99 @@
+/* Reading what is published: one artifact by its path, or all of them. */
+#include <stdlib.h>
+
+#include "base/encode.h"
+#include "base/name.h"
+#include "tuf/delegation.h"
+#include "tuf/publish.h"
+#include "tuf/repo_internal.h"
+
+void artifact_put_file(struct buf *out, struct slice path, const uint8_t sha256[static SHA256_LEN])
+{
+	char hex[SHA256_HEX_LEN];
+	size_t cut = path.len;
+
+	while (cut > 0 && path.ptr[cut - 1] != '/')
+		cut--;
+	hex_encode(hex, sha256, SHA256_LEN);
+	buf_put_str(out, "targets/");
+	buf_put_slice(out, slice_sub(path, 0, cut));
+	buf_printf(out, "%s.", hex);
+	buf_put_slice(out, slice_sub(path, cut, SIZE_MAX));
+}
+
+int targets_order(const void *a, const void *b)
+{
+	return slice_compare(((const struct tuf_target *)a)->path, ((const struct tuf_target *)b)->path);
+}
+
+int targets_sorted(const struct tuf_targets *file, struct tuf_target **list, size_t *count, struct error *err)
+{
+	struct json_iter it;
+
+	*list = NULL;
+	*count = 0;
+	if (file == NULL)
+		return 0;
+	*list = xcalloc(json_count(file->targets), sizeof(**list));
+	for (it = json_iter(file->targets); json_next(&it);) {
+		if (tuf_target_parse(&(*list)[(*count)++], it.key, it.value, err) < 0)
+			return -1;
+	}
+	if (*count > 0)
+		qsort(*list, *count, sizeof(**list), targets_order);
+	return 0;
+}
+
+const struct repo_role *artifact_role(const struct repo *r, struct slice path)
+{
+	struct tuf_delegation_iter it = tuf_delegation_iter(r->state.targets, path);
+	struct tuf_delegation d;
+
+	return tuf_delegation_next(&it, &d) ? repo_role_find(r, slice_str(d.name)) : NULL;
+}
+
+int artifact_find(const struct repo *r, struct slice path, struct artifact *out, struct error *err)
+{
+	char shown[96];
+
+	if (target_path_check(path, err) < 0 || repo_adopted(r, err) < 0)
+		return -1;
+	out->role = artifact_role(r, path);
+	if (out->role != NULL && out->role->file != NULL &&
+	    tuf_targets_find(out->role->file, path, &out->target, err) == 0)
+		return 0;
+	error_set(err, ERR_NOT_FOUND, "'%s' is not published", printable(shown, sizeof(shown), path));
+	return error_hint(err, "meshanics artifact list shows what is");
+}
+
+static int each_of_role(const struct repo *r, const struct repo_role *role,
+			int (*each)(void *arg, const struct artifact *a, struct error *err), void *arg,
+			struct error *err)
+{
+	struct artifact a = {.role = role};
+	struct tuf_target *list;
+	size_t count, i;
+	int ret;
+
+	ret = targets_sorted(role->file, &list, &count, err);
+	for (i = 0; ret == 0 && i < count; i++) {
+		a.target = list[i];
+		/* What lies outside the role's slice is not published, whatever its file says. */
+		if (artifact_role(r, a.target.path) == role)
+			ret = each(arg, &a, err);
+	}
+	free(list);
+	return ret;
+}
+
+int artifact_each(const struct repo *r, int (*each)(void *arg, const struct artifact *a, struct error *err), void *arg,
+		  struct error *err)
+{
+	unsigned i;
+
+	for (i = 0; i < r->state.role_count; i++) {
+		if (each_of_role(r, &r->state.roles[i], each, arg, err) < 0)
+			return -1;
+	}
+	return 0;
+}

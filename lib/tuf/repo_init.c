@@ -1,0 +1,147 @@
+/* A fresh repository: online keys, their public part, and empty rooms; all of it appears by one rename. */
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "crypto/keyfile.h"
+#include "sys/file.h"
+#include "tuf/repo_internal.h"
+
+#define NEW_DIR "repo.new"
+
+/* Make keys/NAME.key and say which public key it is. */
+static int make_key(int keys_fd, const char *name, const struct repo_init_options *o, struct pubkey *out,
+		    struct error *err)
+{
+	char comment[128];
+	struct seckey *k;
+	int ret = -1;
+
+	if ((k = seckey_generate(KEY_ED25519, err)) == NULL)
+		return -1;
+	snprintf(comment, sizeof(comment), "online %s of site %.63s", name, o->site);
+	if (keyfile_write(keys_fd, name, k, SLICE_EMPTY, comment, o->now_s, err) == 0) {
+		*out = *seckey_public(k);
+		ret = 0;
+	}
+	seckey_free(k);
+	return ret;
+}
+
+static int make_record_key(int keys_fd, const char *name, const struct repo_init_options *o, struct pubkey **list,
+			   unsigned *count, struct error *err)
+{
+	*list = xcalloc(1, sizeof(**list));
+	*count = 1;
+	return make_key(keys_fd, name, o, *list, err);
+}
+
+static int add_publisher(int keys_fd, const struct repo_init_options *o, const struct repo_publisher *wanted,
+			 struct online_keys *k, struct error *err)
+{
+	struct repo_publisher *p = &k->publishers[k->publisher_count++];
+	unsigned i;
+
+	snprintf(p->name, sizeof(p->name), "%s", wanted->name);
+	for (i = 0; i < wanted->slices.count; i++)
+		text_list_add(&p->slices, wanted->slices.items[i]);
+	p->key_count = wanted->key_count == 0 ? 1 : wanted->key_count;
+	p->keys = xcalloc(p->key_count, sizeof(p->keys[0]));
+	if (wanted->key_count == 0)
+		return make_key(keys_fd, p->name, o, p->keys, err);
+	memcpy(p->keys, wanted->keys, wanted->key_count * sizeof(p->keys[0]));
+	return 0;
+}
+
+static int make_keys(int keys_fd, const struct repo_init_options *o, struct online_keys *k, struct error *err)
+{
+	unsigned i;
+
+	*k = (struct online_keys){.lives = o->lives};
+	snprintf(k->site, sizeof(k->site), "%s", o->site);
+	if (make_key(keys_fd, "snapshot", o, &k->snapshot, err) < 0 ||
+	    make_key(keys_fd, "timestamp", o, &k->timestamp, err) < 0 ||
+	    make_record_key(keys_fd, "record-site", o, &k->record_site, &k->record_site_count, err) < 0)
+		return -1;
+	/* Only HQ exports; at a site the ceremony names HQ's export key. */
+	if (strcmp(o->site, "main") == 0 &&
+	    make_record_key(keys_fd, "record-export", o, &k->record_export, &k->record_export_count, err) < 0)
+		return -1;
+	k->publishers = xcalloc(o->publisher_count, sizeof(k->publishers[0]));
+	for (i = 0; i < o->publisher_count; i++) {
+		if (add_publisher(keys_fd, o, &o->publishers[i], k, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Everything below the new directory; `out` gets online-keys.json. */
+static int fill(int dirfd, const struct repo_init_options *o, struct buf *out, struct error *err)
+{
+	struct online_keys k = {.publishers = NULL};
+	size_t from = out->len;
+	int keys_fd = -1, ret = -1;
+
+	if (file_mkdirs(dirfd, "metadata", 0755, err) < 0 || file_mkdirs(dirfd, "targets", 0755, err) < 0 ||
+	    file_mkdirs(dirfd, "staging", 0700, err) < 0 || file_mkdirs(dirfd, "keys", 0700, err) < 0 ||
+	    (keys_fd = file_open(dirfd, "keys", O_RDONLY | O_DIRECTORY, 0, err)) < 0 ||
+	    make_keys(keys_fd, o, &k, err) < 0)
+		goto out;
+	online_keys_put(out, &k);
+	if (out->failed) {
+		error_set(err, ERR_LIMIT, "too many publishers for one repository");
+		goto out;
+	}
+	ret = file_create(dirfd, "online-keys.json", 0644, slice_sub(buf_slice(out), from, SIZE_MAX), err);
+out:
+	file_close(&keys_fd);
+	online_keys_release(&k);
+	return ret;
+}
+
+static int check_options(const struct repo_init_options *o, struct error *err)
+{
+	const int64_t lives[] = {o->lives.timestamp_s, o->lives.snapshot_s, o->lives.publisher_s};
+	unsigned i;
+
+	if (name_check(slice_str(o->site), "site", err) < 0)
+		return -1;
+	for (i = 0; i < ARRAY_SIZE(lives); i++) {
+		if (lives[i] < REPO_LIFE_MIN_S || lives[i] > REPO_LIFE_MAX_S)
+			return error_set(err, ERR_USAGE, "a life of %lld seconds is not 1 second to 10 years",
+					 (long long)lives[i]);
+	}
+	if (o->publisher_count > ONLINE_PUBLISHERS_MAX)
+		return error_set(err, ERR_USAGE, "more than %d publishers", ONLINE_PUBLISHERS_MAX);
+	for (i = 0; i < o->publisher_count; i++) {
+		if (o->publishers[i].slices.count == 0)
+			return error_set(err, ERR_USAGE, "publisher '%s' has no slice", o->publishers[i].name);
+		if (strncmp(o->publishers[i].name, "record-", 7) == 0)
+			return error_set(err, ERR_USAGE, "publisher '%s': names that begin with 'record-' are "
+					 "those of record keys", o->publishers[i].name);
+	}
+	return publishers_check_disjoint(o->publishers, o->publisher_count, err);
+}
+
+int repo_init(const char *home, const struct repo_init_options *options, struct buf *out, struct error *err)
+{
+	int home_fd, dirfd = -1, ret = -1;
+
+	if (check_options(options, err) < 0)
+		return -1;
+	if ((home_fd = file_open(AT_FDCWD, home, O_RDONLY | O_DIRECTORY, 0, err)) < 0)
+		return -1;
+	if (file_exists(home_fd, "repo")) {
+		error_set(err, ERR_CONFLICT, "there is a repository in '%s' already", home);
+		error_hint(err, "its keys are in %s/repo/keys; another site wants another home", home);
+		goto out;
+	}
+	if (file_remove_tree(home_fd, NEW_DIR, err) < 0 || file_mkdirs(home_fd, NEW_DIR, 0755, err) < 0 ||
+	    (dirfd = file_open(home_fd, NEW_DIR, O_RDONLY | O_DIRECTORY, 0, err)) < 0 ||
+	    fill(dirfd, options, out, err) < 0 || file_sync_dir(dirfd, ".", err) < 0)
+		goto out;
+	ret = file_rename(home_fd, NEW_DIR, home_fd, "repo", err);
+out:
+	file_close(&dirfd);
+	file_close(&home_fd);
+	return ret;
+}

@@ -1,0 +1,333 @@
+/*
+ * Reading what is published: from the newest root to every publisher's file, with the checks of the client
+ * workflow, from the disk with a change laid over it.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/name.h"
+#include "sys/file.h"
+#include "tuf/delegation.h"
+#include "tuf/repo_internal.h"
+#include "tuf/verify.h"
+
+/* ---- names and changes ---- */
+
+void metadata_name(char out[static META_NAME_MAX], const char *role, int64_t version)
+{
+	if (strcmp(role, "timestamp") == 0)
+		snprintf(out, META_NAME_MAX, "timestamp.json");
+	else
+		snprintf(out, META_NAME_MAX, "%" PRId64 ".%s.json", version, role);
+}
+
+bool metadata_name_parse(const char *name, char role[static NAME_LEN_MAX + 1], int64_t *version)
+{
+	const char *p = name, *suffix = strlen(name) > 5 ? name + strlen(name) - 5 : name;
+	struct error ignored = ERROR_INIT;
+	char again[META_NAME_MAX];
+
+	*version = 0;
+	while (*p >= '0' && *p <= '9' && p - name < 17)
+		*version = *version * 10 + (*p++ - '0');
+	if (p != name && *p == '.')
+		p++;
+	if (strcmp(suffix, ".json") != 0 || suffix <= p || suffix - p > NAME_LEN_MAX ||
+	    name_check(slice_of(p, (size_t)(suffix - p)), "role", &ignored) < 0)
+		return false;
+	memcpy(role, p, (size_t)(suffix - p));
+	role[suffix - p] = '\0';
+	metadata_name(again, role, *version);
+	return strcmp(again, name) == 0;
+}
+
+void repo_change_add(struct repo_change *c, const char *role, int64_t version, struct buf *text)
+{
+	struct repo_newfile *f;
+
+	c->files = xreallocarray(c->files, c->count + 1, sizeof(c->files[0]));
+	f = &c->files[c->count++];
+	*f = (struct repo_newfile){.version = version, .text = *text};
+	snprintf(f->role, sizeof(f->role), "%s", role);
+	metadata_name(f->name, role, version);
+	*text = BUF_INIT(text->max);
+}
+
+const struct repo_newfile *repo_change_find(const struct repo_change *c, const char *name)
+{
+	unsigned i;
+
+	for (i = 0; c != NULL && i < c->count; i++) {
+		if (strcmp(c->files[i].name, name) == 0)
+			return &c->files[i];
+	}
+	return NULL;
+}
+
+void repo_change_release(struct repo_change *c)
+{
+	unsigned i;
+
+	for (i = 0; i < c->count; i++)
+		buf_release(&c->files[i].text);
+	free(c->files);
+	*c = (struct repo_change){.files = NULL};
+}
+
+int repo_newest(int metadata_fd, const char *role, int64_t *newest, int64_t *oldest, struct error *err)
+{
+	char found[NAME_LEN_MAX + 1];
+	struct dirent *e;
+	int64_t version;
+	DIR *d;
+	int fd;
+
+	*newest = 0;
+	if (oldest != NULL)
+		*oldest = 0;
+	if ((fd = file_open(metadata_fd, ".", O_RDONLY | O_DIRECTORY, 0, err)) < 0)
+		return -1;
+	if ((d = fdopendir(fd)) == NULL) {
+		file_close(&fd);
+		return error_set(err, ERR_FAILED, "cannot list metadata/");
+	}
+	while ((e = readdir(d)) != NULL) {
+		if (!metadata_name_parse(e->d_name, found, &version) || strcmp(found, role) != 0)
+			continue;
+		if (version > *newest)
+			*newest = version;
+		if (oldest != NULL && (*oldest == 0 || version < *oldest))
+			*oldest = version;
+	}
+	closedir(d);
+	return 0;
+}
+
+/* ---- reading ---- */
+
+/* What a load works on. */
+struct view {
+	struct repo_state *s;
+	const struct repo *r;
+	const struct repo_change *change;
+	int64_t now_s;
+};
+
+static int view_read(const struct view *v, const char *role, int64_t version, uint64_t max, struct buf *out,
+		     struct error *err)
+{
+	char name[META_NAME_MAX];
+	const struct repo_newfile *f;
+
+	metadata_name(name, role, version);
+	*out = BUF_INIT(max);
+	if ((f = repo_change_find(v->change, name)) == NULL)
+		return file_read(v->r->metadata_fd, name, out, err) < 0 ? error_wrap(err, "metadata/%s", name) : 0;
+	buf_put_slice(out, buf_slice(&f->text));
+	return out->failed ? error_set(err, ERR_LIMIT, "%s is larger than %zu bytes", name, out->max) : 0;
+}
+
+/* The newest root, in the change or on the disk; 0 when there is none. */
+static int newest_root(const struct view *v, int64_t *version, struct error *err)
+{
+	unsigned i;
+
+	if (repo_newest(v->r->metadata_fd, "root", version, NULL, err) < 0)
+		return -1;
+	for (i = 0; v->change != NULL && i < v->change->count; i++) {
+		const struct repo_newfile *f = &v->change->files[i];
+
+		if (strcmp(f->role, "root") == 0 && f->version > *version)
+			*version = f->version;
+	}
+	return 0;
+}
+
+static int load_root(struct view *v, int64_t version, struct error *err)
+{
+	struct repo_state *s = v->s;
+
+	if (view_read(v, "root", version, TUF_ROOT_MAX, &s->root_text, err) < 0 ||
+	    (s->root = tuf_root_parse(buf_slice(&s->root_text), err)) == NULL ||
+	    tuf_root_check_self(s->root, err) < 0)
+		return error_wrap(err, "root %" PRId64, version);
+	if (strcmp(s->root->site, v->r->online.site) != 0)
+		return error_set(err, ERR_REFUSED, "root %" PRId64 " is of site '%s', this repository of '%s'",
+				 version, s->root->site, v->r->online.site);
+	if (v->now_s >= 0 && tuf_verify_expiry(&s->root->head, v->now_s, "root", "5.3.10", err) < 0)
+		return -1;
+	return repo_lives_of_root(s->root, &s->lives, err);
+}
+
+static int load_timestamp(struct view *v, struct error *err)
+{
+	struct repo_state *s = v->s;
+
+	if (view_read(v, "timestamp", 0, TUF_TIMESTAMP_MAX, &s->timestamp_text, err) < 0 ||
+	    (s->timestamp = tuf_timestamp_parse(buf_slice(&s->timestamp_text), err)) == NULL)
+		return error_wrap(err, "timestamp");
+	return tuf_timestamp_check(s->root, NULL, s->timestamp, v->now_s, err);
+}
+
+static int load_snapshot(struct view *v, const struct tuf_snapshot *before, struct error *err)
+{
+	struct repo_state *s = v->s;
+
+	if (view_read(v, "snapshot", s->timestamp->snapshot.version, TUF_SIGNED_MAX, &s->snapshot_text, err) < 0 ||
+	    (s->snapshot = tuf_snapshot_parse(buf_slice(&s->snapshot_text), err)) == NULL)
+		return error_wrap(err, "snapshot");
+	return tuf_snapshot_check(s->root, s->timestamp, before, s->snapshot, v->now_s, err);
+}
+
+static int load_targets(struct view *v, struct error *err)
+{
+	struct repo_state *s = v->s;
+	struct tuf_metafile meta;
+
+	if (tuf_snapshot_find(s->snapshot, SLICE_LIT("targets"), &meta, err) < 0 ||
+	    view_read(v, "targets", meta.version, TUF_SIGNED_MAX, &s->targets_text, err) < 0 ||
+	    (s->targets = tuf_targets_parse(buf_slice(&s->targets_text), err)) == NULL)
+		return error_wrap(err, "targets");
+	if (repo_delegations_check(s->targets, err) < 0)
+		return -1;
+	return tuf_targets_check(&s->root->roles[TUF_TARGETS], "targets", &meta, s->targets, v->now_s, err);
+}
+
+int repo_delegations_check(const struct tuf_targets *targets, struct error *err)
+{
+	struct tuf_delegation_iter it;
+	struct tuf_delegation d;
+
+	if (json_get(targets->delegations, "succinct_roles").doc != NULL)
+		return error_set(err, ERR_REFUSED, "targets delegates to hash bins, which this repository does not keep");
+	for (it = tuf_delegation_iter(targets, SLICE_EMPTY); tuf_delegation_next(&it, &d);) {
+		if (publisher_name_check(slice_str(d.name), err) < 0)
+			return error_wrap(err, "targets delegates to '%s'", d.name);
+		if (!d.terminating || json_get(d.entry, "paths").doc == NULL)
+			return error_set(err, ERR_REFUSED,
+					 "targets delegates to '%s' other than by terminating path patterns", d.name);
+	}
+	return 0;
+}
+
+/* A publisher's file is checked against the snapshot before its keys are: damage and new keys are told apart. */
+static int load_role_file(struct view *v, struct repo_role *role, const struct tuf_metafile *meta, struct error *err)
+{
+	struct slice text;
+
+	role->fault = ROLE_DAMAGED;
+	if (view_read(v, role->name, meta->version, TUF_SIGNED_MAX, &role->text, err) < 0)
+		return -1;
+	text = buf_slice(&role->text);
+	if (tuf_hashes_check(&meta->hashes, text, role->name, err) < 0)
+		return -1;
+	if ((role->file = tuf_targets_parse(text, err)) == NULL)
+		return error_wrap(err, "%s", role->name);
+	role->fault = ROLE_OTHER_KEYS;
+	if (tuf_targets_check(&role->role, role->name, meta, role->file, -1, err) < 0)
+		return -1;
+	role->fault = ROLE_FINE;
+	return 0;
+}
+
+bool repo_role_is_held(const struct repo *r, const struct repo_role *role)
+{
+	struct error ignored = ERROR_INIT;
+	char file[NAME_LEN_MAX + 8];
+	struct keyfile key;
+
+	if (role->role.threshold != 1 || r->keys_fd < 0)
+		return false;
+	snprintf(file, sizeof(file), "%s.key", role->name);
+	if (!file_exists(r->keys_fd, file) || keyfile_read(r->keys_fd, file, &key, &ignored) < 0)
+		return false;
+	return tuf_keys_find(&role->role.keys, slice_str(key.keyid)) != NULL;
+}
+
+/* What is wrong with one publisher (or expired) is his matter alone: it is noted, and the others go on. */
+static int load_role(struct view *v, struct repo_role *role, const struct tuf_delegation *d, struct error *err)
+{
+	struct tuf_metafile meta;
+
+	snprintf(role->name, sizeof(role->name), "%.*s", NAME_LEN_MAX, d->name);
+	if (tuf_delegation_role(v->s->targets, d, &role->role, err) < 0)
+		return -1;
+	role->held = repo_role_is_held(v->r, role);
+	if (tuf_snapshot_find(v->s->snapshot, slice_str(role->name), &meta, err) < 0)
+		return 0;	/* never published */
+	role->version = meta.version;
+	if (load_role_file(v, role, &meta, &role->why) < 0) {
+		tuf_targets_free(role->file);
+		role->file = NULL;
+	}
+	return 0;
+}
+
+static int load_roles(struct view *v, struct error *err)
+{
+	struct repo_state *s = v->s;
+	struct tuf_delegation_iter it;
+	struct tuf_delegation d;
+
+	for (it = tuf_delegation_iter(s->targets, SLICE_EMPTY); tuf_delegation_next(&it, &d);) {
+		s->roles = xreallocarray(s->roles, s->role_count + 1, sizeof(s->roles[0]));
+		s->roles[s->role_count] = (struct repo_role){.file = NULL};
+		if (load_role(v, &s->roles[s->role_count++], &d, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int repo_state_load(struct repo_state *s, const struct repo *r, const struct repo_change *change,
+		    const struct tuf_snapshot *before, int64_t now_s, struct error *err)
+{
+	struct view v = {s, r, change, now_s};
+	int64_t version;
+
+	*s = (struct repo_state){.lives = r->online.lives};
+	if (newest_root(&v, &version, err) < 0)
+		return -1;
+	if (version == 0)
+		return 0;
+	if (load_root(&v, version, err) < 0 || load_timestamp(&v, err) < 0 ||
+	    load_snapshot(&v, before, err) < 0 || load_targets(&v, err) < 0 || load_roles(&v, err) < 0) {
+		repo_state_release(s);
+		return -1;
+	}
+	return 0;
+}
+
+void repo_state_release(struct repo_state *s)
+{
+	unsigned i;
+
+	for (i = 0; i < s->role_count; i++) {
+		tuf_role_release(&s->roles[i].role);
+		tuf_targets_free(s->roles[i].file);
+		buf_release(&s->roles[i].text);
+	}
+	free(s->roles);
+	tuf_root_free(s->root);
+	tuf_targets_free(s->targets);
+	tuf_snapshot_free(s->snapshot);
+	tuf_timestamp_free(s->timestamp);
+	buf_release(&s->root_text);
+	buf_release(&s->targets_text);
+	buf_release(&s->snapshot_text);
+	buf_release(&s->timestamp_text);
+	*s = (struct repo_state){.roles = NULL};
+}
+
+struct repo_role *repo_state_role(const struct repo_state *s, struct slice name)
+{
+	unsigned i;
+
+	for (i = 0; i < s->role_count; i++) {
+		if (slice_equal_str(name, s->roles[i].name))
+			return &s->roles[i];
+	}
+	return NULL;
+}
