@@ -4,28 +4,29 @@
  * older control plane; those named are checked and capped.
  *
  * POST /device/register
- *	{"instance": "<16 hex digits>", "agent": "0.1.0", "profile": {"model", "soc", "arch", "os", "os_version",
- *	 "kernel": text up to 128 bytes; "memory_mb", "cores": integers; "accelerators": up to 16 texts}}
- *   -> {"device": "press-3", "site": "main", "interval_s": 57, "time_s": N}
- *   Idempotent. `instance` is random, made with the agent's state.
+ *	{"instance": "<16 hex digits>", "profile": {"hostname", "model", "soc", "arch", "os", "os_version", "kernel",
+ *	 "agent_version": text up to 128 bytes; "memory_mb", "cores": integers; "accelerators": up to 16 texts}}
+ *   -> {"device": "press-3", "site": "main", "interval_s": 57}
+ *   Idempotent. `instance` is random, made with the agent's state: a device that lost its state begins its
+ *   numbers anew under another one.
  *
  * POST /device/heartbeat
- *	{"instance", "agent", "uptime_s": N, "metadata": {"<role>": <version>, ... up to 64},
- *	 "running": [{"name": "<namespace>/<name>", "version": "1.2", "release": 3}, ... up to 256]}
- *   -> {"interval_s": 57, "time_s": N,
- *	 "desired": [{"assignment": 7, "action": "install" | "revert", "artifact": "<namespace>/<name>/<version>",
- *	  "name": "<namespace>/<name>", "version": "1.2", "kind": "file"}],
+ *	{"agent_version": "0.1.0", "uptime_s": N, "metadata": {"<role>": <version>, ... up to 64},
+ *	 "artifacts": [{"path": "<namespace>/<name>/<version>", "release": 7, "state": "healthy"}, ... up to 256]}
+ *   -> {"interval_s": 57,
+ *	 "desired": [{"assignment": 12, "action": "install" | "revert", "path": ..., "kind": "file"}],
  *	 "orders": [{"id": 3, "order": "wipe" | "renew", "device": "press-3", "certificate": "<hex SHA-256>"}]}
- *   desired is complete: what is not in it is not wanted by this control plane, which is no reason to remove
- *   it. `revert`: leave this version for the one kept before; answered by `rolled_back` (also when it was never
- *   applied). Nothing is written but the time and what was reported.
+ *   desired is complete: what is not in it is not wanted by this control plane, which is a reason to stop fetching
+ *   it, and none to remove it. `revert`: leave this version for the one kept before, and report `rolled_back` (also
+ *   when it was never applied). Nothing is written but the time and what was reported.
  *
  * POST /device/status
- *	{"instance", "reports": [{"seq": N, "assignment": 7 or 0, "artifact", "state": "downloading" | "verifying" |
- *	 "applying" | "probing" | "healthy" | "rolled_back" | "failed", "reason": up to 500 bytes, "time_s": N}, ...]}
- *   -> {"accepted": N, "repeated": N, "seq": highest}
- *   1 to 64 reports, seq rising. Durable before it is answered; a report with a known (instance, seq) counts as
- *   repeated and changes nothing. An assignment of another device is ERR_REFUSED.
+ *	{"instance", "assignment": 12, "seq": N, "path", "state": "downloading" | "verifying" | "applying" |
+ *	 "probing" | "healthy" | "rolled_back" | "failed", "reason": up to 500 bytes, "at": time}
+ *   -> {}
+ *   assignment 0: of none (an update that came by media). Durable before it is answered. A (instance, assignment,
+ *   seq) that is known already changes nothing and is answered as if it were new. An assignment of another device is
+ *   ERR_REFUSED.
  */
 #ifndef MESHANICS_FLEET_DEVICES_H
 #define MESHANICS_FLEET_DEVICES_H
@@ -33,7 +34,6 @@
 #include "base/json.h"
 #include "store/devices.h"
 
-#define DEVICE_REPORTS_MAX 64
 #define DEVICE_OFFLINE_INTERVALS 3	/* silent for so many: offline */
 
 /* Write the answer into w as an object. In a transaction on the writer. */

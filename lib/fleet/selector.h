@@ -12,7 +12,8 @@
  *	and        = not { "and" not }
  *	not        = [ "not" ] ( "(" expression ")" | test )
  *	test       = KEY OPERATOR VALUE
- *	KEY        = name | tag | model | soc | arch | os | kernel | accelerator | agent | memory_mb | cores
+ *	KEY        = name | tag | agent | hostname | model | soc | arch | os | os_version | kernel |
+ *		     accelerator | memory_mb | cores
  *	OPERATOR   = "=" | "!=" and, for memory_mb and cores, also "<" | "<=" | ">" | ">="
  *	VALUE      = letters, digits and ._+:/- , or any printable text in double quotes
  *
@@ -37,7 +38,6 @@ struct selector_subject {
 	struct slice name;
 	struct slice tags;		/* joined by commas */
 	struct json_value profile;	/* as devices.h stores it; JSON_NONE: unknown */
-	struct slice agent;		/* version of the agent, or empty */
 };
 
 /* From the JSON above; copies what it keeps. NULL with ERR_USAGE or ERR_MALFORMED: what is wrong, and where. */

@@ -89,7 +89,7 @@ WARN_UNUSED int assignments_drop_device(struct db *db, int64_t device_id, const 
 struct assignment_counts {
 	int64_t in[ASSIGNMENT_STATES];
 	int64_t acknowledged_bad;
-	int64_t sample, sample_bad;	/* settled since since_s, not acknowledged */
+	int64_t sample, sample_bad;	/* settled, not acknowledged, and since since_s if that is not 0 */
 };
 WARN_UNUSED int assignments_count(struct db *db, int64_t rollout_id, int wave, int64_t since_s,
 				  struct assignment_counts *out, struct error *err);
@@ -121,8 +121,8 @@ void assignment_walk_close(struct assignment_walk *w);
 struct transition {
 	int64_t device_id;
 	struct slice instance;		/* of the agent's state */
-	int64_t seq;
 	int64_t assignment_id;		/* 0: of none */
+	int64_t seq;			/* within instance and assignment */
 	struct slice artifact, state, reason;
 	int64_t device_s, received_s;
 };

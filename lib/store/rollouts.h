@@ -55,7 +55,7 @@ WARN_UNUSED int wave_set_state(struct db *db, int64_t rollout_id, int wave, enum
 			       struct error *err);
 WARN_UNUSED int wave_approve(struct db *db, int64_t rollout_id, int wave, const char *actor, struct error *err);
 
-/* Newest first. artifact_name, state: NULL for any; below: ids below this one only, 0: all. */
+/* Newest first. state: NULL for any. */
 struct rollout_walk {
 	struct query q;
 	struct rollout rollout;

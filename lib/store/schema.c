@@ -142,22 +142,43 @@ static const char rollouts_sql[] =
 	" UNIQUE (rollout_id, device_id)"
 	") STRICT;"
 	"CREATE UNIQUE INDEX assignments_current ON assignments(device_id, artifact_name) WHERE current = 1;"
-	"CREATE INDEX assignments_rollout ON assignments(rollout_id, wave, state);"
+	"CREATE INDEX assignments_rollout ON assignments(rollout_id, settled_s);"
+	"CREATE INDEX assignments_planned ON assignments(device_id, artifact_name) WHERE state = 'planned';"
+	/* How many rows are in each state, kept by the triggers: a rollout is judged at every report. */
+	"CREATE TABLE assignment_counts ("
+	" rollout_id INTEGER NOT NULL,"
+	" wave INTEGER NOT NULL,"
+	" state TEXT NOT NULL,"
+	" acknowledged INTEGER NOT NULL,"
+	" n INTEGER NOT NULL,"
+	" PRIMARY KEY (rollout_id, wave, state, acknowledged)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE TRIGGER assignments_count_new AFTER INSERT ON assignments BEGIN"
+	" INSERT INTO assignment_counts VALUES (NEW.rollout_id, NEW.wave, NEW.state, NEW.acknowledged, 1)"
+	"  ON CONFLICT DO UPDATE SET n = n + 1;"
+	" END;"
+	"CREATE TRIGGER assignments_count_change AFTER UPDATE OF wave, state, acknowledged ON assignments"
+	" WHEN OLD.wave <> NEW.wave OR OLD.state <> NEW.state OR OLD.acknowledged <> NEW.acknowledged BEGIN"
+	" UPDATE assignment_counts SET n = n - 1 WHERE rollout_id = OLD.rollout_id AND wave = OLD.wave"
+	"  AND state = OLD.state AND acknowledged = OLD.acknowledged;"
+	" INSERT INTO assignment_counts VALUES (NEW.rollout_id, NEW.wave, NEW.state, NEW.acknowledged, 1)"
+	"  ON CONFLICT DO UPDATE SET n = n + 1;"
+	" END;"
 	/*
-	 * What devices reported, in the device's own order. instance: random, made with the agent's state, so
-	 * that a device that lost its state starts a new sequence instead of repeating an old one.
+	 * What devices reported. instance: random, made with the agent's state, so that a device that lost its
+	 * state starts new numbers instead of repeating old ones. assignment_id 0: of none.
 	 */
 	"CREATE TABLE transitions ("
 	" device_id INTEGER NOT NULL REFERENCES devices(id),"
 	" instance TEXT NOT NULL,"
+	" assignment_id INTEGER NOT NULL,"
 	" seq INTEGER NOT NULL,"
-	" assignment_id INTEGER REFERENCES assignments(id),"
 	" artifact TEXT NOT NULL,"
 	" state TEXT NOT NULL,"
 	" reason TEXT NOT NULL,"
 	" device_s INTEGER NOT NULL,"		/* by the device's clock */
 	" received_s INTEGER NOT NULL,"
-	" PRIMARY KEY (device_id, instance, seq)"
+	" PRIMARY KEY (device_id, instance, assignment_id, seq)"
 	") STRICT, WITHOUT ROWID;"
 	"CREATE INDEX transitions_assignment ON transitions(assignment_id);"
 	"CREATE TRIGGER transitions_no_update BEFORE UPDATE ON transitions BEGIN"
