@@ -56,7 +56,7 @@ PATH=$(dirname "$MESHANICS"):$PATH
 ASAN_OPTIONS=exitcode=99${ASAN_OPTIONS:+:$ASAN_OPTIONS}
 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:exitcode=99${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}
 export PATH ASAN_OPTIONS UBSAN_OPTIONS
-unset MESHANICS
+unset MESHANICS MAKEFLAGS MFLAGS MAKELEVEL
 
 test_name=$(basename "$0" .sh)
 # Short: a socket's path has room for 107 bytes.
