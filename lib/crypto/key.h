@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/json.h"
 
 enum key_scheme { KEY_NONE = 0, KEY_ED25519, KEY_ECDSA_P256, KEY_ECDSA_P384, KEY_RSA_PSS_SHA256 };
 
@@ -39,6 +40,13 @@ WARN_UNUSED int pubkey_from_pem(struct pubkey *k, struct slice pem, struct error
 void pubkey_put_ssh(struct buf *out, const struct pubkey *k, const char *comment);
 /* What that line encodes (RFC 4253 6.6, 5656, 8709), which SSHSIG carries as well. */
 void pubkey_put_ssh_blob(struct buf *out, const struct pubkey *k);
+/* The TUF key object {"keytype", "keyval": {"public"}, "scheme"}; name as in json.h. k has a scheme. */
+void pubkey_put_tuf(struct json_writer *w, const char *name, const struct pubkey *k);
+/*
+ * A TUF key object in the form pubkey_put_tuf writes, without unknown members; the key has passed pubkey_check.
+ * (tuf_key_parse of tuf/metadata.h reads all the forms that other programs write.)
+ */
+WARN_UNUSED int pubkey_from_tuf(struct pubkey *k, struct json_value object, struct error *err);
 
 /*
  * The only yes is 0: sig is a valid signature of msg by k. Ed25519: 64 bytes, strict (RFC 8032, S < L, R and key

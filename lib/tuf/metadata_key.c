@@ -159,27 +159,7 @@ int tuf_key_parse(struct tuf_key *out, struct json_value object, struct error *e
 
 void tuf_key_put(struct json_writer *w, const char *name, const struct pubkey *pub)
 {
-	static const char *const keytypes[] = {
-		[KEY_ED25519] = "ed25519",
-		[KEY_ECDSA_P256] = "ecdsa",
-		[KEY_ECDSA_P384] = "ecdsa",
-		[KEY_RSA_PSS_SHA256] = "rsa",
-	};
-	struct buf pem = BUF_INIT(4096);
-
-	json_open_object(w, name);
-	json_put_string(w, "keytype", keytypes[pub->scheme]);
-	json_open_object(w, "keyval");
-	if (pub->scheme == KEY_ED25519) {
-		json_put_hex(w, "public", pub->data, pub->len);
-	} else {
-		pubkey_put_pem(&pem, pub);
-		json_put_slice(w, "public", buf_slice(&pem));
-	}
-	json_close(w);
-	json_put_string(w, "scheme", key_scheme_name(pub->scheme));
-	json_close(w);
-	buf_release(&pem);
+	pubkey_put_tuf(w, name, pub);
 }
 
 int tuf_key_table_check(struct json_value keys, struct error *err)

@@ -1,0 +1,137 @@
+/* Key files on disk: made once, opened by those who may, resealed in one step. */
+#include "crypto/keyfile.h"
+
+#include <stdio.h>
+
+#include "base/name.h"
+#include "crypto/keyfile_format.h"
+#include "sys/file.h"
+
+/* Read and take apart; the text does not outlive this function. */
+static int load(struct keyfile_parts *p, int dirfd, const char *path, struct error *err)
+{
+	struct buf text = BUF_SECRET(KEYFILE_SIZE_MAX);
+	int r = -1;
+
+	*p = (struct keyfile_parts){.cost = {0}};
+	if (file_read_private(dirfd, path, &text, err) < 0)
+		goto out;
+	if (keyfile_parse(p, buf_slice(&text), err) < 0) {
+		error_wrap(err, "cannot read key '%s'", path);
+		goto out;
+	}
+	r = 0;
+out:
+	buf_release(&text);
+	return r;
+}
+
+/* What a new file says of itself. */
+static int describe(struct keyfile *info, const char *name, const char *comment, int64_t created_s, struct error *err)
+{
+	*info = (struct keyfile){.created_s = created_s};
+	if (name_check(slice_str(name), "key name", err) < 0)
+		return -1;
+	if (strlen(comment) >= sizeof(info->comment))
+		return error_set(err, ERR_USAGE, "the comment has %zu bytes; %zu is the most", strlen(comment),
+				 sizeof(info->comment) - 1);
+	snprintf(info->name, sizeof(info->name), "%s", name);
+	printable(info->comment, sizeof(info->comment), slice_str(comment));
+	if (strcmp(info->comment, comment) != 0)
+		return error_set(err, ERR_USAGE, "the comment is not one line of printable text");
+	return 0;
+}
+
+/* The two files of a new key. The public one goes last: where it is, the key is. */
+static int create(int dirfd, const char *name, struct slice text, const struct pubkey *pub, struct error *err)
+{
+	char key_name[NAME_LEN_MAX + 5], pub_name[NAME_LEN_MAX + 5];
+	struct buf pem = BUF_INIT(PUBKEY_PEM_MAX);
+	struct error ignored = ERROR_INIT;
+	int r = -1;
+
+	snprintf(key_name, sizeof(key_name), "%s.key", name);
+	snprintf(pub_name, sizeof(pub_name), "%s.pub", name);
+	pubkey_put_pem(&pem, pub);
+	if (file_exists(dirfd, pub_name)) {
+		error_set(err, ERR_CONFLICT, "'%s' exists already", pub_name);
+		goto out;
+	}
+	if (file_create(dirfd, key_name, 0600, text, err) < 0)
+		goto out;
+	if (file_create(dirfd, pub_name, 0644, buf_slice(&pem), err) < 0) {
+		(void)!file_unlink(dirfd, key_name, &ignored);
+		goto out;
+	}
+	r = 0;
+out:
+	buf_release(&pem);
+	return r;
+}
+
+int keyfile_write(int dirfd, const char *name, const struct seckey *k, struct slice passphrase, const char *comment,
+		  int64_t created_s, struct error *err)
+{
+	struct buf text = BUF_SECRET(KEYFILE_SIZE_MAX);
+	struct keyfile info;
+	int r = -1;
+
+	if (describe(&info, name, comment == NULL ? "" : comment, created_s, err) == 0 &&
+	    keyfile_put(&text, &info, k, passphrase, KEYFILE_COST, err) == 0)
+		r = create(dirfd, name, buf_slice(&text), seckey_public(k), err);
+	buf_release(&text);
+	return r;
+}
+
+int keyfile_read(int dirfd, const char *path, struct keyfile *out, struct error *err)
+{
+	struct keyfile_parts p;
+
+	if (load(&p, dirfd, path, err) < 0)
+		return -1;
+	*out = p.info;
+	keyfile_parts_release(&p);
+	return 0;
+}
+
+struct seckey *keyfile_open(int dirfd, const char *path, struct slice passphrase, struct error *err)
+{
+	struct keyfile_parts p;
+	struct seckey *k;
+
+	if (load(&p, dirfd, path, err) < 0)
+		return NULL;
+	k = keyfile_unseal(&p, passphrase, err);
+	if (k == NULL)
+		error_wrap(err, "cannot open key '%s'", path);
+	keyfile_parts_release(&p);
+	return k;
+}
+
+int keyfile_passwd(int dirfd, const char *path, struct slice old_passphrase, struct slice new_passphrase,
+		   bool allow_unsealed, struct error *err)
+{
+	struct buf text = BUF_SECRET(KEYFILE_SIZE_MAX);
+	struct keyfile_parts p;
+	struct seckey *k = NULL;
+	int r = -1;
+
+	if (load(&p, dirfd, path, err) < 0)
+		return -1;
+	if (new_passphrase.len == 0 && !allow_unsealed) {
+		error_set(err, ERR_USAGE, "the new passphrase is empty");
+		goto out;
+	}
+	k = keyfile_unseal(&p, old_passphrase, err);
+	if (k == NULL) {
+		error_wrap(err, "cannot open key '%s'", path);
+		goto out;
+	}
+	if (keyfile_put(&text, &p.info, k, new_passphrase, KEYFILE_COST, err) == 0)
+		r = file_replace(dirfd, path, 0600, buf_slice(&text), err);
+out:
+	seckey_free(k);
+	keyfile_parts_release(&p);
+	buf_release(&text);
+	return r;
+}
