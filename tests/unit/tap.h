@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +26,9 @@ struct tap_test {
 
 static struct tap_test *tap_first, **tap_last = &tap_first;
 static int tap_failures;
+
+#define TAP_REASON_LEN 200
+static char *tap_reason;	/* shared with the child: why it left early, or "" */
 
 #define TEST(name_)                                                                 \
 	static void test_##name_(void);                                             \
@@ -74,6 +78,14 @@ static int tap_failures;
 		}                                                                   \
 	} while (0)
 
+/* Leave this test: what it needs is not there. The reason is one that tests/skips can list. */
+#define SKIP(reason)                                                                \
+	do {                                                                        \
+		snprintf(tap_reason, TAP_REASON_LEN, "%s", (reason));               \
+		fflush(stdout);                                                     \
+		exit(tap_failures == 0 ? 0 : 1);                                    \
+	} while (0)
+
 /* Also for leaks: the child leaves through exit(), so LeakSanitizer sees each test alone. */
 static int tap_run(const struct tap_test *t)
 {
@@ -81,6 +93,7 @@ static int tap_run(const struct tap_test *t)
 	pid_t pid;
 
 	fflush(stdout);
+	tap_reason[0] = '\0';
 	pid = fork();
 	if (pid < 0)
 		return -1;
@@ -104,12 +117,16 @@ int main(void)
 
 	for (t = tap_first; t != NULL; t = t->next)
 		n++;
+	tap_reason = mmap(NULL, TAP_REASON_LEN, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (tap_reason == MAP_FAILED)
+		return 1;
 	printf("1..%d\n", n);
 	n = 0;
 	for (t = tap_first; t != NULL; t = t->next) {
 		int r = tap_run(t);
 
-		printf("%sok %d - %s\n", r == 0 ? "" : "not ", ++n, t->name);
+		printf("%sok %d - %s%s%s\n", r == 0 ? "" : "not ", ++n, t->name, tap_reason[0] ? " # SKIP " : "",
+		       tap_reason);
 		failed += r != 0;
 	}
 	return failed != 0;

@@ -98,3 +98,50 @@ TEST(base64_round_trips_and_refuses)
 	buf_release(&c);
 	buf_release(&small);
 }
+
+TEST(numbers_are_written_big_end_first)
+{
+	static const uint8_t want[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14};
+	struct buf b = BUF_INIT(14);
+
+	buf_put_u16be(&b, 0x0102);
+	buf_put_u32be(&b, 0x03040506);
+	buf_put_u64be(&b, UINT64_C(0x0708090a0b0c0d0e));
+	CHECK(!b.failed && b.len == sizeof(want) && memcmp(b.ptr, want, sizeof(want)) == 0);
+	buf_put_u16be(&b, 1);
+	CHECK(b.failed);
+	buf_clear(&b);
+	CHECK(!b.failed && b.len == 0);
+	buf_release(&b);
+}
+
+TEST(slices_are_clamped)
+{
+	struct slice s = SLICE_LIT("abc");
+
+	CHECK(slice_equal_str(slice_sub(s, 1, 100), "bc"));
+	CHECK(slice_equal_str(slice_sub(s, 9, 1), ""));
+	CHECK(slice_sub(SLICE_EMPTY, 1, 1).ptr == NULL);
+	CHECK(slice_starts(s, SLICE_LIT("ab")) && !slice_starts(s, SLICE_LIT("abcd")));
+	CHECK(slice_ends(s, SLICE_LIT("bc")) && !slice_ends(SLICE_EMPTY, SLICE_LIT("c")));
+	CHECK(slice_compare(SLICE_LIT("ab"), s) < 0 && slice_compare(SLICE_LIT("b"), s) > 0);
+	CHECK(slice_compare(s, s) == 0 && slice_compare(SLICE_EMPTY, SLICE_EMPTY) == 0);
+	CHECK(slice_find(s, 'c', 0) == 2 && slice_find(s, 'a', 1) == SIZE_MAX && slice_find(s, 'a', 9) == SIZE_MAX);
+}
+
+TEST(errors_are_cut_to_fit)
+{
+	static char huge[5000];
+	struct error err = ERROR_INIT;
+	unsigned i;
+
+	memset(huge, 'x', sizeof(huge) - 1);
+	error_set(&err, ERR_LIMIT, "%s", huge);
+	CHECK_INT(strlen(err.text), sizeof(err.text) - 1);
+	for (i = 0; i < 100; i++)
+		error_wrap(&err, "reading '%s'", huge);
+	CHECK(strlen(err.text) < sizeof(err.text));
+	CHECK_INT(err.kind, ERR_LIMIT);
+	error_hint(&err, "%s", huge);
+	CHECK(strlen(err.hint) < sizeof(err.hint));
+}
