@@ -68,6 +68,14 @@ struct ceremony_delegation {
 /* With nothing added or removed: a renewal of targets as they are. */
 WARN_UNUSED int ceremony_delegate(struct buf *out, const struct ceremony_delegation *d, struct error *err);
 
+/*
+ * Keys for a rehearsal: `count` signers, whose unsealed key files rehearsal-1.key, ... are written to dirfd, and
+ * online keys that exist in public only. online is overwritten and then owned by the caller.
+ */
+WARN_UNUSED int ceremony_rehearsal_keys(int dirfd, const char *site, unsigned count, int64_t now_s,
+					struct ceremony_signer *signers, struct online_keys *online,
+					struct error *err);
+
 /* ---- a request as read ---- */
 struct ceremony;
 
@@ -93,8 +101,8 @@ struct ceremony_document {
 };
 unsigned ceremony_document_count(const struct ceremony *c);
 const struct ceremony_document *ceremony_document_at(const struct ceremony *c, unsigned i);
-/* What the request calls this key id; "" when it has no label. */
-const char *ceremony_label(const struct ceremony *c, const char *keyid);
+/* What the request calls this key id; empty when it has no label. Borrowed. */
+struct slice ceremony_label(const struct ceremony *c, const char *keyid);
 
 /* ---- sign ---- */
 /*
