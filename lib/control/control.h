@@ -32,6 +32,9 @@ struct control {
 	struct repo *repo;	/* NULL until `repo init` */
 	struct ca *ca;		/* CA_COUNT of them, by enum ca_kind; NULL until `ca init` */
 	struct lastseen *lastseen;	/* serve only; NULL in-process */
+	/* serve only: its own gauges, in Prometheus' text format. */
+	void (*put_metrics)(void *arg, struct buf *out);
+	void *metrics_arg;
 };
 
 void control_settings_default(struct control_settings *s);
@@ -41,5 +44,9 @@ void control_settings_default(struct control_settings *s);
  */
 WARN_UNUSED struct control *control_open(const char *home, const struct control_settings *settings, struct error *err);
 void control_free(struct control *c);	/* NULL is fine */
+/* (Re)load what a handler has just made on disk: the CAs after `ca init`, the repository after `repo init`. */
+WARN_UNUSED int control_load_ca(struct control *c, struct error *err);
+void control_free_ca(struct control *c);
+WARN_UNUSED int control_load_repo(struct control *c, struct error *err);
 
 #endif

@@ -245,6 +245,11 @@ int file_unlink(int dirfd, const char *path, struct error *err)
 	return 0;
 }
 
+int file_symlink(const char *target, int dirfd, const char *path, struct error *err)
+{
+	return sys_symlink(target, dirfd, path) < 0 ? file_failed(err, "link", path) : 0;
+}
+
 bool file_exists(int dirfd, const char *path)
 {
 	struct stat st;

@@ -74,6 +74,8 @@ WARN_UNUSED int file_sync(int fd, const char *what, struct error *err);
 WARN_UNUSED int file_sync_dir(int dirfd, const char *path, struct error *err);
 /* Over what may be there already; then both directories are synced. */
 WARN_UNUSED int file_rename(int from_dirfd, const char *from, int to_dirfd, const char *to, struct error *err);
+/* Make path a symbolic link to target, which need not exist. Not synced: rename it into place. */
+WARN_UNUSED int file_symlink(const char *target, int dirfd, const char *path, struct error *err);
 WARN_UNUSED int file_unlink(int dirfd, const char *path, struct error *err);	/* absence is fine; not synced */
 /* Also the parents that are missing, each with `mode`; an existing directory is fine and keeps its mode. Durable. */
 WARN_UNUSED int file_mkdirs(int dirfd, const char *path, mode_t mode, struct error *err);
