@@ -56,10 +56,10 @@ struct client_request {
 	uint64_t body_fd_offset, body_fd_len;
 	const int *pass_fds;		/* over a unix socket: descriptors passed along */
 	size_t pass_fd_count;
-	uint64_t body_max;		/* cap of the response body */
+	uint64_t body_max;		/* cap of the response body, when the status is 200..299 */
 	/*
-	 * Where the response body goes, part by part; NULL: into response->body. Called only for a status
-	 * in 200..299 (other bodies go to response->body, at most 64 KiB of them). -1 with err ends the request.
+	 * Where such a body goes, part by part; NULL: into response->body. -1 with err ends the request. Bodies of other
+	 * statuses go to response->body always, and only their first 64 KiB.
 	 */
 	int (*sink)(void *arg, const struct http_head *head, struct slice part, struct error *err);
 	void *sink_arg;

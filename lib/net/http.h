@@ -97,7 +97,7 @@ WARN_UNUSED int http_body_next(struct http_body *b, struct slice *in, struct sli
 
 /* "HTTP/1.1 200 OK". Then headers, then http_put_end. */
 void http_put_status(struct buf *out, int status);
-/* "GET /x HTTP/1.1" and Host. target begins with '/' and holds no space or control byte (asserted). */
+/* "GET /x HTTP/1.1" and Host. A target without its '/' or with a space or control byte fails the buf. */
 void http_put_request(struct buf *out, const char *method, const char *target, const char *authority);
 /* Name and value come from us or have been checked: control bytes in them fail the buf instead of splitting the head. */
 void http_put_header(struct buf *out, const char *name, struct slice value);

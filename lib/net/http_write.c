@@ -40,9 +40,11 @@ void http_put_request(struct buf *out, const char *method, const char *target, c
 {
 	const char *p;
 
-	assert(target[0] == '/');
+	if (target[0] != '/')
+		out->failed = true;
 	for (p = target; *p != '\0'; p++)
-		assert(*p > ' ' && *p < 0x7f);
+		if (*p <= ' ' || *p >= 0x7f)
+			out->failed = true;
 	buf_printf(out, "%s %s HTTP/1.1\r\n", method, target);
 	http_put_header(out, "Host", slice_str(authority));
 }

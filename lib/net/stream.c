@@ -310,6 +310,28 @@ ssize_t stream_write_file(struct stream *s, int file_fd, uint64_t offset, uint64
 	return n;
 }
 
+ssize_t stream_send_fds(struct stream *s, struct slice bytes, const int *fds, size_t count, struct error *err)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(STREAM_FDS_MAX * sizeof(int))] = {0};
+	struct iovec iov = {(void *)(uintptr_t)bytes.ptr, bytes.len};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control};
+	struct cmsghdr *c;
+	ssize_t n;
+
+	if (s->tls != NULL || count > STREAM_FDS_MAX)
+		return error_set(err, ERR_USAGE, "at most %d descriptors can be passed, over a unix socket alone", STREAM_FDS_MAX);
+	m.msg_controllen = CMSG_SPACE(count * sizeof(int));
+	c = CMSG_FIRSTHDR(&m);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(count * sizeof(int));
+	memcpy(CMSG_DATA(c), fds, count * sizeof(int));
+	n = sendmsg(s->fd, &m, MSG_NOSIGNAL);
+	if (n < 0)
+		return io_error(err, "cannot pass descriptors");	/* the first bytes on a socket: nothing blocks */
+	return n;
+}
+
 void stream_shutdown(struct stream *s)
 {
 	struct error ignored = ERROR_INIT;

@@ -41,6 +41,8 @@ WARN_UNUSED ssize_t stream_write(struct stream *s, struct slice bytes, struct er
 WARN_UNUSED int stream_flush(struct stream *s, struct error *err);
 /* As stream_write, from a file at *offset; at most `most` bytes. 0 when the file is shorter than was thought. */
 WARN_UNUSED ssize_t stream_write_file(struct stream *s, int file_fd, uint64_t offset, uint64_t most, struct error *err);
+/* As stream_write on a plain unix socket, with descriptors (at most STREAM_FDS_MAX) passed along with the first byte. */
+WARN_UNUSED ssize_t stream_send_fds(struct stream *s, struct slice bytes, const int *fds, size_t count, struct error *err);
 /* Say goodbye: close_notify and the end of our direction, as far as that goes without waiting. */
 void stream_shutdown(struct stream *s);
 

@@ -155,19 +155,21 @@ static unsigned path_check(struct tls_verify *v, const br_x509_trust_anchor *anc
 /* Steps 3 and 4 with the CAs of the configuration. */
 static int trusted_check(struct tls *t, const struct x509 *leaf, int64_t path_time, int64_t time, struct error *err)
 {
-	unsigned code = BR_ERR_X509_NOT_TRUSTED;
+	const char *problem = path_problem(BR_ERR_X509_NOT_TRUSTED);
 	size_t i;
 
 	for (i = 0; i < t->config->ca_count; i++) {
-		unsigned c = path_check(&t->verify, &t->config->anchors[i], path_time);
-		int64_t end = t->config->cas[i].cert.not_after_s;
+		const struct x509 *ca = &t->config->cas[i].cert;
+		unsigned code = path_check(&t->verify, &t->config->anchors[i], path_time);
 
-		if (c == 0)
-			return time <= end ? 0 : past_end(err, "CA", end, time);
-		if (c != BR_ERR_X509_NOT_TRUSTED)
-			code = c;
+		if (code == 0)
+			return time <= ca->not_after_s ? 0 : past_end(err, "CA", ca->not_after_s, time);
+		if (code != BR_ERR_X509_NOT_TRUSTED)
+			problem = path_problem(code);
+		else if (slice_equal(ca->subject, leaf->issuer))
+			problem = "its issuer has the name of a trusted CA, but another key";
 	}
-	return error_set(err, ERR_REFUSED, "certificate '%s' of the %s: %s", leaf->cn, peer_word(t), path_problem(code));
+	return error_set(err, ERR_REFUSED, "certificate '%s' of the %s: %s", leaf->cn, peer_word(t), problem);
 }
 
 /* Steps 3 and 4 with the pinned CA, which must be among the certificates shown. */

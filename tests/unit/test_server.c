@@ -1,0 +1,654 @@
+/* The server and the client against each other and against raw bytes, without TLS. */
+#include "tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "net/addr.h"
+#include "net/client.h"
+#include "net/server.h"
+#include "sys/clock.h"
+
+/* ---- a server in a thread of its own ---- */
+
+static struct loop *loop;
+static struct server *server;
+static pthread_t thread;
+static int listen_fd = -1;
+static int ended, begun;
+static struct exchange_token kept;
+static bool drain;
+
+static int64_t fixed_now(void)
+{
+	return 1800000000;
+}
+
+static void say(struct exchange *x, int status, const char *text)
+{
+	struct reply r = REPLY_INIT(status);
+
+	reply_text(&r, "text/plain", text);
+	exchange_reply(x, &r);
+}
+
+static int count_sink(struct exchange *x, struct slice part)
+{
+	uint64_t *n = x->user;
+
+	*n += part.len;
+	if (*n > 3000000) {
+		say(x, 507, "full");
+		return -1;
+	}
+	return 0;
+}
+
+static void begin(struct exchange *x)
+{
+	begun++;
+	if (slice_equal_str(x->head.path, "/early"))
+		say(x, 403, "no");
+	else if (slice_equal_str(x->head.path, "/sink")) {
+		x->user = calloc(1, sizeof(uint64_t));
+		exchange_sink_body(x, UINT64_MAX, count_sink);
+	} else if (slice_equal_str(x->head.path, "/nobody"))
+		;
+	else
+		exchange_take_body(x, 1000);
+}
+
+static void *answer_later(void *arg)
+{
+	struct exchange_token *t = arg;
+	struct reply r = REPLY_INIT(200);
+
+	usleep(50000);
+	reply_text(&r, "text/plain", "later");
+	reply_post(*t, &r);
+	return NULL;
+}
+
+static void big_file(struct exchange *x)
+{
+	char path[] = "/tmp/meshanics-test.XXXXXX";
+	struct reply r = REPLY_INIT(200);
+	char block[4096];
+	int i, fd = mkstemp(path);
+
+	unlink(path);
+	for (i = 0; i < 1000; i++) {
+		memset(block, 'a' + i % 26, sizeof(block));
+		if (write(fd, block, sizeof(block)) < 0)
+			abort();
+	}
+	r.fd = fd;
+	r.fd_offset = 4096;
+	r.fd_len = 999 * 4096;
+	exchange_reply(x, &r);
+}
+
+static void ready(struct exchange *x)
+{
+	char text[200];
+	pthread_t t;
+
+	if (slice_equal_str(x->head.path, "/echo")) {
+		struct reply r = REPLY_INIT(200);
+
+		buf_put_slice(&r.body, x->body);
+		exchange_reply(x, &r);
+	} else if (slice_equal_str(x->head.path, "/sink")) {
+		snprintf(text, sizeof(text), "%llu", (unsigned long long)*(uint64_t *)x->user);
+		say(x, 200, text);
+	} else if (slice_equal_str(x->head.path, "/later")) {
+		kept = exchange_token(x);
+		if (pthread_create(&t, NULL, answer_later, &kept) == 0)
+			pthread_detach(t);
+	} else if (slice_equal_str(x->head.path, "/file")) {
+		big_file(x);
+	} else if (slice_equal_str(x->head.path, "/who")) {
+		snprintf(text, sizeof(text), "%d %u %s", x->peer->is_unix, (unsigned)x->peer->uid, x->peer->address);
+		say(x, 200, text);
+	} else if (slice_equal_str(x->head.path, "/fd")) {
+		ssize_t n = x->fds[0] < 0 ? -1 : pread(x->fds[0], text, sizeof(text) - 1, 0);
+
+		text[n < 0 ? 0 : n] = '\0';
+		say(x, 200, text);
+	} else if (slice_equal_str(x->head.path, "/busy")) {
+		say(x, 503, "later");
+	} else {
+		say(x, 404, "none");
+	}
+}
+
+static void end(struct exchange *x)
+{
+	ended++;
+	free(x->user);
+}
+
+static const struct handler handler = {begin, ready, end};
+
+static void *serve(void *arg)
+{
+	struct error err = ERROR_INIT;
+
+	(void)arg;
+	while (!loop_stopping(loop)) {
+		if (loop_turn(loop, 10, &err) < 0)
+			abort();
+		if (drain)
+			server_drain(server);
+	}
+	return NULL;
+}
+
+static void start(const char *address, const struct server_limits *limits)
+{
+	struct error err = ERROR_INIT;
+
+	loop = loop_new(&err);
+	server = server_new(loop, limits, fixed_now, &err);
+	listen_fd = listen_open(address, &err);
+	if (listen_fd < 0)
+		printf("# %s\n", err.text);
+	REQUIRE(listen_fd >= 0);
+	REQUIRE(server_add(server, listen_fd, NULL, &handler, NULL, &err) != NULL);
+	REQUIRE(pthread_create(&thread, NULL, serve, NULL) == 0);
+}
+
+static void stop(void)
+{
+	loop_stop(loop);
+	pthread_join(thread, NULL);
+	server_free(server);
+	loop_free(loop);
+	close(listen_fd);
+	CHECK_INT(ended, begun);
+}
+
+/* ---- raw bytes ---- */
+
+static int dial_raw(void)
+{
+	struct error err = ERROR_INIT;
+	struct sockaddr_storage a;
+	char text[64];
+	socklen_t len;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	snprintf(text, sizeof(text), "127.0.0.1:%u", listen_port(listen_fd));
+	REQUIRE(addr_parse(&a, &len, slice_str(text), &err) == 0);
+	REQUIRE(connect(fd, (struct sockaddr *)&a, len) == 0);
+	return fd;
+}
+
+static void send_text(int fd, const char *text)
+{
+	CHECK(send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text));
+}
+
+/* Send text, then read until the server closes or 2 s pass without a byte. */
+static const char *raw(const char *text)
+{
+	static char answer[65536];
+	size_t n = 0;
+	ssize_t r;
+	int fd = dial_raw();
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	send_text(fd, text);
+	while (n < sizeof(answer) - 1 && poll(&p, 1, 2000) > 0 && (r = recv(fd, answer + n, sizeof(answer) - 1 - n, 0)) > 0)
+		n += (size_t)r;
+	answer[n] = '\0';
+	close(fd);
+	return answer;
+}
+
+static bool begins(const char *text, const char *with)
+{
+	if (strncmp(text, with, strlen(with)) == 0)
+		return true;
+	printf("# got: %.200s\n", text);
+	return false;
+}
+
+#define HOST "Host: x\r\n"
+#define CLOSE "Connection: close\r\n"
+
+TEST(answers_and_closes)
+{
+	start("127.0.0.1:0", NULL);
+	CHECK_STR(raw("POST /echo HTTP/1.1\r\n" HOST CLOSE "Content-Length: 5\r\n\r\nhello"),
+		  "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello");
+	CHECK_STR(raw("HEAD /busy HTTP/1.1\r\n" HOST CLOSE "\r\n"),
+		  "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nConnection: close\r\n\r\n");
+	stop();
+}
+
+TEST(pipelined_requests_are_answered_in_order)
+{
+	static const char two[] = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n";
+	char text[40000] = "", want[20000] = "";
+	int i;
+
+	start("127.0.0.1:0", NULL);
+	for (i = 0; i < 200; i++) {
+		size_t n = strlen(text), w = strlen(want);
+
+		snprintf(text + n, sizeof(text) - n, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\n%d", i % 10);
+		snprintf(want + w, sizeof(want) - w, "%s%d", two, i % 10);
+	}
+	strcat(text, "GET /x HTTP/1.1\r\n" HOST CLOSE "\r\n");
+	CHECK(begins(raw(text), want));
+	stop();
+	CHECK_INT(begun, 201);
+}
+
+TEST(refusals_speak_json_and_close)
+{
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+		{"GET / HTTP/1.1\nHost: x\n\n", "HTTP/1.1 400 "},
+		{"GET / HTTP/1.1\r\n" HOST "A: b\r\n c\r\n\r\n", "HTTP/1.1 400 "},
+		{"GET / HTTP/1.0\r\n" HOST "\r\n", "HTTP/1.1 505 "},
+		{"POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 411 "},
+		{"POST /echo HTTP/1.1\r\n" HOST "Content-Length: 1001\r\n\r\n", "HTTP/1.1 413 "},
+		{"POST /nobody HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\nx", "HTTP/1.1 413 "},
+		{"POST /early HTTP/1.1\r\n" HOST "Content-Length: 1000000\r\n\r\nx", "HTTP/1.1 403 "},
+		{"\x16\x03\x01\n", "HTTP/1.1 400 "},
+	};
+	size_t i;
+
+	start("127.0.0.1:0", NULL);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *answer = raw(cases[i].text);
+
+		CHECK(begins(answer, cases[i].want));
+		CHECK(strstr(answer, "\r\nConnection: close\r\n") != NULL);
+		if (i < 6)
+			CHECK(strstr(answer, "\r\n\r\n{\"error\":{\"code\":\"") != NULL);
+	}
+	stop();
+}
+
+TEST(oversize_heads_are_refused)
+{
+	char text[40000];
+
+	start("127.0.0.1:0", NULL);
+	memset(text, 'a', sizeof(text));
+	memcpy(text, "GET / HTTP/1.1\r\nX: ", 19);
+	text[sizeof(text) - 1] = '\0';
+	CHECK(begins(raw(text), "HTTP/1.1 431 "));
+	stop();
+}
+
+TEST(slow_heads_and_bodies_run_out_of_time)
+{
+	struct server_limits limits = {.head_ms = 150, .stall_ms = 150, .idle_ms = 300};
+	struct server_stats stats;
+	int64_t start_ms = clock_mono_ms();
+
+	start("127.0.0.1:0", &limits);
+	CHECK(begins(raw("GET / HTTP/1.1\r\nHos"), "HTTP/1.1 408 "));
+	CHECK(begins(raw("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhel"), "HTTP/1.1 408 "));
+	CHECK_STR(raw(""), "");
+	CHECK(clock_mono_ms() - start_ms < 1900);
+	server_stats(server, &stats);
+	CHECK_INT(stats.timeouts, 2);
+	stop();
+}
+
+TEST(a_body_below_the_minimum_rate_runs_out_of_time)
+{
+	struct server_limits limits = {.stall_ms = 200, .min_rate = 1000};
+	char c[16];
+	int i, fd, n = 0;
+
+	start("127.0.0.1:0", &limits);
+	fd = dial_raw();
+	send_text(fd, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 900\r\n\r\n");
+	for (i = 0; i < 20 && n == 0; i++) {	/* a byte every 50 ms never stalls, and is slow */
+		CHECK(send(fd, "x", 1, MSG_NOSIGNAL) == 1);
+		usleep(50000);
+		n = (int)recv(fd, c, 12, MSG_DONTWAIT);
+		n = n < 0 ? 0 : n;
+	}
+	CHECK(n == 12 && memcmp(c, "HTTP/1.1 408", 12) == 0);
+	CHECK(i < 15);
+	close(fd);
+	stop();
+}
+
+TEST(expect_continue)
+{
+	int fd;
+	char c[200] = "";
+
+	start("127.0.0.1:0", NULL);
+	fd = dial_raw();
+	send_text(fd, "POST /echo HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+	CHECK(recv(fd, c, 25, MSG_WAITALL) == 25);
+	CHECK_STR(c, "HTTP/1.1 100 Continue\r\n\r\n");
+	CHECK(write(fd, "ab", 2) == 2);
+	CHECK(recv(fd, c, 15, MSG_WAITALL) == 15 && memcmp(c, "HTTP/1.1 200 OK", 15) == 0);
+	close(fd);
+	stop();
+}
+
+TEST(the_longest_idle_makes_room)
+{
+	struct server_limits limits = {.connections = 3};
+	struct server_stats stats;
+	int fds[5], i;
+	char c;
+
+	start("127.0.0.1:0", &limits);
+	for (i = 0; i < 5; i++) {
+		fds[i] = dial_raw();
+		send_text(fds[i], "GET /x HTTP/1.1\r\n" HOST "\r\n");
+		CHECK(recv(fds[i], &c, 1, 0) == 1);
+	}
+	for (i = 0; i < 2; i++)
+		while (recv(fds[i], &c, 1, 0) > 0)
+			;	/* closed: this ends */
+	send_text(fds[4], "GET /x HTTP/1.1\r\n" HOST "\r\n");
+	server_stats(server, &stats);
+	CHECK_INT(stats.connections, 3);
+	for (i = 0; i < 5; i++)
+		close(fds[i]);
+	stop();
+}
+
+TEST(a_vanished_client_is_safe)
+{
+	int fd, i;
+
+	start("127.0.0.1:0", NULL);
+	for (i = 0; i < 5; i++) {
+		struct linger hard = {1, 0};
+
+		fd = dial_raw();
+		send_text(fd, "GET /later HTTP/1.1\r\n" HOST "\r\n");
+		usleep(10000);
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+		close(fd);
+	}
+	usleep(120000);
+	CHECK_INT(ended, 5);
+	stop();
+}
+
+TEST(drain_answers_what_is_in_progress)
+{
+	int fd, idle;
+	char c[300] = "";
+
+	start("127.0.0.1:0", NULL);
+	idle = dial_raw();
+	fd = dial_raw();
+	send_text(fd, "GET /later HTTP/1.1\r\n" HOST "\r\n");
+	usleep(20000);
+	drain = true;
+	CHECK(recv(idle, c, 1, 0) == 0);
+	CHECK(recv(fd, c, sizeof(c) - 1, MSG_WAITALL) > 0);
+	CHECK(strstr(c, "Connection: close") != NULL && strstr(c, "later") != NULL);
+	close(fd);
+	close(idle);
+	usleep(30000);
+	CHECK(server_drained(server));
+	stop();
+}
+
+/* ---- with our client ---- */
+
+static struct client *client_to(const char *url_text)
+{
+	struct client_params p = CLIENT_PARAMS_INIT;
+	struct error err = ERROR_INIT;
+	struct client *c;
+	struct url u;
+	char text[300];
+
+	if (strncmp(url_text, "unix:", 5) == 0) {
+		p.unix_path = url_text + 5;
+	} else {
+		snprintf(text, sizeof(text), url_text, listen_port(listen_fd));
+		REQUIRE(url_parse(&u, slice_str(text), URL_HTTP, &err) == 0);
+		p.url = &u;
+	}
+	p.stall_ms = 1000;
+	c = client_new(&p, &err);
+	REQUIRE(c != NULL);
+	return c;
+}
+
+static int get(struct client *c, const char *target, struct client_response *r, struct error *err)
+{
+	struct client_request q = CLIENT_REQUEST_INIT;
+
+	q.method = "GET";
+	q.target = target;
+	q.body_max = 10000;
+	return client_do(c, &q, r, err);
+}
+
+TEST(client_keeps_its_connection)
+{
+	struct client_response r = CLIENT_RESPONSE_INIT;
+	struct error err = ERROR_INIT;
+	struct server_stats stats;
+	struct client *c;
+	int i;
+
+	start("127.0.0.1:0", NULL);
+	c = client_to("http://127.0.0.1:%u/");
+	for (i = 0; i < 5; i++) {
+		CHECK(get(c, i % 2 ? "/later" : "/x", &r, &err) == 0);
+		CHECK_INT(r.status, i % 2 ? 200 : 404);
+		CHECK_STR(buf_cstr(&r.body), i % 2 ? "later" : "none");
+	}
+	server_stats(server, &stats);
+	CHECK_INT(stats.accepted, 1);
+	client_response_release(&r);
+	client_free(c);
+	stop();
+}
+
+TEST(client_resolves_names)
+{
+	struct client_response r = CLIENT_RESPONSE_INIT;
+	struct error err = ERROR_INIT;
+	struct client *c;
+
+	start("127.0.0.1:0", NULL);
+	c = client_to("http://localhost:%u/");
+	CHECK(get(c, "/x", &r, &err) == 0);
+	CHECK_INT(r.status, 404);
+	client_free(c);
+	c = client_to("http://no-such-host.invalid:%u/");
+	CHECK(get(c, "/x", &r, &err) < 0);
+	CHECK_INT(err.kind, ERR_RETRY);
+	CHECK_INT(client_phase(c), CLIENT_RESOLVE);
+	CHECK(strstr(err.text, "no-such-host.invalid") != NULL);
+	client_free(c);
+	client_response_release(&r);
+	stop();
+}
+
+TEST(client_says_what_failed)
+{
+	struct client_response r = CLIENT_RESPONSE_INIT;
+	struct error err = ERROR_INIT;
+	struct client *c;
+
+	start("127.0.0.1:0", NULL);
+	c = client_to("http://127.0.0.1:%u/");
+	stop();
+	CHECK(get(c, "/x", &r, &err) < 0);
+	CHECK_INT(err.kind, ERR_RETRY);
+	CHECK(strstr(err.text, "connection: cannot connect to 127.0.0.1:") != NULL);
+	CHECK(strstr(err.text, "Connection refused") != NULL);
+	CHECK_INT(client_phase(c), CLIENT_CONNECT);
+	client_free(c);
+	client_response_release(&r);
+}
+
+TEST(client_sends_once_more_when_a_kept_connection_closed)
+{
+	struct server_limits limits = {.idle_ms = 50};
+	struct client_response r = CLIENT_RESPONSE_INIT;
+	struct error err = ERROR_INIT;
+	struct client *c;
+
+	start("127.0.0.1:0", &limits);
+	c = client_to("http://127.0.0.1:%u/");
+	CHECK(get(c, "/x", &r, &err) == 0);
+	usleep(200000);
+	CHECK(get(c, "/x", &r, &err) == 0);
+	CHECK_INT(r.status, 404);
+	client_response_release(&r);
+	client_free(c);
+	stop();
+}
+
+static uint64_t sunk;
+static bool sink_ok;
+
+static int sink(void *arg, const struct http_head *head, struct slice part, struct error *err)
+{
+	size_t i;
+
+	(void)arg;
+	(void)head;
+	for (i = 0; i < part.len; i++)
+		if (part.ptr[i] != 'a' + (int)((sunk + i + 4096) / 4096 % 26))
+			sink_ok = false;
+	sunk += part.len;
+	return arg != NULL && sunk > 10000 ? error_set(err, ERR_FAILED, "disk full") : 0;
+}
+
+TEST(client_streams_bodies_both_ways)
+{
+	struct client_request q = CLIENT_REQUEST_INIT;
+	struct client_response r = CLIENT_RESPONSE_INIT;
+	struct error err = ERROR_INIT;
+	struct client *c;
+	char path[] = "/tmp/meshanics-test.XXXXXX";
+	int fd = mkstemp(path);
+
+	unlink(path);
+	CHECK(ftruncate(fd, 5000000) == 0);
+	start("127.0.0.1:0", NULL);
+	c = client_to("http://127.0.0.1:%u/");
+	q.method = "GET";
+	q.target = "/file";
+	q.body_max = 999 * 4096;
+	q.sink = sink;
+	sink_ok = true;
+	CHECK(client_do(c, &q, &r, &err) == 0);
+	CHECK(sink_ok && sunk == 999 * 4096 && r.body_len == sunk);
+	q.body_max = 999 * 4096 - 1;
+	CHECK(client_do(c, &q, &r, &err) < 0);
+	CHECK_INT(err.kind, ERR_LIMIT);
+	q.body_max = 999 * 4096;
+	q.sink_arg = c;
+	CHECK(client_do(c, &q, &r, &err) < 0);
+	CHECK_STR(err.text, "disk full");
+	q = CLIENT_REQUEST_INIT;
+	q.method = "PUT";
+	q.target = "/sink";
+	q.body_fd = fd;
+	q.body_fd_offset = 2500000;
+	q.body_fd_len = 2500000;
+	q.body_max = 100;
+	CHECK(client_do(c, &q, &r, &err) == 0);
+	CHECK_STR(buf_cstr(&r.body), "2500000");
+	q.body_fd_offset = 0;
+	q.body_fd_len = 5000000;
+	CHECK(client_do(c, &q, &r, &err) == 0);	/* answered in the middle of the body */
+	CHECK_INT(r.status, 507);
+		q.target = "/x";
+	CHECK(client_do(c, &q, &r, &err) == 0);
+	CHECK_INT(r.status, 413);
+	client_response_release(&r);
+	client_free(c);
+	close(fd);
+	stop();
+}
+
+TEST(client_refuses_bad_targets_and_headers)
+{
+	struct http_header bad = {SLICE_LIT("X"), SLICE_LIT("a\r\nY: b")};
+	struct client_request q = CLIENT_REQUEST_INIT;
+	struct client_response r = CLIENT_RESPONSE_INIT;
+	struct error err = ERROR_INIT;
+	struct client *c;
+
+	start("127.0.0.1:0", NULL);
+	c = client_to("http://127.0.0.1:%u/");
+	CHECK(get(c, "/a b", &r, &err) < 0 && err.kind == ERR_USAGE);
+	CHECK(get(c, "x", &r, &err) < 0 && err.kind == ERR_USAGE);
+	q.method = "GET";
+	q.target = "/x";
+	q.headers = &bad;
+	q.header_count = 1;
+	CHECK(client_do(c, &q, &r, &err) < 0 && err.kind == ERR_USAGE);
+	client_response_release(&r);
+	client_free(c);
+	stop();
+}
+
+TEST(unix_sockets_know_their_peer_and_carry_descriptors)
+{
+	struct client_request q = CLIENT_REQUEST_INIT;
+	struct client_response r = CLIENT_RESPONSE_INIT;
+	struct error err = ERROR_INIT;
+	struct client *c;
+	struct stat st;
+	char dir[] = "/tmp/meshanics-test.XXXXXX", path[64], address[80], want[64];
+	int fd;
+
+	REQUIRE(mkdtemp(dir) != NULL);
+	snprintf(path, sizeof(path), "%s/sock", dir);
+	snprintf(address, sizeof(address), "unix:%s", path);
+	c = client_to(address);
+	CHECK(get(c, "/who", &r, &err) < 0 && err.kind == ERR_RETRY && err.sys_errno == ENOENT);
+	start(address, NULL);
+	CHECK(listen_open(address, &err) < 0 && err.kind == ERR_CONFLICT);
+	CHECK(stat(path, &st) == 0 && (st.st_mode & 0777) == 0600);
+	CHECK(get(c, "/who", &r, &err) == 0);
+	snprintf(want, sizeof(want), "1 %u unix", (unsigned)getuid());
+	CHECK_STR(buf_cstr(&r.body), want);
+	fd = memfd_create("x", 0);
+	CHECK(write(fd, "inside", 6) == 6);
+	q.method = "POST";
+	q.target = "/fd";
+	q.pass_fds = &fd;
+	q.pass_fd_count = 1;
+	q.body_max = 100;
+	CHECK(client_do(c, &q, &r, &err) == 0);
+	CHECK_STR(buf_cstr(&r.body), "inside");
+	close(fd);
+	client_response_release(&r);
+	client_free(c);
+	stop();
+	/* What a crash leaves behind is no obstacle; a file that is no socket is. */
+	fd = listen_open(address, &err);
+	CHECK(fd >= 0);
+	close(fd);
+	unlink(path);
+	close(open(path, O_CREAT | O_WRONLY, 0600));
+	CHECK(listen_open(address, &err) < 0 && err.kind == ERR_CONFLICT);
+	unlink(path);
+	rmdir(dir);
+}
