@@ -34,12 +34,13 @@ struct tuf_blobs {
 int tuf_blobs_get(void *arg, const struct tuf_want *w, struct buf *out, struct error *err);
 
 /*
- * The whole workflow over blobs, against anchor and store: returns a ready client whose lookup of `path` (empty: none)
- * succeeded, or NULL with err. The store is read, never written: commit with trusted_commit_client when satisfied.
- * A want that no blob answers counts as absent, so withheld files fail as a server's 404 would.
+ * The whole workflow over blobs, against anchor and store, and the lookup of `path` unless that is empty: 0 when all
+ * of it holds. The store is read, never written. *out is the client, for the caller to take the result from, to commit
+ * with trusted_commit_client (after a failure too: it lists only what has been verified) and to free; NULL when the
+ * anchor itself is refused. A want that no blob answers counts as absent: a withheld file fails as a server's 404.
  */
-WARN_UNUSED struct tuf_client *tuf_verify_offline(struct slice anchor, const struct tuf_options *options,
-						  struct trusted *store, const struct tuf_blob *blobs, unsigned count,
-						  struct slice path, struct error *err);
+WARN_UNUSED int tuf_verify_offline(struct slice anchor, const struct tuf_options *options, struct trusted *store,
+				   const struct tuf_blob *blobs, unsigned count, struct slice path,
+				   struct tuf_client **out, struct error *err);
 
 #endif

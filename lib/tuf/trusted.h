@@ -3,13 +3,13 @@
  * snapshot.json, targets.json and ROLE.json, percent-encoded) and the time floor (`floor`). A commit is all or
  * nothing across power cuts:
  *
- *	1. each new file is written and synced as NAME.next
+ *	1. each new file is written to `next/` and synced
  *	2. `commit`, a list of what is to be renamed and removed, is put in place by one rename: from here it holds
  *	3. the renames and removals are made, the directory is synced
  *	4. `commit` is removed
  *
- * Opening repeats 3 and 4 when `commit` is there, and removes stray *.next when it is not. The directory is locked
- * while it is open (`lock`): two processes never work on one state. Nothing in it but metadata ends in ".json".
+ * Opening repeats 3 and 4 when `commit` is there, and then empties `next/`. The directory is locked while it is open
+ * (`lock`): two processes never work on one state. Nothing directly in it but metadata ends in ".json".
  * What is read back is not believed: the engine verifies it again, and a damaged file counts as absent.
  */
 #ifndef MESHANICS_TUF_TRUSTED_H
