@@ -6,7 +6,7 @@
 #include "base/encode.h"
 #include "tuf/metadata_parts.h"
 
-#define PATTERN_MAX 4096	/* bytes of one path pattern */
+#define PATTERN_MAX 4096 /* bytes of one path pattern */
 
 /* ---- shape ---- */
 
@@ -20,7 +20,8 @@ static int patterns_check(struct json_value paths, struct error *err)
 			return error_set(err, ERR_MALFORMED, "path pattern is %s, not a string",
 					 json_type_name(json_type(it.value)));
 		if (json_string(it.value).len > PATTERN_MAX)
-			return error_set(err, ERR_LIMIT, "path pattern of %zu bytes is longer than %d",
+			return error_set(err, ERR_LIMIT,
+					 "path pattern of %zu bytes is longer than %d",
 					 json_string(it.value).len, PATTERN_MAX);
 	}
 	return 0;
@@ -36,17 +37,21 @@ static bool is_hex(struct slice s)
 	return true;
 }
 
-/* Hash prefixes: lower-case hex, at most a whole hash; an empty one would cover everything unsaid. */
+/*
+ * Hash prefixes: lower-case hex, at most a whole hash; an empty one would cover everything unsaid.
+ */
 static int prefixes_check(struct json_value prefixes, struct error *err)
 {
 	struct json_iter it = json_iter(prefixes);
 
 	while (json_next(&it)) {
-		struct slice s = json_type(it.value) == JSON_STRING ? json_string(it.value) : SLICE_EMPTY;
+		struct slice s =
+			json_type(it.value) == JSON_STRING ? json_string(it.value) : SLICE_EMPTY;
 
 		if (s.len < 1 || s.len > 2 * SHA256_LEN || !is_hex(s))
 			return error_set(err, ERR_MALFORMED,
-					 "path_hash_prefixes holds what is not 1 to 64 lower-case hex digits");
+					 "path_hash_prefixes holds what is not 1 to 64 lower-case "
+					 "hex digits");
 	}
 	return 0;
 }
@@ -60,7 +65,8 @@ static int role_scope_check(struct json_value role, struct error *err)
 	    json_opt_array(role, "path_hash_prefixes", &prefixes, err) < 0)
 		return -1;
 	if ((json_type(paths) == JSON_NONE) == (json_type(prefixes) == JSON_NONE))
-		return error_set(err, ERR_MALFORMED, "exactly one of paths and path_hash_prefixes is needed");
+		return error_set(err, ERR_MALFORMED,
+				 "exactly one of paths and path_hash_prefixes is needed");
 	if (patterns_check(paths, err) < 0)
 		return -1;
 	return prefixes_check(prefixes, err);
@@ -73,7 +79,8 @@ static int role_entry_check(struct json_value role, struct slice *name, struct e
 	if (tuf_role_check(role, err) < 0 || json_need_string(role, "name", name, err) < 0 ||
 	    tuf_role_name_check(*name, err) < 0)
 		return -1;
-	if (json_need_bool(role, "terminating", &terminating, err) < 0 || role_scope_check(role, err) < 0)
+	if (json_need_bool(role, "terminating", &terminating, err) < 0 ||
+	    role_scope_check(role, err) < 0)
 		return error_wrap(err, "role '%.*s'", SLICE_ARG(slice_sub(*name, 0, 80)));
 	return 0;
 }
@@ -92,7 +99,8 @@ static int roles_check(struct json_value roles, struct error *err)
 	int r = -1;
 
 	if (n > TUF_DELEGATIONS_MAX)
-		return error_set(err, ERR_LIMIT, "%zu roles are more than %d", n, TUF_DELEGATIONS_MAX);
+		return error_set(err, ERR_LIMIT, "%zu roles are more than %d", n,
+				 TUF_DELEGATIONS_MAX);
 	names = xcalloc(n, sizeof(*names));
 	while (json_next(&it))
 		if (role_entry_check(it.value, &names[count++], err) < 0)
@@ -128,18 +136,24 @@ int tuf_delegations_check(struct json_value delegations, struct error *err)
 {
 	struct json_value keys, roles = {NULL, 0}, succinct = {NULL, 0};
 
-	if (json_need_object(delegations, "keys", &keys, err) < 0 || tuf_key_table_check(keys, err) < 0 ||
+	if (json_need_object(delegations, "keys", &keys, err) < 0 ||
+	    tuf_key_table_check(keys, err) < 0 ||
 	    json_opt_array(delegations, "roles", &roles, err) < 0 ||
 	    json_opt_object(delegations, "succinct_roles", &succinct, err) < 0)
 		return -1;
 	if ((json_type(roles) == JSON_NONE) == (json_type(succinct) == JSON_NONE))
-		return error_set(err, ERR_MALFORMED, "exactly one of roles and succinct_roles is needed");
-	return json_type(roles) != JSON_NONE ? roles_check(roles, err) : succinct_check(succinct, err);
+		return error_set(err, ERR_MALFORMED,
+				 "exactly one of roles and succinct_roles is needed");
+	return json_type(roles) != JSON_NONE ? roles_check(roles, err)
+					     : succinct_check(succinct, err);
 }
 
 /* ---- which role speaks for which path ---- */
 
-/* The length of the UTF-8 character at the head of s (which is valid UTF-8 or, for a path asked for, anything). */
+/*
+ * The length of the UTF-8 character at the head of s (which is valid UTF-8 or, for a path asked
+ * for, anything).
+ */
 static size_t char_len(struct slice s)
 {
 	size_t n = 1;
@@ -149,7 +163,10 @@ static size_t char_len(struct slice s)
 	return n;
 }
 
-/* One part of a pattern against one part of a path. Greedy with one point of return: linear times the last star. */
+/*
+ * One part of a pattern against one part of a path. Greedy with one point of return: linear times
+ * the last star.
+ */
 static bool part_match(struct slice pattern, struct slice part)
 {
 	size_t p = 0, t = 0, star = SIZE_MAX, resume = 0;
@@ -196,7 +213,8 @@ bool tuf_pattern_match(struct slice pattern, struct slice path)
 	}
 }
 
-static bool role_covers(struct json_value role, struct slice path, const uint8_t hash[static SHA256_LEN])
+static bool role_covers(struct json_value role, struct slice path,
+			const uint8_t hash[static SHA256_LEN])
 {
 	char hex[SHA256_HEX_LEN];
 	struct json_iter it;
@@ -214,12 +232,14 @@ static bool role_covers(struct json_value role, struct slice path, const uint8_t
 /* TAP 15: the bin is the first bit_length bits of the path's SHA-256. */
 static uint64_t succinct_bin(unsigned bits, const uint8_t hash[static SHA256_LEN])
 {
-	uint32_t head = (uint32_t)hash[0] << 24 | (uint32_t)hash[1] << 16 | (uint32_t)hash[2] << 8 | hash[3];
+	uint32_t head = (uint32_t)hash[0] << 24 | (uint32_t)hash[1] << 16 | (uint32_t)hash[2] << 8 |
+			hash[3];
 
 	return head >> (32 - bits);
 }
 
-struct tuf_delegation_iter tuf_delegation_iter(const struct tuf_targets *delegator, struct slice path)
+struct tuf_delegation_iter tuf_delegation_iter(const struct tuf_targets *delegator,
+					       struct slice path)
 {
 	struct tuf_delegation_iter it = {.delegator = delegator, .path = path};
 	struct json_value succinct = json_get(delegator->delegations, "succinct_roles");
@@ -274,8 +294,8 @@ bool tuf_delegation_next(struct tuf_delegation_iter *it, struct tuf_delegation *
 	return false;
 }
 
-int tuf_delegation_role(const struct tuf_targets *delegator, const struct tuf_delegation *d, struct tuf_role *out,
-			struct error *err)
+int tuf_delegation_role(const struct tuf_targets *delegator, const struct tuf_delegation *d,
+			struct tuf_role *out, struct error *err)
 {
 	if (tuf_role_parse(out, d->entry, json_get(delegator->delegations, "keys"), err) < 0)
 		return error_wrap(err, "delegation of '%s'", d->name);

@@ -1,4 +1,4 @@
-/* The inside of the engine, shared by its two halves: engine.c (the top-level files) and engine_roles.c (targets). */
+/* The inside of the engine, shared by its parts: engine.c is the frame, engine_*.c are the stages. */
 #ifndef MESHANICS_TUF_ENGINE_INTERNAL_H
 #define MESHANICS_TUF_ENGINE_INTERNAL_H
 
@@ -63,9 +63,8 @@ struct role_search {
 	struct tuf_target target;
 };
 
-/* Delegators whose roles are being walked. */
+/* Delegators whose roles are being walked, the innermost on top. */
 struct role_walk {
-	bool running;
 	struct {
 		const struct role_slot *slot;
 		struct tuf_delegation_iter it;
@@ -112,13 +111,48 @@ void tuf_want_fetch(struct tuf_client *c, enum tuf_stage stage, const char *role
 /* Bind the open want to what is signed; ERR_LIMIT when that is more than TUF_SIGNED_MAX. */
 WARN_UNUSED int tuf_want_bind(struct tuf_client *c, const struct tuf_metafile *meta, struct error *err);
 
-/* engine_roles.c: the update has come to the targets role. */
+/*
+ * Each takes the answer to a want of its stage and opens the next. bytes NULL: there is no such file (never for
+ * timestamp and snapshot, which must be there). They take the content of bytes when they keep it.
+ */
+/* engine_top.c */
+void tuf_time_reckon(struct tuf_client *c);
+WARN_UNUSED int tuf_root_stored(struct tuf_client *c, struct buf *bytes, struct error *err);
+WARN_UNUSED int tuf_own_stored(struct tuf_client *c, struct buf *bytes, struct error *err);
+WARN_UNUSED int tuf_root_fetched(struct tuf_client *c, struct buf *bytes, struct error *err);
+WARN_UNUSED int tuf_timestamp_stored(struct tuf_client *c, struct buf *bytes);
+WARN_UNUSED int tuf_timestamp_fetched(struct tuf_client *c, struct buf *bytes, struct error *err);
+WARN_UNUSED int tuf_snapshot_stored(struct tuf_client *c, struct buf *bytes, struct error *err);
+WARN_UNUSED int tuf_snapshot_fetched(struct tuf_client *c, struct buf *bytes, struct error *err);
+/* engine_roles.c; begin: the update has come to the targets role. */
 WARN_UNUSED int tuf_roles_begin(struct tuf_client *c, struct error *err);
-/* Answers to the wants of STAGE_ROLE_STORED and STAGE_ROLE; bytes NULL: there is no such file. */
 WARN_UNUSED int tuf_roles_stored(struct tuf_client *c, struct buf *bytes, struct error *err);
 WARN_UNUSED int tuf_roles_fetched(struct tuf_client *c, struct buf *bytes, struct error *err);
-/* After a failure: a running search ends and leaves the client ready. Returns whether there was one. */
-bool tuf_roles_end_search(struct tuf_client *c);
 void tuf_roles_release(struct tuf_client *c);
+/* Begin to load a role for a delegator (NULL: the root's targets). *ready is set when no want is needed. */
+WARN_UNUSED int tuf_load_begin(struct tuf_client *c, const struct role_slot *by, const struct tuf_delegation *d,
+			       struct role_slot **ready, struct error *err);
+
+/* engine_slots.c: verified targets files by name. */
+struct role_slot *tuf_slot_find(const struct tuf_client *c, const char *name);	/* or NULL */
+/* Takes bytes and file. */
+struct role_slot *tuf_slot_new(const char *name, struct buf *bytes, struct tuf_targets *file,
+			       const struct role_slot *by);
+void tuf_slot_free(struct role_slot *s);
+/* The client takes the slot. One of the same name stays for those who point to it, but is found no more. */
+void tuf_slot_add(struct tuf_client *c, struct role_slot *s);
+/* Between searches nothing points into delegated slots: let go of them when they are many and all stored. */
+void tuf_slots_trim(struct tuf_client *c);
+
+/* engine_search.c: a role on the way has been loaded; go on from there. */
+WARN_UNUSED int tuf_search_visit(struct tuf_client *c, const struct role_slot *slot, struct error *err);
+/* Visit what is at hand, until a file is needed or the search is through. */
+WARN_UNUSED int tuf_search_run(struct tuf_client *c, struct error *err);
+/* After a failure: a running search ends and leaves the client ready. Returns whether there was one. */
+bool tuf_search_fail(struct tuf_client *c);
+
+/* engine_walk.c: over all that targets delegates, until a file is needed or the walk is through. */
+WARN_UNUSED int tuf_walk_begin(struct tuf_client *c, const struct role_slot *targets, struct error *err);
+WARN_UNUSED int tuf_walk_run(struct tuf_client *c, struct error *err);
 
 #endif

@@ -1,4 +1,7 @@
-/* Parsing of the four kinds of TUF metadata. What each member must be stands in specification 1.0.34, section 4. */
+/*
+ * Parsing of the four kinds of TUF metadata. What each member must be stands in specification
+ * 1.0.34, section 4.
+ */
 #include "tuf/metadata.h"
 
 #include <stdlib.h>
@@ -7,7 +10,7 @@
 #include "tuf/delegation.h"
 #include "tuf/metadata_parts.h"
 
-#define SITE_KEYS_MAX 64	/* record keys of one kind */
+#define SITE_KEYS_MAX 64 /* record keys of one kind */
 
 /* ---- what all files share ---- */
 
@@ -32,7 +35,8 @@ static int signatures_check(struct json_value signatures, struct error *err)
 	int r = -1;
 
 	if (n > TUF_SIGNATURES_MAX)
-		return error_set(err, ERR_LIMIT, "%zu signatures are more than %d", n, TUF_SIGNATURES_MAX);
+		return error_set(err, ERR_LIMIT, "%zu signatures are more than %d", n,
+				 TUF_SIGNATURES_MAX);
 	ids = xcalloc(n, sizeof(*ids));
 	while (json_next(&it)) {
 		if (signature_check(it.value, &ids[count], err) < 0)
@@ -139,7 +143,8 @@ static int root_roles_parse(struct tuf_root *r, struct error *err)
 	struct json_value keys, roles, entry;
 	unsigned i;
 
-	if (json_need_object(r->head.body, "keys", &keys, err) < 0 || tuf_key_table_check(keys, err) < 0 ||
+	if (json_need_object(r->head.body, "keys", &keys, err) < 0 ||
+	    tuf_key_table_check(keys, err) < 0 ||
 	    json_need_object(r->head.body, "roles", &roles, err) < 0 ||
 	    root_role_names_check(roles, err) < 0)
 		return -1;
@@ -155,7 +160,8 @@ static int root_roles_parse(struct tuf_root *r, struct error *err)
 }
 
 /* A list of key objects by which records are checked. */
-static int record_keys_parse(struct tuf_keys *out, struct json_value holder, const char *name, struct error *err)
+static int record_keys_parse(struct tuf_keys *out, struct json_value holder, const char *name,
+			     struct error *err)
 {
 	struct json_value array = {NULL, 0};
 	struct json_iter it;
@@ -171,7 +177,8 @@ static int record_keys_parse(struct tuf_keys *out, struct json_value holder, con
 		if (tuf_key_parse(key, it.value, err) < 0)
 			return error_wrap(err, "%s", name);
 		if (key->pub.scheme == KEY_NONE)
-			return error_set(err, ERR_MALFORMED, "%s: key %s is not usable here", name, key->id);
+			return error_set(err, ERR_MALFORMED, "%s: key %s is not usable here", name,
+					 key->id);
 	}
 	return 0;
 }
@@ -256,7 +263,8 @@ static int signed_at_parse(struct tuf_timestamp *t, struct error *err)
 	if (time_parse(&t->signed_at_s, text, err) < 0)
 		return error_wrap(err, "x-meshanics-signed-at");
 	if (t->signed_at_s > t->head.expires_s)
-		return error_set(err, ERR_MALFORMED, "x-meshanics-signed-at %.*s is later than expires",
+		return error_set(err, ERR_MALFORMED,
+				 "x-meshanics-signed-at %.*s is later than expires",
 				 SLICE_ARG(text));
 	return 0;
 }
@@ -320,7 +328,8 @@ struct tuf_snapshot *tuf_snapshot_parse(struct slice text, struct error *err)
 	struct tuf_snapshot *s = xcalloc(1, sizeof(*s));
 
 	if (head_parse(&s->head, TUF_SNAPSHOT, text, err) < 0 ||
-	    json_need_object(s->head.body, "meta", &s->meta, err) < 0 || snapshot_meta_check(s->meta, err) < 0) {
+	    json_need_object(s->head.body, "meta", &s->meta, err) < 0 ||
+	    snapshot_meta_check(s->meta, err) < 0) {
 		tuf_snapshot_free(s);
 		return NULL;
 	}
@@ -335,7 +344,8 @@ void tuf_snapshot_free(struct tuf_snapshot *s)
 	free(s);
 }
 
-int tuf_snapshot_find(const struct tuf_snapshot *s, struct slice role, struct tuf_metafile *out, struct error *err)
+int tuf_snapshot_find(const struct tuf_snapshot *s, struct slice role, struct tuf_metafile *out,
+		      struct error *err)
 {
 	struct buf name = BUF_INIT(TUF_ROLE_NAME_MAX + 5);
 	struct json_value entry;
@@ -352,7 +362,8 @@ int tuf_snapshot_find(const struct tuf_snapshot *s, struct slice role, struct tu
 
 /* ---- targets ---- */
 
-int tuf_target_parse(struct tuf_target *out, struct slice path, struct json_value entry, struct error *err)
+int tuf_target_parse(struct tuf_target *out, struct slice path, struct json_value entry,
+		     struct error *err)
 {
 	struct json_value hashes;
 	int64_t length;
@@ -378,7 +389,8 @@ static int targets_entries_check(struct json_value targets, struct error *err)
 
 	while (json_next(&it))
 		if (tuf_target_parse(&ignored, it.key, it.value, err) < 0)
-			return error_wrap(err, "target '%.*s'", SLICE_ARG(slice_sub(it.key, 0, 80)));
+			return error_wrap(err, "target '%.*s'",
+					  SLICE_ARG(slice_sub(it.key, 0, 80)));
 	return 0;
 }
 
@@ -391,7 +403,8 @@ struct tuf_targets *tuf_targets_parse(struct slice text, struct error *err)
 	    targets_entries_check(t->targets, err) < 0 ||
 	    json_opt_object(t->head.body, "delegations", &t->delegations, err) < 0)
 		goto fail;
-	if (json_type(t->delegations) != JSON_NONE && tuf_delegations_check(t->delegations, err) < 0) {
+	if (json_type(t->delegations) != JSON_NONE &&
+	    tuf_delegations_check(t->delegations, err) < 0) {
 		error_wrap(err, "delegations");
 		goto fail;
 	}
@@ -409,11 +422,13 @@ void tuf_targets_free(struct tuf_targets *t)
 	free(t);
 }
 
-int tuf_targets_find(const struct tuf_targets *t, struct slice path, struct tuf_target *out, struct error *err)
+int tuf_targets_find(const struct tuf_targets *t, struct slice path, struct tuf_target *out,
+		     struct error *err)
 {
 	struct json_value entry = json_get_slice(t->targets, path);
 
 	if (json_type(entry) == JSON_NONE)
-		return error_set(err, ERR_NOT_FOUND, "no target '%.*s'", SLICE_ARG(slice_sub(path, 0, 200)));
+		return error_set(err, ERR_NOT_FOUND, "no target '%.*s'",
+				 SLICE_ARG(slice_sub(path, 0, 200)));
 	return tuf_target_parse(out, path, entry, err);
 }

@@ -78,7 +78,8 @@ static enum key_scheme scheme_of(struct slice keytype, struct slice scheme)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(known); i++)
-		if (slice_equal_str(keytype, known[i].keytype) && slice_equal_str(scheme, known[i].scheme))
+		if (slice_equal_str(keytype, known[i].keytype) &&
+		    slice_equal_str(scheme, known[i].scheme))
 			return known[i].is;
 	return KEY_NONE;
 }
@@ -92,7 +93,10 @@ static int material_from_hex(struct pubkey *pub, size_t len, struct slice text, 
 	return pubkey_check(pub, err);
 }
 
-/* Fill pub from the public value, or leave it KEY_NONE: an unusable key does not count and does no harm. */
+/*
+ * Fill pub from the public value, or leave it KEY_NONE: an unusable key does not count and does no
+ * harm.
+ */
 static void material_read(struct pubkey *pub, enum key_scheme scheme, struct slice text)
 {
 	struct error ignored = ERROR_INIT;
@@ -130,7 +134,8 @@ static int key_words(struct json_value object, struct slice *keytype, struct sli
 }
 
 /* Specification 4.2: the id is the SHA-256 of the canonical key object, unknown fields included. */
-static int key_compute_id(char id[static TUF_KEYID_LEN], struct json_value object, struct error *err)
+static int key_compute_id(char id[static TUF_KEYID_LEN], struct json_value object,
+			  struct error *err)
 {
 	struct buf canonical = BUF_INIT(KEY_OBJECT_MAX);
 	uint8_t hash[SHA256_LEN];
@@ -197,12 +202,14 @@ static int role_keyid_check(const struct tuf_role *role, struct json_value v, st
 		return error_set(err, ERR_MALFORMED, "key id '%.*s' is not 64 hex digits",
 				 SLICE_ARG(slice_sub(id, 0, 80)));
 	if (tuf_keys_find(&role->keys, id) != NULL)
-		return error_set(err, ERR_MALFORMED, "key id '%.*s' is listed twice", SLICE_ARG(id));
+		return error_set(err, ERR_MALFORMED, "key id '%.*s' is listed twice",
+				 SLICE_ARG(id));
 	return 0;
 }
 
 /* Add the key with this id, or an unusable one when the table does not have it. */
-static int role_add_key(struct tuf_role *role, struct json_value keys, struct slice id, struct error *err)
+static int role_add_key(struct tuf_role *role, struct json_value keys, struct slice id,
+			struct error *err)
 {
 	struct tuf_key *key = &role->keys.list[role->keys.count];
 	struct json_value object = json_get_slice(keys, id);
@@ -228,11 +235,13 @@ int tuf_role_check(struct json_value entry, struct error *err)
 	    json_need_int(entry, "threshold", 1, TUF_VERSION_MAX, &threshold, err) < 0)
 		return -1;
 	if (json_count(keyids) > TUF_ROLE_KEYS_MAX)
-		return error_set(err, ERR_LIMIT, "role has more than %d key ids", TUF_ROLE_KEYS_MAX);
+		return error_set(err, ERR_LIMIT, "role has more than %d key ids",
+				 TUF_ROLE_KEYS_MAX);
 	return 0;
 }
 
-int tuf_role_parse(struct tuf_role *out, struct json_value entry, struct json_value keys, struct error *err)
+int tuf_role_parse(struct tuf_role *out, struct json_value entry, struct json_value keys,
+		   struct error *err)
 {
 	struct tuf_role role = {.threshold = 0};
 	struct json_value keyids;

@@ -18,11 +18,12 @@ int tuf_name_bytes_check(struct slice name, size_t max, const char *what, struct
 	if (name.len == 0)
 		return error_set(err, ERR_MALFORMED, "%s is empty", what);
 	if (name.len > max)
-		return error_set(err, ERR_LIMIT, "%s of %zu bytes is longer than %zu", what, name.len, max);
+		return error_set(err, ERR_LIMIT, "%s of %zu bytes is longer than %zu", what,
+				 name.len, max);
 	for (i = 0; i < name.len; i++)
 		if (name.ptr[i] < 0x20 || name.ptr[i] == 0x7f)
-			return error_set(err, ERR_MALFORMED, "%s '%.*s' has a control character", what,
-					 SLICE_ARG(slice_sub(name, 0, 80)));
+			return error_set(err, ERR_MALFORMED, "%s '%.*s' has a control character",
+					 what, SLICE_ARG(slice_sub(name, 0, 80)));
 	return 0;
 }
 
@@ -47,7 +48,8 @@ int tuf_path_check(struct slice path, struct error *err)
 		return -1;
 	while (from <= path.len) {
 		size_t slash = slice_find(path, '/', from);
-		struct slice part = slice_sub(path, from, (slash == SIZE_MAX ? path.len : slash) - from);
+		struct slice part =
+			slice_sub(path, from, (slash == SIZE_MAX ? path.len : slash) - from);
 
 		if (part.len == 0 || slice_equal_str(part, ".") || slice_equal_str(part, ".."))
 			return error_set(err, ERR_MALFORMED,
@@ -62,7 +64,8 @@ int tuf_path_check(struct slice path, struct error *err)
 
 void tuf_percent_put(struct buf *out, struct slice s, bool keep_slash)
 {
-	static const char safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-~";
+	static const char safe[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-~";
 	size_t i;
 
 	for (i = 0; i < s.len; i++) {
@@ -101,25 +104,28 @@ int tuf_hashes_parse(struct tuf_hashes *out, struct json_value hashes, struct er
 	return 0;
 }
 
-int tuf_hashes_check(const struct tuf_hashes *h, struct slice bytes, const char *what, struct error *err)
+int tuf_hashes_check(const struct tuf_hashes *h, struct slice bytes, const char *what,
+		     struct error *err)
 {
 	uint8_t got[SHA512_LEN];
 	struct sha512 wide;
 
 	if (h->only_unknown)
-		return error_set(err, ERR_REFUSED, "%s: none of the listed hashes is of a kind known here",
-				 what);
+		return error_set(err, ERR_REFUSED,
+				 "%s: none of the listed hashes is of a kind known here", what);
 	if (h->has_sha256) {
 		sha256_of(bytes, got);
 		if (memcmp(got, h->sha256, SHA256_LEN) != 0)
-			return error_set(err, ERR_REFUSED, "%s: SHA-256 is not the one that is signed", what);
+			return error_set(err, ERR_REFUSED,
+					 "%s: SHA-256 is not the one that is signed", what);
 	}
 	if (h->has_sha512) {
 		sha512_init(&wide);
 		sha512_update(&wide, bytes.ptr, bytes.len);
 		sha512_final(&wide, got);
 		if (memcmp(got, h->sha512, SHA512_LEN) != 0)
-			return error_set(err, ERR_REFUSED, "%s: SHA-512 is not the one that is signed", what);
+			return error_set(err, ERR_REFUSED,
+					 "%s: SHA-512 is not the one that is signed", what);
 	}
 	return 0;
 }

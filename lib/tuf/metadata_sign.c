@@ -31,7 +31,7 @@ static int file_open_envelope(struct json *doc, struct slice file, struct json_v
 
 static int canonical_of(struct buf *out, struct json_value body, struct error *err)
 {
-	out->max = json_raw(body).len;	/* the canonical form is never longer */
+	out->max = json_raw(body).len; /* the canonical form is never longer */
 	return json_canonical(out, body, err);
 }
 
@@ -50,8 +50,8 @@ static void sigs_free(struct sig *sigs, unsigned count)
 	free(sigs);
 }
 
-static int sigs_make(struct sig *sigs, const struct tuf_signer *signers, unsigned count, struct json_value body,
-		     struct error *err)
+static int sigs_make(struct sig *sigs, const struct tuf_signer *signers, unsigned count,
+		     struct json_value body, struct error *err)
 {
 	struct buf canonical = BUF_INIT(0);
 	unsigned i;
@@ -82,8 +82,8 @@ static bool sigs_have(const struct sig *sigs, unsigned count, struct slice keyid
 }
 
 /* The file: old signatures but those replaced, then the new ones, then `signed` as it is. */
-static int envelope_put(struct buf *out, struct json_value old, const struct sig *sigs, unsigned count,
-			struct slice body, struct error *err)
+static int envelope_put(struct buf *out, struct json_value old, const struct sig *sigs,
+			unsigned count, struct slice body, struct error *err)
 {
 	struct json_writer w = JSON_WRITER(out);
 	struct json_iter it = json_iter(old);
@@ -112,8 +112,8 @@ static int envelope_put(struct buf *out, struct json_value old, const struct sig
 	return 0;
 }
 
-int tuf_sign_envelope(struct buf *out, struct slice signed_json, const struct tuf_signer *signers, unsigned count,
-		      struct error *err)
+int tuf_sign_envelope(struct buf *out, struct slice signed_json, const struct tuf_signer *signers,
+		      unsigned count, struct error *err)
 {
 	struct sig *sigs = xcalloc(count, sizeof(*sigs));
 	struct json_value none = {NULL, 0};
@@ -137,8 +137,8 @@ out:
 	return r;
 }
 
-int tuf_sign_add(struct buf *out, struct slice file, const struct tuf_signer *signers, unsigned count,
-		 struct error *err)
+int tuf_sign_add(struct buf *out, struct slice file, const struct tuf_signer *signers,
+		 unsigned count, struct error *err)
 {
 	struct sig *sigs = xcalloc(count, sizeof(*sigs));
 	struct json_value body, old;
@@ -156,7 +156,8 @@ out:
 	return r;
 }
 
-int tuf_sign_attach(struct buf *out, struct slice file, const char *keyid, struct slice sig, struct error *err)
+int tuf_sign_attach(struct buf *out, struct slice file, const char *keyid, struct slice sig,
+		    struct error *err)
 {
 	struct sig *one = xcalloc(1, sizeof(*one));
 	struct json_value body, old;
@@ -164,14 +165,16 @@ int tuf_sign_attach(struct buf *out, struct slice file, const char *keyid, struc
 	int r = -1;
 
 	if (strlen(keyid) >= sizeof(one->keyid)) {
-		error_set(err, ERR_MALFORMED, "key id '%s' is longer than %d digits", keyid, TUF_KEYID_LEN - 1);
+		error_set(err, ERR_MALFORMED, "key id '%s' is longer than %d digits", keyid,
+			  TUF_KEYID_LEN - 1);
 		goto out;
 	}
 	memcpy(one->keyid, keyid, strlen(keyid) + 1);
 	one->raw = BUF_INIT(SIGNATURE_LEN_MAX);
 	buf_put_slice(&one->raw, sig);
 	if (one->raw.failed) {
-		error_set(err, ERR_LIMIT, "signature of %zu bytes is longer than %d", sig.len, SIGNATURE_LEN_MAX);
+		error_set(err, ERR_LIMIT, "signature of %zu bytes is longer than %d", sig.len,
+			  SIGNATURE_LEN_MAX);
 		goto out;
 	}
 	if (file_open_envelope(&doc, file, &body, &old, err) < 0 ||
@@ -184,7 +187,9 @@ out:
 	return r;
 }
 
-/* The signature under this id, or an empty slice: absent and the empty string are the same thing. */
+/*
+ * The signature under this id, or an empty slice: absent and the empty string are the same thing.
+ */
 static struct slice signature_of(struct json_value signatures, struct slice keyid)
 {
 	struct json_iter it = json_iter(signatures);
@@ -221,7 +226,8 @@ static int same_body(struct json_value a, struct json_value b, struct error *err
 	if (canonical_of(&ca, a, err) < 0 || canonical_of(&cb, b, err) < 0)
 		goto out;
 	if (!slice_equal(buf_slice(&ca), buf_slice(&cb))) {
-		error_set(err, ERR_REFUSED, "the two files do not say the same: their signed parts differ");
+		error_set(err, ERR_REFUSED,
+			  "the two files do not say the same: their signed parts differ");
 		goto out;
 	}
 	r = 0;

@@ -1,4 +1,7 @@
-/* The checks of the client workflow: signatures, versions, expiry. Section 5 of the specification, in its order. */
+/*
+ * The checks of the client workflow: signatures, versions, expiry. Section 5 of the specification,
+ * in its order.
+ */
 #include "tuf/verify.h"
 
 #include <stdlib.h>
@@ -11,8 +14,9 @@
 const char *tuf_sig_state_name(enum tuf_sig_state s)
 {
 	static const char *const names[] = {
-		[TUF_SIG_MISSING] = "missing",	 [TUF_SIG_GOOD] = "good",	  [TUF_SIG_REPEATED] = "repeated",
-		[TUF_SIG_BAD] = "bad",		 [TUF_SIG_UNUSABLE] = "unusable",
+		[TUF_SIG_MISSING] = "missing",	 [TUF_SIG_GOOD] = "good",
+		[TUF_SIG_REPEATED] = "repeated", [TUF_SIG_BAD] = "bad",
+		[TUF_SIG_UNUSABLE] = "unusable",
 	};
 
 	return (size_t)s < ARRAY_SIZE(names) ? names[s] : "bad";
@@ -52,15 +56,16 @@ static enum tuf_sig_state signature_state(const struct tuf_key *key, const struc
 		return TUF_SIG_MISSING;
 	if (key->pub.scheme == KEY_NONE)
 		return TUF_SIG_UNUSABLE;
-	if (text.len % 2 != 0 || text.len / 2 > sizeof(sig) || hex_decode(sig, text.len / 2, text, &ignored) < 0)
+	if (text.len % 2 != 0 || text.len / 2 > sizeof(sig) ||
+	    hex_decode(sig, text.len / 2, text, &ignored) < 0)
 		return TUF_SIG_BAD;
 	if (pubkey_verify(&key->pub, payload, slice_of(sig, text.len / 2), &ignored) != 0)
 		return TUF_SIG_BAD;
 	return TUF_SIG_GOOD;
 }
 
-static void tally_fill(struct tuf_tally *tally, const struct tuf_role *role, const struct tuf_head *file,
-		       struct slice payload, bool stop_early)
+static void tally_fill(struct tuf_tally *tally, const struct tuf_role *role,
+		       const struct tuf_head *file, struct slice payload, bool stop_early)
 {
 	unsigned i;
 
@@ -76,10 +81,12 @@ static void tally_fill(struct tuf_tally *tally, const struct tuf_role *role, con
 	}
 }
 
-int tuf_verify_role(const struct tuf_role *role, const struct tuf_head *file, struct tuf_tally *tally,
-		    const char *what, const char *clause, struct error *err)
+int tuf_verify_role(const struct tuf_role *role, const struct tuf_head *file,
+		    struct tuf_tally *tally, const char *what, const char *clause,
+		    struct error *err)
 {
-	struct buf canonical = BUF_INIT(json_raw(file->body).len); /* the canonical form is never longer */
+	struct buf canonical =
+		BUF_INIT(json_raw(file->body).len); /* the canonical form is never longer */
 	struct tuf_tally own, *t = tally != NULL ? tally : &own;
 	int r = -1;
 
@@ -92,8 +99,8 @@ int tuf_verify_role(const struct tuf_role *role, const struct tuf_head *file, st
 		goto out;
 	tally_fill(t, role, file, buf_slice(&canonical), tally == NULL);
 	if (t->good < t->threshold) {
-		error_set(err, ERR_REFUSED, "%s: signed by %u of the %u keys needed (%s)", what, t->good,
-			  t->threshold, clause);
+		error_set(err, ERR_REFUSED, "%s: signed by %u of the %u keys needed (%s)", what,
+			  t->good, t->threshold, clause);
 		goto out;
 	}
 	r = 0;
@@ -104,43 +111,50 @@ out:
 
 /* ---- expiry ---- */
 
-int tuf_verify_expiry(const struct tuf_head *file, int64_t now_s, const char *what, const char *clause,
-		      struct error *err)
+int tuf_verify_expiry(const struct tuf_head *file, int64_t now_s, const char *what,
+		      const char *clause, struct error *err)
 {
 	char expires[TIME_TEXT_LEN], now[TIME_TEXT_LEN];
 
 	if (file->expires_s > now_s)
 		return 0;
 	error_set(err, ERR_REFUSED, "%s version %lld expired at %s, and it is %s (%s)", what,
-		  (long long)file->version, time_text(expires, file->expires_s), time_text(now, now_s), clause);
-	return error_hint(err, "if that time is wrong, set the clock; if not, the repository has to be refreshed");
+		  (long long)file->version, time_text(expires, file->expires_s),
+		  time_text(now, now_s), clause);
+	return error_hint(
+		err,
+		"if that time is wrong, set the clock; if not, the repository has to be refreshed");
 }
 
 /* ---- root ---- */
 
 int tuf_root_check_self(const struct tuf_root *root, struct error *err)
 {
-	return tuf_verify_role(&root->roles[TUF_ROOT], &root->head, NULL, "root by its own keys", "5.3.4", err);
+	return tuf_verify_role(&root->roles[TUF_ROOT], &root->head, NULL, "root by its own keys",
+			       "5.3.4", err);
 }
 
 /* A root of another site under the same offline keys is a stranger, however well it is signed. */
-static int root_site_check(const struct tuf_root *trusted, const struct tuf_root *next, struct error *err)
+static int root_site_check(const struct tuf_root *trusted, const struct tuf_root *next,
+			   struct error *err)
 {
 	if (strcmp(trusted->site, next->site) == 0)
 		return 0;
-	return error_set(err, ERR_REFUSED, "root version %lld is for %s%s%s, the trusted root for %s%s%s",
-			 (long long)next->head.version, next->site[0] ? "site '" : "no site", next->site,
-			 next->site[0] ? "'" : "", trusted->site[0] ? "site '" : "no site", trusted->site,
-			 trusted->site[0] ? "'" : "");
+	return error_set(
+		err, ERR_REFUSED, "root version %lld is for %s%s%s, the trusted root for %s%s%s",
+		(long long)next->head.version, next->site[0] ? "site '" : "no site", next->site,
+		next->site[0] ? "'" : "", trusted->site[0] ? "site '" : "no site", trusted->site,
+		trusted->site[0] ? "'" : "");
 }
 
 int tuf_root_check(const struct tuf_root *trusted, const struct tuf_root *next, struct error *err)
 {
 	if (next->head.version != trusted->head.version + 1)
-		return error_set(err, ERR_REFUSED, "root has version %lld where %lld must follow (5.3.5)",
-				 (long long)next->head.version, (long long)trusted->head.version + 1);
-	if (tuf_verify_role(&trusted->roles[TUF_ROOT], &next->head, NULL, "root by the trusted root's keys",
-			    "5.3.4", err) < 0 ||
+		return error_set(
+			err, ERR_REFUSED, "root has version %lld where %lld must follow (5.3.5)",
+			(long long)next->head.version, (long long)trusted->head.version + 1);
+	if (tuf_verify_role(&trusted->roles[TUF_ROOT], &next->head, NULL,
+			    "root by the trusted root's keys", "5.3.4", err) < 0 ||
 	    tuf_root_check_self(next, err) < 0)
 		return -1;
 	return root_site_check(trusted, next, err);
@@ -148,7 +162,8 @@ int tuf_root_check(const struct tuf_root *trusted, const struct tuf_root *next, 
 
 bool tuf_root_rotates_timestamp(const struct tuf_root *trusted, const struct tuf_root *next)
 {
-	return !tuf_keys_same(&trusted->roles[TUF_TIMESTAMP].keys, &next->roles[TUF_TIMESTAMP].keys);
+	return !tuf_keys_same(&trusted->roles[TUF_TIMESTAMP].keys,
+			      &next->roles[TUF_TIMESTAMP].keys);
 }
 
 bool tuf_root_rotates_online(const struct tuf_root *trusted, const struct tuf_root *next)
@@ -162,29 +177,34 @@ bool tuf_root_rotates_online(const struct tuf_root *trusted, const struct tuf_ro
 int tuf_timestamp_check(const struct tuf_root *root, const struct tuf_timestamp *trusted,
 			const struct tuf_timestamp *next, int64_t now_s, struct error *err)
 {
-	if (tuf_verify_role(&root->roles[TUF_TIMESTAMP], &next->head, NULL, "timestamp", "5.4.2", err) < 0)
+	if (tuf_verify_role(&root->roles[TUF_TIMESTAMP], &next->head, NULL, "timestamp", "5.4.2",
+			    err) < 0)
 		return -1;
 	if (trusted != NULL && next->head.version < trusted->head.version)
-		return error_set(err, ERR_REFUSED, "timestamp version %lld is older than trusted version %lld (5.4.3.1)",
-				 (long long)next->head.version, (long long)trusted->head.version);
+		return error_set(
+			err, ERR_REFUSED,
+			"timestamp version %lld is older than trusted version %lld (5.4.3.1)",
+			(long long)next->head.version, (long long)trusted->head.version);
 	if (trusted != NULL && next->head.version == trusted->head.version)
 		return 0;
 	if (trusted != NULL && next->snapshot.version < trusted->snapshot.version)
 		return error_set(err, ERR_REFUSED,
-				 "timestamp names snapshot version %lld, older than trusted version %lld (5.4.3.2)",
-				 (long long)next->snapshot.version, (long long)trusted->snapshot.version);
+				 "timestamp names snapshot version %lld, older than trusted "
+				 "version %lld (5.4.3.2)",
+				 (long long)next->snapshot.version,
+				 (long long)trusted->snapshot.version);
 	return now_s < 0 ? 0 : tuf_verify_expiry(&next->head, now_s, "timestamp", "5.4.4", err);
 }
 
 /* ---- what the parent file says about a file ---- */
 
 /* Length and hashes where they are signed (5.5.2, 5.6.2). */
-static int bytes_check(const struct tuf_metafile *meta, struct slice text, const char *what, const char *clause,
-		       struct error *err)
+static int bytes_check(const struct tuf_metafile *meta, struct slice text, const char *what,
+		       const char *clause, struct error *err)
 {
 	if (meta->length >= 0 && text.len != (uint64_t)meta->length)
-		return error_set(err, ERR_REFUSED, "%s has %zu bytes where %lld are signed (%s)", what, text.len,
-				 (long long)meta->length, clause);
+		return error_set(err, ERR_REFUSED, "%s has %zu bytes where %lld are signed (%s)",
+				 what, text.len, (long long)meta->length, clause);
 	if (tuf_hashes_check(&meta->hashes, text, what, err) < 0) {
 		error_wrap(err, "against the signed hashes (%s)", clause);
 		return -1;
@@ -192,8 +212,8 @@ static int bytes_check(const struct tuf_metafile *meta, struct slice text, const
 	return 0;
 }
 
-static int version_equal(const struct tuf_metafile *meta, const struct tuf_head *file, const char *what,
-			 const char *clause, struct error *err)
+static int version_equal(const struct tuf_metafile *meta, const struct tuf_head *file,
+			 const char *what, const char *clause, struct error *err)
 {
 	if (file->version == meta->version)
 		return 0;
@@ -210,10 +230,14 @@ struct meta_entry {
 
 static int compare_entries(const void *a, const void *b)
 {
-	return slice_compare(((const struct meta_entry *)a)->name, ((const struct meta_entry *)b)->name);
+	return slice_compare(((const struct meta_entry *)a)->name,
+			     ((const struct meta_entry *)b)->name);
 }
 
-/* The entries sorted by name, so that two snapshots of many roles compare in one pass. Owned by the caller. */
+/*
+ * The entries sorted by name, so that two snapshots of many roles compare in one pass. Owned by the
+ * caller.
+ */
 static struct meta_entry *entries_sorted(struct json_value meta, size_t *count)
 {
 	struct meta_entry *list = xcalloc(json_count(meta), sizeof(*list));
@@ -230,8 +254,8 @@ static struct meta_entry *entries_sorted(struct json_value meta, size_t *count)
 }
 
 /* 5.5.5: nothing that was listed is gone, nothing goes back. */
-static int snapshot_rollback_check(const struct tuf_snapshot *trusted, const struct tuf_snapshot *next,
-				   struct error *err)
+static int snapshot_rollback_check(const struct tuf_snapshot *trusted,
+				   const struct tuf_snapshot *next, struct error *err)
 {
 	size_t n_old, n_new, i, k = 0;
 	struct meta_entry *old = entries_sorted(trusted->meta, &n_old);
@@ -248,9 +272,10 @@ static int snapshot_rollback_check(const struct tuf_snapshot *trusted, const str
 		}
 		if (new[k].version < old[i].version) {
 			error_set(err, ERR_REFUSED,
-				  "snapshot lists '%.*s' at version %lld, older than trusted version %lld (5.5.5)",
-				  SLICE_ARG(slice_sub(old[i].name, 0, 80)), (long long)new[k].version,
-				  (long long)old[i].version);
+				  "snapshot lists '%.*s' at version %lld, older than trusted "
+				  "version %lld (5.5.5)",
+				  SLICE_ARG(slice_sub(old[i].name, 0, 80)),
+				  (long long)new[k].version, (long long)old[i].version);
 			goto out;
 		}
 	}
@@ -262,11 +287,12 @@ out:
 }
 
 int tuf_snapshot_check(const struct tuf_root *root, const struct tuf_timestamp *timestamp,
-		       const struct tuf_snapshot *trusted, const struct tuf_snapshot *next, int64_t now_s,
-		       struct error *err)
+		       const struct tuf_snapshot *trusted, const struct tuf_snapshot *next,
+		       int64_t now_s, struct error *err)
 {
 	if (bytes_check(&timestamp->snapshot, next->head.text, "snapshot", "5.5.2", err) < 0 ||
-	    tuf_verify_role(&root->roles[TUF_SNAPSHOT], &next->head, NULL, "snapshot", "5.5.3", err) < 0 ||
+	    tuf_verify_role(&root->roles[TUF_SNAPSHOT], &next->head, NULL, "snapshot", "5.5.3",
+			    err) < 0 ||
 	    version_equal(&timestamp->snapshot, &next->head, "snapshot", "5.5.4", err) < 0)
 		return -1;
 	if (trusted != NULL && snapshot_rollback_check(trusted, next, err) < 0)
@@ -276,8 +302,9 @@ int tuf_snapshot_check(const struct tuf_root *root, const struct tuf_timestamp *
 
 /* ---- targets, top-level and delegated ---- */
 
-int tuf_targets_check(const struct tuf_role *role, const char *role_name, const struct tuf_metafile *meta,
-		      const struct tuf_targets *next, int64_t now_s, struct error *err)
+int tuf_targets_check(const struct tuf_role *role, const char *role_name,
+		      const struct tuf_metafile *meta, const struct tuf_targets *next,
+		      int64_t now_s, struct error *err)
 {
 	if (bytes_check(meta, next->head.text, role_name, "5.6.2", err) < 0 ||
 	    tuf_verify_role(role, &next->head, NULL, role_name, "5.6.3", err) < 0 ||
