@@ -57,6 +57,9 @@ $B/%.o: %.c
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(HARDEN) $(WARN) $(if $(filter tests/%,$<),,-include lib/base/banned.h) \
 		-MMD -MP -c -o $@ $<
 
+# Files that lib/base/embed.h puts into an object.
+$B/commands/completions.o: $(wildcard completions/*)
+
 $B/lib.a: $(LIBOBJS)
 	$(Q)rm -f $@ && $(AR) rcs $@ $(LIBOBJS)
 

@@ -1,55 +1,24 @@
 /* `completions`: scripts for the shells, so thin that they cannot drift: they ask `help --complete`. */
+#include "base/embed.h"
 #include "base/json.h"
 #include "commands/command.h"
 
-static const char bash_script[] =
-	"# bash completion for meshanics: the program itself says what can follow.\n"
-	"_meshanics()\n"
-	"{\n"
-	"\tlocal IFS=$'\\n'\n"
-	"\tCOMPREPLY=($(\"$1\" help --complete -- \"${COMP_WORDS[@]:1:COMP_CWORD}\" 2>/dev/null | cut -f1))\n"
-	"}\n"
-	"complete -o bashdefault -o default -F _meshanics meshanics\n";
+EMBED(completions_bash, "completions/meshanics.bash");
+EMBED(completions_zsh, "completions/meshanics.zsh");
+EMBED(completions_fish, "completions/meshanics.fish");
 
-static const char zsh_script[] =
-	"#compdef meshanics\n"
-	"# zsh completion for meshanics: the program itself says what can follow.\n"
-	"_meshanics()\n"
-	"{\n"
-	"\tlocal -a found\n"
-	"\tfound=(${${(f)\"$(\"$words[1]\" help --complete -- \"${(@)words[2,CURRENT]}\" 2>/dev/null)\"}/$'\\t'/:})\n"
-	"\tif (( $#found )); then _describe meshanics found; else _files; fi\n"
-	"}\n"
-	"if [ \"$funcstack[1]\" = _meshanics ]; then _meshanics \"$@\"; else compdef _meshanics meshanics; fi\n";
-
-static const char fish_script[] =
-	"# fish completion for meshanics: the program itself says what can follow.\n"
-	"function __meshanics_complete\n"
-	"\tset -l words (commandline -opc) (commandline -ct)\n"
-	"\t$words[1] help --complete -- $words[2..-1] 2>/dev/null\n"
-	"end\n"
-	"complete -c meshanics -a '(__meshanics_complete)'\n";
-
-static const struct {
-	const char *shell, *text;
-} scripts[] = {
-	{"bash", bash_script},
-	{"zsh", zsh_script},
-	{"fish", fish_script},
-};
-
-static void print_script(struct cmd *cmd, const char *shell, const char *text)
+static void print_script(struct cmd *cmd, const char *shell, struct slice text)
 {
 	struct buf b = BUF_INIT(65536);
 	struct json_writer w = JSON_WRITER(&b);
 
 	if (!cmd_json(cmd)) {
-		cmd_write(cmd, slice_str(text));
+		cmd_write(cmd, text);
 		return;
 	}
 	json_open_object(&w, NULL);
 	json_put_string(&w, "shell", shell);
-	json_put_string(&w, "script", text);
+	json_put_slice(&w, "script", text);
 	json_close(&w);
 	cmd_write_json(cmd, &b);
 	buf_release(&b);
@@ -57,6 +26,14 @@ static void print_script(struct cmd *cmd, const char *shell, const char *text)
 
 static int completions_run(struct cmd *cmd, struct error *err)
 {
+	const struct {
+		const char *shell;
+		struct slice text;
+	} scripts[] = {
+		{"bash", EMBEDDED(completions_bash)},
+		{"zsh", EMBEDDED(completions_zsh)},
+		{"fish", EMBEDDED(completions_fish)},
+	};
 	const char *shell = cmd_operand(cmd, 0);
 	size_t i;
 

@@ -9,8 +9,8 @@ test_expect 'make install fills DESTDIR and nothing else' '
 	test "$(ls root)" = opt &&
 	test -x root/opt/m/bin/meshanics &&
 	root/opt/m/bin/meshanics version &&
-	for m in "$TEST_SRC"/man/*.1; do
-		cmp "$m" "root/opt/m/share/man/man1/$(basename "$m")" || return 1
+	for m in "$TEST_SRC"/man/*.[1-8]; do
+		cmp "$m" "root/opt/m/share/man/man${m##*.}/$(basename "$m")" || return 1
 	done &&
 	test -s root/opt/m/share/bash-completion/completions/meshanics &&
 	test -s root/opt/m/share/zsh/site-functions/_meshanics &&
@@ -29,7 +29,7 @@ if command -v dpkg-deb >/dev/null 2>&1 && [ -e "$TEST_SRC/build/meshanics" ]; th
 		grep "^Depends: libc6 (>= 2\.[0-9]*)$" control &&
 		dpkg-deb -c "$deb" >list && cat list &&
 		grep "root/root .* ./usr/bin/meshanics$" list &&
-		grep "man1/meshanics.*\.1\.gz$" list &&
+		grep "man5/meshanics-api\.5\.gz$" list &&
 		grep "systemd/system/meshanics-agent.service$" list &&
 		grep "vendor-completions/_meshanics$" list &&
 		! grep -v " root/root " list &&
