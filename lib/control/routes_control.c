@@ -37,9 +37,9 @@ const struct api_route routes_control[] = {
 	{ .class = API_OPERATOR, .method = "GET", .pattern = "/healthz", .action = "control.health",
 	  .summary = "answers while serve can read its store; needs no token", .handle = get_health },
 	{ .class = API_OPERATOR, .method = "GET", .pattern = "/metrics", .action = "control.metrics",
-	  .permission = "metrics.read", .summary = "counters and gauges in Prometheus' text format",
+	  .permission = "status.read", .summary = "counters and gauges in Prometheus' text format",
 	  .handle = get_metrics },
 	{ .class = API_OPERATOR, .method = "GET", .pattern = "/api/v1/openapi.json", .action = "control.openapi",
-	  .permission = "api.read", .summary = "this API as OpenAPI 3.1", .handle = get_openapi },
+	  .permission = "status.read", .summary = "this API as OpenAPI 3.1", .handle = get_openapi },
 	{ .method = NULL },
 };

@@ -32,11 +32,7 @@ static int check_ready(const struct control *c, struct error *err)
 		error_set(err, ERR_FAILED, "'%s' has no repository", c->home);
 		return error_hint(err, "run 'meshanics repo init' first");
 	}
-	if (repo_root(c->repo) == NULL) {
-		error_set(err, ERR_FAILED, "the repository of '%s' has no root yet", c->home);
-		return error_hint(err, "hold the ceremony, then run 'meshanics repo adopt root.json targets.json'");
-	}
-	return 0;
+	return repo_adopted(c->repo, err);
 }
 
 static int open_listeners(struct serve *s, struct error *err)
