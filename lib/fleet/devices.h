@@ -40,15 +40,16 @@
 WARN_UNUSED int device_register(struct db *db, int64_t device_id, struct json_value body, const char *site,
 				int64_t interval_s, int64_t now_s, struct json_writer *w, struct error *err);
 /*
- * On a read connection. report gets the JSON to hand to lastseen_touch. fingerprint: of the certificate shown, hex:
- * only orders that name it are given out.
+ * On a read connection. report gets the JSON to hand to lastseen_touch (capped at DEVICE_REPORT_MAX by its ceiling).
+ * fingerprint: of the certificate shown, hex: only orders that name it are given out.
  */
 WARN_UNUSED int device_heartbeat(struct db *db, int64_t device_id, const char *fingerprint, struct json_value body,
-				 int64_t interval_s, int64_t now_s, struct buf *report, struct json_writer *w,
-				 struct error *err);
-/* In a transaction on the writer, with the audit records of what is new. */
+				 int64_t interval_s, struct buf *report, struct json_writer *w, struct error *err);
+/* In a transaction on the writer; with the audit record when it is new. */
 WARN_UNUSED int device_status(struct db *db, int64_t device_id, struct json_value body, int64_t now_s,
-			      struct json_writer *w, struct error *err);
+			      struct error *err);
+/* The members of a hardware profile that are known, checked and capped, as JSON. Others are dropped. */
+WARN_UNUSED int device_profile_normalize(struct json_value profile, struct buf *out, struct error *err);
 
 /*
  * The orders for the bearer of this certificate as an array, member `name` of w. Also for the answer to a

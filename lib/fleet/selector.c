@@ -363,6 +363,11 @@ void selector_free(struct selector *s)
 	free(s);
 }
 
+const char *selector_device(const struct selector *s, unsigned i)
+{
+	return i < s->device_count ? s->devices[i] : NULL;
+}
+
 /* ---- matching ---- */
 
 /* Is `word` one of the words in a list joined by commas? */

@@ -44,6 +44,8 @@ struct selector_subject {
 WARN_UNUSED struct selector *selector_parse(struct json_value v, struct error *err);
 WARN_UNUSED struct selector *selector_parse_text(struct slice text, struct error *err);
 void selector_free(struct selector *s);	/* NULL is fine */
+/* The i-th device it names, or NULL after the last. */
+const char *selector_device(const struct selector *s, unsigned i);
 bool selector_matches(const struct selector *s, const struct selector_subject *d);
 
 #endif

@@ -31,6 +31,7 @@ struct lastseen {
 	struct entry *table;
 	size_t size, used;
 	size_t dirty;
+	size_t next;		/* where the next batch begins to look, so that each has its turn */
 	bool flushing;		/* batch is on its way */
 	struct batch batch;
 };
@@ -214,8 +215,9 @@ static void fill_batch(struct lastseen *l)
 	size_t i;
 
 	for (i = 0; i < l->size && l->dirty > 0 && l->batch.count < FLUSH_MAX; i++) {
-		struct entry *e = &l->table[i];
+		struct entry *e = &l->table[l->next];
 
+		l->next = (l->next + 1) & (l->size - 1);
 		if (!e->dirty)
 			continue;
 		l->batch.entries[l->batch.count++] = *e;

@@ -176,8 +176,9 @@ int wave_set_state(struct db *db, int64_t rollout_id, int wave, enum wave_state 
 		   struct error *err)
 {
 	struct query q = query_open(db, "UPDATE waves SET state = ?3,"
-					" opened_s = CASE ?3 WHEN 'open' THEN ?4 ELSE opened_s END,"
-					" completed_s = CASE ?3 WHEN 'complete' THEN ?4 ELSE completed_s END"
+					" opened_s = CASE ?3 WHEN 'open' THEN coalesce(opened_s, ?4) ELSE opened_s END,"
+					" completed_s = CASE ?3 WHEN 'complete' THEN coalesce(completed_s, ?4)"
+					"  ELSE completed_s END"
 					" WHERE rollout_id = ?1 AND wave = ?2");
 
 	query_int(&q, 1, rollout_id);
@@ -206,6 +207,17 @@ void rollout_walk_open(struct rollout_walk *w, struct db *db, const char *state)
 				    " WHERE ?1 IS NULL OR state = ?1 ORDER BY id DESC"),
 	};
 	query_str(&w->q, 1, state);
+}
+
+void rollout_walk_joinable(struct rollout_walk *w, struct db *db, int64_t device_id)
+{
+	*w = (struct rollout_walk){
+		.q = query_open(db, "SELECT " ROLLOUT_COLUMNS ", selector FROM rollouts WHERE state <> 'aborted'"
+				    " AND id > (SELECT coalesce(max(rollout_id), 0) FROM assignments WHERE"
+				    "  device_id = ?1 AND artifact_name = rollouts.artifact_name"
+				    "  AND state <> 'cancelled') ORDER BY id DESC"),
+	};
+	query_int(&w->q, 1, device_id);
 }
 
 int rollout_walk_next(struct rollout_walk *w, struct error *err)

@@ -50,7 +50,7 @@ WARN_UNUSED int rollout_set_wave(struct db *db, int64_t id, int wave, int64_t no
 
 WARN_UNUSED int wave_add(struct db *db, int64_t rollout_id, const struct wave *w, struct error *err);
 WARN_UNUSED int wave_find(struct db *db, int64_t rollout_id, int wave, struct wave *out, struct error *err);
-/* Sets opened_s or completed_s with the state. */
+/* Sets opened_s or completed_s with the state, the first time. */
 WARN_UNUSED int wave_set_state(struct db *db, int64_t rollout_id, int wave, enum wave_state state, int64_t now_s,
 			       struct error *err);
 WARN_UNUSED int wave_approve(struct db *db, int64_t rollout_id, int wave, const char *actor, struct error *err);
@@ -62,6 +62,8 @@ struct rollout_walk {
 	struct slice selector;	/* borrowed until the next step */
 };
 void rollout_walk_open(struct rollout_walk *w, struct db *db, const char *state);
+/* Those not aborted that are newer than anything the device has (or is planned to have) of their artifact name. */
+void rollout_walk_joinable(struct rollout_walk *w, struct db *db, int64_t device_id);
 WARN_UNUSED int rollout_walk_next(struct rollout_walk *w, struct error *err);
 void rollout_walk_close(struct rollout_walk *w);
 

@@ -143,6 +143,7 @@ static const char rollouts_sql[] =
 	") STRICT;"
 	"CREATE UNIQUE INDEX assignments_current ON assignments(device_id, artifact_name) WHERE current = 1;"
 	"CREATE INDEX assignments_rollout ON assignments(rollout_id, settled_s);"
+	"CREATE INDEX assignments_device ON assignments(device_id, artifact_name, rollout_id);"
 	"CREATE INDEX assignments_planned ON assignments(device_id, artifact_name) WHERE state = 'planned';"
 	/* How many rows are in each state, kept by the triggers: a rollout is judged at every report. */
 	"CREATE TABLE assignment_counts ("
