@@ -42,7 +42,7 @@ static const struct permission {
 } permissions[] = {
 	{"device.read", V | O | A | ADMIN},
 	{"device.write", O | ADMIN},		/* tags */
-	{"device.revoke", ADMIN},
+	{"device.revoke", O | ADMIN},
 	{"rollout.read", V | O | A | ADMIN},
 	{"rollout.create", O | ADMIN},
 	{"rollout.control", O | ADMIN},		/* pause, resume, abort */
@@ -54,10 +54,12 @@ static const struct permission {
 	{"token.read", V | O | A | ADMIN},
 	{"token.write", O | ADMIN},
 	{"ca.read", V | O | A | ADMIN},
+	{"ca.write", ADMIN},
 	{"operator.read", V | O | A | ADMIN},
 	{"operator.write", ADMIN},
 	{"audit.read", V | O | A | ADMIN},
-	{"status.read", V | O | A | ADMIN},
+	{"api.read", V | O | A | ADMIN},	/* the description of the API itself */
+	{"metrics.read", V | O | A | ADMIN},
 	{"backup.create", ADMIN},
 };
 

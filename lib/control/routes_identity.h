@@ -1,0 +1,32 @@
+/* What the files behind routes_identity's table share. */
+#ifndef MESHANICS_CONTROL_ROUTES_IDENTITY_H
+#define MESHANICS_CONTROL_ROUTES_IDENTITY_H
+
+#include "control/api.h"
+#include "fleet/enroll.h"
+
+/*
+ * The site of this control plane into out: the repository's, before there is one what `ca init` was told.
+ * ERR_NOT_FOUND with a hint when neither says.
+ */
+WARN_UNUSED int identity_site(const struct api_call *call, char out[static NAME_LEN_MAX + 1], struct error *err);
+/* What enrolment rests on, borrowed from call and site. ERR_NOT_FOUND before `ca init`. */
+WARN_UNUSED int identity_server(const struct api_call *call, char site[static NAME_LEN_MAX + 1],
+				struct enroll_server *out, struct error *err);
+/* The root file of this version from the repository, which must have this SHA-256. ERR_REFUSED, ERR_NOT_FOUND. */
+WARN_UNUSED int identity_root(const struct api_call *call, int64_t version, const uint8_t sha256[static SHA256_LEN],
+			      struct buf *out, struct error *err);
+
+/* Time as text, or null for 0; a text, or null when it is empty. */
+void identity_put_time(struct json_writer *w, const char *name, int64_t t_s);
+void identity_put_text(struct json_writer *w, const char *name, const char *text);
+
+/* routes_tokens.c */
+int identity_get_tokens(struct api_call *call, struct error *err);
+int identity_post_token(struct api_call *call, struct error *err);
+int identity_delete_token(struct api_call *call, struct error *err);
+/* routes_enroll.c: POST /enroll and POST /device/renew (man/meshanics-api.5). */
+int identity_enroll(struct api_call *call, struct error *err);
+int identity_renew(struct api_call *call, struct error *err);
+
+#endif
