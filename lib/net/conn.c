@@ -116,7 +116,9 @@ static enum step step_handshake(struct conn *c)
 		return WAIT;
 	if (r < 0) {
 		handshake_failed(c, &err);
-		return DEAD;
+		stream_shutdown(&c->stream);
+		conn_enter(c, CONN_LINGER);	/* so that an alert arrives */
+		return GO;
 	}
 	if (c->stream.tls != NULL) {
 		c->peer.tls = *tls_peer(c->stream.tls);
@@ -367,7 +369,7 @@ static enum step step_reply(struct conn *c)
 	return GO;
 }
 
-/* RFC 9112 9.6: a close with unread bytes would reset the connection and take the reply with it. */
+/* RFC 9112 9.6: a close with unread bytes would reset the connection and take what we said last with it. */
 static enum step step_linger(struct conn *c)
 {
 	uint8_t waste[4096];

@@ -17,7 +17,8 @@
  * BODY: begin has been called; the body is being taken. A reply may come at any time from here on.
  * WORK: ready has been called; nothing is read or written until the reply comes.
  * REPLY: head and body of the reply go out.
- * LINGER: the reply said close; what the client still sends is thrown away, so that it can read the reply.
+ * LINGER: the reply said close, or the handshake failed; what the client still sends is thrown away, so that
+ * it can read what we said last.
  */
 enum conn_state { CONN_HANDSHAKE, CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_WORK, CONN_REPLY, CONN_LINGER };
 

@@ -103,6 +103,25 @@ static int wire_step(struct stream *s, struct error *err)
 
 /* ---- reading ---- */
 
+/* The handshake is over without success; why is known to the engine. */
+static int handshake_failed(struct stream *s, struct error *err)
+{
+	if (tls_failure(s->tls, err) == 0)
+		error_set(err, ERR_RETRY, "the peer closed the connection during the TLS handshake");
+	return -1;
+}
+
+/* The wire broke under our hands; an alert that says why may still lie in the kernel. */
+static int handshake_broken(struct stream *s, struct error *err)
+{
+	if (err->sys_errno != EPIPE && err->sys_errno != ECONNRESET)
+		return -1;
+	while ((tls_wants(s->tls) & TLS_READ) && wire_in(s, err) == 1)
+		;
+	tls_eof(s->tls);
+	return handshake_failed(s, err);
+}
+
 int stream_handshake(struct stream *s, struct error *err)
 {
 	int r;
@@ -110,14 +129,11 @@ int stream_handshake(struct stream *s, struct error *err)
 	if (s->tls == NULL)
 		return 1;
 	while (!tls_established(s->tls)) {
-		if (tls_wants(s->tls) & TLS_CLOSED) {
-			if (tls_failure(s->tls, err) == 0)
-				error_set(err, ERR_RETRY, "the peer closed the connection during the TLS handshake");
-			return -1;
-		}
+		if (tls_wants(s->tls) & TLS_CLOSED)
+			return handshake_failed(s, err);
 		r = wire_step(s, err);
 		if (r != 1)
-			return r;
+			return r == -1 ? handshake_broken(s, err) : r;
 	}
 	return 1;
 }

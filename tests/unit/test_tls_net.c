@@ -1,0 +1,576 @@
+/*
+ * TLS over sockets: our server with our client, with curl and with openssl s_client; proxies. The foreign
+ * programs are left out where they are not installed.
+ */
+#include "tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "base/encode.h"
+#include "crypto/pem.h"
+#include "net/addr.h"
+#include "net/client.h"
+#include "net/server.h"
+#include "tls_fixture.h"
+
+static struct fixture f;
+static struct loop *loop;
+static struct server *server;
+static struct listener *listener;
+static struct tls_config *server_tls;
+static pthread_t thread;
+static int listen_fd;
+static char dir[] = "/tmp/meshanics-test.XXXXXX";
+
+static int64_t fixed_now(void)
+{
+	return T0;
+}
+
+/* ---- a handler that says who asks ---- */
+
+static void begin(struct exchange *x)
+{
+	exchange_take_body(x, 8 << 20);
+}
+
+static void ready(struct exchange *x)
+{
+	struct reply r = REPLY_INIT(200);
+	char hex[65];
+
+	if (slice_equal_str(x->head.path, "/big")) {
+		size_t i;
+
+		for (i = 0; i < 3000000; i++)
+			buf_put_u8(&r.body, (uint8_t)('a' + i % 26));
+	} else {
+		hex_encode(hex, x->peer->tls.fingerprint, 32);
+		buf_printf(&r.body, "%d %d %.8s %zu\n", x->peer->tls.present, x->peer->tls.resumed, hex, x->body.len);
+	}
+	exchange_reply(x, &r);
+}
+
+static const struct handler handler = {begin, ready, NULL};
+
+static void *serve(void *arg)
+{
+	struct error err = ERROR_INIT;
+
+	(void)arg;
+	if (loop_run(loop, &err) < 0)
+		abort();
+	return NULL;
+}
+
+static void start(enum tls_client_auth auth)
+{
+	struct error err = ERROR_INIT;
+
+	signal(SIGPIPE, SIG_IGN);
+	loop = loop_new(&err);
+	server = server_new(loop, NULL, fixed_now, &err);
+	listen_fd = listen_open("127.0.0.1:0", &err);
+	REQUIRE(listen_fd >= 0);
+	server_tls = server_config(&f.server, &f.server_ca, auth, &f.device_ca, false, 100);
+	listener = server_add(server, listen_fd, server_tls, &handler, NULL, &err);
+	REQUIRE(listener != NULL);
+	REQUIRE(pthread_create(&thread, NULL, serve, NULL) == 0);
+}
+
+static void stop(void)
+{
+	loop_stop(loop);
+	pthread_join(thread, NULL);
+	server_free(server);
+	loop_free(loop);
+	tls_config_free(server_tls);
+	close(listen_fd);
+}
+
+/* The fixture with a server that answers to 127.0.0.1. */
+static void make_certs(void)
+{
+	f = fixture_make();
+	cert_free(&f.server);
+	f.server = cert_make("control", &f.server_ca, X509_EKU_SERVER, "127.0.0.1", T0 - DAY, T0 + 90 * DAY);
+}
+
+static const char *short_print(const struct cert *c)
+{
+	static char hex[65];
+	uint8_t hash[32];
+
+	x509_fingerprint(hash, buf_slice(&c->der));
+	hex_encode(hex, hash, 32);
+	hex[8] = '\0';
+	return hex;
+}
+
+/* ---- our client ---- */
+
+static struct client *client_with(struct tls_config *tls, const char *host, const struct url *proxy)
+{
+	struct client_params p = CLIENT_PARAMS_INIT;
+	struct error err = ERROR_INIT;
+	struct client *c;
+	struct url u;
+	char text[300];
+
+	snprintf(text, sizeof(text), "https://%s:%u", host, listen_port(listen_fd));
+	REQUIRE(url_parse(&u, slice_str(text), URL_HTTPS, &err) == 0);
+	p.url = &u;
+	p.tls = tls;
+	p.proxy = proxy;
+	p.stall_ms = 3000;
+	c = client_new(&p, &err);
+	REQUIRE(c != NULL);
+	return c;
+}
+
+static int request(struct client *c, const char *method, const char *target, struct slice body, struct client_response *r,
+		   struct error *err)
+{
+	struct client_request q = CLIENT_REQUEST_INIT;
+
+	q.method = method;
+	q.target = target;
+	q.body = body;
+	q.now_s = T0;
+	q.body_max = 4 << 20;
+	return client_do(c, &q, r, err);
+}
+
+TEST(identity_reaches_the_handler_also_on_resumption)
+{
+	struct client_response r = CLIENT_RESPONSE_INIT;
+	struct error err = ERROR_INIT;
+	struct tls_config *tls;
+	struct client *c;
+	char want[100];
+	uint8_t hash[32];
+	int i;
+
+	make_certs();
+	start(TLS_CLIENT_REQUIRED);
+	tls = client_config(&f.device, &f.server_ca);
+	c = client_with(tls, "127.0.0.1", NULL);
+	for (i = 0; i < 2; i++) {
+		CHECK(request(c, "GET", "/", SLICE_EMPTY, &r, &err) == 0);
+		snprintf(want, sizeof(want), "1 0 %s 0\n", short_print(&f.device));
+		CHECK_STR(buf_cstr(&r.body), want);
+	}
+	/* The connection ends, the session stays. */
+	x509_fingerprint(hash, buf_slice(&f.device.der));
+	{
+		struct client_request q = CLIENT_REQUEST_INIT;
+
+		q.method = "GET";
+		q.target = "/";
+		q.now_s = T0;
+		q.head_only = true;
+		CHECK(client_do(c, &q, &r, &err) == 0);
+	}
+	CHECK(request(c, "GET", "/", SLICE_EMPTY, &r, &err) == 0);
+	snprintf(want, sizeof(want), "1 1 %s 0\n", short_print(&f.device));
+	CHECK_STR(buf_cstr(&r.body), want);
+	/* Evicted: the next connection is a full handshake. */
+	tls_config_evict(server_tls, hash);
+	client_reset(c);
+	CHECK(request(c, "GET", "/", SLICE_EMPTY, &r, &err) == 0);
+	CHECK(strncmp(buf_cstr(&r.body), "1 0 ", 4) == 0);
+	client_response_release(&r);
+	client_free(c);
+	tls_config_free(tls);
+	stop();
+	fixture_free(&f);
+}
+
+TEST(bodies_of_many_records_pass)
+{
+	struct client_response r = CLIENT_RESPONSE_INIT;
+	struct error err = ERROR_INIT;
+	struct tls_config *tls;
+	struct client *c;
+	struct buf body = BUF_INIT(5 << 20);
+	size_t i;
+
+	make_certs();
+	start(TLS_CLIENT_NONE);
+	tls = client_config(NULL, &f.server_ca);
+	c = client_with(tls, "127.0.0.1", NULL);
+	for (i = 0; i < 4000000; i++)
+		buf_put_u8(&body, (uint8_t)i);
+	CHECK(request(c, "PUT", "/", buf_slice(&body), &r, &err) == 0);
+	CHECK_STR(buf_cstr(&r.body), "0 0 00000000 4000000\n");
+	CHECK(request(c, "GET", "/big", SLICE_EMPTY, &r, &err) == 0);
+	CHECK(r.body.len == 3000000 && r.body.ptr[2999999] == 'a' + 2999999 % 26);
+	CHECK(request(c, "GET", "/", SLICE_EMPTY, &r, &err) == 0);
+	buf_release(&body);
+	client_response_release(&r);
+	client_free(c);
+	tls_config_free(tls);
+	stop();
+	fixture_free(&f);
+}
+
+static bool refused(struct client *c, enum error_kind kind, enum client_phase phase, const char *words)
+{
+	struct client_response r = CLIENT_RESPONSE_INIT;
+	struct error err = ERROR_INIT;
+	int result = request(c, "GET", "/", SLICE_EMPTY, &r, &err);
+	bool ok = result < 0 && err.kind == kind && client_phase(c) == phase && strstr(err.text, words) != NULL;
+
+	if (!ok)
+		printf("# %d %s phase %d: %s\n", result, error_kind_name(err.kind), client_phase(c), err.text);
+	client_response_release(&r);
+	client_free(c);
+	return ok;
+}
+
+TEST(the_client_names_the_check_that_failed)
+{
+	struct tls_config *right, *wrong, *bare;
+
+	make_certs();
+	start(TLS_CLIENT_REQUIRED);
+	right = client_config(&f.device, &f.server_ca);
+	wrong = client_config(&f.device, &f.device_ca);
+	bare = client_config(NULL, &f.server_ca);
+	CHECK(refused(client_with(wrong, "127.0.0.1", NULL), ERR_REFUSED, CLIENT_TLS,
+		      "TLS: certificate 'control' of the server: it was not issued by a CA that is trusted here"));
+	CHECK(refused(client_with(right, "localhost", NULL), ERR_REFUSED, CLIENT_TLS, "127.0.0.1"));
+	CHECK(refused(client_with(bare, "127.0.0.1", NULL), ERR_RETRY, CLIENT_TLS, "closed the connection during the TLS handshake"));
+	tls_config_free(right);
+	tls_config_free(wrong);
+	tls_config_free(bare);
+	stop();
+	fixture_free(&f);
+}
+
+TEST(a_renewed_server_certificate_is_used_at_once)
+{
+	struct client_response r = CLIENT_RESPONSE_INIT;
+	struct error err = ERROR_INIT;
+	struct tls_config *tls, *renewed;
+	struct cert second;
+	struct client *c;
+
+	make_certs();
+	second = cert_make("control-2", &f.device_ca, X509_EKU_SERVER, "127.0.0.1", T0 - DAY, T0 + 90 * DAY);
+	renewed = server_config(&second, &f.device_ca, TLS_CLIENT_NONE, NULL, false, 0);
+	start(TLS_CLIENT_NONE);
+	tls = client_config(NULL, &f.server_ca);
+	c = client_with(tls, "127.0.0.1", NULL);
+	CHECK(request(c, "GET", "/", SLICE_EMPTY, &r, &err) == 0);
+	listener_set_tls(listener, renewed);
+	/* The open connection goes on under the old one. */
+	CHECK(request(c, "GET", "/", SLICE_EMPTY, &r, &err) == 0);
+	client_response_release(&r);
+	client_free(c);
+	CHECK(refused(client_with(tls, "127.0.0.1", NULL), ERR_REFUSED, CLIENT_TLS, "control-2"));
+	tls_config_free(tls);
+	tls_config_free(renewed);
+	cert_free(&second);
+	stop();
+	fixture_free(&f);
+}
+
+/* ---- an HTTP CONNECT proxy of a few lines ---- */
+
+static const char *proxy_answer;
+static char proxy_saw[2000];
+static int proxy_fd;
+
+/* Carry bytes between two sockets until one side closes. */
+static void carry(int a, int b)
+{
+	struct pollfd p[2] = {{a, POLLIN, 0}, {b, POLLIN, 0}};
+	char c[4096];
+	int i;
+
+	while (poll(p, 2, 5000) > 0)
+		for (i = 0; i < 2; i++) {
+			ssize_t n = p[i].revents ? read(p[i].fd, c, sizeof(c)) : -1;
+
+			if (p[i].revents && (n <= 0 || write(p[1 - i].fd, c, (size_t)n) != n))
+				return;
+		}
+}
+
+static void *proxy_main(void *arg)
+{
+	struct error err = ERROR_INIT;
+	struct sockaddr_storage a;
+	char text[64];
+	socklen_t len;
+	int from, to = socket(AF_INET, SOCK_STREAM, 0);
+	size_t n = 0;
+	ssize_t r;
+
+	(void)arg;
+	while ((from = accept(proxy_fd, NULL, NULL)) < 0 && errno == EAGAIN)
+		usleep(1000);
+	while (strstr(proxy_saw, "\r\n\r\n") == NULL && (r = read(from, proxy_saw + n, sizeof(proxy_saw) - 1 - n)) > 0)
+		n += (size_t)r;
+	r = write(from, proxy_answer, strlen(proxy_answer));
+	snprintf(text, sizeof(text), "127.0.0.1:%u", listen_port(listen_fd));
+	if (strstr(proxy_answer, " 200 ") != NULL && addr_parse(&a, &len, slice_str(text), &err) == 0 &&
+	    connect(to, (struct sockaddr *)&a, len) == 0)
+		carry(from, to);
+	close(from);
+	close(to);
+	return NULL;
+}
+
+static bool by_proxy(const char *answer, enum error_kind kind, const char *words)
+{
+	struct client_response r = CLIENT_RESPONSE_INIT;
+	struct error err = ERROR_INIT;
+	struct tls_config *tls = client_config(&f.device, &f.server_ca);
+	struct client *c;
+	struct url proxy;
+	char text[100];
+	pthread_t t;
+	bool ok;
+
+	proxy_answer = answer;
+	memset(proxy_saw, 0, sizeof(proxy_saw));
+	proxy_fd = listen_open("127.0.0.1:0", &err);
+	snprintf(text, sizeof(text), "http://us%%40er:secret@127.0.0.1:%u", listen_port(proxy_fd));
+	REQUIRE(url_parse(&proxy, slice_str(text), URL_HTTP | URL_USER, &err) == 0);
+	REQUIRE(pthread_create(&t, NULL, proxy_main, NULL) == 0);
+	c = client_with(tls, "127.0.0.1", &proxy);
+	if (kind == ERR_NONE) {
+		ok = request(c, "GET", "/", SLICE_EMPTY, &r, &err) == 0 && strncmp(buf_cstr(&r.body), words, strlen(words)) == 0;
+		if (!ok)
+			printf("# %s\n", err.text);
+		client_free(c);
+	} else {
+		ok = refused(c, kind, CLIENT_PROXY, words);
+	}
+	pthread_join(t, NULL);
+	close(proxy_fd);
+	client_response_release(&r);
+	tls_config_free(tls);
+	return ok;
+}
+
+TEST(proxies)
+{
+	char want[100];
+
+	make_certs();
+	start(TLS_CLIENT_REQUIRED);
+	CHECK(by_proxy("HTTP/1.0 200 Connection established\r\nContent-Length: 7\r\n\r\n", ERR_NONE, "1 0 "));
+	snprintf(want, sizeof(want), "CONNECT 127.0.0.1:%u HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n", listen_port(listen_fd),
+		 listen_port(listen_fd));
+	CHECK(strncmp(proxy_saw, want, strlen(want)) == 0);
+	CHECK(strstr(proxy_saw, "\r\nProxy-Authorization: Basic dXNAZXI6c2VjcmV0\r\n") != NULL);
+	CHECK(by_proxy("HTTP/1.1 407 Who\r\nContent-Length: 0\r\n\r\n", ERR_DENIED, "other credentials"));
+	CHECK(by_proxy("HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n", ERR_REFUSED, "refuses the tunnel: 403"));
+	CHECK(by_proxy("HTTP/1.1 502 Bad\r\n\r\n", ERR_RETRY, "refuses the tunnel: 502"));
+	CHECK(by_proxy("220 smtp.example\r\n\r\n", ERR_MALFORMED, "not HTTP"));
+	CHECK(by_proxy("HTTP/1.1 200", ERR_RETRY, "closed"));
+	stop();
+	fixture_free(&f);
+}
+
+/* ---- foreign programs ---- */
+
+static void save_pem(const char *name, const struct cert *c, bool key)
+{
+	struct buf pem = BUF_INIT(20000), raw = BUF_SECRET(64);
+	char path[100];
+	FILE *out;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	out = fopen(path, "w");
+	pem_put(&pem, "CERTIFICATE", buf_slice(&c->der));
+	if (key) {
+		/* RFC 5915 and its PEM: version 1, the scalar, the curve. */
+		static const uint8_t head[] = {0x30, 0x31, 2, 1, 1, 4, 0x20};
+		static const uint8_t tail[] = {0xa0, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7};
+		struct buf der = BUF_SECRET(100);
+
+		seckey_put_raw(c->key, &raw);
+		buf_put(&der, head, sizeof(head));
+		buf_put_slice(&der, buf_slice(&raw));
+		buf_put(&der, tail, sizeof(tail));
+		pem_put(&pem, "EC PRIVATE KEY", buf_slice(&der));
+		buf_release(&der);
+	}
+	fwrite(pem.ptr, 1, pem.len, out);
+	fclose(out);
+	buf_release(&pem);
+	buf_release(&raw);
+}
+
+static bool have(const char *tool)
+{
+	char command[100];
+
+	snprintf(command, sizeof(command), "command -v %s >/dev/null 2>&1", tool);
+	if (system(command) == 0)
+		return true;
+	printf("# %s is not installed: left out\n", tool);
+	return false;
+}
+
+/* What the command prints, standard error included. @ becomes the port. */
+static const char *shell(const char *format)
+{
+	static char out[100000];
+	char command[2000];
+	size_t n = 0, i;
+	FILE *p;
+
+	n += (size_t)snprintf(command, sizeof(command), "cd %s && { ", dir);
+	for (i = 0; format[i] != '\0'; i++)
+		n += (size_t)(format[i] == '@' ? snprintf(command + n, sizeof(command) - n, "127.0.0.1:%u", listen_port(listen_fd))
+					       : snprintf(command + n, sizeof(command) - n, "%c", format[i]));
+	snprintf(command + n, sizeof(command) - n, "; } 2>&1");
+	p = popen(command, "r");
+	n = fread(out, 1, sizeof(out) - 1, p);
+	out[n] = '\0';
+	pclose(p);
+	return out;
+}
+
+static bool contains(const char *text, const char *words)
+{
+	if (strstr(text, words) != NULL)
+		return true;
+	printf("# no '%s' in: %.600s\n", words, text);
+	return false;
+}
+
+static void foreign_start(enum tls_client_auth auth)
+{
+	REQUIRE(mkdtemp(dir) != NULL);
+	/* These programs read the clock themselves. */
+	f = fixture_make();
+	cert_free(&f.server);
+	cert_free(&f.device);
+	cert_free(&f.server_ca);
+	cert_free(&f.device_ca);
+	f.server_ca = cert_make("server CA", NULL, 0, NULL, 0, 4000 * T0 / 1000);
+	f.device_ca = cert_make("device CA", NULL, 0, NULL, 0, 4000 * T0 / 1000);
+	f.server = cert_make("control", &f.server_ca, X509_EKU_SERVER, "127.0.0.1", 0, 4000 * T0 / 1000);
+	f.device = cert_make("cell-1", &f.device_ca, X509_EKU_CLIENT, NULL, 0, 4000 * T0 / 1000);
+	save_pem("ca.pem", &f.server_ca, false);
+	save_pem("device.pem", &f.device, true);
+	save_pem("other.pem", &f.other_ca, true);
+	start(auth);
+}
+
+static void foreign_stop(void)
+{
+	stop();
+	fixture_free(&f);
+	shell("rm -f *.pem *.sess");
+	rmdir(dir);
+}
+
+TEST(curl)
+{
+	char want[100];
+
+	if (!have("curl"))
+		return;
+	foreign_start(TLS_CLIENT_REQUIRED);
+	snprintf(want, sizeof(want), "1 0 %s 5\n", short_print(&f.device));
+	CHECK_STR(shell("curl -sS --noproxy '*' --cacert ca.pem --cert device.pem -d hello https://@/"), want);
+	CHECK(contains(shell("curl -sS --noproxy '*' --cacert ca.pem https://@/"), "curl:"));
+	CHECK(contains(shell("curl -sS --noproxy '*' --cacert ca.pem --cert other.pem https://@/"), "curl:"));
+	CHECK_STR(shell("curl -sS --noproxy '*' --cacert ca.pem --cert device.pem https://@/big | wc -c"), "3000000\n");
+	CHECK_STR(shell("head -c 3000000 /dev/zero | curl -sS --noproxy '*' --cacert ca.pem --cert device.pem -T - "
+			"-H 'Transfer-Encoding:' -H 'Content-Length: 3000000' https://@/ | cut -d' ' -f 4"), "3000000\n");
+	CHECK(contains(shell("echo x | curl -sS --noproxy '*' --cacert ca.pem --cert device.pem -T - https://@/"), "chunked requests"));
+	CHECK(contains(shell("curl -sSI --noproxy '*' --cacert ca.pem --cert device.pem https://@/"), "HTTP/1.1 200 OK"));
+	foreign_stop();
+}
+
+TEST(openssl_s_client)
+{
+	if (!have("openssl"))
+		return;
+	foreign_start(TLS_CLIENT_OPTIONAL);
+#define S_CLIENT "openssl s_client -connect @ -CAfile ca.pem -verify_return_error -alpn h2,http/1.1 "
+#define GET "printf 'GET / HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n'; sleep 0.5"
+	CHECK(contains(shell("{ " GET "; } | " S_CLIENT "-cert device.pem -key device.pem -ign_eof"), "\n1 0 "));
+	CHECK(contains(shell("{ " GET "; } | " S_CLIENT "-ign_eof"), "\n0 0 00000000 0\n"));
+	CHECK(contains(shell(S_CLIENT "</dev/null"), "ALPN protocol: http/1.1"));
+	CHECK(contains(shell(S_CLIENT "</dev/null"), "Verification: OK"));
+	CHECK(contains(shell(S_CLIENT "-alpn h2 </dev/null"), "alert no application protocol"));
+	CHECK(contains(shell(S_CLIENT "-tls1_3 </dev/null"), "alert handshake failure"));
+	CHECK(contains(shell(S_CLIENT "-cipher ECDHE-RSA-AES128-GCM-SHA256 </dev/null"), "alert handshake failure"));
+	CHECK(contains(shell(S_CLIENT "-cipher ECDHE-ECDSA-AES256-GCM-SHA384 </dev/null"), "ECDHE-ECDSA-AES256-GCM-SHA384"));
+	CHECK(contains(shell(S_CLIENT "-cipher ECDHE-ECDSA-CHACHA20-POLY1305 </dev/null"), "ECDHE-ECDSA-CHACHA20-POLY1305"));
+	CHECK(contains(shell(S_CLIENT "-sess_out a.sess </dev/null; " S_CLIENT "-sess_in a.sess </dev/null"), "Reused, TLSv1.2"));
+	/* Renegotiation: the server says no, and does not go on. */
+	CHECK(contains(shell("{ sleep 0.3; echo R; sleep 0.5; } | openssl s_client -connect @ -CAfile ca.pem"), "no renegotiation"));
+	foreign_stop();
+}
+
+/* Our client with a foreign server. */
+TEST(openssl_s_server)
+{
+	struct client_response r = CLIENT_RESPONSE_INIT;
+	struct error err = ERROR_INIT;
+	struct tls_config *tls;
+	struct client *c;
+	char command[300];
+	int i, port;
+
+	if (!have("openssl"))
+		return;
+	foreign_start(TLS_CLIENT_NONE);
+	save_pem("server.pem", &f.server, true);
+	save_pem("device-ca.pem", &f.device_ca, false);
+	port = listen_port(listen_fd);
+	stop();
+	snprintf(command, sizeof(command),
+		 "cd %s && timeout 20 openssl s_server -accept 127.0.0.1:%d -cert server.pem -key server.pem -CAfile device-ca.pem "
+		 "-Verify 2 -verify_return_error -www -naccept 2 >/dev/null 2>&1 &", dir, port);
+	CHECK(system(command) == 0);
+	tls = client_config(&f.device, &f.server_ca);
+	listen_fd = -1;
+	for (i = 0; i < 100; i++) {
+		struct client_params p = CLIENT_PARAMS_INIT;
+		struct client_request q = CLIENT_REQUEST_INIT;
+		struct url u;
+		char text[64];
+
+		snprintf(text, sizeof(text), "https://127.0.0.1:%d", port);
+		REQUIRE(url_parse(&u, slice_str(text), URL_HTTPS, &err) == 0);
+		p.url = &u;
+		p.tls = tls;
+		c = client_new(&p, &err);
+		q.method = "GET";
+		q.target = "/";
+		q.now_s = T0;
+		q.head_only = true;	/* it ends its page by closing */
+		if (client_do(c, &q, &r, &err) == 0)
+			break;
+		client_free(c);
+		c = NULL;
+		usleep(50000);
+	}
+	if (c == NULL)
+		printf("# %s\n", err.text);
+	REQUIRE(c != NULL);
+	CHECK_INT(r.status, 200);
+	client_free(c);
+	client_response_release(&r);
+	tls_config_free(tls);
+	fixture_free(&f);
+	shell("rm -f *.pem *.sess");
+	rmdir(dir);
+}
