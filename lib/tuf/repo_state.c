@@ -262,6 +262,7 @@ static int load_role(struct view *v, struct repo_role *role, const struct tuf_de
 	if (load_role_file(v, role, &meta, &role->why) < 0) {
 		tuf_targets_free(role->file);
 		role->file = NULL;
+		buf_release(&role->text);
 	}
 	return 0;
 }
