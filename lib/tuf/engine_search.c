@@ -73,7 +73,8 @@ static void search_descend(struct tuf_client *c, const struct role_slot *slot)
 		from = 0;
 		break;
 	}
-	search_reverse(s->stack + from, pushed);
+	if (pushed > 0)
+		search_reverse(s->stack + from, pushed);
 }
 
 static void search_end(struct tuf_client *c)
@@ -85,14 +86,17 @@ static void search_end(struct tuf_client *c)
 int tuf_search_visit(struct tuf_client *c, const struct role_slot *slot, struct error *err)
 {
 	struct role_search *s = &c->search;
+	struct error why = ERROR_INIT;
 
 	if (slot != c->slots[0])
 		s->visited[s->visited_count++] = slot;
-	if (tuf_targets_find(slot->file, slice_of(s->path, s->path_len), &s->target, err) < 0) {
-		if (err->kind != ERR_NOT_FOUND)
-			return -1;
-		search_descend(c, slot);
-		return 0;
+	if (tuf_targets_find(slot->file, slice_of(s->path, s->path_len), &s->target, &why) < 0) {
+		if (why.kind == ERR_NOT_FOUND) {
+			search_descend(c, slot);
+			return 0;
+		}
+		*err = why;
+		return -1;
 	}
 	if (s->target.hashes.only_unknown)
 		return error_set(err, ERR_REFUSED,
@@ -165,6 +169,8 @@ int tuf_client_result(const struct tuf_client *c, struct tuf_result *out, struct
 	if (s->running || s->failed)
 		return error_set(err, ERR_FAILED, "the search for '%s' did not come to an end",
 				 s->path);
+	if (s->path_len == 0)
+		return error_set(err, ERR_FAILED, "no target has been searched");
 	if (s->found == NULL)
 		return error_set(err, ERR_NOT_FOUND,
 				 "no role that may speak for target '%s' lists it", s->path);
