@@ -261,7 +261,7 @@ TEST(a_new_root_needs_old_and_new_keys)
 	end();
 }
 
-/* GHSA-wjw6-2cqr-j4qr, CVE-2020-6173 kin: version N+1 exactly, under the name N+1. */
+/* Version N+1 exactly, under the name N+1. */
 TEST(a_new_root_has_the_next_version)
 {
 	static const int64_t versions[] = {1, 3, 9, TUF_VERSION_MAX};
@@ -398,7 +398,7 @@ TEST(an_expired_stored_file_is_replaced)
 	end();
 }
 
-/* ---- rollback ---- */
+/* ---- rollback (CVE-2022-29173) ---- */
 
 TEST(the_timestamp_does_not_go_back)
 {

@@ -282,6 +282,7 @@ TEST(succinct_roles_are_hash_bins)
 	}
 }
 
+/* GHSA-wjw6-2cqr-j4qr: a role's name leads neither out of the URL nor out of the directory. */
 TEST(role_names_are_encoded_in_urls)
 {
 	static const char *const list[][2] = {
@@ -311,7 +312,7 @@ TEST(role_names_are_encoded_in_urls)
 	}
 }
 
-/* ---- delegated metadata gets every check that top-level metadata gets ---- */
+/* ---- delegated metadata gets every check that top-level metadata gets (CVE-2026-6967) ---- */
 
 static struct kit_targets *publisher(void)
 {
@@ -386,6 +387,40 @@ TEST(a_delegated_role_does_not_go_back)
 	kit_run(&kit, &run, &store.t, "a");
 	CHECK_REFUSED(run, "snapshot lists 'publisher.json' at version 4, older than trusted version 5 (5.5.5)");
 	kit_done(&run);
+	end();
+}
+
+/* A delegation of two keys with this threshold. */
+static void delegate_to_two(int threshold)
+{
+	struct buf *b = &kit.targets.delegations;
+
+	buf_clear(b);
+	buf_printf(b, "{\"keys\": {\"%s\": %.*s, ", kit.spare[0].id, SLICE_ARG(buf_slice(&kit.spare[0].object)));
+	buf_printf(b, "\"%s\": %.*s}, ", kit.spare[1].id, SLICE_ARG(buf_slice(&kit.spare[1].object)));
+	buf_printf(b, "\"roles\": [{\"name\": \"publisher\", \"keyids\": [\"%s\", \"%s\"], \"threshold\": %d, "
+		   ALL ", \"terminating\": true}]}",
+		   kit.spare[0].id, kit.spare[1].id, threshold);
+}
+
+/* CVE-2026-6966: a signature given twice; GHSA-fphv-w9fq-2525: a threshold of nothing. */
+TEST(a_delegated_threshold_counts_distinct_keys)
+{
+	struct kit_targets *p = publisher();
+
+	delegate_to_two(2);
+	fails("a", "publisher: signed by 1 of the 2 keys needed (5.6.3)");
+	p->by.sign[1] = &kit.spare[0];
+	p->by.sign_count = 2;
+	fails("a", "two signatures under key id");
+	p->by.sign[1] = &kit.spare[2];
+	fails("a", "publisher: signed by 1 of the 2 keys needed (5.6.3)");
+	p->by.sign[1] = &kit.spare[1];
+	finds("a", "publisher");
+	delegate_to_two(0);
+	fails("a", "threshold");
+	delegate_to_two(-1);
+	fails("a", "threshold");
 	end();
 }
 
