@@ -97,6 +97,16 @@ void identity_put_text(struct json_writer *w, const char *name, const char *text
 	json_put_string(w, name, text[0] == '\0' ? NULL : text);
 }
 
+bool identity_asks_all(const struct api_call *call)
+{
+	struct error absent = ERROR_INIT;
+	struct buf value = BUF_INIT(16);
+	bool all = api_query(call, "all", &value, &absent) == 0 && slice_equal_str(buf_slice(&value), "1");
+
+	buf_release(&value);
+	return all;
+}
+
 static void put_base64(struct json_writer *w, const char *name, struct slice bytes)
 {
 	struct buf text = BUF_INIT(bytes.len / 3 * 4 + 8);

@@ -138,6 +138,7 @@ static void put_operator(struct json_writer *w, const struct operator_row *o, in
 
 static int get_operators(struct api_call *call, struct error *err)
 {
+	bool all = identity_asks_all(call);
 	struct operator_walk w;
 	int r;
 
@@ -145,6 +146,8 @@ static int get_operators(struct api_call *call, struct error *err)
 	json_open_array(&call->out, "operators");
 	operator_walk_open(&w, call->db);
 	while ((r = operator_walk_next(&w, err)) > 0) {
+		if (!all && strcmp(operator_state(&w.row, call->now_s), "live") != 0)
+			continue;
 		json_open_object(&call->out, NULL);
 		put_operator(&call->out, &w.row, call->now_s);
 		json_close(&call->out);

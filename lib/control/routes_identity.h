@@ -21,6 +21,9 @@ WARN_UNUSED int identity_root(const struct api_call *call, int64_t version, cons
 void identity_put_time(struct json_writer *w, const char *name, int64_t t_s);
 void identity_put_text(struct json_writer *w, const char *name, const char *text);
 
+/* ?all=1: a list shall also have what is over. */
+bool identity_asks_all(const struct api_call *call);
+
 /* routes_tokens.c */
 int identity_get_tokens(struct api_call *call, struct error *err);
 int identity_post_token(struct api_call *call, struct error *err);

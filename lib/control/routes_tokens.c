@@ -46,6 +46,7 @@ static void put_token(struct json_writer *w, const struct token_row *t, int64_t 
 
 int identity_get_tokens(struct api_call *call, struct error *err)
 {
+	bool all = identity_asks_all(call);
 	struct token_walk w;
 	int r;
 
@@ -53,6 +54,8 @@ int identity_get_tokens(struct api_call *call, struct error *err)
 	json_open_array(&call->out, "tokens");
 	token_walk_open(&w, call->db);
 	while ((r = token_walk_next(&w, err)) > 0) {
+		if (!all && strcmp(token_state(&w.row, call->now_s), "live") != 0)
+			continue;
 		json_open_object(&call->out, NULL);
 		put_token(&call->out, &w.row, call->now_s);
 		json_close(&call->out);
@@ -105,24 +108,41 @@ static int add_url(struct token_request *q, struct slice url, struct error *err)
 	return 0;
 }
 
-/* Without any in the request: the public names of this control plane, as many as fit. */
-static int default_urls(struct token_request *q, const struct control_settings *s, struct error *err)
+static bool is_loopback(const char *name)
+{
+	return strcmp(name, "localhost") == 0 || strncmp(name, "127.", 4) == 0 || strcmp(name, "::1") == 0;
+}
+
+static int add_public_name(struct token_request *q, const char *name, uint16_t port, struct error *err)
 {
 	char url[TOKEN_URL_MAX + 32];
+	bool is_ipv6 = strchr(name, ':') != NULL;
+
+	snprintf(url, sizeof(url), "https://%s%s%s:%u", is_ipv6 ? "[" : "", name, is_ipv6 ? "]" : "", port);
+	return add_url(q, slice_str(url), err) < 0 ? error_wrap(err, "serve.public_names") : 0;
+}
+
+/*
+ * Without any in the request: the public names of this control plane, as many as fit. What only this machine
+ * understands comes last resort: alone, or not at all.
+ */
+static int default_urls(struct token_request *q, const struct control_settings *s, struct error *err)
+{
+	bool loopback;
 	unsigned i;
 
-	for (i = 0; i < s->public_name_count && i < TOKEN_URLS_MAX; i++) {
-		bool is_ipv6 = strchr(s->public_names[i], ':') != NULL;
-
-		snprintf(url, sizeof(url), "https://%s%s%s:%u", is_ipv6 ? "[" : "", s->public_names[i],
-			 is_ipv6 ? "]" : "", s->enroll_port);
-		if (add_url(q, slice_str(url), err) < 0)
-			return error_wrap(err, "serve.public_names");
+	for (loopback = false; q->spec.url_count == 0; loopback = true) {
+		for (i = 0; i < s->public_name_count && q->spec.url_count < TOKEN_URLS_MAX; i++)
+			if (is_loopback(s->public_names[i]) == loopback &&
+			    add_public_name(q, s->public_names[i], s->enroll_port, err) < 0)
+				return -1;
+		if (loopback)
+			break;
 	}
 	if (q->spec.url_count > 0)
 		return 0;
 	error_set(err, ERR_USAGE, "no address for devices to enrol at");
-	return error_hint(err, "give --url https://HOST:9446, or set serve.public_names");
+	return error_hint(err, "give --url https://HOST:9446 (a running serve knows its own)");
 }
 
 static int read_urls(struct token_request *q, const struct api_call *call, struct error *err)
