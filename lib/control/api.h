@@ -128,6 +128,11 @@ const struct api_route *api_route_find(enum api_class class, struct slice method
 const struct api_route *api_route_at(unsigned n);
 
 /*
+ * The only yes is 0: the actor may use the route; ERR_DENIED names the permission. api_run asks this itself; a door
+ * asks before the work of `prepare`, and where it is denied goes straight to api_run, which refuses and is audited.
+ */
+WARN_UNUSED int api_check_permission(const struct api_call *call, struct error *err);
+/*
  * Run one request on call->db, which must be in a transaction when the route mutates: permission, handler,
  * audit row. Always leaves a reply in call (errors as JSON). Returns 0 when the transaction is to be kept, -1
  * with err when it is to be rolled back; the caller then audits the refusal of a mutating route through

@@ -86,7 +86,7 @@ int api_audit_refusal(struct db *db, const struct api_call *call, const struct e
 }
 
 /* Operators and local users by their role; a device or a newcomer by the class of the route alone. */
-static int check_permission(const struct api_call *call, struct error *err)
+int api_check_permission(const struct api_call *call, struct error *err)
 {
 	if (call->route->permission == NULL)
 		return 0;
@@ -98,7 +98,7 @@ static int check_permission(const struct api_call *call, struct error *err)
 
 static int run_checked(struct api_call *call, struct error *err)
 {
-	if (check_permission(call, err) < 0 || call->route->handle(call, err) < 0)
+	if (api_check_permission(call, err) < 0 || call->route->handle(call, err) < 0)
 		return -1;
 	if (call->reply.failed)
 		return error_set(err, ERR_LIMIT, "the answer is larger than %u bytes", API_REPLY_MAX);

@@ -243,10 +243,10 @@ static void request_start(struct exchange *x, struct request *q)
 	struct error err = ERROR_INIT;
 
 	x->user = NULL;
-	if (route->prepare != NULL) {
+	if (route->prepare != NULL && api_check_permission(&q->call, &err) == 0) {
 		if (pool_post(q->front->pool, request_prepare, q, &err) < 0)
 			request_written(q, -1, &err);
-	} else if (route->mutates || route->exclusive) {
+	} else if (route->mutates || route->exclusive || route->prepare != NULL) {
 		request_to_writer(q);
 	} else {
 		request_read(x, q);

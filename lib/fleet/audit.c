@@ -112,10 +112,7 @@ int audit_verify_db(struct db *db, struct audit_chain *c, struct error *err)
 	struct audit_walk w;
 	int r;
 
-	c->first = 0;
-	c->last = (struct audit_head){.seq = 0};
-	c->witnessed = false;
-	audit_walk_open(&w, db, &(struct audit_filter){.limit = 0});
+	audit_walk_open(&w, db, &(struct audit_filter){.from_seq = c->last.seq + 1});
 	while ((r = audit_walk_next(&w, err)) > 0) {
 		if (c->first == 0 && w.record.seq > 1)
 			r = error_set(err, ERR_REFUSED, "audit records 1 to %lld are missing",

@@ -29,7 +29,10 @@ WARN_UNUSED int audit_chain_add(struct audit_chain *c, const struct audit_record
  */
 WARN_UNUSED int audit_chain_end(const struct audit_chain *c, const struct audit_head *head, struct error *err);
 
-/* The whole trail of a database. c holds the witness (or is zeroed), and afterwards how far the trail is good. */
+/*
+ * The whole trail of a database, on from where c stands: c holds the witness (or is zeroed), or how far the trail was
+ * good before, and afterwards how far it is good.
+ */
 WARN_UNUSED int audit_verify_db(struct db *db, struct audit_chain *c, struct error *err);
 
 /* ---- heads ---- */

@@ -6,7 +6,7 @@
 #include "base/encode.h"
 #include "base/timefmt.h"
 #include "store/certificates.h"
-#include "store/devices.h"
+#include "fleet/devices.h"
 
 static const char *const status_names[] = {
 	[CERT_UNKNOWN] = "unknown",	    [CERT_ACTIVE] = "active",
@@ -103,5 +103,5 @@ int device_revoke(struct db *db, struct slice device, const char *reason, int64_
 	*count = (unsigned)live;
 	if (d.state == DEVICE_REVOKED || d.state == DEVICE_DECOMMISSIONED)
 		return 0;
-	return device_set_state(db, d.id, DEVICE_REVOKED, err);
+	return device_retire(db, &d, DEVICE_REVOKED, "", "the device was revoked", now_s, err);
 }

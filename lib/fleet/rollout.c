@@ -5,26 +5,8 @@
 #include <stdlib.h>
 
 #include "crypto/hash.h"
-#include "store/audit.h"
 
-#define NOTE_MAX 4096
-
-int rollout_note(struct db *db, const struct rollout_actor *who, const char *action, int64_t id, const char *verdict,
-		 struct slice detail, struct error *err)
-{
-	char object[48];
-	const struct audit_entry e = {
-		.time_s = who->now_s,
-		.actor = who->name,
-		.action = action,
-		.object = object,
-		.verdict = verdict,
-		.detail = detail,
-	};
-
-	snprintf(object, sizeof(object), "rollout:%lld", (long long)id);
-	return audit_append(db, &e, err);
-}
+#define SELECTOR_NOTE_MAX 2048	/* a longer one is named by its hash in the audit trail */
 
 /* ---- creating ---- */
 
@@ -181,29 +163,26 @@ out:
 	return r;
 }
 
-static int note_created(struct db *db, const struct rollout_spec *spec, struct slice strategy_text, int64_t id,
-			size_t devices, const struct rollout_actor *who, struct error *err)
+static void note_created(const struct rollout_spec *spec, struct slice strategy_text, size_t devices,
+			 const struct rollout_actor *who)
 {
-	struct buf detail = BUF_INIT(AUDIT_DETAIL_MAX);
-	struct json_writer w = JSON_WRITER(&detail);
+	struct json_writer w = JSON_WRITER(who->detail);
 	uint8_t hash[SHA256_LEN];
-	int r;
 
+	if (who->detail == NULL)
+		return;
 	json_open_object(&w, NULL);
 	json_put_slice(&w, "artifact", spec->artifact);
 	json_put_int(&w, "devices", (int64_t)devices);
-	if (spec->selector.len <= NOTE_MAX) {
+	if (spec->selector.len <= SELECTOR_NOTE_MAX) {
 		json_put_raw(&w, "selector", spec->selector);
 	} else {
 		sha256_of(spec->selector, hash);
 		json_put_hex(&w, "selector_sha256", hash, SHA256_LEN);
 	}
-	/* Audit details are canonical JSON, which has no fractions. */
+	/* As text: audit details are canonical JSON, which has no fractions. */
 	json_put_slice(&w, "strategy", strategy_text);
 	json_close(&w);
-	r = rollout_note(db, who, "rollout.create", id, "ok", buf_slice(&detail), err);
-	buf_release(&detail);
-	return r;
 }
 
 static int check_spec(const struct rollout_spec *spec, struct error *err)
@@ -229,9 +208,9 @@ int rollout_create(struct db *db, const struct rollout_spec *spec, const struct 
 	selector = selector_parse_text(spec->selector, err);
 	if (selector == NULL)
 		goto out;
-	if (create_rows(db, spec, selector, &strategy, buf_slice(&text), who, id, &devices, err) < 0 ||
-	    note_created(db, spec, buf_slice(&text), *id, devices, who, err) < 0)
+	if (create_rows(db, spec, selector, &strategy, buf_slice(&text), who, id, &devices, err) < 0)
 		goto out;
+	note_created(spec, buf_slice(&text), devices, who);
 	r = rollout_evaluate(db, *id, who->now_s, err);
 out:
 	selector_free(selector);
@@ -275,22 +254,18 @@ static int check_note(const struct rollout_actor *who, struct error *err)
 	return 0;
 }
 
-/* {"reason": ..., key: value} as the detail of an audit record. */
-static int note_step(struct db *db, const struct rollout_actor *who, const char *action, int64_t id, const char *reason,
-		     const char *key, const char *value, struct error *err)
+/* {"reason": ..., key: value} for the audit record. */
+static void note_step(const struct rollout_actor *who, const char *reason, const char *key, const char *value)
 {
-	struct buf detail = BUF_INIT(NOTE_MAX);
-	struct json_writer w = JSON_WRITER(&detail);
-	int r;
+	struct json_writer w = JSON_WRITER(who->detail);
 
+	if (who->detail == NULL)
+		return;
 	json_open_object(&w, NULL);
 	json_put_string(&w, "reason", reason);
 	if (key != NULL)
 		json_put_string(&w, key, value);
 	json_close(&w);
-	r = rollout_note(db, who, action, id, "ok", buf_slice(&detail), err);
-	buf_release(&detail);
-	return r;
 }
 
 int rollout_pause(struct db *db, int64_t id, const struct rollout_actor *who, struct error *err)
@@ -301,9 +276,8 @@ int rollout_pause(struct db *db, int64_t id, const struct rollout_actor *who, st
 	if (check_note(who, err) < 0 || find_in_state(db, id, 1u << ROLLOUT_RUNNING, "pause", &r, err) < 0)
 		return -1;
 	reason_text(reason, "paused", who);
-	if (rollout_set_state(db, id, ROLLOUT_PAUSED, reason, who->now_s, err) < 0)
-		return -1;
-	return note_step(db, who, "rollout.pause", id, reason, NULL, NULL, err);
+	note_step(who, reason, NULL, NULL);
+	return rollout_set_state(db, id, ROLLOUT_PAUSED, reason, who->now_s, err);
 }
 
 int rollout_resume(struct db *db, int64_t id, const struct rollout_actor *who, struct error *err)
@@ -317,9 +291,9 @@ int rollout_resume(struct db *db, int64_t id, const struct rollout_actor *who, s
 		return -1;
 	reason_text(reason, "resumed", who);
 	if (assignments_acknowledge(db, id, err) < 0 ||
-	    rollout_set_state(db, id, ROLLOUT_RUNNING, reason, who->now_s, err) < 0 ||
-	    note_step(db, who, "rollout.resume", id, reason, "was", rollout_state_name(r.state), err) < 0)
+	    rollout_set_state(db, id, ROLLOUT_RUNNING, reason, who->now_s, err) < 0)
 		return -1;
+	note_step(who, reason, "was", rollout_state_name(r.state));
 	/* Devices that came meanwhile were only planned. */
 	if (r.wave >= 0 && (assignments_open(db, id, r.wave, reason, who->now_s, &joined, err) < 0 ||
 			    rollout_judge_superseded(db, id, who->now_s, err) < 0))
@@ -343,7 +317,8 @@ int rollout_abort(struct db *db, int64_t id, enum abort_mode mode, const struct 
 				  : assignments_cancel(db, id, reason, who->now_s, &count, err)) < 0 ||
 	    rollout_set_state(db, id, ROLLOUT_ABORTED, reason, who->now_s, err) < 0)
 		return -1;
-	return note_step(db, who, "rollout.abort", id, reason, "mode", mode == ABORT_REVERT ? "revert" : "keep", err);
+	note_step(who, reason, "mode", mode == ABORT_REVERT ? "revert" : "keep");
+	return 0;
 }
 
 /* ---- approving ---- */
@@ -385,8 +360,8 @@ int rollout_approve(struct db *db, int64_t id, bool early, const struct rollout_
 	if (wave_approve(db, id, next.wave, who->name, err) < 0 ||
 	    (r.wave >= 0 && wave_set_state(db, id, r.wave, WAVE_COMPLETE, who->now_s, err) < 0) ||
 	    rollout_set_state(db, id, ROLLOUT_RUNNING, reason, who->now_s, err) < 0 ||
-	    note_step(db, who, "rollout.approve", id, reason, "wave", number, err) < 0 ||
-	    rollout_open_next(db, &r, who, &opened, err) < 0)
+	    rollout_open_next(db, &r, who->now_s, &opened, err) < 0)
 		return -1;
+	note_step(who, reason, "wave", number);
 	return rollout_evaluate(db, id, who->now_s, err);
 }

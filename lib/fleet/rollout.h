@@ -1,6 +1,7 @@
 /*
  * Rollouts: one artifact, for the devices of a selector, in waves. All functions run inside a transaction on the
- * store's writer unless they are said to read. Every step writes its audit record.
+ * store's writer unless they are said to read. Steps that a rollout takes by itself write their audit records here;
+ * that of a request is written by who carries it (lib/control), in the same transaction.
  *
  *	create            last wave complete
  *	------> RUNNING -----------------------> COMPLETED
@@ -42,9 +43,10 @@ struct rollout_spec {
 
 /* Who acts, when, and in whose words. */
 struct rollout_actor {
-	const char *name;	/* for the audit trail: "operator:alice" */
+	const char *name;	/* "operator:alice" */
 	int64_t now_s;
 	struct slice note;	/* why, or empty; at most ROLLOUT_NOTE_MAX bytes */
+	struct buf *detail;	/* gets what the audit record of the request shall say, a JSON object; or NULL */
 };
 
 /*
@@ -84,8 +86,9 @@ WARN_UNUSED int rollout_reported(struct db *db, const struct device *d, int64_t 
 /* ---- reading ---- */
 /* One rollout with its waves and counts, as an object; with_devices: also every assignment. */
 WARN_UNUSED int rollout_put(struct db *db, int64_t id, bool with_devices, struct json_writer *w, struct error *err);
-/* All, newest first, as an array of the same objects without waves. state: NULL for any. */
-WARN_UNUSED int rollouts_put(struct db *db, const char *state, struct json_writer *w, struct error *err);
+/* All, newest first, as an array of the same objects without waves, member `name` of w. state: NULL for any. */
+WARN_UNUSED int rollouts_put(struct db *db, const char *state, const char *name, struct json_writer *w,
+			     struct error *err);
 /* The desired state of a device as an array, member `name` of w. */
 WARN_UNUSED int desired_put(struct db *db, int64_t device_id, const char *name, struct json_writer *w,
 			    struct error *err);

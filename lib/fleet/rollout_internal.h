@@ -6,9 +6,6 @@
 
 #define ROLLOUT_SELF "serve"	/* the actor of steps that nobody asked for */
 
-/* One audit record about a rollout. detail: a JSON object being written, closed here; NULL for none. */
-WARN_UNUSED int rollout_note(struct db *db, const struct rollout_actor *who, const char *action, int64_t id,
-			     const char *verdict, struct slice detail, struct error *err);
 /* The strategy as it is stored. */
 WARN_UNUSED int rollout_load_strategy(struct db *db, int64_t id, struct strategy *s, struct error *err);
 /* What is known of the open waves of r. */
@@ -18,8 +15,7 @@ WARN_UNUSED int rollout_load_tally(struct db *db, const struct rollout *r, const
  * Open the wave after the last open one, or leave it WAITING when it needs an approval that it does not have.
  * *opened says which.
  */
-WARN_UNUSED int rollout_open_next(struct db *db, struct rollout *r, const struct rollout_actor *who, bool *opened,
-				  struct error *err);
+WARN_UNUSED int rollout_open_next(struct db *db, struct rollout *r, int64_t now_s, bool *opened, struct error *err);
 /* Judge the rollouts that lost devices to this one. */
 WARN_UNUSED int rollout_judge_superseded(struct db *db, int64_t id, int64_t now_s, struct error *err);
 

@@ -43,23 +43,38 @@ int rollout_load_tally(struct db *db, const struct rollout *r, const struct stra
 	return 0;
 }
 
-/* A step of the rollout itself, in the audit trail. wave < 0: none. */
-static int note_own_step(struct db *db, int64_t id, const char *action, const char *verdict, const char *reason,
-			 int wave, int64_t devices, int64_t now_s, struct error *err)
+static int note(struct db *db, int64_t id, const char *action, const char *verdict, struct slice detail,
+		int64_t now_s, struct error *err)
 {
-	const struct rollout_actor self = {.name = ROLLOUT_SELF, .now_s = now_s};
+	char object[48];
+	const struct audit_entry e = {
+		.time_s = now_s,
+		.actor = ROLLOUT_SELF,
+		.action = action,
+		.object = object,
+		.verdict = verdict,
+		.detail = detail,
+	};
+
+	snprintf(object, sizeof(object), "rollout:%lld", (long long)id);
+	return audit_append(db, &e, err);
+}
+
+/* A step of the rollout itself, in the audit trail. devices < 0: none to tell. */
+static int note_step(struct db *db, int64_t id, const char *action, const char *verdict, const char *reason,
+		     int wave, int64_t devices, int64_t now_s, struct error *err)
+{
 	struct buf detail = BUF_INIT(1024);
 	struct json_writer w = JSON_WRITER(&detail);
 	int r;
 
 	json_open_object(&w, NULL);
 	json_put_string(&w, "reason", reason);
-	if (wave >= 0)
-		json_put_int(&w, "wave", wave + 1);
+	json_put_int(&w, "wave", wave + 1);
 	if (devices >= 0)
 		json_put_int(&w, "devices", devices);
 	json_close(&w);
-	r = rollout_note(db, &self, action, id, verdict, buf_slice(&detail), err);
+	r = note(db, id, action, verdict, buf_slice(&detail), now_s, err);
 	buf_release(&detail);
 	return r;
 }
@@ -86,11 +101,10 @@ static int wait_for_approval(struct db *db, const struct rollout *r, const struc
 	if (wave_set_state(db, r->id, next->wave, WAVE_WAITING, now_s, err) < 0 ||
 	    rollout_set_state(db, r->id, ROLLOUT_RUNNING, reason, now_s, err) < 0)
 		return -1;
-	return note_own_step(db, r->id, "rollout.wait", "noted", reason, next->wave, -1, now_s, err);
+	return note_step(db, r->id, "rollout.wait", "noted", reason, next->wave, -1, now_s, err);
 }
 
-int rollout_open_next(struct db *db, struct rollout *r, const struct rollout_actor *who, bool *opened,
-		      struct error *err)
+int rollout_open_next(struct db *db, struct rollout *r, int64_t now_s, bool *opened, struct error *err)
 {
 	char reason[ROLLOUT_REASON_MAX];
 	struct wave next;
@@ -100,17 +114,17 @@ int rollout_open_next(struct db *db, struct rollout *r, const struct rollout_act
 	if (wave_find(db, r->id, r->wave + 1, &next, err) < 0)
 		return -1;
 	if (next.manual && next.approved_by[0] == '\0')
-		return wait_for_approval(db, r, &next, who->now_s, err);
+		return wait_for_approval(db, r, &next, now_s, err);
 	snprintf(reason, sizeof(reason), "wave %d (%u %%) of rollout %lld", next.wave + 1, next.percent,
 		 (long long)r->id);
-	if (assignments_open(db, r->id, next.wave, reason, who->now_s, &count, err) < 0 ||
-	    wave_set_state(db, r->id, next.wave, WAVE_OPEN, who->now_s, err) < 0 ||
-	    rollout_set_wave(db, r->id, next.wave, who->now_s, err) < 0 ||
-	    note_own_step(db, r->id, "rollout.wave", "ok", reason, next.wave, count, who->now_s, err) < 0)
+	if (assignments_open(db, r->id, next.wave, reason, now_s, &count, err) < 0 ||
+	    wave_set_state(db, r->id, next.wave, WAVE_OPEN, now_s, err) < 0 ||
+	    rollout_set_wave(db, r->id, next.wave, now_s, err) < 0 ||
+	    note_step(db, r->id, "rollout.wave", "ok", reason, next.wave, count, now_s, err) < 0)
 		return -1;
 	r->wave = next.wave;
 	*opened = true;
-	return rollout_judge_superseded(db, r->id, who->now_s, err);
+	return rollout_judge_superseded(db, r->id, now_s, err);
 }
 
 /* Leave RUNNING for good or until somebody looks. */
@@ -125,7 +139,7 @@ static int stop_running(struct db *db, const struct rollout *r, enum rollout_sta
 		return -1;
 	if (rollout_set_state(db, r->id, state, reason, now_s, err) < 0)
 		return -1;
-	return note_own_step(db, r->id, halted ? "rollout.halt" : "rollout.complete", halted ? "failed" : "ok", reason,
+	return note_step(db, r->id, halted ? "rollout.halt" : "rollout.complete", halted ? "failed" : "ok", reason,
 			     r->wave, -1, now_s, err);
 }
 
@@ -133,13 +147,12 @@ static int stop_running(struct db *db, const struct rollout *r, enum rollout_sta
 static int evaluate_once(struct db *db, struct rollout *r, const struct strategy *s, int64_t now_s, bool *again,
 			 struct error *err)
 {
-	const struct rollout_actor self = {.name = ROLLOUT_SELF, .now_s = now_s};
 	struct tally t;
 	char why[160];
 
 	*again = false;
 	if (r->wave < 0)
-		return rollout_open_next(db, r, &self, again, err);
+		return rollout_open_next(db, r, now_s, again, err);
 	if (rollout_load_tally(db, r, s, now_s, &t, err) < 0)
 		return -1;
 	switch (strategy_judge(s, &t, why)) {
@@ -154,7 +167,7 @@ static int evaluate_once(struct db *db, struct rollout *r, const struct strategy
 	}
 	if (wave_set_state(db, r->id, r->wave, WAVE_COMPLETE, now_s, err) < 0)
 		return -1;
-	return rollout_open_next(db, r, &self, again, err);
+	return rollout_open_next(db, r, now_s, again, err);
 }
 
 int rollout_evaluate(struct db *db, int64_t id, int64_t now_s, struct error *err)
@@ -180,7 +193,6 @@ int rollout_evaluate(struct db *db, int64_t id, int64_t now_s, struct error *err
 static int note_joined(struct db *db, const struct rollout *r, const struct device *d, int wave, int64_t now_s,
 		       struct error *err)
 {
-	const struct rollout_actor self = {.name = ROLLOUT_SELF, .now_s = now_s};
 	struct buf detail = BUF_INIT(1024);
 	struct json_writer w = JSON_WRITER(&detail);
 	int result;
@@ -190,7 +202,7 @@ static int note_joined(struct db *db, const struct rollout *r, const struct devi
 	json_put_int(&w, "wave", wave + 1);
 	json_put_string(&w, "reason", "matches the selector now");
 	json_close(&w);
-	result = rollout_note(db, &self, "rollout.join", r->id, "ok", buf_slice(&detail), err);
+	result = note(db, r->id, "rollout.join", "ok", buf_slice(&detail), now_s, err);
 	buf_release(&detail);
 	return result;
 }

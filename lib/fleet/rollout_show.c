@@ -132,12 +132,12 @@ int rollout_put(struct db *db, int64_t id, bool with_devices, struct json_writer
 	return 0;
 }
 
-int rollouts_put(struct db *db, const char *state, struct json_writer *w, struct error *err)
+int rollouts_put(struct db *db, const char *state, const char *name, struct json_writer *w, struct error *err)
 {
 	struct rollout_walk walk;
 	int r;
 
-	json_open_array(w, NULL);
+	json_open_array(w, name);
 	rollout_walk_open(&walk, db, state);
 	while ((r = rollout_walk_next(&walk, err)) > 0) {
 		json_open_object(w, NULL);

@@ -250,7 +250,6 @@ TEST(waves_open_one_after_the_other)
 	CHECK_STR(state_of(id), "running");
 	CHECK_INT(report_some(id, 1, ASSIGNMENT_HEALTHY), 1);
 	CHECK_STR(state_of(id), "completed");
-	CHECK_INT(audit_count("rollout.create"), 1);
 	CHECK_INT(audit_count("rollout.wave"), 3);
 	CHECK_INT(audit_count("rollout.complete"), 1);
 }
@@ -281,6 +280,7 @@ TEST(the_cohort_is_stable_and_differs_between_rollouts)
 TEST(too_many_failures_halt_mid_wave_and_resume_acknowledges)
 {
 	struct rollout_actor who = alice();
+	struct buf detail = BUF_INIT(4096);
 	struct rollout r;
 	int64_t id;
 
@@ -308,6 +308,8 @@ TEST(too_many_failures_halt_mid_wave_and_resume_acknowledges)
 	}
 	CHECK_INT(rollout_pause(db, id, &who, &err), -1);
 	CHECK_INT(err.kind, ERR_CONFLICT);
+	who.note = SLICE_LIT("seen\n");
+	who.detail = &detail;
 	must(rollout_resume(db, id, &who, &err));
 	CHECK_STR(state_of(id), "running");
 	/* Counted from now: two more bad ones of four are below the sample until the third outcome. */
@@ -317,7 +319,9 @@ TEST(too_many_failures_halt_mid_wave_and_resume_acknowledges)
 	must(rollout_resume(db, id, &who, &err));
 	report_some(id, 100, ASSIGNMENT_HEALTHY);
 	CHECK_STR(state_of(id), "completed");
-	CHECK_INT(audit_count("rollout.resume"), 2);
+	CHECK(strstr(buf_cstr(&detail), "{\"reason\":\"resumed by operator:alice: seen\\\\x0a\",\"was\":\"halted\"}") ==
+	      buf_cstr(&detail));
+	buf_release(&detail);
 }
 
 TEST(old_outcomes_leave_the_window)
@@ -366,7 +370,6 @@ TEST(manual_waves_wait_for_approval)
 	CHECK_STR(w.approved_by, "operator:bob");
 	CHECK_INT(rollout_approve(db, id, true, &who, &err), -1);
 	CHECK(strstr(err.text, "all waves") != NULL);
-	CHECK_INT(audit_count("rollout.approve"), 2);
 	CHECK_INT(audit_count("rollout.wait"), 2);
 }
 
@@ -686,7 +689,7 @@ TEST(a_rollout_is_shown_as_json)
 	json_release(&doc);
 	buf_clear(&out);
 	w = JSON_WRITER(&out);
-	must(rollouts_put(db, NULL, &w, &err));
+	must(rollouts_put(db, NULL, NULL, &w, &err));
 	must(json_parse(&doc, buf_slice(&out), JSON_STRICT, &err));
 	CHECK_INT(json_count(json_root(&doc)), 1);
 	json_release(&doc);
