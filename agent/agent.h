@@ -1,0 +1,50 @@
+/*
+ * The device process. Two halves from the start, of one program:
+ *
+ *	supervisor (root)                                     worker (no rights, sandbox)
+ *	  state, anchor, marks, floor, artifacts/               TLS, HTTP, work/
+ *	  decides, verifies again, applies, probes   <-link->   fetches and says what it got (agent/link.h)
+ *
+ * The supervisor opens no network socket but those of probes; the worker opens no file but in work/. Nothing
+ * listens but agent/control.sock, for root.
+ */
+#ifndef MESHANICS_AGENT_AGENT_H
+#define MESHANICS_AGENT_AGENT_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+#define AGENT_EXIT_WIPED 86	/* decommissioned by order: the unit treats it as final */
+
+struct agent_options {
+	const char *home;		/* of meshanics; the agent lives in HOME/agent */
+	const char *proxy;		/* HTTP CONNECT proxy URL for the worker, or NULL */
+	const char *worker_user;	/* whom the worker becomes when we are root; NULL: "meshanics", else nobody */
+	const char *notify_socket;	/* NOTIFY_SOCKET, or NULL */
+	int64_t watchdog_ms;		/* 0: never */
+};
+
+/*
+ * Run until SIGTERM or SIGINT. *wiped is set when an order made the device leave: HOME/agent is gone then.
+ * ERR_NOT_FOUND when not enrolled, ERR_RETRY when another agent runs.
+ */
+WARN_UNUSED int agent_run(const struct agent_options *options, bool *wiped, struct error *err);
+
+struct agent_enroll_options {
+	const char *home;
+	const char *token;		/* "mtk1..." */
+	const char *root_path;		/* the root file, when it is at hand; NULL: from the server, pinned by the token */
+	const char *name;		/* a host name to suggest, or NULL: this machine's */
+	const char *proxy;
+	int64_t now_s;
+};
+/*
+ * First contact: make a key, ask for a certificate, check the anchor against the token, store all of it. Answers on
+ * out: {"device","site","not_after"}. ERR_CONFLICT when enrolled already (as another name).
+ */
+WARN_UNUSED int agent_enroll(const struct agent_enroll_options *options, struct buf *out, struct error *err);
+
+/* What the running agent says of itself, as JSON; ERR_RETRY when none runs. */
+WARN_UNUSED int agent_status(const char *home, struct buf *out, struct error *err);
+
+#endif

@@ -1,0 +1,83 @@
+/* Version directories and the `current` link. */
+#include "agent/place.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "sys/file.h"
+
+#define PLACE_PATH_MAX 768
+#define CURRENT "current"
+
+static void version_dir(char out[static PLACE_PATH_MAX], const char *artifact, const char *version)
+{
+	snprintf(out, PLACE_PATH_MAX, "%s/%s", artifact, version);
+}
+
+int place_file(int dirfd, const char *incoming, const struct update *u, const char *filename, mode_t mode,
+	       struct error *err)
+{
+	char dir[PLACE_PATH_MAX], file[PLACE_PATH_MAX + 256];
+
+	version_dir(dir, u->artifact, u->version);
+	snprintf(file, sizeof(file), "%s/%s", dir, filename);
+	if (!file_exists(dirfd, incoming) && file_exists(dirfd, file))
+		return 0;	/* a power cut came after the rename */
+	if (file_remove_tree(dirfd, dir, err) < 0 || file_mkdirs(dirfd, dir, 0755, err) < 0)
+		return -1;
+	if (fchmodat(dirfd, incoming, mode, 0) < 0)
+		return error_errno(err, errno, "cannot set the mode of '%s'", incoming);
+	return file_rename(dirfd, incoming, dirfd, file, err);
+}
+
+int place_switch(int dirfd, const char *artifact, const char *version, struct error *err)
+{
+	char link[PLACE_PATH_MAX], tmp[PLACE_PATH_MAX];
+
+	version_dir(link, artifact, CURRENT);
+	version_dir(tmp, artifact, ".current.tmp");
+	if (file_unlink(dirfd, tmp, err) < 0)
+		return -1;
+	if (version[0] == '\0')
+		return file_unlink(dirfd, link, err) < 0 ? -1 : file_sync_dir(dirfd, artifact, err);
+	return file_symlink(version, dirfd, tmp, err) < 0 ? -1 : file_rename(dirfd, tmp, dirfd, link, err);
+}
+
+int place_current(int dirfd, const char *artifact, char *out, struct error *err)
+{
+	char link[PLACE_PATH_MAX];
+	ssize_t n;
+
+	version_dir(link, artifact, CURRENT);
+	n = readlinkat(dirfd, link, out, NAME_LEN_MAX);
+	out[n < 0 ? 0 : n] = '\0';
+	if (n < 0 && errno != ENOENT)
+		return error_errno(err, errno, "cannot read '%s'", link);
+	return 0;
+}
+
+int place_prune(int dirfd, const char *artifact, const char *keep, const char *keep_too, struct error *err)
+{
+	int fd = file_open(dirfd, artifact, O_RDONLY | O_DIRECTORY, 0, err);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	int r = 0;
+
+	if (d == NULL) {
+		file_close(&fd);
+		return -1;
+	}
+	while (r == 0 && (e = readdir(d)) != NULL) {
+		char path[PLACE_PATH_MAX];
+
+		if (e->d_name[0] == '.' || strcmp(e->d_name, CURRENT) == 0 || strcmp(e->d_name, keep) == 0 ||
+		    strcmp(e->d_name, keep_too) == 0)
+			continue;
+		version_dir(path, artifact, e->d_name);
+		r = file_remove_tree(dirfd, path, err);
+	}
+	closedir(d);
+	return r;
+}

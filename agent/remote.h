@@ -1,0 +1,42 @@
+/* What the worker asks of the control plane: API requests, metadata, payloads. One struct remote belongs to one thread. */
+#ifndef MESHANICS_AGENT_REMOTE_H
+#define MESHANICS_AGENT_REMOTE_H
+
+#include "agent/home.h"
+
+#define REMOTE_ANSWER_MAX (1u << 20)
+#define REMOTE_TIMEOUT_MS 60000
+
+struct remote;
+
+/* base_url: of the device API or of the repository. proxy may be NULL. Connects when first used. */
+WARN_UNUSED struct remote *remote_new(const struct identity *id, const char *base_url, const char *proxy,
+				      struct error *err);
+void remote_free(struct remote *r);	/* NULL is fine */
+
+/* POST JSON; the answer's JSON is appended. -1 with the server's error; *status is its HTTP status or 0. */
+WARN_UNUSED int remote_post(struct remote *r, const char *path, struct slice body, int64_t now_s, struct buf *answer,
+			    unsigned *status, struct error *err);
+
+/*
+ * Walk the TUF workflow for one target: stored files from `stored` (packed, see agent/blobs.h), the others from the
+ * server. What was fetched is appended to `fetched` (packed), which the supervisor verifies again.
+ */
+WARN_UNUSED int remote_update(struct remote *r, struct slice anchor, struct slice stored, struct slice target,
+			      int64_t now_s, int64_t floor_s, struct buf *fetched, struct error *err);
+
+struct remote_payload {
+	struct slice path;	/* below /targets/ */
+	uint64_t length;
+	uint8_t sha256[SHA256_LEN];
+	int64_t now_s;
+	void (*progress)(void *arg, uint64_t bytes);	/* at most once a second */
+	void *arg;
+};
+/*
+ * Download a payload into dirfd/SHA256.part, going on where an earlier attempt stopped; other *.part files there are
+ * removed first. A file that turns out wrong is removed: ERR_REFUSED. Returns the open file, or -1.
+ */
+WARN_UNUSED int remote_fetch(struct remote *r, int dirfd, const struct remote_payload *p, struct error *err);
+
+#endif

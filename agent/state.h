@@ -1,0 +1,114 @@
+/*
+ * What the supervisor must not forget: HOME/agent/state.db. Every state of an update is written here, with the
+ * report that tells the control plane, in one transaction, before the agent acts on it.
+ *
+ *	         offered           payload here         bytes proved         swapped           probes pass
+ *	(none) ----------> DOWNLOADING -------> VERIFYING -------> APPLYING -------> PROBING --------> HEALTHY
+ *	                    |  ^   |  ^             |  |               |                |
+ *	                    |  '---'  '-------------'  |               |                | a probe fails for good,
+ *	                    |  again   copy was cut    |               |                | or takes too long
+ *	                    v                          v               v                v
+ *	                  FAILED <---------------------+---------------'           ROLLED_BACK
+ *
+ * An order to revert leads from any state to ROLLED_BACK, from HEALTHY too: the kept version runs again.
+ *
+ * One update at a time. A restart finds at most one that is under way and goes on from its state: DOWNLOADING
+ * resumes, VERIFYING copies again, APPLYING applies again (it is idempotent), PROBING probes again.
+ * Every state has a limit of time (update_state_limit_s) after which it counts as failed.
+ */
+#ifndef MESHANICS_AGENT_STATE_H
+#define MESHANICS_AGENT_STATE_H
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/error.h"
+#include "base/name.h"
+#include "crypto/hash.h"
+#include "db/db.h"
+
+#define UPDATE_DESCRIPTOR_MAX (256u << 10)
+#define UPDATE_REASON_MAX 480
+
+enum update_state {
+	UPDATE_NONE = 0,
+	UPDATE_DOWNLOADING,	/* metadata is verified, the payload fetched; resumed for as long as it takes, to a day */
+	UPDATE_VERIFYING,	/* the payload is copied into root's storage and hashed on the way */
+	UPDATE_APPLYING,	/* it goes to its place; the version that runs is kept */
+	UPDATE_PROBING,		/* the new version is in place, its health is asked for */
+	UPDATE_HEALTHY,		/* done: it is the one that runs */
+	UPDATE_ROLLED_BACK,	/* done: the former version runs again */
+	UPDATE_FAILED,		/* done: nothing was changed */
+	UPDATE_STATES,
+};
+const char *update_state_name(enum update_state s);	/* "downloading", "rolled_back", ... */
+bool update_state_final(enum update_state s);
+/* The longest an update may stay in a state, seconds; 0 for final ones. */
+int64_t update_state_limit_s(enum update_state s);
+
+/* The one update under way. Zero-initialise with update_init; release in every case. */
+struct update {
+	int64_t assignment;	/* the control plane's number; 0: none */
+	char path[TARGET_PATH_MAX + 1];	/* NAMESPACE/NAME/VERSION, checked */
+	char artifact[TARGET_PATH_MAX + 1];	/* NAMESPACE/NAME */
+	char version[NAME_LEN_MAX + 1];
+	enum update_state state;
+	int64_t since_s;	/* when state was entered */
+	bool signed_known;	/* length, sha256, url and descriptor are set: metadata has been verified */
+	uint64_t length;
+	uint8_t sha256[SHA256_LEN];
+	char url[1024];		/* below /targets/ */
+	struct buf descriptor;	/* JSON */
+	char reason[UPDATE_REASON_MAX];
+};
+void update_init(struct update *u);
+void update_release(struct update *u);
+/* Split path into artifact and version. ERR_MALFORMED. */
+WARN_UNUSED int update_set_path(struct update *u, struct slice path, struct error *err);
+
+/* What runs of one artifact. Empty strings: nothing. */
+struct installed {
+	char artifact[TARGET_PATH_MAX + 1];
+	char version[NAME_LEN_MAX + 1], previous[NAME_LEN_MAX + 1];
+	int64_t release, previous_release;
+	int64_t mark;		/* highest release that has ever run (lowered only by a signed downgrade_from) */
+	int64_t since_s;
+};
+
+/* home: HOME/agent. */
+WARN_UNUSED struct db *state_open(const char *home, struct error *err);
+
+/* The update under way into u (assignment 0 when there is none). */
+WARN_UNUSED int state_load_update(struct db *db, struct update *u, struct error *err);
+/* The state of an assignment here, UPDATE_NONE when it is new; -1 (as an int) with err. */
+WARN_UNUSED int state_of(struct db *db, int64_t assignment, struct error *err);
+/*
+ * The only writer of u->state: checks the step against the picture (asserted), and makes the row and its report
+ * durable. On failure u is as before.
+ */
+WARN_UNUSED int state_enter(struct db *db, struct update *u, enum update_state next, const char *reason, int64_t now_s,
+			    struct error *err);
+/* Keep what verified metadata said (signed_known). */
+WARN_UNUSED int state_keep_signed(struct db *db, const struct update *u, struct error *err);
+
+/* ERR_NOT_FOUND never: an artifact that is not there comes back empty, with mark 0. */
+WARN_UNUSED int state_installed(struct db *db, const char *artifact, struct installed *out, struct error *err);
+/* Record that u's version runs now (the former becomes previous), or that it was taken back. */
+WARN_UNUSED int state_keep_installed(struct db *db, const struct installed *i, struct error *err);
+/* Calls each for every artifact. */
+WARN_UNUSED int state_each_installed(struct db *db, int (*each)(void *arg, const struct installed *i, struct error *err),
+				     void *arg, struct error *err);
+
+/*
+ * Transitions that the control plane has not heard of yet, oldest first, at most REPORTS_MAX: objects of the array
+ * "reports" as /device/status takes them (fleet/devices.h) are put into w. *last gets the seq of the last one.
+ * Returns how many, or -1. seq rises over the life of this database, and `instance` names this database.
+ */
+#define REPORTS_MAX 64
+WARN_UNUSED int state_put_reports(struct db *db, struct json_writer *w, int64_t *last, struct error *err);
+/* The control plane has those up to seq. */
+WARN_UNUSED int state_reports_done(struct db *db, int64_t seq, struct error *err);
+#define INSTANCE_LEN 17	/* 16 hex digits with NUL */
+/* Random, made when first asked for. */
+WARN_UNUSED int state_instance(struct db *db, char out[static INSTANCE_LEN], struct error *err);
+
+#endif

@@ -1,0 +1,156 @@
+/* The supervisor's own verification: the worker is only a carrier of bytes. */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/blobs.h"
+#include "agent/supervisor.h"
+#include "base/log.h"
+#include "sys/clock.h"
+#include "sys/file.h"
+
+#define STORED_FILE_MAX (64u << 20)
+
+int64_t agent_time_s(const struct agent *a)
+{
+	struct error ignored = ERROR_INIT;
+	int64_t t = clock_now_s(), floor_s = 0;
+
+	if (trusted_floor(&a->trusted, &floor_s, &ignored) == 0 && floor_s > t)
+		t = floor_s;
+	return t > MESHANICS_BUILD_TIME ? t : MESHANICS_BUILD_TIME;
+}
+
+/* Append one stored file, by its name on disk. */
+static int pack_one(struct agent *a, const char *name, struct buf *out, struct error *err)
+{
+	struct buf bytes = BUF_INIT(STORED_FILE_MAX);
+	int r = file_read(a->trusted.dirfd, name, &bytes, err);
+
+	if (r == 0)
+		blobs_put(out, slice_str(name), buf_slice(&bytes));
+	buf_release(&bytes);
+	return r;
+}
+
+int verify_pack_stored(struct agent *a, struct buf *out, struct error *err)
+{
+	int fd = file_open(a->trusted.dirfd, ".", O_RDONLY | O_DIRECTORY, 0, err);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	int r = 0;
+
+	if (d == NULL) {
+		file_close(&fd);
+		return -1;
+	}
+	while (r == 0 && (e = readdir(d)) != NULL)
+		if (slice_ends(slice_str(e->d_name), SLICE_LIT(".json")))
+			r = pack_one(a, e->d_name, out, err);
+	closedir(d);
+	if (r == 0 && out->failed)
+		return error_set(err, ERR_LIMIT, "the trusted metadata is larger than %zu bytes", out->max);
+	return r;
+}
+
+/* What the verified target says goes into the update. */
+static int take_result(struct agent *a, struct tuf_client *c, struct error *err)
+{
+	struct update *u = &a->update;
+	struct buf url = BUF_INIT(sizeof(u->url) - 1);
+	struct json doc = JSON_INIT;
+	struct json_value custom;
+	struct tuf_result result;
+	int r = -1;
+
+	if (tuf_client_result(c, &result, err) < 0)
+		return -1;
+	tuf_result_put_path(&url, &result);
+	if (url.failed || !result.hashes.has_sha256) {
+		error_set(err, ERR_REFUSED, "'%s' has no SHA-256, or too long a name", u->path);
+		goto out;
+	}
+	if (result.custom.len == 0 || json_parse(&doc, result.custom, JSON_FRACTIONS, err) < 0 ||
+	    json_need_object(json_root(&doc), "meshanics", &custom, err) < 0) {
+		error_set(err, ERR_REFUSED, "'%s' carries no descriptor", u->path);
+		goto out;
+	}
+	u->length = result.length;
+	memcpy(u->sha256, result.hashes.sha256, SHA256_LEN);
+	snprintf(u->url, sizeof(u->url), "%s", buf_cstr(&url));
+	buf_clear(&u->descriptor);
+	buf_put_slice(&u->descriptor, json_raw(custom));
+	u->signed_known = true;
+	r = 0;
+out:
+	json_release(&doc);
+	buf_release(&url);
+	return r;
+}
+
+/* The engine over the worker's files. */
+static int run_engine(struct agent *a, struct slice packed, struct error *err)
+{
+	struct tuf_options options = {.mode = TUF_MODE_CLIENT, .clock_s = clock_now_s(), .build_s = MESHANICS_BUILD_TIME};
+	struct tuf_blob *list = xcalloc(BLOBS_MAX, sizeof(*list));
+	struct error store_err = ERROR_INIT;
+	struct tuf_client *c = NULL;
+	unsigned count;
+	int r = -1;
+
+	if (blobs_read(list, &count, packed, err) < 0 || trusted_floor(&a->trusted, &options.floor_s, err) < 0)
+		goto out;
+	r = tuf_verify_offline(buf_slice(&a->identity.root), &options, &a->trusted, list, count,
+			       slice_str(a->update.path), &c, err);
+	if (r == 0)
+		r = take_result(a, c, err);
+	/* Also after a refusal: a root or timestamp that did hold must not be forgotten. */
+	if (c != NULL && trusted_commit_client(&a->trusted, c, r == 0 ? err : &store_err) < 0)
+		r = -1;
+out:
+	tuf_client_free(c);
+	free(list);
+	return r;
+}
+
+int verify_fetched(struct agent *a, int blobs_fd, struct error *err)
+{
+	struct buf packed = BUF_INIT(LINK_BLOB_MAX);
+	int r = -1;
+
+	if (blobs_fd < 0)
+		error_set(err, ERR_MALFORMED, "the worker handed over no metadata");
+	else if (link_blob_read(blobs_fd, &packed, err) == 0)
+		r = run_engine(a, buf_slice(&packed), err);
+	buf_release(&packed);
+	return r;
+}
+
+int verify_descriptor(struct agent *a, struct error *err)
+{
+	struct update *u = &a->update;
+	struct machine m;
+	struct device_profile profile;
+	struct installed i;
+	int64_t mark;
+
+	descriptor_release(&a->descriptor);
+	if (descriptor_parse_text(&a->descriptor, buf_slice(&u->descriptor), err) < 0)
+		return error_wrap(err, "'%s'", u->path);
+	if (a->descriptor.kind != PAYLOAD_FILE && a->descriptor.kind != PAYLOAD_MODEL)
+		return error_set(err, ERR_REFUSED, "'%s' is of kind '%s', which this agent cannot apply", u->path,
+				 payload_kind_name(a->descriptor.kind));
+	machine_read(&m);
+	profile = (struct device_profile){
+		.arch = m.arch, .os_id = m.os, .os_version_id = m.os_version, .model = m.model,
+		.memory = m.memory, .agent_version = MESHANICS_VERSION,
+	};
+	if (descriptor_check_device(&a->descriptor, &profile, err) < 0 ||
+	    state_installed(a->db, u->artifact, &i, err) < 0)
+		return -1;
+	/* The version that is in place already may always stay. */
+	if (strcmp(i.version, u->version) == 0 && i.release == a->descriptor.release)
+		return 0;
+	return descriptor_check_release(&a->descriptor, i.mark, &mark, err);
+}

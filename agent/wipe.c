@@ -1,0 +1,75 @@
+/* Leaving the fleet by order: everything of HOME/agent goes, secrets first. */
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/supervisor.h"
+#include "base/log.h"
+#include "sys/file.h"
+#include "sys/rng.h"
+
+#define OVERWRITE_MAX 65536
+
+/*
+ * Overwrite a small secret file before it is removed. On flash and copy-on-write file systems that is best effort,
+ * which is all that software can do there.
+ */
+static void overwrite(int dirfd, const char *name)
+{
+	struct error ignored = ERROR_INIT;
+	uint8_t noise[4096];
+	struct stat st;
+	uint64_t at;
+	int fd = file_open(dirfd, name, O_WRONLY, 0, &ignored);
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > OVERWRITE_MAX)
+		goto out;
+	for (at = 0; at < (uint64_t)st.st_size; at += sizeof(noise)) {
+		rng_bytes(noise, sizeof(noise));
+		(void)!file_pwrite_all(fd, slice_of(noise, sizeof(noise)), at, name, &ignored);
+	}
+	(void)!file_sync(fd, name, &ignored);
+out:
+	file_close(&fd);
+}
+
+static bool is_secret(const char *name)
+{
+	return slice_ends(slice_str(name), SLICE_LIT(".key")) || strcmp(name, "identity.json") == 0;
+}
+
+/* One pass over the directory: secrets only, or all the rest. What fails is logged and left: the others must still go. */
+static void remove_pass(int home_fd, bool secrets)
+{
+	struct error err = ERROR_INIT;
+	int fd = file_open(home_fd, ".", O_RDONLY | O_DIRECTORY, 0, &err);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	if (d == NULL) {
+		file_close(&fd);
+		return;
+	}
+	while ((e = readdir(d)) != NULL) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || is_secret(e->d_name) != secrets)
+			continue;
+		if (secrets)
+			overwrite(home_fd, e->d_name);
+		if (file_remove_tree(home_fd, e->d_name, &err) < 0)
+			log_failure(LOG_LEVEL_ERROR, "agent.wipe", &err);
+	}
+	closedir(d);
+	if (file_sync_dir(home_fd, ".", &err) < 0)
+		log_failure(LOG_LEVEL_ERROR, "agent.wipe", &err);
+}
+
+void agent_wipe(struct agent *a)
+{
+	log_warn("agent.wipe", "device=%s why=\"ordered by the control plane\"", a->identity.device);
+	a->wiped = true;
+	remove_pass(a->home_fd, true);
+	remove_pass(a->home_fd, false);
+	loop_stop(a->loop);
+}

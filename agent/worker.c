@@ -1,0 +1,213 @@
+/* The worker's process: sandbox, two threads, answers. */
+#include "agent/worker.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "agent/link.h"
+#include "agent/remote.h"
+#include "base/encode.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "sys/file.h"
+#include "sys/sandbox.h"
+
+struct worker_thread {
+	const struct worker_options *options;
+	int sock;
+	int work_fd;		/* HOME/agent/work */
+	struct remote *remote;
+};
+
+/* ---- answers ---- */
+
+static int answer_bytes(struct worker_thread *t, struct slice bytes, struct error *err)
+{
+	int fd = link_blob(bytes, err), r;
+
+	if (fd < 0)
+		return -1;
+	r = link_send(t->sock, LINK_DONE, SLICE_LIT("{}"), fd, err);
+	close(fd);
+	return r;
+}
+
+static int do_post(struct worker_thread *t, struct json_value q, int body_fd, struct error *why, unsigned *status)
+{
+	struct buf body = BUF_INIT(REMOTE_ANSWER_MAX), answer = BUF_INIT(REMOTE_ANSWER_MAX);
+	char path[256];
+	struct slice text;
+	int64_t now_s;
+	int r = -1;
+
+	if (json_need_string(q, "path", &text, why) < 0 || json_need_int(q, "now_s", 0, INT64_MAX, &now_s, why) < 0 ||
+	    link_blob_read(body_fd, &body, why) < 0)
+		goto out;
+	snprintf(path, sizeof(path), "%.*s", SLICE_ARG(text));
+	if (remote_post(t->remote, path, buf_slice(&body), now_s, &answer, status, why) < 0)
+		goto out;
+	r = answer_bytes(t, buf_slice(&answer), why);
+out:
+	buf_release(&body);
+	buf_release(&answer);
+	return r;
+}
+
+static int do_update(struct worker_thread *t, struct json_value q, int stored_fd, struct error *why)
+{
+	struct buf stored = BUF_INIT(LINK_BLOB_MAX), fetched = BUF_INIT(LINK_BLOB_MAX);
+	struct slice target;
+	int64_t now_s, floor_s;
+	int r = -1;
+
+	if (json_need_string(q, "target", &target, why) < 0 ||
+	    json_need_int(q, "now_s", 0, INT64_MAX, &now_s, why) < 0 ||
+	    json_need_int(q, "floor_s", 0, INT64_MAX, &floor_s, why) < 0 ||
+	    link_blob_read(stored_fd, &stored, why) < 0 ||
+	    remote_update(t->remote, buf_slice(&t->options->identity->root), buf_slice(&stored), target, now_s,
+			  floor_s, &fetched, why) < 0)
+		goto out;
+	r = answer_bytes(t, buf_slice(&fetched), why);
+out:
+	buf_release(&stored);
+	buf_release(&fetched);
+	return r;
+}
+
+static void say_progress(void *arg, uint64_t bytes)
+{
+	struct worker_thread *t = arg;
+	struct error ignored = ERROR_INIT;
+	char text[64];
+
+	snprintf(text, sizeof(text), "{\"bytes\":%llu}", (unsigned long long)bytes);
+	(void)!link_send(t->sock, LINK_PROGRESS, slice_str(text), -1, &ignored);
+}
+
+static int do_fetch(struct worker_thread *t, struct json_value q, struct error *why)
+{
+	struct remote_payload p = {.progress = say_progress, .arg = t};
+	struct slice hash;
+	int64_t length;
+	int fd, r;
+
+	if (json_need_string(q, "path", &p.path, why) < 0 ||
+	    json_need_int(q, "length", 0, INT64_MAX, &length, why) < 0 ||
+	    json_need_int(q, "now_s", 0, INT64_MAX, &p.now_s, why) < 0 ||
+	    json_need_string(q, "sha256", &hash, why) < 0 || hex_decode(p.sha256, SHA256_LEN, hash, why) < 0)
+		return -1;
+	p.length = (uint64_t)length;
+	fd = remote_fetch(t->remote, t->work_fd, &p, why);
+	if (fd < 0)
+		return -1;
+	r = link_send(t->sock, LINK_DONE, SLICE_LIT("{}"), fd, why);
+	close(fd);
+	return r;
+}
+
+/* ---- threads ---- */
+
+static int handle(struct worker_thread *t, const struct link_msg *m, struct error *why, unsigned *status)
+{
+	struct json doc = JSON_INIT;
+	int r = -1;
+
+	if (json_parse(&doc, buf_slice(&m->body), JSON_STRICT, why) < 0)
+		goto out;
+	if (m->type == LINK_POST)
+		r = do_post(t, json_root(&doc), m->fd, why, status);
+	else if (m->type == LINK_UPDATE)
+		r = do_update(t, json_root(&doc), m->fd, why);
+	else if (m->type == LINK_FETCH)
+		r = do_fetch(t, json_root(&doc), why);
+	else
+		error_set(why, ERR_FAILED, "message %d is not a request", (int)m->type);
+out:
+	json_release(&doc);
+	return r;
+}
+
+static void *thread_main(void *arg)
+{
+	struct worker_thread *t = arg;
+	struct link_msg m = LINK_MSG_INIT;
+	struct error err = ERROR_INIT;
+
+	while (link_recv(t->sock, &m, &err) > 0) {
+		struct error why = ERROR_INIT;
+		unsigned status = 0;
+
+		if (handle(t, &m, &why, &status) < 0 && link_send_error(t->sock, &why, status, &err) < 0)
+			break;
+	}
+	link_msg_release(&m);
+	return NULL;
+}
+
+static int enter_sandbox(const struct worker_options *o, const char *work, struct error *err)
+{
+	/* What name look-up needs; all else is in memory or comes by the links. */
+	static const char *const read_paths[] = {
+		"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/host.conf",
+		"/etc/services", "/etc/ld.so.cache", "/lib", "/usr/lib", "/run/systemd/resolve", NULL,
+	};
+	const char *const write_paths[] = {work, NULL};
+	struct sandbox s = {
+		.read_paths = read_paths,
+		.write_paths = write_paths,
+		.switch_user = o->switch_user,
+		.uid = o->uid,
+		.gid = o->gid,
+		.network = true,
+		.profile = SANDBOX_CLIENT,
+		.files_max = 64,
+	};
+	unsigned abi = 0;
+
+	if (sandbox_enter(&s, &abi, err) < 0 || sandbox_check(&s, abi, err) < 0)
+		return -1;
+	if (abi == 0)
+		log_warn("worker.landlock", "absent=true why=\"this kernel has no landlock; file rights alone bound the worker\"");
+	return 0;
+}
+
+static int run(const struct worker_options *o, struct error *err)
+{
+	struct worker_thread control = {.options = o, .sock = o->control_fd, .work_fd = -1};
+	struct worker_thread transfer = {.options = o, .sock = o->transfer_fd, .work_fd = -1};
+	char work[4096];
+	pthread_t thread;
+	int r = -1;
+
+	path_join(work, o->home, "work");
+	if (enter_sandbox(o, work, err) < 0)
+		return error_wrap(err, "the worker's sandbox does not hold");
+	transfer.work_fd = file_open(AT_FDCWD, work, O_RDONLY | O_DIRECTORY, 0, err);
+	if (transfer.work_fd < 0 ||
+	    (control.remote = remote_new(o->identity, o->identity->device_url, o->proxy, err)) == NULL ||
+	    (transfer.remote = remote_new(o->identity, o->identity->repository_url, o->proxy, err)) == NULL)
+		goto out;
+	if (pthread_create(&thread, NULL, thread_main, &transfer) != 0) {
+		error_set(err, ERR_FAILED, "cannot start a thread");
+		goto out;
+	}
+	thread_main(&control);
+	r = 0;
+	_exit(0);	/* the transfer thread may be deep in a download: nothing of it is worth waiting for */
+out:
+	remote_free(control.remote);
+	remote_free(transfer.remote);
+	file_close(&transfer.work_fd);
+	return r;
+}
+
+NORETURN void worker_main(const struct worker_options *options)
+{
+	struct error err = ERROR_INIT;
+
+	if (run(options, &err) < 0)
+		log_failure(LOG_LEVEL_ERROR, "worker.failed", &err);
+	_exit(1);
+}

@@ -1,0 +1,375 @@
+/* The agent's parts that need no network: packed files, links, state, places, probes, identity's backoff. */
+#include "tap.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "agent/blobs.h"
+#include "agent/link.h"
+#include "agent/place.h"
+#include "agent/probe.h"
+#include "agent/state.h"
+#include "agent/supervisor.h"
+#include "crypto/key.h"
+#include "sys/file.h"
+
+static char dir[] = "/tmp/meshanics-agent-XXXXXX";
+
+/* A fresh directory, as the working one of this test. */
+static int make_dir(void)
+{
+	int fd;
+
+	REQUIRE(mkdtemp(dir) != NULL);
+	fd = open(dir, O_RDONLY | O_DIRECTORY);
+	REQUIRE(fd >= 0);
+	return fd;
+}
+
+static void drop_dir(int fd)
+{
+	struct error err = ERROR_INIT;
+
+	close(fd);
+	CHECK(file_remove_tree(AT_FDCWD, dir, &err) == 0);
+}
+
+TEST(blobs_round_trip)
+{
+	struct buf b = BUF_INIT(1000);
+	struct tuf_blob list[BLOBS_MAX];
+	struct error err = ERROR_INIT;
+	unsigned n;
+
+	blobs_put(&b, SLICE_LIT("1.root.json"), SLICE_LIT("{}"));
+	blobs_put(&b, SLICE_LIT("timestamp.json"), SLICE_EMPTY);
+	CHECK(blobs_read(list, &n, buf_slice(&b), &err) == 0);
+	CHECK_INT(n, 2);
+	CHECK(slice_equal_str(blobs_find(list, n, SLICE_LIT("1.root.json")), "{}"));
+	CHECK(blobs_find(list, n, SLICE_LIT("2.root.json")).ptr == NULL);
+	CHECK(blobs_find(list, n, SLICE_LIT("timestamp.json")).len == 0);
+	buf_release(&b);
+}
+
+TEST(blobs_refuse_every_cut)
+{
+	struct buf b = BUF_INIT(1000);
+	struct tuf_blob list[BLOBS_MAX];
+	struct error err = ERROR_INIT;
+	unsigned n;
+	size_t i;
+
+	blobs_put(&b, SLICE_LIT("a"), SLICE_LIT("xyz"));
+	for (i = 1; i < b.len; i++)
+		CHECK(blobs_read(list, &n, slice_sub(buf_slice(&b), 0, i), &err) < 0);
+	CHECK(blobs_read(list, &n, SLICE_LIT("\0\0\0\0\0\0"), &err) < 0);
+	CHECK_INT(err.kind, ERR_MALFORMED);
+	buf_release(&b);
+}
+
+TEST(blobs_refuse_too_many)
+{
+	struct buf b = BUF_INIT(1 << 16);
+	struct tuf_blob list[BLOBS_MAX];
+	struct error err = ERROR_INIT;
+	unsigned n, i;
+
+	for (i = 0; i <= BLOBS_MAX; i++)
+		blobs_put(&b, SLICE_LIT("a"), SLICE_EMPTY);
+	CHECK(blobs_read(list, &n, buf_slice(&b), &err) < 0);
+	CHECK_INT(err.kind, ERR_LIMIT);
+	buf_release(&b);
+}
+
+TEST(link_carries_bodies_and_descriptors)
+{
+	struct link_msg m = LINK_MSG_INIT;
+	struct error err = ERROR_INIT, why = ERROR_INIT;
+	struct buf text = BUF_INIT(100), small = BUF_INIT(3);
+	unsigned status;
+	int s[2], fd;
+
+	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s) == 0);
+	fd = link_blob(SLICE_LIT("hello"), &err);
+	REQUIRE(fd >= 0);
+	CHECK(link_send(s[0], LINK_POST, SLICE_LIT("{\"path\":\"/x\"}"), fd, &err) == 0);
+	CHECK(link_recv(s[1], &m, &err) == 1);
+	CHECK_INT(m.type, LINK_POST);
+	CHECK(slice_equal_str(buf_slice(&m.body), "{\"path\":\"/x\"}"));
+	CHECK(link_blob_read(m.fd, &text, &err) == 0);
+	CHECK(slice_equal_str(buf_slice(&text), "hello"));
+	CHECK(link_blob_read(m.fd, &small, &err) < 0);
+	CHECK_INT(err.kind, ERR_LIMIT);
+	CHECK(write(m.fd, "x", 1) < 0);	/* sealed */
+
+	error_set(&why, ERR_REFUSED, "no");
+	error_hint(&why, "ask again");
+	CHECK(link_send_error(s[1], &why, 403, &err) == 0);
+	CHECK(link_recv(s[0], &m, &err) == 1);
+	why = ERROR_INIT;
+	link_read_error(&m, &why, &status);
+	CHECK_INT(why.kind, ERR_REFUSED);
+	CHECK_STR(why.text, "no");
+	CHECK_STR(why.hint, "ask again");
+	CHECK_INT(status, 403);
+	close(s[1]);
+	CHECK(link_recv(s[0], &m, &err) == 0);
+	CHECK(link_send(s[0], LINK_DONE, SLICE_EMPTY, -1, &err) < 0);
+	CHECK_INT(err.kind, ERR_RETRY);
+	link_msg_release(&m);
+	buf_release(&text);
+	buf_release(&small);
+	close(fd);
+	close(s[0]);
+}
+
+TEST(link_refuses_foreign_messages)
+{
+	static const uint8_t bad[][12] = {"short", "xxxxxxxxxxx"};
+	struct link_msg m = LINK_MSG_INIT;
+	struct error err = ERROR_INIT;
+	uint8_t huge[LINK_BODY_MAX + 1];
+	int s[2];
+	size_t i;
+
+	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s) == 0);
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		CHECK(send(s[0], bad[i], i == 0 ? 5 : 12, 0) > 0);
+		CHECK(link_recv(s[1], &m, &err) < 0);
+		CHECK_INT(err.kind, ERR_MALFORMED);
+	}
+	memset(huge, 'x', sizeof(huge));
+	CHECK(link_send(s[0], LINK_DONE, slice_of(huge, sizeof(huge)), -1, &err) < 0);
+	CHECK_INT(err.kind, ERR_LIMIT);
+	close(s[0]);
+	close(s[1]);
+}
+
+static void enter(struct db *db, struct update *u, enum update_state next)
+{
+	struct error err = ERROR_INIT;
+
+	CHECK(state_enter(db, u, next, "because", 1000, &err) == 0);
+}
+
+TEST(state_survives_and_reports_in_order)
+{
+	struct error err = ERROR_INIT;
+	struct update u, again;
+	struct buf text = BUF_INIT(4096);
+	struct json_writer w = JSON_WRITER(&text);
+	char one[INSTANCE_LEN], two[INSTANCE_LEN];
+	int64_t last = 0;
+	int fd = make_dir();
+	struct db *db = state_open(dir, &err);
+
+	REQUIRE(db != NULL);
+	update_init(&u);
+	update_init(&again);
+	CHECK(state_instance(db, one, &err) == 0);
+	CHECK(update_set_path(&u, SLICE_LIT("plant/plc/1.2"), &err) == 0);
+	CHECK_STR(u.artifact, "plant/plc");
+	CHECK_STR(u.version, "1.2");
+	u.assignment = 7;
+	enter(db, &u, UPDATE_DOWNLOADING);
+	u.signed_known = true;
+	u.length = 5;
+	memset(u.sha256, 9, sizeof(u.sha256));
+	snprintf(u.url, sizeof(u.url), "plant/plc/x.1.2");
+	buf_put_str(&u.descriptor, "{}");
+	CHECK(state_keep_signed(db, &u, &err) == 0);
+	enter(db, &u, UPDATE_VERIFYING);
+	db_close(db);
+
+	db = state_open(dir, &err);
+	REQUIRE(db != NULL);
+	CHECK(state_instance(db, two, &err) == 0);
+	CHECK_STR(two, one);
+	CHECK(state_load_update(db, &again, &err) == 0);
+	CHECK_INT(again.assignment, 7);
+	CHECK_INT(again.state, UPDATE_VERIFYING);
+	CHECK_STR(again.path, "plant/plc/1.2");
+	CHECK(again.signed_known && again.length == 5 && memcmp(again.sha256, u.sha256, 32) == 0);
+	CHECK_INT(state_of(db, 7, &err), UPDATE_VERIFYING);
+	CHECK_INT(state_of(db, 8, &err), UPDATE_NONE);
+	enter(db, &again, UPDATE_APPLYING);
+	enter(db, &again, UPDATE_PROBING);
+	enter(db, &again, UPDATE_HEALTHY);
+	json_open_array(&w, NULL);
+	CHECK_INT(state_put_reports(db, &w, &last, &err), 5);
+	json_close(&w);
+	CHECK(strstr(buf_cstr(&text), "\"state\":\"downloading\"") < strstr(buf_cstr(&text), "\"state\":\"healthy\""));
+	CHECK(state_reports_done(db, last, &err) == 0);
+	buf_clear(&text);
+	json_open_array(&w, NULL);
+	CHECK_INT(state_put_reports(db, &w, &last, &err), 0);
+	update_release(&again);
+	CHECK(state_load_update(db, &again, &err) == 0);
+	CHECK_INT(again.assignment, 0);
+	update_release(&u);
+	update_release(&again);
+	buf_release(&text);
+	db_close(db);
+	drop_dir(fd);
+}
+
+TEST(update_paths_are_checked)
+{
+	static const char *const bad[] = {"a/b", "a/b/c/d", "../b/c", "a//c", "/a/b/c", "a/b/..", "A/b/c", ""};
+	struct error err = ERROR_INIT;
+	struct update u;
+	size_t i;
+
+	update_init(&u);
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		CHECK(update_set_path(&u, slice_str(bad[i]), &err) < 0);
+	CHECK(update_set_path(&u, SLICE_LIT("a/b\0/c"), &err) < 0);
+}
+
+static void place(int fd, const char *version, const char *content)
+{
+	struct error err = ERROR_INIT;
+	struct update u;
+	char path[128];
+
+	update_init(&u);
+	snprintf(path, sizeof(path), "plant/plc/%s", version);
+	REQUIRE(update_set_path(&u, slice_str(path), &err) == 0);
+	CHECK(file_replace(fd, ".incoming-x", 0600, slice_str(content), &err) == 0);
+	CHECK(place_file(fd, ".incoming-x", &u, "plc", 0644, &err) == 0);
+	CHECK(place_file(fd, ".incoming-x", &u, "plc", 0644, &err) == 0);	/* as after a power cut */
+	CHECK(place_switch(fd, "plant/plc", version, &err) == 0);
+}
+
+TEST(place_swaps_and_prunes)
+{
+	struct error err = ERROR_INIT;
+	struct buf b = BUF_INIT(100);
+	char current[NAME_LEN_MAX + 1];
+	int fd = make_dir();
+
+	place(fd, "1.0", "one");
+	place(fd, "2.0", "two");
+	CHECK(place_current(fd, "plant/plc", current, &err) == 0);
+	CHECK_STR(current, "2.0");
+	CHECK(file_read(fd, "plant/plc/current/plc", &b, &err) == 0);
+	CHECK_STR(buf_cstr(&b), "two");
+	CHECK(place_switch(fd, "plant/plc", "1.0", &err) == 0);
+	place(fd, "3.0", "three");
+	CHECK(place_prune(fd, "plant/plc", "3.0", "1.0", &err) == 0);
+	CHECK(!file_exists(fd, "plant/plc/2.0"));
+	CHECK(file_exists(fd, "plant/plc/1.0/plc"));
+	CHECK(place_switch(fd, "plant/plc", "", &err) == 0);
+	CHECK(place_current(fd, "plant/plc", current, &err) == 0);
+	CHECK_STR(current, "");
+	CHECK(place_switch(fd, "plant/plc", "", &err) == 0);
+	buf_release(&b);
+	drop_dir(fd);
+}
+
+/* A listening socket on the loopback; *port gets its number. */
+static int listen_here(unsigned *port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	REQUIRE(fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(fd, 4) == 0);
+	REQUIRE(getsockname(fd, (struct sockaddr *)&a, &len) == 0);
+	*port = ntohs(a.sin_port);
+	return fd;
+}
+
+TEST(probe_tcp_and_file)
+{
+	struct error err = ERROR_INIT;
+	char target[64], file[128];
+	struct probe p = {.type = PROBE_TCP, .target = target, .timeout_s = 2, .attempts = 1};
+	unsigned port;
+	int fd = make_dir(), sock = listen_here(&port);
+
+	snprintf(target, sizeof(target), "127.0.0.1:%u", port);
+	CHECK(probe_run(&p, &err) == 0);
+	close(sock);
+	CHECK(probe_run(&p, &err) < 0);
+	CHECK(strstr(err.text, "refused") != NULL);
+
+	p.type = PROBE_FILE;
+	p.target = file;
+	snprintf(file, sizeof(file), "%s/sign-of-life", dir);
+	CHECK(probe_run(&p, &err) < 0);
+	CHECK(file_replace(fd, "sign-of-life", 0644, SLICE_EMPTY, &err) == 0);
+	CHECK(probe_run(&p, &err) < 0);
+	CHECK(strstr(err.text, "empty") != NULL);
+	CHECK(file_replace(fd, "sign-of-life", 0644, SLICE_LIT("x"), &err) == 0);
+	CHECK(probe_run(&p, &err) == 0);
+	drop_dir(fd);
+}
+
+/* Answers one request with `status`, in a child. */
+static pid_t answer_http(int sock, const char *status)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		char in[4096], out[128];
+		int c = accept(sock, NULL, NULL);
+		ssize_t n = read(c, in, sizeof(in));
+
+		(void)n;
+		snprintf(out, sizeof(out), "HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n", status);
+		n = write(c, out, strlen(out));
+		_exit(0);
+	}
+	return pid;
+}
+
+TEST(probe_http_wants_2xx)
+{
+	static const struct {
+		const char *status;
+		int result;
+	} cases[] = {{"200 OK", 0}, {"204 No Content", 0}, {"302 Found", -1}, {"503 Service Unavailable", -1}};
+	struct error err = ERROR_INIT;
+	char target[64];
+	struct probe p = {.type = PROBE_HTTP, .target = target, .timeout_s = 5, .attempts = 1};
+	unsigned port;
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int sock = listen_here(&port);
+		pid_t pid = answer_http(sock, cases[i].status);
+
+		snprintf(target, sizeof(target), "http://127.0.0.1:%u/health", port);
+		CHECK_INT(probe_run(&p, &err), cases[i].result);
+		CHECK(waitpid(pid, NULL, 0) == pid);
+		close(sock);
+	}
+}
+
+TEST(probe_never_runs_programs)
+{
+	char *argv[] = {(char *)"/bin/true"};
+	struct probe p = {.type = PROBE_EXEC, .argv = {argv, 1}, .timeout_s = 1, .attempts = 1};
+	struct probe_attempt a = PROBE_ATTEMPT_INIT;
+	struct error err = ERROR_INIT;
+
+	CHECK(probe_start(&a, &p, &err) < 0);
+	CHECK_INT(err.kind, ERR_REFUSED);
+	CHECK_INT(a.pid, 0);
+}
+
+TEST(backoff_grows_to_its_cap)
+{
+	unsigned n;
+
+	for (n = 0; n < 100; n++) {
+		int64_t ms = backoff_ms(n, 300000);
+
+		CHECK(ms >= 500 && ms <= 300000);
+		if (n > 12)
+			CHECK(ms >= 150000);
+	}
+}
