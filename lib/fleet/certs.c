@@ -5,8 +5,8 @@
 
 #include "base/encode.h"
 #include "base/timefmt.h"
-#include "store/certificates.h"
 #include "fleet/devices.h"
+#include "store/certificates.h"
 
 static const char *const status_names[] = {
 	[CERT_UNKNOWN] = "unknown",	    [CERT_ACTIVE] = "active",
