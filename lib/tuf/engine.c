@@ -247,7 +247,7 @@ int64_t tuf_client_time(const struct tuf_client *c)
 
 int64_t tuf_client_floor(const struct tuf_client *c)
 {
-	return c->floor_s;
+	return c->opt.no_floor ? -1 : c->floor_s;
 }
 
 unsigned tuf_client_chain(const struct tuf_client *c, const struct slice **list)

@@ -110,7 +110,7 @@ const struct tuf_timestamp *tuf_client_timestamp(const struct tuf_client *c);
 const struct tuf_snapshot *tuf_client_snapshot(const struct tuf_client *c);
 const struct tuf_targets *tuf_client_targets(const struct tuf_client *c);
 int64_t tuf_client_time(const struct tuf_client *c);	/* the time used, seconds */
-int64_t tuf_client_floor(const struct tuf_client *c);	/* the floor to store; 0: none */
+int64_t tuf_client_floor(const struct tuf_client *c);	/* the floor to store; 0: none; -1 with no_floor: leave it */
 
 /* ---- what to store ---- */
 
