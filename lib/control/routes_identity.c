@@ -264,6 +264,7 @@ static int post_revoke(struct api_call *call, struct error *err)
 	char text[CERT_REASON_MAX + 1];
 	unsigned count;
 
+	snprintf(call->audit_object, sizeof(call->audit_object), "device:%.*s", SLICE_ARG(call->params[0]));
 	if (json_only(call->body, names, err) < 0 || json_opt_string(call->body, "reason", &reason, err) < 0)
 		return -1;
 	if (reason.len > CERT_REASON_MAX)
@@ -271,7 +272,6 @@ static int post_revoke(struct api_call *call, struct error *err)
 	printable(text, sizeof(text), reason);
 	if (device_revoke(call->db, call->params[0], text, call->now_s, &count, err) < 0)
 		return -1;
-	snprintf(call->audit_object, sizeof(call->audit_object), "device:%.*s", SLICE_ARG(call->params[0]));
 	json_open_object(&detail, NULL);
 	json_put_string(&detail, "reason", text);
 	json_put_int(&detail, "certificates", count);

@@ -710,3 +710,25 @@ TEST(permissions_are_a_table_and_a_refusal_names_them)
 	CHECK_INT(role_by_name(SLICE_LIT("none")), ROLE_NONE);
 	CHECK_INT(role_by_name(SLICE_LIT("root")), ROLE_NONE);
 }
+
+TEST(the_manual_lists_the_permissions_as_they_are)
+{
+	static char page[65536];
+	char row[160], who[64];
+	unsigned n, roles, role;
+	const char *name;
+	FILE *f = fopen("man/meshanics-operator.1", "r");
+
+	REQUIRE(f != NULL);
+	page[fread(page, 1, sizeof(page) - 1, f)] = '\0';
+	fclose(f);
+	for (n = 0; (name = permission_at(n, &roles)) != NULL; n++) {
+		who[0] = '\0';
+		for (role = ROLE_VIEWER; role <= ROLE_ADMIN; role++)
+			if (roles & 1u << role)
+				snprintf(who + strlen(who), sizeof(who) - strlen(who), " %s", role_name((enum role)role));
+		snprintf(row, sizeof(row), "\n.It Cm %s Ta%s\n", name, who);
+		if (strstr(page, row) == NULL)
+			CHECK_STR(row, "a row of the manual");
+	}
+}
