@@ -58,7 +58,7 @@ WARN_UNUSED int cert_check(const struct cert_identity *id, enum cert_use use, in
 			   struct error *err);
 
 /*
- * Revoke all certificates of a device, now. Idempotent. reason: printable, for people. *count: how many were
+ * Revoke all certificates of a device, now; nothing waits for it in rollouts any more. Idempotent. reason: printable, for people. *count: how many were
  * live. ERR_NOT_FOUND when there is no such device.
  */
 WARN_UNUSED int device_revoke(struct db *db, struct slice device, const char *reason, int64_t now_s,
