@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/cmd.h"
+#include "crypto/key.h"
 #include "sys/fault.h"
 
 /*
@@ -61,7 +62,7 @@ static int run(int argc, char **argv)
 	output_start(&cmd);
 	if (argc > 1 && strcmp(argv[1], "--version") == 0)
 		argv[1] = version;
-	if (dispatch(&cmd, argc, argv, &err) < 0) {
+	if (crypto_start(&err) < 0 || dispatch(&cmd, argc, argv, &err) < 0) {
 		output_error(&cmd, &err);
 		status = error_exit_status(err.kind);
 	}

@@ -108,30 +108,22 @@ struct seckey *keyfile_open(int dirfd, const char *path, struct slice passphrase
 	return k;
 }
 
-int keyfile_passwd(int dirfd, const char *path, struct slice old_passphrase, struct slice new_passphrase,
-		   bool allow_unsealed, struct error *err)
+int keyfile_reseal(int dirfd, const char *path, const struct seckey *k, struct slice new_passphrase,
+		   struct error *err)
 {
 	struct buf text = BUF_SECRET(KEYFILE_SIZE_MAX);
-	struct keyfile_parts p;
-	struct seckey *k = NULL;
+	struct keyfile info;
 	int r = -1;
 
-	if (load(&p, dirfd, path, err) < 0)
-		return -1;
-	if (new_passphrase.len == 0 && !allow_unsealed) {
-		error_set(err, ERR_USAGE, "the new passphrase is empty");
+	if (keyfile_read(dirfd, path, &info, err) < 0)
+		goto out;
+	if (!pubkey_equal(&info.pub, seckey_public(k))) {
+		error_set(err, ERR_REFUSED, "'%s' holds another key by now", path);
 		goto out;
 	}
-	k = keyfile_unseal(&p, old_passphrase, err);
-	if (k == NULL) {
-		error_wrap(err, "cannot open key '%s'", path);
-		goto out;
-	}
-	if (keyfile_put(&text, &p.info, k, new_passphrase, KEYFILE_COST, err) == 0)
+	if (keyfile_put(&text, &info, k, new_passphrase, KEYFILE_COST, err) == 0)
 		r = file_replace(dirfd, path, 0600, buf_slice(&text), err);
 out:
-	seckey_free(k);
-	keyfile_parts_release(&p);
 	buf_release(&text);
 	return r;
 }

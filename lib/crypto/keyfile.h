@@ -33,8 +33,12 @@ WARN_UNUSED int keyfile_write(int dirfd, const char *name, const struct seckey *
 WARN_UNUSED int keyfile_read(int dirfd, const char *path, struct keyfile *out, struct error *err);
 /* The secret part. Wrong passphrase or tampered file: ERR_REFUSED. passphrase empty for an unsealed file. */
 WARN_UNUSED struct seckey *keyfile_open(int dirfd, const char *path, struct slice passphrase, struct error *err);
-/* Reseal in place (atomic). new_passphrase empty only with allow_unsealed. */
-WARN_UNUSED int keyfile_passwd(int dirfd, const char *path, struct slice old_passphrase, struct slice new_passphrase,
-			       bool allow_unsealed, struct error *err);
+/*
+ * Seal the key in this file anew, in place and atomically; name, comment and date stay. k is what keyfile_open gave
+ * for it (ERR_REFUSED when it is another key). new_passphrase empty: the seal comes off (the caller has the
+ * operator's explicit word).
+ */
+WARN_UNUSED int keyfile_reseal(int dirfd, const char *path, const struct seckey *k, struct slice new_passphrase,
+			       struct error *err);
 
 #endif

@@ -355,29 +355,28 @@ TEST(group_readable_keyfiles_are_refused)
 TEST(passphrases_change)
 {
 	struct error err = ERROR_INIT;
-	struct seckey *k = new_key(KEY_ED25519), *again;
+	struct seckey *k = new_key(KEY_ED25519), *other = new_key(KEY_ED25519), *again;
 	struct keyfile info;
 	char dir[64];
 	int fd = new_dir(dir);
 
 	REQUIRE(keyfile_write(fd, "alice", k, SLICE_EMPTY, "c", 5, &err) == 0);
-	CHECK(keyfile_passwd(fd, "alice.key", SLICE_EMPTY, PASS, false, &err) == 0);
+	CHECK(keyfile_reseal(fd, "alice.key", k, PASS, &err) == 0);
 	CHECK(keyfile_read(fd, "alice.key", &info, &err) == 0);
 	CHECK(info.sealed);
 	CHECK_STR(info.comment, "c");
 	CHECK_INT(info.created_s, 5);
-	CHECK(keyfile_passwd(fd, "alice.key", PASS, SLICE_EMPTY, false, &err) < 0);
-	CHECK_INT(err.kind, ERR_USAGE);
-	CHECK(keyfile_passwd(fd, "alice.key", SLICE_LIT("wrong"), SLICE_LIT("new"), false, &err) < 0);
+	CHECK(keyfile_reseal(fd, "alice.key", other, PASS, &err) < 0);
 	CHECK_INT(err.kind, ERR_REFUSED);
 	again = keyfile_open(fd, "alice.key", PASS, &err);
 	REQUIRE(again != NULL);
 	CHECK(pubkey_equal(seckey_public(again), seckey_public(k)));
-	seckey_free(again);
-	CHECK(keyfile_passwd(fd, "alice.key", PASS, SLICE_EMPTY, true, &err) == 0);
+	CHECK(keyfile_reseal(fd, "alice.key", again, SLICE_EMPTY, &err) == 0);
 	CHECK(keyfile_read(fd, "alice.key", &info, &err) == 0);
 	CHECK(!info.sealed);
 	CHECK(file_remove_tree(AT_FDCWD, dir, &err) == 0);
 	close(fd);
+	seckey_free(again);
+	seckey_free(other);
 	seckey_free(k);
 }
