@@ -40,15 +40,16 @@ void addr_text(char out[static ADDR_TEXT_LEN], const struct sockaddr_storage *a)
 
 static int any_address(struct sockaddr_storage *out, socklen_t *len, uint16_t port)
 {
-	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_ANY_INIT, .sin6_port = htons(port)};
+	struct sockaddr_in6 a = {
+		.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_ANY_INIT, .sin6_port = htons(port)};
 
 	memcpy(out, &a, sizeof(a));
 	*len = sizeof(a);
 	return 0;
 }
 
-static int literal_address(struct sockaddr_storage *out, socklen_t *len, const char *host, enum host_kind kind,
-			   uint16_t port)
+static int literal_address(struct sockaddr_storage *out, socklen_t *len, const char *host,
+			   enum host_kind kind, uint16_t port)
 {
 	struct sockaddr_in a4 = {.sin_family = AF_INET, .sin_port = htons(port)};
 	struct sockaddr_in6 a6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
@@ -82,18 +83,23 @@ int addr_parse(struct sockaddr_storage *out, socklen_t *len, struct slice text, 
 	for (i = 0; i < digits.len && i < 6 && digits.ptr[i] >= '0' && digits.ptr[i] <= '9'; i++)
 		port = port * 10 + (unsigned)(digits.ptr[i] - '0');
 	if (digits.len == 0 || i < digits.len || port > UINT16_MAX)
-		return error_set(err, ERR_USAGE, "address '%.*s' does not end with a port", SLICE_ARG(text));
+		return error_set(err, ERR_USAGE, "address '%.*s' does not end with a port",
+				 SLICE_ARG(text));
 	if (host.len == 0)
 		return any_address(out, len, (uint16_t)port);
 	if (host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
 		host = slice_of(host.ptr + 1, host.len - 2);
 	else if (memchr(host.ptr, ':', host.len) != NULL)
-		return error_set(err, ERR_USAGE, "address '%.*s' needs brackets around its IPv6 part", SLICE_ARG(text));
+		return error_set(err, ERR_USAGE,
+				 "address '%.*s' needs brackets around its IPv6 part",
+				 SLICE_ARG(text));
 	if (host_parse(name, host, &kind, err) < 0)
 		return error_wrap(err, "address '%.*s'", SLICE_ARG(text));
 	if (kind == HOST_NAME) {
 		error_set(err, ERR_USAGE, "address '%.*s' is a name", SLICE_ARG(text));
-		return error_hint(err, "give an address, such as 127.0.0.1:%u, or :%u for all of them", port, port);
+		return error_hint(err,
+				  "give an address, such as 127.0.0.1:%u, or :%u for all of them",
+				  port, port);
 	}
 	return literal_address(out, len, name, kind, (uint16_t)port);
 }

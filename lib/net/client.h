@@ -51,15 +51,15 @@ struct client_request {
 	const struct http_header *headers;	/* extra ones; not Host, Content-Length, Connection */
 	size_t header_count;
 	const char *content_type;	/* of the body; NULL: none */
-	struct slice body;		/* or, when body_fd >= 0, body_fd_len bytes of that file from body_fd_offset */
+	struct slice body;		/* or, when body_fd >= 0, that part of a file: */
 	int body_fd;
 	uint64_t body_fd_offset, body_fd_len;
 	const int *pass_fds;		/* over a unix socket: descriptors passed along */
 	size_t pass_fd_count;
 	uint64_t body_max;		/* cap of the response body, when the status is 200..299 */
 	/*
-	 * Where such a body goes, part by part; NULL: into response->body. -1 with err ends the request. Bodies of other
-	 * statuses go to response->body always, and only their first 64 KiB.
+	 * Where such a body goes, part by part; NULL: into response->body. -1 with err ends the request. Bodies of
+	 * other statuses go to response->body always, and only their first 64 KiB.
 	 */
 	int (*sink)(void *arg, const struct http_head *head, struct slice part, struct error *err);
 	void *sink_arg;

@@ -16,7 +16,7 @@ enum step { GO, WAIT, DEAD };
 #define LINGER_MS 2000
 /* Steps of one turn: a client that pipelines or downloads fast must not keep the others waiting. */
 #define STEPS_PER_TURN 16
-#define STEP_BYTES 65536	/* of a file reply */
+#define STEP_BYTES 65536 /* of a file reply */
 
 static int64_t now_ms(const struct conn *c)
 {
@@ -58,7 +58,7 @@ static void conn_enter(struct conn *c, enum conn_state next)
 	}
 }
 
-/* Bytes of a body or reply have moved: the deadline is the sooner of "no progress" and "too slow on the whole". */
+/* Bytes have moved: the deadline is the sooner of "no progress" and "too slow on the whole". */
 static void progress(struct conn *c, size_t n)
 {
 	const struct server_limits *l = &c->server->limits;
@@ -92,7 +92,7 @@ static enum step bad_request(struct conn *c, int status, const struct error *err
 	return answer(c, status, error_kind_name(err->kind), err->text);
 }
 
-/* A refused certificate is news to the operator; noise from scanners is not. At most ten lines a second. */
+/* A refused certificate is news to the operator, noise of scanners is not. At most ten lines a second. */
 static void handshake_failed(struct conn *c, const struct error *err)
 {
 	struct server *s = c->server;
@@ -101,8 +101,8 @@ static void handshake_failed(struct conn *c, const struct error *err)
 	if (now_ms(c) < s->log_after_ms)
 		return;
 	s->log_after_ms = now_ms(c) + 100;
-	log_event(err->kind == ERR_REFUSED ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "tls.failed", "peer=%s error=%s",
-		  c->peer.address, err->text);
+	log_event(err->kind == ERR_REFUSED ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "tls.failed",
+		  "peer=%s error=%s", c->peer.address, err->text);
 }
 
 /* ---- steps ---- */
@@ -117,7 +117,7 @@ static enum step step_handshake(struct conn *c)
 	if (r < 0) {
 		handshake_failed(c, &err);
 		stream_shutdown(&c->stream);
-		conn_enter(c, CONN_LINGER);	/* so that an alert arrives */
+		conn_enter(c, CONN_LINGER); /* so that an alert arrives */
 		return GO;
 	}
 	if (c->stream.tls != NULL) {
@@ -161,7 +161,7 @@ static enum step step_idle(struct conn *c)
 	return GO;
 }
 
-/* The first n bytes of c->in become the request in progress; the rest stays for its body or the next one. */
+/* The first n bytes of c->in become the request in progress; the rest is its body, or the next one. */
 static void split_head(struct conn *c, size_t n)
 {
 	struct buf head = BUF_INIT(HTTP_HEAD_MAX);
@@ -178,7 +178,7 @@ static enum step start_body(struct conn *c)
 	struct error err = ERROR_INIT;
 	int r = http_body_start(&w->body, &w->x.head, &err);
 
-	assert(r == 0);	/* every request's body has an end */
+	assert(r == 0); /* every request's body has an end */
 	(void)r;
 	if (w->body.left > w->body_cap)
 		return answer(c, 413, "limit", "the body is larger than this request may have");
@@ -229,7 +229,8 @@ static enum step send_out(struct conn *c)
 	ssize_t n;
 
 	while (w->out_at < w->out.len) {
-		n = stream_write(&c->stream, slice_of(w->out.ptr + w->out_at, w->out.len - w->out_at), &err);
+		n = stream_write(&c->stream,
+				 slice_of(w->out.ptr + w->out_at, w->out.len - w->out_at), &err);
 		if (n < 0)
 			return n == STREAM_BLOCKED ? WAIT : DEAD;
 		w->out_at += (size_t)n;
@@ -268,7 +269,7 @@ static void take_body(struct conn *c)
 
 	while (in.len > 0 && w->body.state != HTTP_BODY_DONE && !w->replied) {
 		r = http_body_next(&w->body, &in, &part, &err);
-		assert(r == 0);	/* requests are framed by length alone */
+		assert(r == 0); /* requests are framed by length alone */
 		(void)r;
 		if (part.len > 0)
 			take_part(c, part);
@@ -279,7 +280,7 @@ static void take_body(struct conn *c)
 static enum step step_body(struct conn *c)
 {
 	struct work *w = c->work;
-	enum step s = send_out(c);	/* "100 Continue" */
+	enum step s = send_out(c); /* "100 Continue" */
 
 	if (s == GO)
 		s = flush(c);
@@ -319,15 +320,18 @@ static enum step send_body(struct conn *c)
 	if (w->no_body)
 		return GO;
 	while (r->fd < 0 && w->body_at < r->body.len) {
-		n = stream_write(&c->stream, slice_of(r->body.ptr + w->body_at, r->body.len - w->body_at), &err);
+		n = stream_write(&c->stream,
+				 slice_of(r->body.ptr + w->body_at, r->body.len - w->body_at),
+				 &err);
 		if (n < 0)
 			return n == STREAM_BLOCKED ? WAIT : DEAD;
 		w->body_at += (size_t)n;
 		progress(c, (size_t)n);
 	}
 	while (r->fd >= 0 && w->file_at < r->fd_len) {
-		n = stream_write_file(&c->stream, r->fd, r->fd_offset + w->file_at, r->fd_len - w->file_at, &err);
-		if (n <= 0)	/* 0: the file shrank below what was promised */
+		n = stream_write_file(&c->stream, r->fd, r->fd_offset + w->file_at,
+				      r->fd_len - w->file_at, &err);
+		if (n <= 0) /* 0: the file shrank below what was promised */
 			return n == STREAM_BLOCKED ? WAIT : DEAD;
 		w->file_at += (uint64_t)n;
 		progress(c, (size_t)n);
@@ -339,7 +343,8 @@ static enum step send_body(struct conn *c)
 
 static bool reply_sent(const struct work *w)
 {
-	return w->no_body || (w->reply.fd >= 0 ? w->file_at == w->reply.fd_len : w->body_at == w->reply.body.len);
+	return w->no_body ||
+	       (w->reply.fd >= 0 ? w->file_at == w->reply.fd_len : w->body_at == w->reply.body.len);
 }
 
 static enum step step_reply(struct conn *c)
@@ -369,7 +374,7 @@ static enum step step_reply(struct conn *c)
 	return GO;
 }
 
-/* RFC 9112 9.6: a close with unread bytes would reset the connection and take what we said last with it. */
+/* RFC 9112 9.6: a close with unread bytes resets the connection and takes what we said last with it. */
 static enum step step_linger(struct conn *c)
 {
 	uint8_t waste[4096];
@@ -420,12 +425,13 @@ void conn_run(struct conn *c)
 	loop_watch_deadline(&c->watch, s == GO ? now_ms(c) : c->deadline_ms);
 }
 
-/* The deadline of the state passed. Who is slow with a request is told so; who does not take an answer is not. */
+/* The state's deadline passed. Who is slow with a request is told so; who takes no answer is not. */
 static void conn_timeout(struct conn *c)
 {
 	if (c->state != CONN_IDLE && c->state != CONN_LINGER)
 		c->server->stats.timeouts++;
-	if (c->state == CONN_HEAD || (c->state == CONN_BODY && c->work->out_at == c->work->out.len)) {
+	if (c->state == CONN_HEAD ||
+	    (c->state == CONN_BODY && c->work->out_at == c->work->out.len)) {
 		c->running = true;
 		answer(c, 408, "retry", "the request did not arrive in time");
 		conn_run(c);
@@ -441,14 +447,14 @@ void conn_ready(struct watch *watch, uint32_t revents)
 	if (revents == 0 && now_ms(c) >= c->deadline_ms)
 		conn_timeout(c);
 	else if (c->state == CONN_WORK && (revents & (EPOLLHUP | EPOLLERR)))
-		conn_free(c);	/* nobody is left to answer */
+		conn_free(c); /* nobody is left to answer */
 	else
 		conn_run(c);
 }
 
 void conn_start(struct conn *c)
 {
-	c->state = CONN_LINGER;	/* any but CONN_IDLE: not in that list yet */
+	c->state = CONN_LINGER; /* any but CONN_IDLE: not in that list yet */
 	conn_enter(c, CONN_HANDSHAKE);
 	conn_run(c);
 }
@@ -457,7 +463,7 @@ void conn_free(struct conn *c)
 {
 	struct work *w = c->work;
 
-	c->running = true;	/* a handler's end may still call exchange_reply */
+	c->running = true; /* a handler's end may still call exchange_reply */
 	c->work = NULL;
 	if (w != NULL) {
 		w->replied = true;

@@ -1,4 +1,4 @@
-/* Connections outwards. */
+/* Connections outwards: waiting with a deadline, trying addresses, asking proxies for a tunnel. */
 #include "net/dial.h"
 
 #include <errno.h>
@@ -47,7 +47,8 @@ static int connect_result(int fd)
 
 static int connect_one(const struct dial *d, const struct sockaddr_storage *a, struct error *err)
 {
-	socklen_t len = a->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+	socklen_t len =
+		a->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
 	int fd = socket(a->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1, e;
 	char text[ADDR_TEXT_LEN];
 
@@ -74,7 +75,8 @@ static int connect_one(const struct dial *d, const struct sockaddr_storage *a, s
 	return -1;
 }
 
-int dial_tcp(const struct dial *d, const struct sockaddr_storage *addresses, size_t count, struct error *err)
+int dial_tcp(const struct dial *d, const struct sockaddr_storage *addresses, size_t count,
+	     struct error *err)
 {
 	size_t i;
 	int fd = -1;
@@ -102,8 +104,8 @@ int dial_unix(const char *path, struct error *err)
 	int fd;
 
 	if (len == 0 || len >= sizeof(a.sun_path))
-		return error_set(err, ERR_USAGE, "socket path '%s' has %zu bytes, not 1 to %zu", path, len,
-				 sizeof(a.sun_path) - 1);
+		return error_set(err, ERR_USAGE, "socket path '%s' has %zu bytes, not 1 to %zu",
+				 path, len, sizeof(a.sun_path) - 1);
 	memcpy(a.sun_path, path, len + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd >= 0 && connect(fd, (const struct sockaddr *)&a, sizeof(a)) == 0)
@@ -150,7 +152,8 @@ static int read_head(const struct dial *d, int fd, struct buf *in, struct error 
 		if (n == 1) {
 			buf_put_u8(in, c);
 			if (in->failed)
-				return error_set(err, ERR_LIMIT, "its head is longer than %d bytes", HTTP_HEAD_MAX);
+				return error_set(err, ERR_LIMIT, "its head is longer than %d bytes",
+						 HTTP_HEAD_MAX);
 		} else if (n == 0) {
 			return error_set(err, ERR_RETRY, "it closed the connection");
 		} else if (errno != EAGAIN && errno != EINTR) {
@@ -170,10 +173,11 @@ static int tunnel_verdict(const struct http_head *h, struct error *err)
 		return 0;
 	if (h->status == 407) {
 		error_set(err, ERR_DENIED, "it wants other credentials (407)");
-		return error_hint(err, "give them in the proxy's URL: http://user:password@host:port");
+		return error_hint(err,
+				  "give them in the proxy's URL: http://user:password@host:port");
 	}
-	return error_set(err, h->status >= 500 ? ERR_RETRY : ERR_REFUSED, "it refuses the tunnel: %d %s", h->status,
-			 http_reason(h->status));
+	return error_set(err, h->status >= 500 ? ERR_RETRY : ERR_REFUSED,
+			 "it refuses the tunnel: %d %s", h->status, http_reason(h->status));
 }
 
 static void put_credentials(struct buf *out, const struct url *proxy)
@@ -188,9 +192,11 @@ static void put_credentials(struct buf *out, const struct url *proxy)
 	buf_release(&text);
 }
 
-int dial_tunnel(const struct dial *d, int fd, const struct url *proxy, const struct url *url, struct error *err)
+int dial_tunnel(const struct dial *d, int fd, const struct url *proxy, const struct url *url,
+		struct error *err)
 {
-	struct buf out = BUF_SECRET(HTTP_HEAD_MAX), in = BUF_INIT(HTTP_HEAD_MAX), authority = BUF_INIT(512);
+	struct buf out = BUF_SECRET(HTTP_HEAD_MAX), in = BUF_INIT(HTTP_HEAD_MAX),
+		   authority = BUF_INIT(512);
 	struct http_head h;
 	int r = -1;
 

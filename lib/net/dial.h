@@ -21,12 +21,13 @@ WARN_UNUSED int dial_wait(const struct dial *d, int fd, short events, struct err
 
 /*
  * The addresses of a name (or the address itself, for a literal) in order of preference (RFC 6724), at most
- * DIAL_ADDRESSES_MAX. getaddrinfo(3) runs in a thread of its own, which a deadline leaves behind; it ends by itself.
+ * DIAL_ADDRESSES_MAX. getaddrinfo(3) runs in a thread of its own, which a deadline leaves behind to end by itself.
  */
 WARN_UNUSED int dial_resolve(const struct dial *d, const char *host, enum host_kind kind, uint16_t port,
 			     struct sockaddr_storage *out, size_t *count, struct error *err);
 /* Try the addresses in turn, each with its share of the time that is left. The descriptor or -1. */
-WARN_UNUSED int dial_tcp(const struct dial *d, const struct sockaddr_storage *addresses, size_t count, struct error *err);
+WARN_UNUSED int dial_tcp(const struct dial *d, const struct sockaddr_storage *addresses, size_t count,
+			 struct error *err);
 WARN_UNUSED int dial_unix(const char *path, struct error *err);
 /*
  * Ask the HTTP proxy at the other end of fd for a tunnel to url's host and port (CONNECT, RFC 9110 9.3.6; Basic

@@ -60,7 +60,8 @@ struct work *work_new(struct conn *c, struct buf *bytes)
 
 	/* The headers of x.head are filled by the parser; 2 KB that need no zeros. */
 	memset(w, 0, offsetof(struct work, x.head.headers));
-	memset((char *)w + offsetof(struct work, x.peer), 0, sizeof(*w) - offsetof(struct work, x.peer));
+	memset((char *)w + offsetof(struct work, x.peer), 0,
+	       sizeof(*w) - offsetof(struct work, x.peer));
 	w->id = ++c->server->next_id;
 	w->head_bytes = *bytes;
 	*bytes = BUF_INIT(0);
@@ -109,7 +110,8 @@ void exchange_take_body(struct exchange *x, size_t cap)
 	w->body_bytes = BUF_INIT(cap);
 }
 
-void exchange_sink_body(struct exchange *x, uint64_t cap, int (*sink)(struct exchange *x, struct slice part))
+void exchange_sink_body(struct exchange *x, uint64_t cap,
+			int (*sink)(struct exchange *x, struct slice part))
 {
 	struct work *w = work_of(x);
 
@@ -137,7 +139,7 @@ void exchange_reply(struct exchange *x, struct reply *r)
 	w->reply = reply_take(r);
 	check_reply(&w->reply);
 	w->replied = true;
-	/* Outside conn_run the connection goes on in this turn of the loop, but not inside its caller's stack. */
+	/* Outside conn_run the connection goes on in this turn of the loop, not in the caller's stack. */
 	if (!c->running)
 		loop_watch_deadline(&c->watch, loop_now_ms(c->server->loop));
 }
@@ -207,5 +209,5 @@ void work_reply_head(struct conn *c, struct work *w)
 		http_put_header(&w->out, "Connection", SLICE_LIT("close"));
 	buf_put_slice(&w->out, buf_slice(&r->headers));
 	http_put_end(&w->out);
-	assert(!w->out.failed);	/* reply headers have a ceiling of half of it */
+	assert(!w->out.failed); /* reply headers have a ceiling of half of it */
 }

@@ -61,7 +61,7 @@ WARN_UNUSED int http_response_parse(struct http_head *h, struct slice head, cons
 				    struct error *err);
 /* The value of the only header of that name (case ignored); false when absent or there more than once. */
 bool http_find(const struct http_head *h, const char *name, struct slice *value);
-/* The value of a query parameter, percent-decoded ('+' stays '+') into out; false when absent, twice or malformed. */
+/* A query parameter, percent-decoded ('+' stays '+') into out; false when absent, there twice or malformed. */
 bool http_query(const struct http_head *h, const char *name, struct buf *out);
 bool slice_equal_nocase(struct slice a, const char *s);	/* ASCII */
 
@@ -99,7 +99,7 @@ WARN_UNUSED int http_body_next(struct http_body *b, struct slice *in, struct sli
 void http_put_status(struct buf *out, int status);
 /* "GET /x HTTP/1.1" and Host. A target without its '/' or with a space or control byte fails the buf. */
 void http_put_request(struct buf *out, const char *method, const char *target, const char *authority);
-/* Name and value come from us or have been checked: control bytes in them fail the buf instead of splitting the head. */
+/* A value with control bytes fails the buf instead of splitting the head. The name is ours. */
 void http_put_header(struct buf *out, const char *name, struct slice value);
 void http_put_header_u64(struct buf *out, const char *name, uint64_t value);
 void http_put_end(struct buf *out);

@@ -23,7 +23,8 @@ int http_body_start(struct http_body *b, const struct http_head *h, struct error
 	} else if (h->content_length != HTTP_LENGTH_NONE) {
 		b->left = (uint64_t)h->content_length;
 	} else if (h->status != 0) {
-		return error_set(err, ERR_MALFORMED, "answer says neither how long it is nor that it is chunked");
+		return error_set(err, ERR_MALFORMED,
+				 "answer says neither how long it is nor that it is chunked");
 	}
 	if (b->state == HTTP_BODY_LENGTH && b->left == 0)
 		b->state = HTTP_BODY_DONE;
@@ -48,7 +49,8 @@ static int chunk_size_byte(struct http_body *b, uint8_t c, struct error *err)
 		return 0;
 	}
 	if (digit < 0 || ++b->line_len > SIZE_DIGITS_MAX)
-		return error_set(err, ERR_MALFORMED, "chunk size is not 1 to %d hex digits", SIZE_DIGITS_MAX);
+		return error_set(err, ERR_MALFORMED, "chunk size is not 1 to %d hex digits",
+				 SIZE_DIGITS_MAX);
 	b->left = b->left << 4 | (unsigned)digit;
 	if (b->left > (uint64_t)HTTP_LENGTH_MAX)
 		return error_set(err, ERR_MALFORMED, "chunk size is out of range");

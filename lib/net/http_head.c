@@ -9,7 +9,8 @@
 #include "net/url.h"
 
 /* Set err and *status, return -1: the answer to a request that breaks the rules. */
-#define BAD(status_value, ...) (*status = (status_value), error_set(err, ERR_MALFORMED, __VA_ARGS__))
+#define BAD(status_value, ...)                                                                     \
+	(*status = (status_value), error_set(err, ERR_MALFORMED, __VA_ARGS__))
 
 size_t http_head_length(struct slice in, size_t *scanned)
 {
@@ -25,7 +26,7 @@ size_t http_head_length(struct slice in, size_t *scanned)
 		}
 		at = (size_t)(lf - in.ptr);
 		*scanned = at + 1;
-		/* A bare LF, or no first line: that is no head, and the parser is to say so now, not when time is up. */
+		/* A bare LF, or no first line: no head; let the parser say so now, not when time is up. */
 		if (at == 0 || in.ptr[at - 1] != '\r' || at == 1)
 			return at + 1;
 		if (at >= 3 && in.ptr[at - 2] == '\n' && in.ptr[at - 3] == '\r')
@@ -89,7 +90,8 @@ static int header_parse(struct http_header *h, struct slice line, struct error *
 	while (v.len > 0 && http_is_space(v.ptr[v.len - 1]))
 		v.len--;
 	if (!http_value_ok(v))
-		return error_set(err, ERR_MALFORMED, "header '%.*s' holds a control byte", SLICE_ARG(h->name));
+		return error_set(err, ERR_MALFORMED, "header '%.*s' holds a control byte",
+				 SLICE_ARG(h->name));
 	h->value = v;
 	return 0;
 }
@@ -172,12 +174,14 @@ static int length_parse(struct http_head *h, struct error *err)
 	if (n > 1)
 		return error_set(err, ERR_MALFORMED, "Content-Length %u times", n);
 	if (!http_digits(v, &h->content_length))
-		return error_set(err, ERR_MALFORMED, "Content-Length '%.*s' is not a number in range", SLICE_ARG(v));
+		return error_set(err, ERR_MALFORMED,
+				 "Content-Length '%.*s' is not a number in range", SLICE_ARG(v));
 	return 0;
 }
 
 /* "GET /path HTTP/1.1" (RFC 9112 3). */
-static int request_line_parse(struct http_head *h, struct slice line, int *status, struct error *err)
+static int request_line_parse(struct http_head *h, struct slice line, int *status,
+			      struct error *err)
 {
 	struct slice version;
 	const uint8_t *question;
@@ -256,8 +260,7 @@ int http_request_parse(struct http_head *h, struct slice head, int *status, stru
 	if (!next_line(&head, &line))
 		return BAD(400, "request line does not end with CRLF");
 	if (request_line_parse(h, line, status, err) < 0 ||
-	    headers_parse(h, head, status, err) < 0 ||
-	    request_framing_check(h, status, err) < 0 ||
+	    headers_parse(h, head, status, err) < 0 || request_framing_check(h, status, err) < 0 ||
 	    request_host_check(h, status, err) < 0)
 		return -1;
 	h->keep_alive = !connection_has(h, "close");
@@ -295,7 +298,8 @@ static int status_line_parse(struct http_head *h, struct slice line, struct erro
 	return 0;
 }
 
-int http_response_parse(struct http_head *h, struct slice head, const char *to_method, struct error *err)
+int http_response_parse(struct http_head *h, struct slice head, const char *to_method,
+			struct error *err)
 {
 	struct slice line, te;
 	int status;
@@ -321,7 +325,8 @@ int http_response_parse(struct http_head *h, struct slice head, const char *to_m
 	if (n == 0)
 		return 0;
 	if (h->content_length != HTTP_LENGTH_NONE)
-		return error_set(err, ERR_MALFORMED, "Content-Length and Transfer-Encoding together");
+		return error_set(err, ERR_MALFORMED,
+				 "Content-Length and Transfer-Encoding together");
 	if (n > 1 || h->minor == 0 || !slice_equal_nocase(te, "chunked"))
 		return error_set(err, ERR_MALFORMED, "Transfer-Encoding is not exactly 'chunked'");
 	h->chunked = true;

@@ -57,8 +57,8 @@ static bool dash_parse(struct slice s, int64_t *a, int64_t *b)
 	left = slice_of(s.ptr, (size_t)(dash - s.ptr));
 	right = slice_of(dash + 1, s.len - left.len - 1);
 	*a = *b = -1;
-	return (left.len == 0 || http_digits(left, a)) && (right.len == 0 || http_digits(right, b)) &&
-	       left.len + right.len > 0;
+	return (left.len == 0 || http_digits(left, a)) &&
+	       (right.len == 0 || http_digits(right, b)) && left.len + right.len > 0;
 }
 
 enum http_range_verdict http_range_parse(struct slice value, uint64_t size, struct http_range *out)
@@ -68,9 +68,10 @@ enum http_range_verdict http_range_parse(struct slice value, uint64_t size, stru
 	if (value.len < 6 || !slice_equal_nocase(slice_of(value.ptr, 6), "bytes="))
 		return HTTP_RANGE_WHOLE;
 	/* RFC 9110 14.2: a Range that is not understood may be ignored. */
-	if (!dash_parse(slice_of(value.ptr + 6, value.len - 6), &a, &b) || (a >= 0 && b >= 0 && b < a))
+	if (!dash_parse(slice_of(value.ptr + 6, value.len - 6), &a, &b) ||
+	    (a >= 0 && b >= 0 && b < a))
 		return HTTP_RANGE_WHOLE;
-	if (a < 0) {	/* the last b bytes */
+	if (a < 0) { /* the last b bytes */
 		if (b == 0 || size == 0)
 			return HTTP_RANGE_BAD;
 		*out = (struct http_range){(uint64_t)b >= size ? 0 : size - (uint64_t)b, size - 1};
@@ -78,18 +79,23 @@ enum http_range_verdict http_range_parse(struct slice value, uint64_t size, stru
 	}
 	if ((uint64_t)a >= size)
 		return HTTP_RANGE_BAD;
-	*out = (struct http_range){(uint64_t)a, b < 0 || (uint64_t)b >= size ? size - 1 : (uint64_t)b};
+	*out = (struct http_range){(uint64_t)a,
+				   b < 0 || (uint64_t)b >= size ? size - 1 : (uint64_t)b};
 	return HTTP_RANGE_PART;
 }
 
-int http_content_range_parse(struct slice value, struct http_range *out, uint64_t *size, struct error *err)
+int http_content_range_parse(struct slice value, struct http_range *out, uint64_t *size,
+			     struct error *err)
 {
 	const uint8_t *slash = value.len == 0 ? NULL : memchr(value.ptr, '/', value.len);
 	int64_t a, b, n;
 
-	if (slash == NULL || value.len < 6 || !slice_equal_nocase(slice_of(value.ptr, 6), "bytes ") ||
-	    !dash_parse(slice_of(value.ptr + 6, (size_t)(slash - value.ptr) - 6), &a, &b) || a < 0 || b < a ||
-	    !http_digits(slice_of(slash + 1, value.len - (size_t)(slash - value.ptr) - 1), &n) || b >= n)
+	if (slash == NULL || value.len < 6 ||
+	    !slice_equal_nocase(slice_of(value.ptr, 6), "bytes ") ||
+	    !dash_parse(slice_of(value.ptr + 6, (size_t)(slash - value.ptr) - 6), &a, &b) ||
+	    a < 0 || b < a ||
+	    !http_digits(slice_of(slash + 1, value.len - (size_t)(slash - value.ptr) - 1), &n) ||
+	    b >= n)
 		return error_set(err, ERR_MALFORMED, "Content-Range '%.*s'", SLICE_ARG(value));
 	*out = (struct http_range){(uint64_t)a, (uint64_t)b};
 	*size = (uint64_t)n;

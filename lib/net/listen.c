@@ -34,7 +34,9 @@ static int unix_clear(const struct sockaddr_un *a, struct error *err)
 	int fd, r, e;
 
 	if (lstat(a->sun_path, &st) < 0)
-		return errno == ENOENT ? 0 : error_errno(err, errno, "cannot look at '%s'", a->sun_path);
+		return errno == ENOENT
+			       ? 0
+			       : error_errno(err, errno, "cannot look at '%s'", a->sun_path);
 	if (!S_ISSOCK(st.st_mode))
 		return error_set(err, ERR_CONFLICT, "'%s' exists and is not a socket", a->sun_path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -57,13 +59,13 @@ static int listen_unix(const char *path, struct error *err)
 	int fd;
 
 	if (len == 0 || len >= sizeof(a.sun_path))
-		return error_set(err, ERR_USAGE, "socket path '%s' has %zu bytes, not 1 to %zu", path, len,
-				 sizeof(a.sun_path) - 1);
+		return error_set(err, ERR_USAGE, "socket path '%s' has %zu bytes, not 1 to %zu",
+				 path, len, sizeof(a.sun_path) - 1);
 	memcpy(a.sun_path, path, len + 1);
 	if (unix_clear(&a, err) < 0)
 		return -1;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	/* On Linux the socket's own mode becomes that of the file, so there is no moment when others may connect. */
+	/* On Linux the socket's mode becomes the file's, so that at no moment others may connect. */
 	if (fd < 0 || fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
 	    chmod(path, 0600) < 0 || listen(fd, BACKLOG) < 0)
 		return listen_fail(fd, errno, path, err);
@@ -81,16 +83,19 @@ int listen_open(const char *address, struct error *err)
 	if (addr_parse(&a, &len, slice_str(address), err) < 0)
 		return -1;
 	fd = socket(a.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 && errno == EAFNOSUPPORT && address[0] == ':') {	/* no IPv6 here: all addresses are IPv4 */
+	if (fd < 0 && errno == EAFNOSUPPORT &&
+	    address[0] == ':') { /* no IPv6 here: all addresses are IPv4 */
 		struct sockaddr_in a4 = {.sin_family = AF_INET,
-					 .sin_port = ((struct sockaddr_in6 *)(void *)&a)->sin6_port};
+					 .sin_port =
+						 ((struct sockaddr_in6 *)(void *)&a)->sin6_port};
 
 		memcpy(&a, &a4, sizeof(a4));
 		len = sizeof(a4);
 		fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	}
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-	    (a.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) < 0) ||
+	    (a.ss_family == AF_INET6 &&
+	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) < 0) ||
 	    bind(fd, (struct sockaddr *)&a, len) < 0 || listen(fd, BACKLOG) < 0)
 		return listen_fail(fd, errno, address, err);
 	return fd;

@@ -20,16 +20,16 @@
 
 struct loop {
 	int epoll_fd;
-	int wake_fd;			/* eventfd: something was posted, or stop was asked */
+	int wake_fd; /* eventfd: something was posted, or stop was asked */
 	int64_t now_ms;
-	struct timer **heap;		/* heap[0] is the earliest */
+	struct timer **heap; /* heap[0] is the earliest */
 	size_t heap_len, heap_cap;
 	/* The events of this turn; a watch that goes away in the middle of it is struck out. */
 	struct epoll_event batch[LOOP_BATCH];
 	int batch_len, batch_next;
 	size_t watch_count;
 	atomic_bool stop;
-	pthread_mutex_t post_lock;	/* guards the two below */
+	pthread_mutex_t post_lock; /* guards the two below */
 	struct post *post_first, **post_last;
 };
 
@@ -145,7 +145,7 @@ void loop_watch_change(struct watch *w, uint32_t events)
 		return;
 	w->events = events;
 	r = watch_control(w, EPOLL_CTL_MOD);
-	assert(r == 0);	/* the descriptor is watched, and a change needs no memory */
+	assert(r == 0); /* the descriptor is watched, and a change needs no memory */
 	(void)r;
 }
 
@@ -182,7 +182,7 @@ static void wake(const struct loop *l)
 	uint64_t one = 1;
 	ssize_t n = write(l->wake_fd, &one, sizeof(one));
 
-	(void)n;	/* full means that a wake-up is already under way */
+	(void)n; /* full means that a wake-up is already under way */
 }
 
 void loop_post(struct loop *l, struct post *p)
@@ -231,7 +231,7 @@ static void wake_drain(const struct loop *l)
 struct loop *loop_new(struct error *err)
 {
 	struct loop *l = xcalloc(1, sizeof(*l));
-	struct epoll_event ev = {.events = EPOLLIN};	/* data.ptr NULL: the loop's own wake-up */
+	struct epoll_event ev = {.events = EPOLLIN}; /* data.ptr NULL: the loop's own wake-up */
 
 	pthread_mutex_init(&l->post_lock, NULL);
 	l->post_last = &l->post_first;
@@ -298,7 +298,7 @@ int loop_turn(struct loop *l, int64_t max_wait_ms, struct error *err)
 		if (w != NULL)
 			w->ready(w, ev.events);
 		else
-			woken = true;	/* ours, or of a watch that is gone: then there is nothing to read */
+			woken = true; /* ours, or of a watch that is gone: then there is nothing to read */
 	}
 	l->batch_len = 0;
 	if (woken) {

@@ -25,7 +25,7 @@ struct resolve_job {
 	atomic_uint refs;
 	int done_fd;
 	char host[HOST_LEN_MAX + 1], service[8];
-	int code;			/* of getaddrinfo */
+	int code; /* of getaddrinfo */
 	int sys_errno;
 	struct addrinfo *result;
 };
@@ -43,7 +43,8 @@ static void job_drop(struct resolve_job *j)
 static void *job_main(void *arg)
 {
 	struct resolve_job *j = arg;
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV};
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+				 .ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV};
 	uint64_t one = 1;
 	ssize_t n;
 
@@ -79,32 +80,36 @@ static int lookup_error(const struct resolve_job *j, struct error *err)
 	if (j->code == EAI_SYSTEM)
 		error_errno(err, j->sys_errno, "cannot look up '%s'", j->host);
 	else
-		error_set(err, ERR_RETRY, "cannot look up '%s': %s", j->host, gai_strerror(j->code));
+		error_set(err, ERR_RETRY, "cannot look up '%s': %s", j->host,
+			  gai_strerror(j->code));
 	err->kind = ERR_RETRY;
 	return error_hint(err, "check the spelling, the network and the name server");
 }
 
-static int lookup(const struct dial *d, struct resolve_job *j, struct sockaddr_storage *out, size_t *count,
-		  struct error *err)
+static int lookup(const struct dial *d, struct resolve_job *j, struct sockaddr_storage *out,
+		  size_t *count, struct error *err)
 {
 	const struct addrinfo *a;
+	uint64_t one;
 
 	atomic_store(&j->refs, 2);
 	if (job_start(j) != 0) {
 		atomic_store(&j->refs, 1);
 		return error_set(err, ERR_RETRY, "cannot start a thread to look up '%s'", j->host);
 	}
-	if (dial_wait(d, j->done_fd, POLLIN, err) < 0)
+	if (dial_wait(d, j->done_fd, POLLIN, err) < 0 || read(j->done_fd, &one, sizeof(one)) < 0)
 		return error_wrap(err, "cannot look up '%s'", j->host);
 	if (j->code != 0)
 		return lookup_error(j, err);
 	for (a = j->result; a != NULL && *count < DIAL_ADDRESSES_MAX; a = a->ai_next)
-		if (a->ai_addrlen <= sizeof(*out) && (a->ai_family == AF_INET || a->ai_family == AF_INET6))
+		if (a->ai_addrlen <= sizeof(*out) &&
+		    (a->ai_family == AF_INET || a->ai_family == AF_INET6))
 			memcpy(&out[(*count)++], a->ai_addr, a->ai_addrlen);
 	return *count > 0 ? 0 : error_set(err, ERR_RETRY, "'%s' has no address", j->host);
 }
 
-static void literal(const char *host, enum host_kind kind, uint16_t port, struct sockaddr_storage *out)
+static void literal(const char *host, enum host_kind kind, uint16_t port,
+		    struct sockaddr_storage *out)
 {
 	struct sockaddr_in a4 = {.sin_family = AF_INET, .sin_port = htons(port)};
 	struct sockaddr_in6 a6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};

@@ -19,7 +19,9 @@
 
 static struct source **source_bucket(struct server *s, uint64_t key)
 {
-	return &s->sources[(key * UINT64_C(0x9e3779b97f4a7c15)) >> 54];	/* 10 bits: SOURCE_BUCKETS */
+	uint64_t mixed = key * UINT64_C(0x9e3779b97f4a7c15);
+
+	return &s->sources[mixed >> 54]; /* 10 bits: SOURCE_BUCKETS */
 }
 
 /* One more connection from key, or NULL when it has its share. */
@@ -170,6 +172,11 @@ static void peer_fill(struct peer *p, int fd, const struct sockaddr_storage *fro
 	}
 }
 
+static bool at_cap(const struct server *s)
+{
+	return s->stats.connections >= s->limits.connections;
+}
+
 static void conn_new(struct listener *l, int fd, const struct sockaddr_storage *from)
 {
 	struct server *s = l->server;
@@ -183,6 +190,9 @@ static void conn_new(struct listener *l, int fd, const struct sockaddr_storage *
 		close(fd);
 		return;
 	}
+	/* Whoever has been idle for longest makes room; listener_ready saw that there is one. */
+	if (at_cap(s))
+		conn_free(s->idle_first);
 	if (!l->is_unix)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	c = xcalloc(1, sizeof(*c));
@@ -204,25 +214,12 @@ static void conn_new(struct listener *l, int fd, const struct sockaddr_storage *
 	conn_start(c);
 }
 
-/* Room for one more: at the cap, whoever has been idle for longest goes. */
-static bool make_room(struct server *s)
-{
-	if (s->stats.connections < s->limits.connections)
-		return true;
-	if (s->idle_first != NULL) {
-		conn_free(s->idle_first);
-		return true;
-	}
-	listeners_pause(s);
-	return false;
-}
-
 static void accept_failed(struct server *s, int e)
 {
 	struct error err = ERROR_INIT;
 
 	if (e != EMFILE && e != ENFILE && e != ENOBUFS && e != ENOMEM)
-		return;	/* that connection is gone already; the next one is not */
+		return; /* that connection is gone already; the next one is not */
 	error_errno(&err, e, "cannot accept connections");
 	log_failure(LOG_LEVEL_WARN, "accept.failed", &err);
 	listeners_pause(s);
@@ -232,17 +229,23 @@ static void accept_failed(struct server *s, int e)
 static void listener_ready(struct watch *w, uint32_t revents)
 {
 	struct listener *l = container_of(w, struct listener, watch);
+	struct server *s = l->server;
 	int i;
 
 	(void)revents;
-	for (i = 0; i < ACCEPTS_PER_TURN && make_room(l->server); i++) {
+	for (i = 0; i < ACCEPTS_PER_TURN; i++) {
 		struct sockaddr_storage from = {.ss_family = AF_UNSPEC};
 		socklen_t len = sizeof(from);
-		int fd = accept4(w->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd;
 
+		if (at_cap(s) && s->idle_first == NULL) {
+			listeners_pause(s);
+			return;
+		}
+		fd = accept4(w->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0) {
 			if (errno != EAGAIN && errno != EINTR)
-				accept_failed(l->server, errno);
+				accept_failed(s, errno);
 			return;
 		}
 		conn_new(l, fd, &from);
@@ -256,7 +259,7 @@ static void defaults(struct server_limits *l)
 	if (l->connections == 0)
 		l->connections = 4096;
 	if (l->per_source == 0)
-		l->per_source = 256;
+		l->per_source = (l->connections + 1) / 2;
 	if (l->handshake_ms == 0)
 		l->handshake_ms = 10000;
 	if (l->head_ms == 0)
@@ -269,8 +272,8 @@ static void defaults(struct server_limits *l)
 		l->min_rate = 1024;
 }
 
-struct server *server_new(struct loop *l, const struct server_limits *limits, int64_t (*now_s)(void),
-			  struct error *err)
+struct server *server_new(struct loop *l, const struct server_limits *limits,
+			  int64_t (*now_s)(void), struct error *err)
 {
 	struct server *s;
 
@@ -289,8 +292,8 @@ struct server *server_new(struct loop *l, const struct server_limits *limits, in
 	return s;
 }
 
-struct listener *server_add(struct server *s, int fd, struct tls_config *tls, const struct handler *handler, void *arg,
-			    struct error *err)
+struct listener *server_add(struct server *s, int fd, struct tls_config *tls,
+			    const struct handler *handler, void *arg, struct error *err)
 {
 	struct listener *l = xcalloc(1, sizeof(*l));
 	int domain = AF_UNSPEC;
@@ -303,7 +306,8 @@ struct listener *server_add(struct server *s, int fd, struct tls_config *tls, co
 	l->arg = arg;
 	l->is_unix = domain == AF_UNIX;
 	/* Of several loops that share the descriptor, one wakes up. */
-	l->watch = (struct watch){.fd = fd, .events = EPOLLIN | EPOLLEXCLUSIVE, .ready = listener_ready};
+	l->watch = (struct watch){
+		.fd = fd, .events = EPOLLIN | EPOLLEXCLUSIVE, .ready = listener_ready};
 	if (s->accepting && loop_watch(s->loop, &l->watch, err) < 0) {
 		tls_config_free(l->tls);
 		free(l);
@@ -360,7 +364,18 @@ void server_evict(struct server *s, const uint8_t fingerprint[static 32])
 
 void server_stats(const struct server *s, struct server_stats *out)
 {
-	*out = s->stats;
+	const struct counters *c = &s->stats;
+
+	*out = (struct server_stats){
+		.accepted = c->accepted,
+		.refused_source = c->refused_source,
+		.handshakes_failed = c->handshakes_failed,
+		.resumed = c->resumed,
+		.requests = c->requests,
+		.bad_requests = c->bad_requests,
+		.timeouts = c->timeouts,
+		.connections = c->connections,
+	};
 }
 
 void server_free(struct server *s)

@@ -12,8 +12,8 @@
  *
  * begin is called when the head is complete: it may answer at once, or say how the body is taken
  * (exchange_take_body, exchange_sink_body). ready is called when the body is in; it answers now, or keeps
- * exchange_token() and somebody answers later with reply_post. end is called exactly once per exchange for
- * which begin was called, after the reply went out or when the client vanished; release what hangs on `user` there.
+ * exchange_token() and somebody answers later with reply_post. end is called exactly once for each begin, after
+ * the reply went out or when the client vanished; release what hangs on `user` there.
  * A token outlives its client: a reply for a vanished one is dropped.
  *
  * Limits per server: connections, connections per source (IPv4 address or IPv6 /64), handshake time, head
@@ -108,7 +108,7 @@ struct exchange *exchange_find(struct exchange_token token);
 
 struct server_limits {		/* 0 in any field: the default in brackets */
 	unsigned connections;		/* [4096] */
-	unsigned per_source;		/* [256] not applied to unix sockets and loopback */
+	unsigned per_source;		/* [half of connections: a fleet may share one address]; not for local ones */
 	int64_t handshake_ms;		/* [10000] */
 	int64_t head_ms;		/* [10000] from a head's first byte to its end */
 	int64_t idle_ms;		/* [75000] between requests */
@@ -116,6 +116,7 @@ struct server_limits {		/* 0 in any field: the default in brackets */
 	uint64_t min_rate;		/* [1024] bytes per second of a body or reply, after stall_ms of grace */
 };
 
+/* Counted by the server's thread; any thread may read them with server_stats while the server lives. */
 struct server_stats {
 	uint64_t accepted, refused_source, handshakes_failed, resumed, requests, bad_requests, timeouts;
 	unsigned connections;
@@ -124,12 +125,12 @@ struct server_stats {
 /* now_s: gives UTC seconds for TLS; limits may be NULL. The loop must outlive the server. */
 WARN_UNUSED struct server *server_new(struct loop *l, const struct server_limits *limits,
 				      int64_t (*now_s)(void), struct error *err);
-/* Closes every connection and listener, running end for open exchanges. All threads that hold tokens must be done. */
+/* Closes every connection and listener, running end for open exchanges. Threads that hold tokens are done. */
 void server_free(struct server *s);
 
 /*
- * A listening descriptor: "127.0.0.1:9443", "[::]:9443" (both families), ":9443" (same), "localhost:9443" is not resolved
- * and so refused, or "unix:/path" (mode 0600, a stale socket is replaced; a live one is ERR_CONFLICT).
+ * A listening descriptor: "127.0.0.1:9443", "[::]:9443" (both families), ":9443" (the same), or "unix:/path"
+ * (mode 0600; a stale socket is replaced, a live one is ERR_CONFLICT). Names are not resolved: ERR_USAGE.
  */
 WARN_UNUSED int listen_open(const char *address, struct error *err);
 /* The port a TCP listener has got ("...:0" asks for a free one). */
@@ -137,7 +138,7 @@ uint16_t listen_port(int fd);
 
 struct listener;
 /*
- * Serve fd (borrowed, nonblocking, may be shared with other servers). tls may be NULL (plain); it is referenced. The
+ * Serve fd (borrowed, nonblocking, may be shared with other servers). tls is referenced; NULL: plain. The
  * handler and arg live as long as the server. NULL with err when the loop refuses.
  */
 WARN_UNUSED struct listener *server_add(struct server *s, int fd, struct tls_config *tls,

@@ -83,6 +83,12 @@ struct listener {
 
 #define SOURCE_BUCKETS 1024	/* 2 to the 10th: see source_bucket */
 
+/* As struct server_stats; other threads may read them. */
+struct counters {
+	_Atomic uint64_t accepted, refused_source, handshakes_failed, resumed, requests, bad_requests, timeouts;
+	_Atomic unsigned connections;
+};
+
 struct server {
 	struct loop *loop;
 	struct server_limits limits;
@@ -96,7 +102,7 @@ struct server {
 	size_t slot_count, slot_cap, *free_slots, free_count;
 	uint64_t next_id;
 	struct source *sources[SOURCE_BUCKETS];
-	struct server_stats stats;
+	struct counters stats;
 	int64_t log_after_ms;		/* refusals before this are not logged */
 	struct timer retry;		/* accept again, when the system was out of descriptors */
 };

@@ -52,7 +52,8 @@ static int io_error(struct error *err, const char *what)
 	int e = errno;
 
 	error_errno(err, e, "%s", what);
-	if (e == ECONNRESET || e == EPIPE || e == ETIMEDOUT || e == ENETUNREACH || e == EHOSTUNREACH || e == ENETDOWN)
+	if (e == ECONNRESET || e == EPIPE || e == ETIMEDOUT || e == ENETUNREACH ||
+	    e == EHOSTUNREACH || e == ENETDOWN)
 		err->kind = ERR_RETRY;
 	return -1;
 }
@@ -98,7 +99,7 @@ static int wire_step(struct stream *s, struct error *err)
 		return wire_out(s, err);
 	if (wants & TLS_READ)
 		return wire_in(s, err);
-	return error_set(err, ERR_FAILED, "TLS engine is stuck");	/* a bug of ours */
+	return error_set(err, ERR_FAILED, "TLS engine is stuck"); /* a bug of ours */
 }
 
 /* ---- reading ---- */
@@ -107,7 +108,8 @@ static int wire_step(struct stream *s, struct error *err)
 static int handshake_failed(struct stream *s, struct error *err)
 {
 	if (tls_failure(s->tls, err) == 0)
-		error_set(err, ERR_RETRY, "the peer closed the connection during the TLS handshake");
+		error_set(err, ERR_RETRY,
+			  "the peer closed the connection during the TLS handshake");
 	return -1;
 }
 
@@ -201,7 +203,10 @@ static ssize_t plain_recv(struct stream *s, void *p, size_t n)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(STREAM_FDS_MAX * sizeof(int))];
 	struct iovec iov = {p, n};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	struct msghdr m = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = control,
+			   .msg_controllen = sizeof(control)};
 	ssize_t r;
 
 	if (!s->take_fds)
@@ -251,7 +256,8 @@ static uint8_t *writable(struct stream *s, size_t *room, int *result, struct err
 			take_data(s, &s->ahead, CHUNK);
 			if (!s->ahead.failed)
 				continue;
-			*result = error_set(err, ERR_LIMIT, "the peer sends without waiting for answers");
+			*result = error_set(err, ERR_LIMIT,
+					    "the peer sends without waiting for answers");
 			return NULL;
 		}
 		r = wire_step(s, err);
@@ -297,17 +303,20 @@ int stream_flush(struct stream *s, struct error *err)
 }
 
 /* Not sendfile(2): it raises SIGPIPE, and plain sockets carry little. */
-static ssize_t plain_write_file(struct stream *s, int file_fd, uint64_t offset, uint64_t most, struct error *err)
+static ssize_t plain_write_file(struct stream *s, int file_fd, uint64_t offset, uint64_t most,
+				struct error *err)
 {
 	uint8_t chunk[CHUNK];
-	ssize_t n = pread(file_fd, chunk, most < sizeof(chunk) ? (size_t)most : sizeof(chunk), (off_t)offset);
+	ssize_t n = pread(file_fd, chunk, most < sizeof(chunk) ? (size_t)most : sizeof(chunk),
+			  (off_t)offset);
 
 	if (n < 0)
 		return error_errno(err, errno, "cannot read the file to send");
 	return stream_write(s, slice_of(chunk, (size_t)n), err);
 }
 
-ssize_t stream_write_file(struct stream *s, int file_fd, uint64_t offset, uint64_t most, struct error *err)
+ssize_t stream_write_file(struct stream *s, int file_fd, uint64_t offset, uint64_t most,
+			  struct error *err)
 {
 	ssize_t n;
 	size_t room;
@@ -326,7 +335,8 @@ ssize_t stream_write_file(struct stream *s, int file_fd, uint64_t offset, uint64
 	return n;
 }
 
-ssize_t stream_send_fds(struct stream *s, struct slice bytes, const int *fds, size_t count, struct error *err)
+ssize_t stream_send_fds(struct stream *s, struct slice bytes, const int *fds, size_t count,
+			struct error *err)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(STREAM_FDS_MAX * sizeof(int))] = {0};
 	struct iovec iov = {(void *)(uintptr_t)bytes.ptr, bytes.len};
@@ -335,7 +345,9 @@ ssize_t stream_send_fds(struct stream *s, struct slice bytes, const int *fds, si
 	ssize_t n;
 
 	if (s->tls != NULL || count > STREAM_FDS_MAX)
-		return error_set(err, ERR_USAGE, "at most %d descriptors can be passed, over a unix socket alone", STREAM_FDS_MAX);
+		return error_set(err, ERR_USAGE,
+				 "at most %d descriptors can be passed, over a unix socket alone",
+				 STREAM_FDS_MAX);
 	m.msg_controllen = CMSG_SPACE(count * sizeof(int));
 	c = CMSG_FIRSTHDR(&m);
 	c->cmsg_level = SOL_SOCKET;
@@ -344,7 +356,9 @@ ssize_t stream_send_fds(struct stream *s, struct slice bytes, const int *fds, si
 	memcpy(CMSG_DATA(c), fds, count * sizeof(int));
 	n = sendmsg(s->fd, &m, MSG_NOSIGNAL);
 	if (n < 0)
-		return io_error(err, "cannot pass descriptors");	/* the first bytes on a socket: nothing blocks */
+		return io_error(
+			err,
+			"cannot pass descriptors"); /* the first bytes on a socket: nothing blocks */
 	return n;
 }
 

@@ -16,7 +16,7 @@
 struct stream {
 	int fd;			/* owned; -1 when closed */
 	struct tls *tls;	/* owned; NULL: plain */
-	uint32_t wait;		/* EPOLLIN or EPOLLOUT (equal to POLLIN, POLLOUT): what the last blocked call needs */
+	uint32_t wait;		/* what the last blocked call needs: EPOLLIN or EPOLLOUT (as POLLIN, POLLOUT) */
 	struct buf ahead;	/* plain bytes taken out of TLS to make room for writing */
 	bool take_fds;		/* receive descriptors (unix sockets) */
 	int fds[STREAM_FDS_MAX];	/* received, -1 where none; more than fit are closed */
@@ -35,14 +35,16 @@ WARN_UNUSED int stream_handshake(struct stream *s, struct error *err);
  * STREAM_BLOCKED; -1 (a TLS stream that ends without close_notify is a cut: ERR_RETRY).
  */
 WARN_UNUSED ssize_t stream_read(struct stream *s, struct buf *in, size_t most, struct error *err);
-/* Take some of the bytes: the count (may be less), STREAM_BLOCKED when none, -1. With TLS they may wait for stream_flush. */
+/* Take some of the bytes: the count, STREAM_BLOCKED when none, -1. With TLS they may wait for stream_flush. */
 WARN_UNUSED ssize_t stream_write(struct stream *s, struct slice bytes, struct error *err);
 /* 1 when everything written has gone to the kernel, STREAM_BLOCKED, -1. */
 WARN_UNUSED int stream_flush(struct stream *s, struct error *err);
-/* As stream_write, from a file at *offset; at most `most` bytes. 0 when the file is shorter than was thought. */
-WARN_UNUSED ssize_t stream_write_file(struct stream *s, int file_fd, uint64_t offset, uint64_t most, struct error *err);
-/* As stream_write on a plain unix socket, with descriptors (at most STREAM_FDS_MAX) passed along with the first byte. */
-WARN_UNUSED ssize_t stream_send_fds(struct stream *s, struct slice bytes, const int *fds, size_t count, struct error *err);
+/* As stream_write, from a file at offset; at most `most` bytes. 0 when the file is shorter than was thought. */
+WARN_UNUSED ssize_t stream_write_file(struct stream *s, int file_fd, uint64_t offset, uint64_t most,
+				      struct error *err);
+/* As stream_write on a unix socket, with descriptors (at most STREAM_FDS_MAX) passed along with the first byte. */
+WARN_UNUSED ssize_t stream_send_fds(struct stream *s, struct slice bytes, const int *fds, size_t count,
+				    struct error *err);
 /* Say goodbye: close_notify and the end of our direction, as far as that goes without waiting. */
 void stream_shutdown(struct stream *s);
 

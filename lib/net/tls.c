@@ -18,7 +18,8 @@ struct session {
 	bool valid;
 	struct tls_peer peer;
 };
-_Static_assert(sizeof(struct session) <= sizeof(((struct tls_session *)0)->opaque), "tls_session is too small");
+_Static_assert(sizeof(struct session) <= sizeof(((struct tls_session *)0)->opaque),
+	       "tls_session is too small");
 
 /* ---- the state as tls_wants tells it; called after every step of the engine ---- */
 
@@ -34,7 +35,8 @@ static void refresh(struct tls *t)
 	}
 	if (state & (BR_SSL_SENDAPP | BR_SSL_RECVAPP)) {
 		if (!t->established && t->verify.judged) {
-			t->peer = (struct tls_peer){.present = true, .expired = t->verify.expired,
+			t->peer = (struct tls_peer){.present = true,
+						    .expired = t->verify.expired,
 						    .not_after_s = t->verify.not_after_s};
 			x509_fingerprint(t->peer.fingerprint, buf_slice(&t->verify.leaf));
 		}
@@ -63,8 +65,11 @@ static void cache_save(const br_ssl_session_cache_class **ctx, br_ssl_server_con
 {
 	struct tls *t = tls_of_cache(ctx);
 	struct tls_session_entry e = {
-		.version = p->version, .suite = p->cipher_suite, .created_s = t->now_s,
-		.has_peer = t->verify.judged, .not_after_s = t->verify.not_after_s,
+		.version = p->version,
+		.suite = p->cipher_suite,
+		.created_s = t->now_s,
+		.has_peer = t->verify.judged,
+		.not_after_s = t->verify.not_after_s,
 	};
 
 	(void)server;
@@ -83,7 +88,8 @@ static void cache_save(const br_ssl_session_cache_class **ctx, br_ssl_server_con
 /* A session lives for a day, and not beyond its client's certificate unless those are let in. */
 static bool entry_usable(const struct tls *t, const struct tls_session_entry *e)
 {
-	if (t->now_s - e->created_s > TLS_SESSION_LIFE_S || e->created_s - t->now_s > TLS_SESSION_LIFE_S)
+	if (t->now_s - e->created_s > TLS_SESSION_LIFE_S ||
+	    e->created_s - t->now_s > TLS_SESSION_LIFE_S)
 		return false;
 	return !e->has_peer || t->now_s <= e->not_after_s || t->config->accept_expired;
 }
@@ -105,7 +111,9 @@ static int cache_load(const br_ssl_session_cache_class **ctx, br_ssl_server_cont
 	p->version = e.version;
 	p->cipher_suite = e.suite;
 	memcpy(p->master_secret, e.master_secret, sizeof(p->master_secret));
-	t->peer = (struct tls_peer){.present = e.has_peer, .resumed = true, .not_after_s = e.not_after_s,
+	t->peer = (struct tls_peer){.present = e.has_peer,
+				    .resumed = true,
+				    .not_after_s = e.not_after_s,
 				    .expired = e.has_peer && t->now_s > e.not_after_s};
 	memcpy(t->peer.fingerprint, e.fingerprint, sizeof(e.fingerprint));
 	explicit_bzero(&e, sizeof(e));
@@ -150,7 +158,7 @@ static struct tls *tls_alloc(struct tls_config *c, int64_t now_s, size_t buffer_
 {
 	struct tls *t = xmalloc(sizeof(*t) + buffer_len);
 
-	memset(t, 0, sizeof(*t));	/* the buffer is left alone, so that its pages stay untouched */
+	memset(t, 0, sizeof(*t)); /* the buffer is left alone, so that its pages stay untouched */
 	t->config = tls_config_ref(c);
 	t->now_s = now_s;
 	t->buffer_len = buffer_len;
@@ -168,8 +176,9 @@ struct tls *tls_accept(struct tls_config *c, int64_t now_s)
 	t->eng = &s->eng;
 	engine_profile(t);
 	br_ssl_engine_add_flags(t->eng, BR_OPT_ENFORCE_SERVER_PREFERENCES);
-	br_ssl_server_set_single_ec(s, c->chain, c->chain_count, &c->br_key, BR_KEYTYPE_SIGN, BR_KEYTYPE_EC,
-				    br_ec_get_default(), br_ecdsa_sign_asn1_get_default());
+	br_ssl_server_set_single_ec(s, c->chain, c->chain_count, &c->br_key, BR_KEYTYPE_SIGN,
+				    BR_KEYTYPE_EC, br_ec_get_default(),
+				    br_ecdsa_sign_asn1_get_default());
 	if (c->client_auth != TLS_CLIENT_NONE)
 		br_ssl_server_set_trust_anchor_names_alt(s, c->anchors, c->ca_count);
 	if (c->client_auth == TLS_CLIENT_OPTIONAL)
@@ -180,7 +189,7 @@ struct tls *tls_accept(struct tls_config *c, int64_t now_s)
 	}
 	br_ssl_engine_set_buffer(t->eng, t->buffer, t->buffer_len, 0);
 	ok = br_ssl_server_reset(s);
-	assert(ok);	/* it fails without randomness only */
+	assert(ok); /* it fails without randomness only */
 	(void)ok;
 	refresh(t);
 	return t;
@@ -205,8 +214,8 @@ static bool offer(struct tls *t, const struct tls_session *resume)
 	return usable;
 }
 
-struct tls *tls_connect(struct tls_config *c, const char *host, int64_t now_s, const struct tls_session *resume,
-			struct error *err)
+struct tls *tls_connect(struct tls_config *c, const char *host, int64_t now_s,
+			const struct tls_session *resume, struct error *err)
 {
 	struct tls *t = tls_alloc(c, now_s, BR_SSL_BUFSIZE_BIDI);
 	br_ssl_client_context *s = &t->u.client;
@@ -222,8 +231,9 @@ struct tls *tls_connect(struct tls_config *c, const char *host, int64_t now_s, c
 	}
 	engine_profile(t);
 	if (c->chain_count > 0)
-		br_ssl_client_set_single_ec(s, c->chain, c->chain_count, &c->br_key, BR_KEYTYPE_SIGN, BR_KEYTYPE_EC,
-					    br_ec_get_default(), br_ecdsa_sign_asn1_get_default());
+		br_ssl_client_set_single_ec(s, c->chain, c->chain_count, &c->br_key,
+					    BR_KEYTYPE_SIGN, BR_KEYTYPE_EC, br_ec_get_default(),
+					    br_ecdsa_sign_asn1_get_default());
 	br_ssl_engine_set_buffer(t->eng, t->buffer, t->buffer_len, 1);
 	t->offered = offer(t, resume);
 	ok = br_ssl_client_reset(s, kind == HOST_NAME ? t->host : NULL, t->offered);
@@ -363,7 +373,9 @@ int tls_failure(const struct tls *t, struct error *err)
 		return error_set(err, ERR_RETRY, "the connection was cut");
 	error_set(err, ERR_RETRY, "the peer closed the connection during the TLS handshake");
 	if (!t->config->server)
-		error_hint(err, t->config->chain_count > 0
+		error_hint(
+			err,
+			t->config->chain_count > 0
 				? "the server may not accept this client certificate, or is no TLS server"
 				: "the server may want a client certificate, or is no TLS server");
 	return -1;

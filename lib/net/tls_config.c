@@ -44,13 +44,15 @@ static int copy_identity(struct tls_config *c, const struct tls_identity *id, st
 	if (id->chain_count == 0)
 		return 0;
 	if (id->chain_count > TLS_CHAIN_MAX)
-		return error_set(err, ERR_LIMIT, "certificate chain has %zu parts, at most %d are sent",
+		return error_set(err, ERR_LIMIT,
+				 "certificate chain has %zu parts, at most %d are sent",
 				 id->chain_count, TLS_CHAIN_MAX);
 	if (copy_key(c, id->key, err) < 0)
 		return -1;
 	for (i = 0; i < id->chain_count; i++) {
 		if (id->chain[i].len == 0 || id->chain[i].len > TLS_CERT_LEN_MAX)
-			return error_set(err, ERR_LIMIT, "certificate %zu of the chain has %zu bytes, not 1 to %d",
+			return error_set(err, ERR_LIMIT,
+					 "certificate %zu of the chain has %zu bytes, not 1 to %d",
 					 i + 1, id->chain[i].len, TLS_CERT_LEN_MAX);
 		c->chain[i].data = xmalloc(id->chain[i].len);
 		c->chain[i].data_len = id->chain[i].len;
@@ -69,7 +71,8 @@ static int copy_cas(struct tls_config *c, const struct slice *cas, size_t count,
 	size_t i;
 
 	if (count > TLS_CA_MAX)
-		return error_set(err, ERR_LIMIT, "%zu certificate authorities, at most %d are trusted at once",
+		return error_set(err, ERR_LIMIT,
+				 "%zu certificate authorities, at most %d are trusted at once",
 				 count, TLS_CA_MAX);
 	c->cas = xcalloc(count, sizeof(*c->cas));
 	for (i = 0; i < count; i++) {
@@ -79,11 +82,13 @@ static int copy_cas(struct tls_config *c, const struct slice *cas, size_t count,
 		ca->der = BUF_INIT(TLS_CERT_LEN_MAX);
 		buf_put_slice(&ca->der, cas[i]);
 		if (ca->der.failed)
-			return error_set(err, ERR_LIMIT, "CA certificate is larger than %d bytes", TLS_CERT_LEN_MAX);
+			return error_set(err, ERR_LIMIT, "CA certificate is larger than %d bytes",
+					 TLS_CERT_LEN_MAX);
 		if (x509_read(&ca->cert, buf_slice(&ca->der), err) < 0)
 			return error_wrap(err, "CA certificate");
 		if (!ca->cert.is_ca)
-			return error_set(err, ERR_REFUSED, "certificate '%s' is not that of a CA", ca->cert.cn);
+			return error_set(err, ERR_REFUSED, "certificate '%s' is not that of a CA",
+					 ca->cert.cn);
 		tls_anchor_of(&c->anchors[i], &ca->cert);
 	}
 	return 0;
@@ -107,9 +112,11 @@ struct tls_config *tls_config_server(const struct tls_server_params *p, struct e
 	if (p->identity.chain_count == 0)
 		error_set(err, ERR_USAGE, "a TLS server needs a certificate");
 	else if (p->client_auth != TLS_CLIENT_NONE && p->client_ca_count == 0)
-		error_set(err, ERR_USAGE, "client certificates cannot be asked for without a CA to trust");
+		error_set(err, ERR_USAGE,
+			  "client certificates cannot be asked for without a CA to trust");
 	else if (copy_identity(c, &p->identity, err) == 0 &&
-		 (p->client_auth == TLS_CLIENT_NONE || copy_cas(c, p->client_cas, p->client_ca_count, err) == 0)) {
+		 (p->client_auth == TLS_CLIENT_NONE ||
+		  copy_cas(c, p->client_cas, p->client_ca_count, err) == 0)) {
 		if (p->sessions_max > 0)
 			c->sessions = tls_sessions_new(p->sessions_max);
 		return c;
@@ -123,8 +130,10 @@ struct tls_config *tls_config_client(const struct tls_client_params *p, struct e
 	struct tls_config *c = config_new(false);
 
 	if ((p->ca_pin == NULL) == (p->ca_count == 0)) {
-		error_set(err, ERR_USAGE, "a TLS client needs either trusted CAs or the pin of one");
-	} else if (copy_identity(c, &p->identity, err) == 0 && copy_cas(c, p->cas, p->ca_count, err) == 0) {
+		error_set(err, ERR_USAGE,
+			  "a TLS client needs either trusted CAs or the pin of one");
+	} else if (copy_identity(c, &p->identity, err) == 0 &&
+		   copy_cas(c, p->cas, p->ca_count, err) == 0) {
 		if (p->ca_pin != NULL) {
 			c->pinned = true;
 			memcpy(c->ca_pin, p->ca_pin, sizeof(c->ca_pin));

@@ -1,7 +1,7 @@
 /*
- * Sessions of a server for resumption, in memory that is kept out of core dumps and, where the limits allow
- * it, out of swap. One mutex guards all; what happens under it takes a microsecond, but for tls_sessions_evict, which
- * walks the table and runs only when an operator revokes.
+ * Sessions of a server for resumption, in memory that is kept out of core dumps and, where the limits
+ * allow it, out of swap. One mutex guards all; what happens under it takes a microsecond, but for
+ * tls_sessions_evict, which walks the table and runs only when an operator revokes.
  */
 #include <pthread.h>
 #include <sys/mman.h>
@@ -13,19 +13,19 @@
 struct slot {
 	struct tls_session_entry e;
 	bool used;
-	uint32_t chain_next;		/* in the same bucket */
-	uint32_t newer, older;		/* in order of use */
+	uint32_t chain_next;   /* in the same bucket */
+	uint32_t newer, older; /* in order of use */
 };
 
 struct tls_sessions {
 	pthread_mutex_t lock;
 	uint32_t max, count;
-	uint32_t mask;			/* buckets - 1 */
+	uint32_t mask; /* buckets - 1 */
 	uint32_t newest, oldest, free_first;
-	size_t mapped;			/* bytes of the mapping that holds the two below */
+	size_t mapped; /* bytes of the mapping that holds the two below */
 	struct slot *slots;
-	uint32_t *buckets;		/* 1 + index, so that untouched pages mean empty */
-	uint32_t fresh;			/* slots from here on were never used */
+	uint32_t *buckets; /* 1 + index, so that untouched pages mean empty */
+	uint32_t fresh;	   /* slots from here on were never used */
 };
 
 /* Session ids are random and made by us, so any four bytes of them are a good hash. */
@@ -48,7 +48,7 @@ struct tls_sessions *tls_sessions_new(unsigned max)
 		buckets *= 2;
 	s->mapped = slots_len + sizeof(uint32_t) * buckets;
 	p = mmap(NULL, s->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (p == MAP_FAILED) {	/* resumption saves time, no more: go without */
+	if (p == MAP_FAILED) { /* resumption saves time, no more: go without */
 		free(s);
 		return NULL;
 	}
@@ -151,7 +151,8 @@ void tls_sessions_put(struct tls_sessions *s, const struct tls_session_entry *e)
 	pthread_mutex_unlock(&s->lock);
 }
 
-bool tls_sessions_get(struct tls_sessions *s, const uint8_t id[static 32], struct tls_session_entry *out)
+bool tls_sessions_get(struct tls_sessions *s, const uint8_t id[static 32],
+		      struct tls_session_entry *out)
 {
 	uint32_t i;
 

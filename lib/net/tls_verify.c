@@ -49,7 +49,8 @@ static int64_t judgement_time(const struct tls *t, const struct x509 *leaf)
 	size_t i;
 
 	for (i = 1; i < t->verify.count; i++)
-		if (x509_read(&c, chain_cert(&t->verify, i), &ignored) == 0 && c.not_before_s > time)
+		if (x509_read(&c, chain_cert(&t->verify, i), &ignored) == 0 &&
+		    c.not_before_s > time)
 			time = c.not_before_s;
 	for (i = 0; i < t->config->ca_count; i++) {
 		const struct x509 *ca = &t->config->cas[i].cert;
@@ -67,7 +68,8 @@ static int past_end(struct error *err, const char *who, int64_t not_after_s, int
 
 	time_text(end, not_after_s);
 	time_text(now, time);
-	error_set(err, ERR_RETRY, "certificate of the %s expired at %s; it is %s here", who, end, now);
+	error_set(err, ERR_RETRY, "certificate of the %s expired at %s; it is %s here", who, end,
+		  now);
 	return error_hint(err, "compare the clocks of both sides, then renew the certificate");
 }
 
@@ -77,9 +79,11 @@ static int leaf_check(struct tls *t, const struct x509 *leaf, int64_t time, stru
 	unsigned want = t->config->server ? X509_EKU_CLIENT : X509_EKU_SERVER;
 
 	if (leaf->is_ca)
-		return error_set(err, ERR_REFUSED, "certificate of the %s is that of a CA", peer_word(t));
+		return error_set(err, ERR_REFUSED, "certificate of the %s is that of a CA",
+				 peer_word(t));
 	if (!leaf->has_eku || !(leaf->eku & want))
-		return error_set(err, ERR_REFUSED, "certificate '%s' is not meant for a %s (extended key usage)",
+		return error_set(err, ERR_REFUSED,
+				 "certificate '%s' is not meant for a %s (extended key usage)",
 				 leaf->cn, peer_word(t));
 	if (time > leaf->not_after_s) {
 		if (!t->config->accept_expired || leaf->not_after_s < leaf->not_before_s)
@@ -131,7 +135,8 @@ static unsigned path_check(struct tls_verify *v, const br_x509_trust_anchor *anc
 	br_x509_minimal_set_hash(&xc, br_sha256_ID, &br_sha256_vtable);
 	br_x509_minimal_set_hash(&xc, br_sha384_ID, &br_sha384_vtable);
 	br_x509_minimal_set_hash(&xc, br_sha512_ID, &br_sha512_vtable);
-	br_x509_minimal_set_time(&xc, (uint32_t)(time / 86400 + BEARSSL_EPOCH_DAYS), (uint32_t)(time % 86400));
+	br_x509_minimal_set_time(&xc, (uint32_t)(time / 86400 + BEARSSL_EPOCH_DAYS),
+				 (uint32_t)(time % 86400));
 	xc.vtable->start_chain(ctx, NULL);
 	for (i = 0; i < v->count; i++) {
 		struct slice der = chain_cert(v, i);
@@ -153,7 +158,8 @@ static unsigned path_check(struct tls_verify *v, const br_x509_trust_anchor *anc
 }
 
 /* Steps 3 and 4 with the CAs of the configuration. */
-static int trusted_check(struct tls *t, const struct x509 *leaf, int64_t path_time, int64_t time, struct error *err)
+static int trusted_check(struct tls *t, const struct x509 *leaf, int64_t path_time, int64_t time,
+			 struct error *err)
 {
 	const char *problem = path_problem(BR_ERR_X509_NOT_TRUSTED);
 	size_t i;
@@ -163,13 +169,15 @@ static int trusted_check(struct tls *t, const struct x509 *leaf, int64_t path_ti
 		unsigned code = path_check(&t->verify, &t->config->anchors[i], path_time);
 
 		if (code == 0)
-			return time <= ca->not_after_s ? 0 : past_end(err, "CA", ca->not_after_s, time);
+			return time <= ca->not_after_s ? 0
+						       : past_end(err, "CA", ca->not_after_s, time);
 		if (code != BR_ERR_X509_NOT_TRUSTED)
 			problem = path_problem(code);
 		else if (slice_equal(ca->subject, leaf->issuer))
 			problem = "its issuer has the name of a trusted CA, but another key";
 	}
-	return error_set(err, ERR_REFUSED, "certificate '%s' of the %s: %s", leaf->cn, peer_word(t), problem);
+	return error_set(err, ERR_REFUSED, "certificate '%s' of the %s: %s", leaf->cn, peer_word(t),
+			 problem);
 }
 
 /* Steps 3 and 4 with the pinned CA, which must be among the certificates shown. */
@@ -188,13 +196,15 @@ static int pinned_check(struct tls *t, const struct x509 *leaf, int64_t time, st
 			break;
 	}
 	if (i >= v->count)
-		return error_set(err, ERR_REFUSED, "the server does not show the CA certificate that is pinned");
+		return error_set(err, ERR_REFUSED,
+				 "the server does not show the CA certificate that is pinned");
 	if (x509_read(&ca, chain_cert(v, i), err) < 0 || x509_ca_check(&ca, time, err) < 0)
 		return error_wrap(err, "pinned CA certificate");
 	tls_anchor_of(&anchor, &ca);
 	code = path_check(v, &anchor, time);
 	if (code != 0)
-		return error_set(err, ERR_REFUSED, "certificate '%s' of the server: %s", leaf->cn, path_problem(code));
+		return error_set(err, ERR_REFUSED, "certificate '%s' of the server: %s", leaf->cn,
+				 path_problem(code));
 	v->ca = BUF_INIT(TLS_CERT_LEN_MAX);
 	buf_put_slice(&v->ca, ca.der);
 	return 0;
@@ -207,7 +217,8 @@ static int judge(struct tls *t, struct error *err)
 	int64_t time, path_time;
 
 	if (v->too_much)
-		return error_set(err, ERR_LIMIT, "the %s shows more than %d certificates or one above %d bytes",
+		return error_set(err, ERR_LIMIT,
+				 "the %s shows more than %d certificates or one above %d bytes",
 				 peer_word(t), TLS_CHAIN_MAX, TLS_CERT_LEN_MAX);
 	if (x509_read(&leaf, chain_cert(v, 0), err) < 0)
 		return error_wrap(err, "certificate of the %s", peer_word(t));
@@ -230,7 +241,7 @@ static void start_chain(const br_x509_class **ctx, const char *server_name)
 {
 	struct tls_verify *v = &tls_of_verify(ctx)->verify;
 
-	(void)server_name;	/* BearSSL cannot match addresses; x509_host_check does both */
+	(void)server_name; /* BearSSL cannot match addresses; x509_host_check does both */
 	buf_release(&v->chain);
 	buf_release(&v->leaf);
 	buf_release(&v->ca);
@@ -272,7 +283,7 @@ static unsigned end_chain(const br_x509_class **ctx)
 
 	if (v->count == 0 && !v->too_much) {
 		if (t->config->client_auth == TLS_CLIENT_OPTIONAL)
-			return BR_ERR_X509_EMPTY_CHAIN;	/* tolerated by the engine */
+			return BR_ERR_X509_EMPTY_CHAIN; /* tolerated by the engine */
 		error_set(&err, ERR_REFUSED, "the %s shows no certificate", peer_word(t));
 		return refuse(v, BR_ERR_X509_EMPTY_CHAIN, &err);
 	}

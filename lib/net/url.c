@@ -22,19 +22,23 @@ static int name_labels_check(struct slice s, struct error *err)
 	for (i = 0; i <= s.len; i++) {
 		if (i < s.len && s.ptr[i] != '.') {
 			if (!http_is_alnum(s.ptr[i]) && s.ptr[i] != '-')
-				return error_set(err, ERR_USAGE, "host '%.*s': a name has letters, digits, hyphens and dots",
-						 SLICE_ARG(s));
+				return error_set(
+					err, ERR_USAGE,
+					"host '%.*s': a name has letters, digits, hyphens and dots",
+					SLICE_ARG(s));
 			continue;
 		}
 		if (i == start || i - start > 63 || s.ptr[start] == '-' || s.ptr[i - 1] == '-')
-			return error_set(err, ERR_USAGE, "host '%.*s': a part is empty, too long or edged by a hyphen",
-					 SLICE_ARG(s));
+			return error_set(
+				err, ERR_USAGE,
+				"host '%.*s': a part is empty, too long or edged by a hyphen",
+				SLICE_ARG(s));
 		start = i + 1;
 	}
 	return 0;
 }
 
-/* A name whose last label is a number, 0x7f included, would be read as an address by others (WHATWG URL 3.5). */
+/* WHATWG URL 3.5: others read a name whose last label is a number, 0x7f included, as an address. */
 static bool ends_in_number(struct slice s)
 {
 	size_t i = s.len;
@@ -53,13 +57,15 @@ static bool ends_in_number(struct slice s)
 	return i == s.len;
 }
 
-int host_parse(char out[static HOST_LEN_MAX + 1], struct slice text, enum host_kind *kind, struct error *err)
+int host_parse(char out[static HOST_LEN_MAX + 1], struct slice text, enum host_kind *kind,
+	       struct error *err)
 {
 	uint8_t address[16];
 	size_t i;
 
 	if (text.len == 0 || text.len > HOST_LEN_MAX)
-		return error_set(err, ERR_USAGE, "host has %zu bytes, not 1 to %d", text.len, HOST_LEN_MAX);
+		return error_set(err, ERR_USAGE, "host has %zu bytes, not 1 to %d", text.len,
+				 HOST_LEN_MAX);
 	for (i = 0; i < text.len; i++)
 		out[i] = (char)to_lower(text.ptr[i]);
 	out[text.len] = '\0';
@@ -75,7 +81,9 @@ int host_parse(char out[static HOST_LEN_MAX + 1], struct slice text, enum host_k
 	if (ends_in_number(text)) {
 		*kind = HOST_IPV4;
 		if (inet_pton(AF_INET, out, address) != 1)
-			return error_set(err, ERR_USAGE, "host '%s' is not an IPv4 address in four decimal parts", out);
+			return error_set(err, ERR_USAGE,
+					 "host '%s' is not an IPv4 address in four decimal parts",
+					 out);
 		return 0;
 	}
 	*kind = HOST_NAME;
@@ -90,7 +98,8 @@ static int port_parse(uint16_t *port, struct slice s, struct error *err)
 	for (i = 0; i < s.len && i < 6 && is_digit(s.ptr[i]); i++)
 		value = value * 10 + (unsigned)(s.ptr[i] - '0');
 	if (s.len == 0 || i != s.len || s.ptr[0] == '0' || value > UINT16_MAX)
-		return error_set(err, ERR_USAGE, "port '%.*s' is not a number from 1 to 65535", SLICE_ARG(s));
+		return error_set(err, ERR_USAGE, "port '%.*s' is not a number from 1 to 65535",
+				 SLICE_ARG(s));
 	*port = (uint16_t)value;
 	return 0;
 }
@@ -146,7 +155,8 @@ static int authority_parse(struct url *u, struct slice s, struct error *err)
 	if (host_parse(u->host, host, &u->host_kind, err) < 0)
 		return -1;
 	if (bracket != (u->host_kind == HOST_IPV6))
-		return error_set(err, ERR_USAGE, "brackets belong around an IPv6 address and nothing else");
+		return error_set(err, ERR_USAGE,
+				 "brackets belong around an IPv6 address and nothing else");
 	if (rest.len == 0)
 		return 0;
 	if (rest.ptr[0] != ':')
@@ -178,7 +188,8 @@ static int target_parse(struct url *u, struct slice s, unsigned allow, struct er
 
 	for (i = 0; i < s.len; i++)
 		if (!http_is_target_char(s, i))
-			return error_set(err, ERR_USAGE, "byte 0x%02x does not belong in a path", s.ptr[i]);
+			return error_set(err, ERR_USAGE, "byte 0x%02x does not belong in a path",
+					 s.ptr[i]);
 	if (question != NULL)
 		path.len = (size_t)(question - s.ptr);
 	if (has_dot_segment(path))
@@ -210,7 +221,9 @@ static int url_parts(struct url *u, struct slice text, unsigned allow, struct er
 		s = slice_of(s.ptr + 7, s.len - 7);
 	} else {
 		return error_set(err, ERR_USAGE, "it does not begin with %s",
-				 !(allow & URL_HTTP) ? "https://" : allow & URL_HTTPS ? "https:// or http://" : "http://");
+				 !(allow & URL_HTTP) ? "https://"
+				 : allow & URL_HTTPS ? "https:// or http://"
+						     : "http://");
 	}
 	for (i = 0; i < s.len && s.ptr[i] != '/' && s.ptr[i] != '?'; i++)
 		;
@@ -241,7 +254,7 @@ int url_parse(struct url *u, struct slice text, unsigned allow, struct error *er
 			return error_set(err, ERR_USAGE, "URL contains byte 0x%02x", text.ptr[i]);
 	if (url_parts(u, text, allow, err) == 0)
 		return 0;
-	if (allow & URL_USER)	/* holds a password, which no message repeats */
+	if (allow & URL_USER) /* holds a password, which no message repeats */
 		return error_wrap(err, "proxy URL");
 	return error_wrap(err, "URL '%.*s'", SLICE_ARG(text));
 }
@@ -274,7 +287,8 @@ int percent_decode(struct buf *out, struct slice s, struct error *err)
 			int low = i + 2 < s.len ? http_hex(s.ptr[i + 2]) : -1;
 
 			if (high < 0 || low < 0)
-				return error_set(err, ERR_MALFORMED, "'%%' is not followed by two hex digits");
+				return error_set(err, ERR_MALFORMED,
+						 "'%%' is not followed by two hex digits");
 			c = high * 16 + low;
 			i += 2;
 		}
@@ -292,7 +306,8 @@ void percent_encode(struct buf *out, struct slice s)
 	size_t i;
 
 	for (i = 0; i < s.len; i++) {
-		if (http_is_alnum(s.ptr[i]) || (s.ptr[i] != '\0' && strchr("-._~", s.ptr[i]) != NULL))
+		if (http_is_alnum(s.ptr[i]) ||
+		    (s.ptr[i] != '\0' && strchr("-._~", s.ptr[i]) != NULL))
 			buf_put_u8(out, s.ptr[i]);
 		else
 			buf_printf(out, "%%%02X", s.ptr[i]);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -21,9 +22,9 @@ static struct loop *loop;
 static struct server *server;
 static pthread_t thread;
 static int listen_fd = -1;
-static int ended, begun;
+static atomic_int ended, begun;
 static struct exchange_token kept;
-static bool drain;
+static atomic_bool drain;
 
 static int64_t fixed_now(void)
 {
@@ -329,6 +330,48 @@ TEST(a_body_below_the_minimum_rate_runs_out_of_time)
 	stop();
 }
 
+/* ---- one port, two loops ---- */
+
+static void *serve_other(void *arg)
+{
+	struct error err = ERROR_INIT;
+
+	if (loop_run(arg, &err) < 0)
+		abort();
+	return NULL;
+}
+
+TEST(two_loops_share_a_listener)
+{
+	struct error err = ERROR_INIT;
+	struct loop *other_loop = loop_new(&err);
+	struct server *other = server_new(other_loop, NULL, fixed_now, &err);
+	struct server_stats a, b;
+	pthread_t t;
+	int i, fds[40];
+	char c;
+
+	start("127.0.0.1:0", NULL);
+	REQUIRE(server_add(other, listen_fd, NULL, &handler, NULL, &err) != NULL);
+	REQUIRE(pthread_create(&t, NULL, serve_other, other_loop) == 0);
+	for (i = 0; i < 40; i++) {
+		fds[i] = dial_raw();
+		send_text(fds[i], "GET /x HTTP/1.1\r\n" HOST "\r\n");
+	}
+	for (i = 0; i < 40; i++) {
+		CHECK(recv(fds[i], &c, 1, 0) == 1);
+		close(fds[i]);
+	}
+	loop_stop(other_loop);
+	pthread_join(t, NULL);
+	server_stats(server, &a);
+	server_stats(other, &b);
+	CHECK_INT(a.accepted + b.accepted, 40);
+	server_free(other);
+	loop_free(other_loop);
+	stop();
+}
+
 TEST(expect_continue)
 {
 	int fd;
@@ -390,6 +433,7 @@ TEST(a_vanished_client_is_safe)
 
 TEST(drain_answers_what_is_in_progress)
 {
+	struct server_stats stats;
 	int fd, idle;
 	char c[300] = "";
 
@@ -405,7 +449,8 @@ TEST(drain_answers_what_is_in_progress)
 	close(fd);
 	close(idle);
 	usleep(30000);
-	CHECK(server_drained(server));
+	server_stats(server, &stats);
+	CHECK_INT(stats.connections, 0);
 	stop();
 }
 
@@ -584,6 +629,116 @@ TEST(client_streams_bodies_both_ways)
 	client_free(c);
 	close(fd);
 	stop();
+}
+
+TEST(client_gives_up_when_told_or_when_nothing_moves)
+{
+	struct client_params p = CLIENT_PARAMS_INIT;
+	struct client_request q = CLIENT_REQUEST_INIT;
+	struct client_response r = CLIENT_RESPONSE_INIT;
+	struct error err = ERROR_INIT;
+	struct client *c;
+	struct url u;
+	char text[64];
+	int64_t start_ms;
+	int quiet = listen_open("127.0.0.1:0", &err), cancel[2];
+
+	REQUIRE(pipe(cancel) == 0);
+	snprintf(text, sizeof(text), "http://127.0.0.1:%u", listen_port(quiet));
+	REQUIRE(url_parse(&u, slice_str(text), URL_HTTP, &err) == 0);
+	p.url = &u;
+	p.stall_ms = 100;
+	p.cancel_fd = cancel[0];
+	c = client_new(&p, &err);
+	q.method = "GET";
+	q.target = "/";
+	start_ms = clock_mono_ms();
+	CHECK(client_do(c, &q, &r, &err) < 0 && err.kind == ERR_RETRY);
+	CHECK(strstr(err.text, "answer: nothing moved for") != NULL);
+	CHECK(clock_mono_ms() - start_ms < 1000);
+	q.timeout_ms = 50;
+	CHECK(client_do(c, &q, &r, &err) < 0 && strstr(err.text, "longer than it may") != NULL);
+	CHECK(write(cancel[1], "x", 1) == 1);
+	CHECK(client_do(c, &q, &r, &err) < 0 && err.kind == ERR_RETRY && strstr(err.text, "cancelled") != NULL);
+	client_response_release(&r);
+	client_free(c);
+	close(quiet);
+	close(cancel[0]);
+	close(cancel[1]);
+}
+
+/* ---- answers that no server of ours gives ---- */
+
+static int script_fd;
+
+static void *script_main(void *arg)
+{
+	char c[4096];
+	int fd;
+
+	while ((fd = accept(script_fd, NULL, NULL)) < 0 && errno == EAGAIN)
+		usleep(1000);
+	if (read(fd, c, sizeof(c)) < 0 || write(fd, arg, strlen(arg)) < 0)
+		abort();
+	close(fd);
+	return NULL;
+}
+
+/* What client_do makes of these bytes: its status, or minus the error's kind. */
+static int answer_of(const char *bytes, const char *body)
+{
+	struct client_response r = CLIENT_RESPONSE_INIT;
+	struct error err = ERROR_INIT;
+	struct client *c;
+	pthread_t t;
+	int result;
+
+	listen_fd = script_fd = listen_open("127.0.0.1:0", &err);
+	REQUIRE(pthread_create(&t, NULL, script_main, (void *)(uintptr_t)bytes) == 0);
+	c = client_to("http://127.0.0.1:%u/");
+	result = get(c, "/", &r, &err) == 0 ? r.status : -(int)err.kind;
+	if (result > 0)
+		CHECK_STR(buf_cstr(&r.body), body);
+	pthread_join(t, NULL);
+	client_response_release(&r);
+	client_free(c);
+	close(script_fd);
+	return result;
+}
+
+TEST(client_reads_strange_answers)
+{
+	char big[12000], page[200000];
+
+	CHECK_INT(answer_of("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "hi"), 200);
+	CHECK_INT(answer_of("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", "hi"), 200);
+	CHECK_INT(answer_of("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\n\r\nHTTP/1.1 204 No\r\n\r\n", ""), 204);
+	CHECK_INT(answer_of("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", "hi"), 200);
+	CHECK_INT(answer_of("HTTP/1.1 200 OK\r\n\r\nhi", ""), -ERR_MALFORMED);
+	CHECK_INT(answer_of("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi", ""), -ERR_RETRY);
+	CHECK_INT(answer_of("HTTP/1.1 101 Switching\r\n\r\n", ""), -ERR_MALFORMED);
+	CHECK_INT(answer_of("SSH-2.0-x\r\n\r\n", ""), -ERR_MALFORMED);
+	CHECK_INT(answer_of("", ""), -ERR_RETRY);
+	CHECK_INT(answer_of("HTTP/1.1 200 OK\r\nContent-Length: 10001\r\n\r\n", ""), -ERR_LIMIT);
+	memset(big, 'x', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
+	snprintf(page, sizeof(page), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2edf\r\n%s\r\n0\r\n\r\n", big);
+	CHECK_INT(answer_of(page, ""), -ERR_LIMIT);
+	/* An error page may be longer than the answer that was hoped for. */
+	snprintf(page, sizeof(page), "HTTP/1.1 500 Oh\r\nContent-Length: %zu\r\n\r\n%s", sizeof(big) - 1, big);
+	CHECK_INT(answer_of(page, big), 500);
+	memset(page, 'x', sizeof(page) - 1);
+	memcpy(page, "HTTP/1.1 500 Oh\r\nContent-Length: 500000\r\n\r\n", 43);
+	page[sizeof(page) - 1] = '\0';
+	{
+		char *want = strndup(page + 43, 65536);
+
+		CHECK_INT(answer_of(page, want), 500);
+		free(want);
+	}
+	memset(page, 'x', sizeof(page) - 1);
+	memcpy(page, "HTTP/1.1 200 OK\r\nX: ", 20);
+	CHECK_INT(answer_of(page, ""), -ERR_LIMIT);
 }
 
 TEST(client_refuses_bad_targets_and_headers)

@@ -37,7 +37,12 @@ static int64_t fixed_now(void)
 
 static void begin(struct exchange *x)
 {
-	exchange_take_body(x, 8 << 20);
+	struct reply r = REPLY_INIT(403);
+
+	if (slice_equal_str(x->head.path, "/early"))
+		exchange_reply(x, &r);
+	else
+		exchange_take_body(x, 8 << 20);
 }
 
 static void ready(struct exchange *x)
@@ -209,6 +214,9 @@ TEST(bodies_of_many_records_pass)
 		buf_put_u8(&body, (uint8_t)i);
 	CHECK(request(c, "PUT", "/", buf_slice(&body), &r, &err) == 0);
 	CHECK_STR(buf_cstr(&r.body), "0 0 00000000 4000000\n");
+	/* Answered in the middle of the body, in the middle of a record. */
+	CHECK(request(c, "PUT", "/early", buf_slice(&body), &r, &err) == 0);
+	CHECK_INT(r.status, 403);
 	CHECK(request(c, "GET", "/big", SLICE_EMPTY, &r, &err) == 0);
 	CHECK(r.body.len == 3000000 && r.body.ptr[2999999] == 'a' + 2999999 % 26);
 	CHECK(request(c, "GET", "/", SLICE_EMPTY, &r, &err) == 0);
