@@ -103,10 +103,11 @@ fuzz:
 
 static: $B/meshanics-static
 
-# arm64 on an amd64 Debian: needs gcc-aarch64-linux-gnu, qemu-user and the five -dev:arm64 libraries. Static, since
-# the fork of a dynamic program hangs under qemu-user now and then.
+# arm64 on an amd64 Debian: needs gcc-aarch64-linux-gnu, qemu-user and the five -dev:arm64 libraries. Tests are
+# static, since the fork of a dynamic program hangs under qemu-user now and then.
 cross:
-	@$(MAKE) CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar B=build/arm64 LDHARD=-static-pie all unit-bins
+	@$(MAKE) CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar B=build/arm64 all
+	@$(MAKE) CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar B=build/arm64 LDHARD=-static-pie unit-bins
 	@tests/run -x qemu-aarch64 -j $(JOBS) $(UNIT:%.c=build/arm64/%)
 
 D := $(DESTDIR)$(PREFIX)

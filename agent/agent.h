@@ -19,7 +19,7 @@
 struct agent_options {
 	const char *home;		/* of meshanics; the agent lives in HOME/agent */
 	const char *proxy;		/* HTTP CONNECT proxy URL for the worker, or NULL */
-	const char *worker_user;	/* whom the worker becomes when we are root; NULL: "meshanics", else nobody */
+	const char *worker_user;	/* whom the worker becomes when we are root; NULL: "meshanics-agent", else nobody */
 	const char *notify_socket;	/* NOTIFY_SOCKET, or NULL */
 	int64_t watchdog_ms;		/* 0: never */
 };

@@ -134,7 +134,10 @@ static void link_ready(struct watch *w, uint32_t revents)
 
 /* ---- worker ---- */
 
-/* Whom the worker becomes when we are root: a named user, else "meshanics", else nobody; never root. */
+/*
+ * Whom the worker becomes when we are root: a named user, else "meshanics-agent", else nobody; never root, and not
+ * "meshanics" either, to whom a control plane on the same machine belongs.
+ */
 static int worker_ids(const struct agent_options *o, struct worker_options *w, struct error *err)
 {
 	if (getuid() != 0)
@@ -142,7 +145,7 @@ static int worker_ids(const struct agent_options *o, struct worker_options *w, s
 	w->switch_user = true;
 	if (o->worker_user != NULL)
 		return user_find(o->worker_user, &w->uid, &w->gid, err);
-	if (user_find("meshanics", &w->uid, &w->gid, err) == 0)
+	if (user_find("meshanics-agent", &w->uid, &w->gid, err) == 0)
 		return 0;
 	*err = ERROR_INIT;
 	w->uid = w->gid = 65534;

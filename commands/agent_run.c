@@ -11,7 +11,7 @@ static const struct option options[] = {
 	{ .name = "proxy", .type = OPT_STRING, .value = "URL", .config = "agent.proxy",
 	  .help = "HTTP proxy to reach the control plane by, http://[user:password@]host:port" },
 	{ .name = "worker-user", .type = OPT_STRING, .value = "USER", .config = "agent.worker_user",
-	  .help = "whom the worker becomes when run by root (default meshanics, else nobody)" },
+	  .help = "whom the worker becomes when run by root (default meshanics-agent, else nobody)" },
 	{ .name = NULL },
 };
 
