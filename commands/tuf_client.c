@@ -85,9 +85,7 @@ static int refresh_run(struct session *s, struct cmd *cmd, const char *targets_u
 
 /* ---- download ---- */
 
-/*
- * A file name for any target path: percent-encoded, never hidden; its hash where that is too long.
- */
+/* A file name for any target path: percent-encoded, never hidden; its hash where that is long. */
 static void target_filename(struct buf *out, const char *path)
 {
 	uint8_t hash[SHA256_LEN];
@@ -204,24 +202,15 @@ static int tuf_client_run(struct cmd *cmd, struct error *err)
 }
 
 static const struct option tuf_client_options[] = {
-	{.name = "metadata-dir",
-	 .type = OPT_STRING,
-	 .value = "DIR",
-	 .help = "keep trusted metadata in DIR"},
-	{.name = "metadata-url",
-	 .type = OPT_STRING,
-	 .value = "URL",
-	 .help = "fetch metadata below URL (plain http)"},
-	{.name = "target-name",
-	 .type = OPT_LIST,
-	 .value = "PATH",
-	 .help = "download the target PATH"},
-	{.name = "target-dir", .type = OPT_STRING, .value = "DIR", .help = "put targets into DIR"},
-	{.name = "target-base-url",
-	 .type = OPT_STRING,
-	 .value = "URL",
-	 .help = "fetch targets below URL (plain http)"},
-	{.name = NULL},
+	{ .name = "metadata-dir", .type = OPT_STRING, .value = "DIR",
+	  .help = "keep trusted metadata in DIR" },
+	{ .name = "metadata-url", .type = OPT_STRING, .value = "URL",
+	  .help = "fetch metadata below URL (plain http)" },
+	{ .name = "target-name", .type = OPT_LIST, .value = "PATH", .help = "download the target PATH" },
+	{ .name = "target-dir", .type = OPT_STRING, .value = "DIR", .help = "put targets into DIR" },
+	{ .name = "target-base-url", .type = OPT_STRING, .value = "URL",
+	  .help = "fetch targets below URL (plain http)" },
+	{ .name = NULL },
 };
 
 const struct command cmd_tuf_client = {
