@@ -7,7 +7,7 @@
 
 #include "base/encode.h"
 #include "commands/command.h"
-#include "net/remote.h"
+#include "net/mirror.h"
 #include "sys/clock.h"
 #include "sys/file.h"
 #include "tuf/trusted.h"
@@ -16,7 +16,7 @@
 struct session {
 	struct trusted store;
 	struct buf anchor;
-	struct remote remote;
+	struct mirror mirror;
 	struct tuf_client *client;
 };
 
@@ -61,7 +61,7 @@ static int store_progress(struct session *s, int r, struct error *err)
 
 static int drive(struct session *s, struct error *err)
 {
-	const struct tuf_source source = {remote_get, &s->remote};
+	const struct tuf_source source = {mirror_get, &s->mirror};
 
 	return store_progress(s, tuf_drive(s->client, &s->store, &source, err), err);
 }
@@ -77,7 +77,7 @@ static int refresh_run(struct session *s, struct cmd *cmd, const char *targets_u
 		return -1;
 	if (file_read(s->store.dirfd, "anchor", &s->anchor, err) < 0)
 		return error_hint(err, "run 'tuf-client --metadata-dir DIR init ROOT' first");
-	if (remote_open(&s->remote, url, targets_url, NULL, options.clock_s, err) < 0 ||
+	if (mirror_open(&s->mirror, url, targets_url, NULL, options.clock_s, err) < 0 ||
 	    (s->client = tuf_client_new(buf_slice(&s->anchor), &options, err)) == NULL)
 		return -1;
 	return drive(s, err);
@@ -116,7 +116,7 @@ static int download_one(struct session *s, struct cmd *cmd, const char *path, in
 	    tuf_client_result(s->client, &result, err) < 0)
 		goto out;
 	target_filename(&name, path);
-	if (remote_target(&s->remote, &result, dirfd, buf_cstr(&name), &fetched, err) < 0)
+	if (mirror_target(&s->mirror, &result, dirfd, buf_cstr(&name), &fetched, err) < 0)
 		goto out;
 	if (!cmd_json(cmd))
 		cmd_printf(cmd, "%s\t%s\t%s\n", path, buf_cstr(&name),
@@ -192,7 +192,7 @@ static int tuf_client_run(struct cmd *cmd, struct error *err)
 	if (r == 0 && cmd_json(cmd))
 		print_json(cmd, &s);
 	tuf_client_free(s.client);
-	remote_close(&s.remote);
+	mirror_close(&s.mirror);
 	trusted_close(&s.store);
 	buf_release(&s.anchor);
 	/* The convention knows two answers: 0 and 1. */

@@ -5,17 +5,17 @@
 #include <signal.h>
 #include <sys/socket.h>
 
-#include "net/remote.h"
+#include "net/mirror.h"
 #include "tufkit.h"
 
 static struct kit kit;
 static struct kit_store store;
 static struct tuf_client *client;
-static struct remote repository;
+static struct mirror repository;
 static struct error err;
 static pid_t server;
 static char base[64];
-static char dir[] = "/tmp/remote.XXXXXX";
+static char dir[] = "/tmp/mirror.XXXXXX";
 static int dirfd_;
 
 static void say(int fd, const char *head, struct slice body)
@@ -101,11 +101,11 @@ static struct kit_file *serve_target(const char *content)
 
 static int refresh(void)
 {
-	const struct tuf_source source = {remote_get, &repository};
+	const struct tuf_source source = {mirror_get, &repository};
 	struct tuf_options options = kit_options();
 
 	start();
-	REQUIRE(remote_open(&repository, base, base, NULL, KIT_NOW, &err) == 0);
+	REQUIRE(mirror_open(&repository, base, base, NULL, KIT_NOW, &err) == 0);
 	CHECK(repository.metadata == repository.targets);
 	REQUIRE((client = tuf_client_new(buf_slice(&kit_file(&kit, "1.root.json")->bytes), &options, &err)) != NULL);
 	return tuf_drive(client, &store.t, &source, &err);
@@ -117,13 +117,13 @@ static int fetch(bool *fetched)
 
 	REQUIRE(tuf_client_lookup(client, SLICE_LIT("a/b c/1"), &err) == 0);
 	REQUIRE(tuf_client_result(client, &result, &err) == 0);
-	return remote_target(&repository, &result, dirfd_, "target", fetched, &err);
+	return mirror_target(&repository, &result, dirfd_, "target", fetched, &err);
 }
 
 static void end(void)
 {
-	remote_close(&repository);
-	remote_close(&repository);
+	mirror_close(&repository);
+	mirror_close(&repository);
 	tuf_client_free(client);
 	client = NULL;
 	if (server > 0) {
@@ -240,10 +240,10 @@ TEST(what_is_no_url_is_refused)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(urls); i++) {
-		struct remote r;
+		struct mirror r;
 
-		CHECK_INT(remote_open(&r, urls[i], NULL, NULL, KIT_NOW, &err), -1);
+		CHECK_INT(mirror_open(&r, urls[i], NULL, NULL, KIT_NOW, &err), -1);
 		CHECK_INT(err.kind, ERR_USAGE);
-		CHECK_INT(remote_open(&r, "http://127.0.0.1/", urls[i], NULL, KIT_NOW, &err), -1);
+		CHECK_INT(mirror_open(&r, "http://127.0.0.1/", urls[i], NULL, KIT_NOW, &err), -1);
 	}
 }

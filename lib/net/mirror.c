@@ -1,5 +1,5 @@
 /* Fetching metadata and targets of a TUF repository over HTTP. */
-#include "net/remote.h"
+#include "net/mirror.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -30,12 +30,12 @@ static struct client *client_for(const char *text, char path[static URL_LEN_MAX 
 	return client_new(&params, err);
 }
 
-int remote_open(struct remote *r, const char *metadata_url, const char *targets_url,
+int mirror_open(struct mirror *r, const char *metadata_url, const char *targets_url,
 		struct tls_config *tls, int64_t now_s, struct error *err)
 {
 	struct url first;
 
-	*r = (struct remote){.now_s = now_s};
+	*r = (struct mirror){.now_s = now_s};
 	r->metadata = client_for(metadata_url, r->metadata_path, tls, NULL, NULL, err);
 	if (r->metadata == NULL)
 		return error_wrap(err, "metadata URL '%s'", metadata_url);
@@ -44,18 +44,18 @@ int remote_open(struct remote *r, const char *metadata_url, const char *targets_
 	if (url_parse(&first, slice_str(metadata_url), URL_BASE | URL_HTTPS | URL_HTTP, err) < 0 ||
 	    (r->targets = client_for(targets_url, r->targets_path, tls, &first, r->metadata,
 				     err)) == NULL) {
-		remote_close(r);
+		mirror_close(r);
 		return error_wrap(err, "targets URL '%s'", targets_url);
 	}
 	return 0;
 }
 
-void remote_close(struct remote *r)
+void mirror_close(struct mirror *r)
 {
 	if (r->targets != r->metadata)
 		client_free(r->targets);
 	client_free(r->metadata);
-	*r = (struct remote){.now_s = 0};
+	*r = (struct mirror){.now_s = 0};
 }
 
 /* ---- one exchange ---- */
@@ -109,9 +109,9 @@ static int metadata_sink(void *arg, const struct http_head *head, struct slice p
 			   : 0;
 }
 
-int remote_get(void *arg, const struct tuf_want *w, struct buf *out, struct error *err)
+int mirror_get(void *arg, const struct tuf_want *w, struct buf *out, struct error *err)
 {
-	struct remote *r = arg;
+	struct mirror *r = arg;
 
 	return get(r->metadata, r->metadata_path, w->path, r->now_s, w->max_len, metadata_sink, out,
 		   err);
@@ -201,7 +201,7 @@ static int target_sink(void *arg, const struct http_head *head, struct slice par
 	return newfile_write(m->file, part, err);
 }
 
-int remote_target(struct remote *r, const struct tuf_result *target, int dirfd, const char *name,
+int mirror_target(struct mirror *r, const struct tuf_result *target, int dirfd, const char *name,
 		  bool *fetched, struct error *err)
 {
 	struct buf path = BUF_INIT(TUF_URL_PATH_MAX);
