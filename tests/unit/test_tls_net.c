@@ -8,15 +8,16 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "base/encode.h"
 #include "crypto/pem.h"
 #include "net/addr.h"
 #include "net/client.h"
 #include "net/server.h"
+#include "sys/sandbox.h"
 #include "tls_fixture.h"
 
 static struct fixture f;
@@ -74,19 +75,25 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-static void start(enum tls_client_auth auth)
+static void start_on(int fd, enum tls_client_auth auth)
 {
 	struct error err = ERROR_INIT;
 
-	signal(SIGPIPE, SIG_IGN);
+	REQUIRE(fd >= 0);
+	listen_fd = fd;
 	loop = loop_new(&err);
 	server = server_new(loop, NULL, fixed_now, &err);
-	listen_fd = listen_open("127.0.0.1:0", &err);
-	REQUIRE(listen_fd >= 0);
 	server_tls = server_config(&f.server, &f.server_ca, auth, &f.device_ca, false, 100);
 	listener = server_add(server, listen_fd, server_tls, &handler, NULL, &err);
 	REQUIRE(listener != NULL);
 	REQUIRE(pthread_create(&thread, NULL, serve, NULL) == 0);
+}
+
+static void start(enum tls_client_auth auth)
+{
+	struct error err = ERROR_INIT;
+
+	start_on(listen_open("127.0.0.1:0", &err), auth);
 }
 
 static void stop(void)
@@ -290,6 +297,59 @@ TEST(a_renewed_server_certificate_is_used_at_once)
 	fixture_free(&f);
 }
 
+/* ---- inside the sandboxes that agent and serve live in ---- */
+
+static void sandbox(enum sandbox_profile profile)
+{
+	static const char *const read_paths[] = {"/etc", "/lib", "/usr/lib", "/run/systemd/resolve", NULL};
+	struct sandbox s = {.read_paths = read_paths, .network = true, .profile = profile};
+	struct error err = ERROR_INIT;
+	unsigned abi;
+
+	if (syscall(SYS_seccomp, 2, 0, NULL) < 0 && errno == ENOSYS)
+		SKIP("no seccomp under qemu-user");
+	if (sandbox_enter(&s, &abi, &err) < 0)
+		printf("# %s\n", err.text);
+	REQUIRE(err.kind == ERR_NONE);
+}
+
+TEST(client_and_server_work_inside_their_sandboxes)
+{
+	struct client_response r = CLIENT_RESPONSE_INIT;
+	struct error err = ERROR_INIT;
+	struct tls_config *tls;
+	struct client *c;
+	pid_t pid;
+	int alive[2];
+	char end;
+
+	make_certs();
+	cert_free(&f.server);
+	f.server = cert_make("control", &f.server_ca, X509_EKU_SERVER, "localhost", T0 - DAY, T0 + 90 * DAY);
+	listen_fd = listen_open("127.0.0.1:0", &err);
+	REQUIRE(listen_fd >= 0);
+	REQUIRE(pipe(alive) == 0);
+	pid = fork();
+	if (pid == 0) {		/* lives until the other end of the pipe goes */
+		close(alive[1]);
+		sandbox(SANDBOX_SERVER);
+		start_on(listen_fd, TLS_CLIENT_REQUIRED);
+		_exit(read(alive[0], &end, 1) != 0);
+	}
+	close(alive[0]);
+	sandbox(SANDBOX_CLIENT);
+	tls = client_config(&f.device, &f.server_ca);
+	c = client_with(tls, "localhost", NULL);
+	CHECK(request(c, "GET", "/", SLICE_EMPTY, &r, &err) == 0);
+	if (err.kind != ERR_NONE)
+		printf("# %s\n", err.text);
+	CHECK(strncmp(buf_cstr(&r.body), "1 0 ", 4) == 0);
+	client_response_release(&r);
+	client_free(c);
+	tls_config_free(tls);
+	fixture_free(&f);
+}
+
 /* ---- an HTTP CONNECT proxy of a few lines ---- */
 
 static const char *proxy_answer;
@@ -420,15 +480,15 @@ static void save_pem(const char *name, const struct cert *c, bool key)
 	buf_release(&raw);
 }
 
-static bool have(const char *tool)
+static void need(const char *tool)
 {
 	char command[100];
 
 	snprintf(command, sizeof(command), "command -v %s >/dev/null 2>&1", tool);
-	if (system(command) == 0)
-		return true;
-	printf("# %s is not installed: left out\n", tool);
-	return false;
+	if (system(command) != 0) {
+		snprintf(command, sizeof(command), "%s is not installed", tool);
+		SKIP(command);
+	}
 }
 
 /* What the command prints, standard error included. @ becomes the port. */
@@ -490,8 +550,7 @@ TEST(curl)
 {
 	char want[100];
 
-	if (!have("curl"))
-		return;
+	need("curl");
 	foreign_start(TLS_CLIENT_REQUIRED);
 	snprintf(want, sizeof(want), "1 0 %s 5\n", short_print(&f.device));
 	CHECK_STR(shell("curl -sS --noproxy '*' --cacert ca.pem --cert device.pem -d hello https://@/"), want);
@@ -507,8 +566,7 @@ TEST(curl)
 
 TEST(openssl_s_client)
 {
-	if (!have("openssl"))
-		return;
+	need("openssl");
 	foreign_start(TLS_CLIENT_OPTIONAL);
 #define S_CLIENT "openssl s_client -connect @ -CAfile ca.pem -verify_return_error -alpn h2,http/1.1 "
 #define GET "printf 'GET / HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n'; sleep 0.5"
@@ -537,8 +595,7 @@ TEST(openssl_s_server)
 	char command[300];
 	int i, port;
 
-	if (!have("openssl"))
-		return;
+	need("openssl");
 	foreign_start(TLS_CLIENT_NONE);
 	save_pem("server.pem", &f.server, true);
 	save_pem("device-ca.pem", &f.device_ca, false);
