@@ -265,7 +265,8 @@ static int post_revoke(struct api_call *call, struct error *err)
 	unsigned count;
 
 	snprintf(call->audit_object, sizeof(call->audit_object), "device:%.*s", SLICE_ARG(call->params[0]));
-	if (json_only(call->body, names, err) < 0 || json_opt_string(call->body, "reason", &reason, err) < 0)
+	if (json_type(call->body) != JSON_NONE &&
+	    (json_only(call->body, names, err) < 0 || json_opt_string(call->body, "reason", &reason, err) < 0))
 		return -1;
 	if (reason.len > CERT_REASON_MAX)
 		return error_set(err, ERR_LIMIT, "reason has more than %d bytes", CERT_REASON_MAX);

@@ -58,8 +58,7 @@ static const struct permission {
 	{"operator.read", V | O | A | ADMIN},
 	{"operator.write", ADMIN},
 	{"audit.read", V | O | A | ADMIN},
-	{"api.read", V | O | A | ADMIN},	/* the description of the API itself */
-	{"metrics.read", V | O | A | ADMIN},
+	{"status.read", V | O | A | ADMIN},	/* metrics, and the description of the API itself */
 	{"backup.create", ADMIN},
 };
 
