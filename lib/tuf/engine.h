@@ -24,6 +24,8 @@
  *
  * Time used = max(system clock, floor, build time). A timestamp's signed x-meshanics-signed-at raises the floor, never
  * above the trusted root's expiry; a root that changes the timestamp keys drops it, before that root's own expiry check.
+ * What has expired by the system clock alone is ERR_RETRY (a right clock, or a refreshed repository, heals it); what has
+ * expired by signed time or build time as well is ERR_REFUSED, as is every other broken check.
  */
 #ifndef MESHANICS_TUF_ENGINE_H
 #define MESHANICS_TUF_ENGINE_H

@@ -117,6 +117,12 @@ WARN_UNUSED int tuf_want_bind(struct tuf_client *c, const struct tuf_metafile *m
  */
 /* engine_top.c */
 void tuf_time_reckon(struct tuf_client *c);
+/*
+ * tuf_verify_expiry at the time of the update. Where signed time or the build time say so too, it is ERR_REFUSED; where
+ * only the system clock does, ERR_RETRY: a clock of 2040 has to be told from an old repository by trying again.
+ */
+WARN_UNUSED int tuf_fresh(const struct tuf_client *c, const struct tuf_head *file, const char *what, const char *clause,
+			  struct error *err);
 WARN_UNUSED int tuf_root_stored(struct tuf_client *c, struct buf *bytes, struct error *err);
 WARN_UNUSED int tuf_own_stored(struct tuf_client *c, struct buf *bytes, struct error *err);
 WARN_UNUSED int tuf_root_fetched(struct tuf_client *c, struct buf *bytes, struct error *err);

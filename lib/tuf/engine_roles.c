@@ -117,8 +117,11 @@ int tuf_load_begin(struct tuf_client *c, const struct role_slot *by, const struc
 	return 0;
 }
 
-/* Parse and check a file for the load at hand; NULL with err. Takes bytes on success. */
-static struct role_slot *load_accept(struct tuf_client *c, struct buf *bytes, int64_t now_s,
+/*
+ * Parse and check a file for the load at hand; NULL with err. Takes bytes on success. fresh: its
+ * expiry counts already.
+ */
+static struct role_slot *load_accept(struct tuf_client *c, struct buf *bytes, bool fresh,
 				     struct error *err)
 {
 	struct tuf_targets *file = tuf_targets_parse(buf_slice(bytes), err);
@@ -136,7 +139,8 @@ static struct role_slot *load_accept(struct tuf_client *c, struct buf *bytes, in
 			goto fail;
 		}
 	}
-	if (tuf_targets_check(l->role, l->name, &meta, file, now_s, err) < 0)
+	if (tuf_targets_check(l->role, l->name, &meta, file, -1, err) < 0 ||
+	    (fresh && tuf_fresh(c, &file->head, l->name, "5.6.5", err) < 0))
 		goto fail;
 	return tuf_slot_new(l->name, bytes, file, l->by);
 fail:
@@ -173,7 +177,7 @@ int tuf_roles_stored(struct tuf_client *c, struct buf *bytes, struct error *err)
 	struct role_slot *slot;
 
 	if (bytes == NULL ||
-	    (slot = load_accept(c, bytes, import ? -1 : c->time_s, &ignored)) == NULL)
+	    (slot = load_accept(c, bytes, !import, &ignored)) == NULL)
 		return load_fetch(c, err);
 	if (!import)
 		return role_loaded(c, slot, err);
@@ -188,7 +192,7 @@ static int keep_stored(struct tuf_client *c, struct error *err)
 	struct role_slot *slot = l->stored;
 
 	if (slot != NULL) {
-		if (tuf_verify_expiry(&slot->file->head, c->time_s, l->name, "5.6.5", err) < 0)
+		if (tuf_fresh(c, &slot->file->head, l->name, "5.6.5", err) < 0)
 			return -1;
 		l->stored = NULL;
 		return role_loaded(c, slot, err);
@@ -207,7 +211,7 @@ int tuf_roles_fetched(struct tuf_client *c, struct buf *bytes, struct error *err
 
 	if (bytes == NULL)
 		return keep_stored(c, err);
-	if ((slot = load_accept(c, bytes, c->time_s, err)) == NULL)
+	if ((slot = load_accept(c, bytes, true, err)) == NULL)
 		return -1;
 	if (c->load.stored != NULL &&
 	    slot->file->head.version <= c->load.stored->file->head.version) {

@@ -34,6 +34,18 @@ static void floor_raise(struct tuf_client *c)
 	}
 }
 
+int tuf_fresh(const struct tuf_client *c, const struct tuf_head *file, const char *what,
+	      const char *clause, struct error *err)
+{
+	int64_t known_s = max_s(c->opt.build_s, c->opt.no_floor ? 0 : c->floor_s);
+
+	if (tuf_verify_expiry(file, c->time_s, what, clause, err) == 0)
+		return 0;
+	if (file->expires_s > known_s)
+		err->kind = ERR_RETRY;
+	return -1;
+}
+
 /* ---- root ---- */
 
 /* What a change of root undoes. Runs before that root's expiry is looked at. */
@@ -85,7 +97,7 @@ static int timestamp_begin(struct tuf_client *c)
 /* 5.3.10: only the newest root must be fresh; those on the way may have ended long ago. */
 static int chain_end(struct tuf_client *c, struct error *err)
 {
-	if (tuf_verify_expiry(&c->root->head, c->time_s, "root", "5.3.10", err) < 0)
+	if (tuf_fresh(c, &c->root->head, "root", "5.3.10", err) < 0)
 		return -1;
 	return c->opt.mode == TUF_MODE_IMPORT ? tuf_roles_begin(c, err) : timestamp_begin(c);
 }
@@ -220,19 +232,22 @@ int tuf_timestamp_fetched(struct tuf_client *c, struct buf *bytes, struct error 
 
 	if (t == NULL)
 		return -1;
-	if (tuf_timestamp_check(c->root, c->timestamp, t, c->time_s, err) < 0) {
+	if (tuf_timestamp_check(c->root, c->timestamp, t, -1, err) < 0)
+		goto fail;
+	if (c->timestamp != NULL && t->head.version == c->timestamp->head.version) {
+		/* 5.4.3.1: it says nothing new. The one that we have must still be fresh. */
+		if (tuf_fresh(c, &c->timestamp->head, "timestamp", "5.4.4", err) < 0)
+			goto fail;
 		tuf_timestamp_free(t);
-		return -1;
-	}
-	if (c->timestamp == NULL || t->head.version > c->timestamp->head.version) {
-		timestamp_adopt(c, bytes, t, true);
 		return snapshot_begin(c, err);
 	}
-	/* 5.4.3.1: the same version says nothing new. The one we have must still be fresh. */
-	tuf_timestamp_free(t);
-	if (tuf_verify_expiry(&c->timestamp->head, c->time_s, "timestamp", "5.4.4", err) < 0)
-		return -1;
+	if (tuf_fresh(c, &t->head, "timestamp", "5.4.4", err) < 0)
+		goto fail;
+	timestamp_adopt(c, bytes, t, true);
 	return snapshot_begin(c, err);
+fail:
+	tuf_timestamp_free(t);
+	return -1;
 }
 
 /* ---- snapshot ---- */
@@ -279,7 +294,8 @@ int tuf_snapshot_fetched(struct tuf_client *c, struct buf *bytes, struct error *
 
 	if (s == NULL)
 		return -1;
-	if (tuf_snapshot_check(c->root, c->timestamp, c->reference, s, c->time_s, err) < 0) {
+	if (tuf_snapshot_check(c->root, c->timestamp, c->reference, s, -1, err) < 0 ||
+	    tuf_fresh(c, &s->head, "snapshot", "5.5.6", err) < 0) {
 		tuf_snapshot_free(s);
 		return -1;
 	}

@@ -331,6 +331,46 @@ TEST(signed_time_raises_the_floor)
 	kit_release(&kit);
 }
 
+/* A clock of 2040 makes the device try again, and leaves no trace. */
+TEST(a_clock_ahead_is_survived)
+{
+	struct tuf_options options = kit_options();
+	struct slice anchor;
+
+	kit_init(&kit);
+	kit_store_open(&store);
+	kit.extra[TUF_TIMESTAMP] = ", \"x-meshanics-signed-at\": \"2027-01-15T07:59:00Z\"";
+	kit_publish(&kit);
+	kit_run(&kit, &run, &store.t, NULL);
+	CHECK_ACCEPTED(run);
+	kit_done(&run);
+	anchor = buf_slice(&kit_file(&kit, "1.root.json")->bytes);
+	options.clock_s = INT64_C(2208988800);
+	options.floor_s = KIT_NOW - 60;
+	kit_run_with(&kit, &run, anchor, &store.t, &options, NULL);
+	CHECK_REFUSED(run, "and it is 2040-01-01T00:00:00Z");
+	CHECK_INT(run.err.kind, ERR_RETRY);
+	CHECK_INT(tuf_client_floor(run.c), KIT_NOW - 60);
+	kit_done(&run);
+	kit_run(&kit, &run, &store.t, NULL);
+	CHECK_ACCEPTED(run);
+	kit_done(&run);
+	/* Signed time and build time do not lie: then it is a refusal. */
+	options.clock_s = KIT_NOW;
+	options.build_s = INT64_C(2208988800);
+	kit_run_with(&kit, &run, anchor, &store.t, &options, NULL);
+	CHECK_REFUSED(run, "root version 1 expired");
+	CHECK_INT(run.err.kind, ERR_REFUSED);
+	kit_done(&run);
+	options.build_s = 0;
+	options.floor_s = INT64_C(2208988800);
+	kit_run_with(&kit, &run, anchor, &store.t, &options, NULL);
+	CHECK_INT(run.err.kind, ERR_REFUSED);
+	kit_done(&run);
+	kit_store_close(&store);
+	kit_release(&kit);
+}
+
 /* A clock of 1970 believes the signed time at once: an old snapshot is refused in the same update. */
 TEST(the_floor_counts_in_the_update_that_raises_it)
 {
