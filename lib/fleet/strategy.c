@@ -90,6 +90,81 @@ int strategy_parse_text(struct strategy *s, struct slice text, struct error *err
 	return r;
 }
 
+/* Up to three digits; the rest of the word, or NULL. */
+static const char *take_percent(const char *word, unsigned *out)
+{
+	unsigned digits = 0;
+
+	*out = 0;
+	while (*word >= '0' && *word <= '9' && digits++ < 3)
+		*out = *out * 10 + (unsigned)(*word++ - '0');
+	return digits == 0 || digits > 3 ? NULL : word;
+}
+
+static int waves_from_words(struct strategy *s, const char *words, struct error *err)
+{
+	const char *at = words;
+	unsigned before = 0;
+
+	for (;;) {
+		struct strategy_wave *w = &s->waves[s->wave_count];
+
+		if (s->wave_count == STRATEGY_WAVES_MAX)
+			return error_set(err, ERR_USAGE, "waves '%s': more than %d", words, STRATEGY_WAVES_MAX);
+		at = take_percent(at, &w->percent);
+		if (at == NULL || w->percent > 100 || w->percent <= before)
+			return error_set(err, ERR_USAGE, "waves '%s': percentages rise from 1 to 100, as in 1,10,100", words);
+		w->manual = *at == 'm';
+		at += w->manual;
+		before = w->percent;
+		s->wave_count++;
+		if (*at == '\0')
+			break;
+		if (*at++ != ',')
+			return error_set(err, ERR_USAGE, "waves '%s': percentages are separated by commas", words);
+	}
+	if (before != 100)
+		return error_set(err, ERR_USAGE, "waves '%s': the last one is 100", words);
+	return 0;
+}
+
+/* "0.05", "1", "5%": at most six digits behind the point, which is all that a rate holds. */
+static int rate_from_words(int64_t *out, const char *words, struct error *err)
+{
+	int64_t whole = 0, part = 0, unit = STRATEGY_RATE_ONE;
+	const char *at = words;
+	unsigned digits = 0;
+
+	while (*at >= '0' && *at <= '9' && digits++ < 3)
+		whole = whole * 10 + (*at++ - '0');
+	if (*at == '.')
+		for (at++; *at >= '0' && *at <= '9' && unit > 1; at++, digits++) {
+			unit /= 10;
+			part += (*at - '0') * unit;
+		}
+	*out = whole * STRATEGY_RATE_ONE + part;
+	if (*at == '%') {
+		*out /= 100;
+		at++;
+	}
+	if (digits == 0 || *at != '\0' || *out > STRATEGY_RATE_ONE)
+		return error_set(err, ERR_USAGE, "rate '%s' is not between 0 and 1 (or 0%% and 100%%)", words);
+	return 0;
+}
+
+int strategy_from_words(struct strategy *s, const char *waves, const char *rate, int64_t min_sample, int64_t window_s,
+			struct error *err)
+{
+	*s = (struct strategy){.min_sample = min_sample, .window_s = window_s};
+	if (min_sample < 1 || min_sample > SAMPLE_MAX)
+		return error_set(err, ERR_USAGE, "a sample is between 1 and %d", SAMPLE_MAX);
+	if (window_s < 0 || window_s > WINDOW_MAX_S)
+		return error_set(err, ERR_USAGE, "a window is at most %lld days", (long long)(WINDOW_MAX_S / 86400));
+	if (waves_from_words(s, waves, err) < 0)
+		return -1;
+	return rate_from_words(&s->max_failure_rate, rate, err);
+}
+
 void strategy_put(struct json_writer *w, const char *name, const struct strategy *s)
 {
 	unsigned i;

@@ -33,6 +33,12 @@ struct strategy {
 /* ERR_USAGE or ERR_MALFORMED naming the member. The document was parsed with JSON_FRACTIONS. */
 WARN_UNUSED int strategy_parse(struct strategy *s, struct json_value v, struct error *err);
 WARN_UNUSED int strategy_parse_text(struct strategy *s, struct slice text, struct error *err);
+/*
+ * The same in words, for command lines: waves "1,10m,100" (m: manual approval), rate "0.05" or "5%". min_sample and
+ * window_s as above. ERR_USAGE.
+ */
+WARN_UNUSED int strategy_from_words(struct strategy *s, const char *waves, const char *rate, int64_t min_sample,
+				    int64_t window_s, struct error *err);
 void strategy_put(struct json_writer *w, const char *name, const struct strategy *s);
 /* How many of `total` devices are in waves 0 to `wave`: rounded up, so that a wave of a few is never empty. */
 int64_t strategy_wave_size(const struct strategy *s, unsigned wave, int64_t total);

@@ -68,6 +68,40 @@ TEST(bad_strategies_are_named)
 	}
 }
 
+TEST(a_strategy_in_words)
+{
+	static const struct {
+		const char *rate;
+		int64_t want;
+	} rates[] = {{"0", 0}, {"1", 1000000}, {"0.05", 50000}, {"5%", 50000}, {"2.5%", 25000}, {".1", 100000},
+		     {"100%", 1000000}, {"0.000001", 1}};
+	static const char *const bad_rates[] = {"", "x", "1.1", "101%", "-1", "0.05x", "5%%", "."};
+	static const char *const bad_waves[] = {"", "50", "0,100", "100,100", "50,40,100", "1,101", "1;100", "1,100x",
+						"1,100,", "m,100", "0001,100"};
+	struct error err = ERROR_INIT;
+	struct strategy s;
+	unsigned i;
+
+	REQUIRE(strategy_from_words(&s, "1,10m,100", "5%", 3, 60, &err) == 0);
+	CHECK_INT(s.wave_count, 3);
+	CHECK(s.waves[1].percent == 10 && s.waves[1].manual && !s.waves[2].manual);
+	CHECK(s.min_sample == 3 && s.window_s == 60);
+	for (i = 0; i < ARRAY_SIZE(rates); i++) {
+		CHECK_INT(strategy_from_words(&s, "100", rates[i].rate, 1, 0, &err), 0);
+		CHECK_INT(s.max_failure_rate, rates[i].want);
+	}
+	for (i = 0; i < ARRAY_SIZE(bad_rates); i++) {
+		CHECK_INT(strategy_from_words(&s, "100", bad_rates[i], 1, 0, &err), -1);
+		CHECK_INT(err.kind, ERR_USAGE);
+	}
+	for (i = 0; i < ARRAY_SIZE(bad_waves); i++) {
+		CHECK_INT(strategy_from_words(&s, bad_waves[i], "0", 1, 0, &err), -1);
+		CHECK_INT(err.kind, ERR_USAGE);
+	}
+	CHECK_INT(strategy_from_words(&s, "100", "0", 0, 0, &err), -1);
+	CHECK_INT(strategy_from_words(&s, "100", "0", 1, -1, &err), -1);
+}
+
 TEST(waves_are_rounded_up)
 {
 	struct strategy s = {.wave_count = 3, .waves = {{1, false}, {50, false}, {100, false}}};
