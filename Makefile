@@ -79,7 +79,7 @@ fuzz-bins: $(FUZZBIN)
 check:
 	@$(MAKE) SAN=1 build/san/meshanics unit-bins replay-bins
 	@MESHANICS=$(CURDIR)/build/san/meshanics CC="$(CC)" tests/run -j $(JOBS) $(UNIT:%.c=build/san/%) \
-		$(FUZZ:%=build/san/tests/fuzz/replay_%) tests/lint tests/man $(E2E)
+		$(FUZZ:%=build/san/tests/fuzz/replay_%) tests/lint tests/man tests/check-man.sh $(E2E)
 
 # The parts of check, in the build that was asked for (SAN=1, or not).
 replay-bins: $(REPLAY)
@@ -89,8 +89,8 @@ check-fuzz: $(REPLAY)
 	$(Q)tests/run -j $(JOBS) $(REPLAY)
 check-e2e: $B/meshanics
 	$(Q)MESHANICS=$(CURDIR)/$B/meshanics tests/run -j $(JOBS) $(E2E)
-check-man:
-	$(Q)tests/man
+check-man: $B/meshanics
+	$(Q)MESHANICS=$(CURDIR)/$B/meshanics tests/run -j $(JOBS) tests/man tests/check-man.sh
 lint:
 	$(Q)CC="$(CC)" tests/lint
 

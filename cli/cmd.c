@@ -60,6 +60,11 @@ bool cmd_has(const struct cmd *cmd, const char *option)
 	return cmd_value(cmd, option)->from != FROM_NOWHERE;
 }
 
+bool cmd_given(const struct cmd *cmd, const char *option)
+{
+	return cmd_value(cmd, option)->from == FROM_LINE;
+}
+
 bool cmd_flag(const struct cmd *cmd, const char *option)
 {
 	return cmd_value(cmd, option)->number != 0;

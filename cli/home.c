@@ -167,7 +167,9 @@ int surface_config_read(const struct cmd *cmd, struct yaml *doc, struct error *e
 		return error_wrap(err, "cannot read the configuration");
 	if (file_read_fd(fd, &text, cmd->config_path, err) < 0)
 		error_wrap(err, "cannot read the configuration");
-	else if ((r = yaml_parse(doc, buf_slice(&text), cmd->config_path, known_keys(), err)) < 0)
+	else
+		r = yaml_parse(doc, buf_slice(&text), cmd->config_path, known_keys(), err);
+	if (r < 0 && (err->kind == ERR_MALFORMED || err->kind == ERR_LIMIT))
 		err->kind = ERR_USAGE;	/* the operator's words, not a stranger's bytes */
 	buf_release(&text);
 	file_close(&fd);

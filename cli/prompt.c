@@ -78,11 +78,9 @@ static int read_line(int fd, struct buf *line)
 
 	for (;;) {
 		n = read(fd, &c, 1);
-		if (n < 0)
-			break;
-		if (n == 0)
-			return line->len == before;
-		if (c == '\n')
+		if (n == 0 && line->len == before)
+			return 1;
+		if (n <= 0 || c == '\n')
 			break;
 		buf_put_u8(line, c);
 	}
@@ -231,7 +229,7 @@ int cmd_passphrase(struct cmd *cmd, const char *which, const char *option_prefix
 	snprintf(file_option, sizeof(file_option), "%spassphrase-file", option_prefix);
 	snprintf(fd_option, sizeof(fd_option), "%spassphrase-fd", option_prefix);
 	buf_clear(out);
-	if (cmd_value(cmd, file_option)->from == FROM_LINE && cmd_has(cmd, fd_option))
+	if (cmd_given(cmd, file_option) && cmd_has(cmd, fd_option))
 		return error_set(err, ERR_USAGE, "--%s and --%s exclude each other", file_option, fd_option);
 	if (cmd_has(cmd, fd_option))
 		r = passphrase_from_fd((int)cmd_int(cmd, fd_option, -1), out, err);

@@ -65,6 +65,7 @@ const char *cmd_home(const struct cmd *cmd);
 unsigned cmd_operand_count(const struct cmd *cmd);
 const char *cmd_operand(const struct cmd *cmd, unsigned i);
 bool cmd_has(const struct cmd *cmd, const char *option);	/* given on the line, environment or configuration */
+bool cmd_given(const struct cmd *cmd, const char *option);	/* on the line itself */
 bool cmd_flag(const struct cmd *cmd, const char *option);
 const char *cmd_string(const struct cmd *cmd, const char *option, const char *fallback);
 int64_t cmd_int(const struct cmd *cmd, const char *option, int64_t fallback);	/* also OPT_SIZE, OPT_DURATION */

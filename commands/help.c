@@ -81,13 +81,27 @@ static void put_options(struct cmd *cmd, const char *title, const struct option 
 		put_option(cmd, o, globals);
 }
 
+/* The verb, what it cannot do without, and its operands. */
+static void put_usage(struct cmd *cmd, const struct command *c)
+{
+	struct buf usage = BUF_INIT(4096);
+	const struct option *o;
+
+	buf_printf(&usage, "usage: meshanics %s", c->name);
+	for (o = c->options; o != NULL && o->name != NULL; o++) {
+		if (o->required)
+			buf_printf(&usage, " --%s %s", o->name, o->value);
+	}
+	buf_printf(&usage, " [options] %s", c->usage);
+	put_wrapped(cmd, buf_cstr(&usage), 0, strlen("usage: meshanics "));
+	buf_release(&usage);
+}
+
 void help_command(struct cmd *cmd, const struct command *c)
 {
-	char usage[512];
 	int first = (int)strcspn(c->name, " ");
 
-	snprintf(usage, sizeof(usage), "usage: meshanics %s [options] %s", c->name, c->usage);
-	put_wrapped(cmd, usage, 0, strlen("usage: meshanics "));
+	put_usage(cmd, c);
 	cmd_printf(cmd, "\n");
 	put_wrapped(cmd, c->summary, 0, 0);
 	put_options(cmd, "options", c->options, false);
@@ -248,12 +262,12 @@ static void put_names(struct cmd *cmd, const char *const *words, unsigned count)
 	}
 }
 
-/* --name, the word for its value, what it does, with tabs between. */
+/* --name, the word for its value, whether it must be there, what it does, with tabs between. */
 static void put_option_lines(struct cmd *cmd, const struct option *o)
 {
-	for (; o != NULL && o->name != NULL; o++) {
-		cmd_printf(cmd, "--%s\t%s\t%s\n", o->name, o->value == NULL ? "" : o->value, o->help);
-	}
+	for (; o != NULL && o->name != NULL; o++)
+		cmd_printf(cmd, "--%s\t%s\t%s\t%s\n", o->name, o->value == NULL ? "" : o->value,
+			   o->required ? "required" : "optional", o->help);
 }
 
 /* ---- completion: the shell hands in the words, the last one unfinished ---- */

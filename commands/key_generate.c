@@ -34,7 +34,7 @@ static int check_request(const struct cmd *cmd, const char *name, int keys_fd, s
 {
 	char file[NAME_LEN_MAX + 5];
 
-	if (cmd_flag(cmd, "unsealed") && (cmd_has(cmd, "passphrase-file") || cmd_has(cmd, "passphrase-fd")))
+	if (cmd_flag(cmd, "unsealed") && (cmd_given(cmd, "passphrase-file") || cmd_given(cmd, "passphrase-fd")))
 		return error_set(err, ERR_USAGE, "--unsealed and a passphrase exclude each other");
 	if (name_check(slice_str(name), "key name", err) < 0) {
 		err->kind = ERR_USAGE;
