@@ -77,7 +77,7 @@ fuzz-bins: $(FUZZBIN)
 
 # Everything that proves something, with sanitizers; the last line sums up.
 check:
-	@$(MAKE) SAN=1 build/san/meshanics unit-bins replay-bins
+	@$(MAKE) --no-print-directory SAN=1 build/san/meshanics unit-bins replay-bins
 	@MESHANICS=$(CURDIR)/build/san/meshanics CC="$(CC)" tests/run -j $(JOBS) $(UNIT:%.c=build/san/%) \
 		$(FUZZ:%=build/san/tests/fuzz/replay_%) tests/lint tests/man tests/check-man.sh $(E2E)
 
@@ -96,7 +96,7 @@ lint:
 
 # Each fuzzer for T seconds under libFuzzer; new inputs stay in build/fuzz/corpus.
 fuzz:
-	@$(MAKE) CC=clang SAN=1 FUZZER=1 B=build/fuzz fuzz-bins
+	@$(MAKE) --no-print-directory CC=clang SAN=1 FUZZER=1 B=build/fuzz fuzz-bins
 	@set -e; for f in $(FUZZ); do echo "fuzz $$f"; mkdir -p build/fuzz/corpus/$$f; \
 		build/fuzz/tests/fuzz/fuzz_$$f -max_total_time=$(T) -rss_limit_mb=2048 -timeout=10 -verbosity=0 \
 		-print_final_stats=1 -artifact_prefix=build/fuzz/$$f- build/fuzz/corpus/$$f tests/fuzz/corpus/$$f; done
@@ -106,8 +106,8 @@ static: $B/meshanics-static
 # arm64 on an amd64 Debian: needs gcc-aarch64-linux-gnu, qemu-user and the five -dev:arm64 libraries. Tests are
 # static, since the fork of a dynamic program hangs under qemu-user now and then.
 cross:
-	@$(MAKE) CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar B=build/arm64 all
-	@$(MAKE) CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar B=build/arm64 LDHARD=-static-pie unit-bins
+	@$(MAKE) --no-print-directory CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar B=build/arm64 all
+	@$(MAKE) --no-print-directory CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar B=build/arm64 LDHARD=-static-pie unit-bins
 	@tests/run -x qemu-aarch64 -j $(JOBS) $(UNIT:%.c=build/arm64/%)
 
 D := $(DESTDIR)$(PREFIX)
