@@ -66,6 +66,9 @@ $B/lib.a: $(LIBOBJS)
 $B/tests/unit/%: $B/tests/unit/%.o $B/lib.a
 	$(LINK) $< $B/lib.a $(LIBS)
 
+$B/tests/bench/%: $B/tests/bench/%.o $B/lib.a
+	$(LINK) $< $B/lib.a $(LIBS)
+
 $B/tests/fuzz/replay_%: $B/tests/fuzz/fuzz_%.o tests/fuzz/replay.c $B/lib.a
 	$(LINK) -DCORPUS='"tests/fuzz/corpus/$*"' tests/fuzz/replay.c $< $B/lib.a $(LIBS)
 
