@@ -17,7 +17,7 @@
 #define ANSWER_MAX (1u << 20)
 #define ROOT_FILE_MAX (512u << 10)
 
-static void put_request(struct buf *body, const struct agent_enroll_options *o, struct slice csr)
+static void put_request(struct buf *body, const struct agent_enroll_options *o, struct slice csr, const char *host)
 {
 	struct json_writer w = JSON_WRITER(body);
 	struct buf text = BUF_INIT(2 * X509_SIZE_MAX);
@@ -29,7 +29,7 @@ static void put_request(struct buf *body, const struct agent_enroll_options *o, 
 	json_put_string(&w, "token", o->token);
 	json_put_slice(&w, "csr", buf_slice(&text));
 	json_put_string(&w, "hostname", o->name != NULL ? o->name : m.hostname);
-	profile_put(&w, "profile");
+	json_put_string(&w, "host", host);
 	json_close(&w);
 	buf_release(&text);
 }
@@ -61,8 +61,9 @@ out:
 
 /* One address of the token, trusting only the CA that the token pins. *ca gets that CA's certificate. */
 static int ask_one(const struct agent_enroll_options *o, const struct enroll_token *t, const char *text,
-		   struct slice body, struct buf *answer, struct buf *ca, struct error *err)
+		   struct slice csr, struct buf *answer, struct buf *ca, struct error *err)
 {
+	struct buf body = BUF_SECRET(ANSWER_MAX);	/* holds the token */
 	struct client_params params = CLIENT_PARAMS_INIT;
 	struct tls_client_params trust = {.ca_pin = t->server_ca};
 	struct client *c = NULL;
@@ -78,25 +79,27 @@ static int ask_one(const struct agent_enroll_options *o, const struct enroll_tok
 			goto out;
 		params.proxy = &proxy;
 	}
-	if ((c = client_new(&params, err)) == NULL || ask(c, o->now_s, body, answer, err) < 0)
+	put_request(&body, o, csr, url.host);
+	if ((c = client_new(&params, err)) == NULL || ask(c, o->now_s, buf_slice(&body), answer, err) < 0)
 		goto out;
 	buf_put_slice(ca, client_peer_ca(c));
 	r = 0;
 out:
+	buf_release(&body);
 	client_free(c);
 	tls_config_free(params.tls);
 	return r < 0 ? error_wrap(err, "'%s'", text) : 0;
 }
 
 /* Every address in turn; the first that answers decides, and so does a refusal. */
-static int ask_all(const struct agent_enroll_options *o, const struct enroll_token *t, struct slice body,
+static int ask_all(const struct agent_enroll_options *o, const struct enroll_token *t, struct slice csr,
 		   struct buf *answer, struct buf *ca, struct error *err)
 {
 	unsigned i;
 
 	for (i = 0; i < t->url_count; i++) {
 		*err = ERROR_INIT;
-		if (ask_one(o, t, t->urls[i], body, answer, ca, err) == 0)
+		if (ask_one(o, t, t->urls[i], csr, answer, ca, err) == 0)
 			return 0;
 		if (err->kind != ERR_RETRY)
 			break;
@@ -128,15 +131,13 @@ static int check_answer(const struct identity *id, const struct enroll_token *t,
 static int enroll(const struct agent_enroll_options *o, const struct enroll_token *t, struct identity *id, int dirfd,
 		  struct error *err)
 {
-	struct buf csr = BUF_INIT(X509_SIZE_MAX), body = BUF_INIT(ANSWER_MAX), answer = BUF_INIT(ANSWER_MAX);
-	struct buf ca = BUF_INIT(X509_SIZE_MAX);
+	struct buf csr = BUF_INIT(X509_SIZE_MAX), answer = BUF_INIT(ANSWER_MAX), ca = BUF_INIT(X509_SIZE_MAX);
 	int r = -1;
 
 	id->key = seckey_generate(KEY_ECDSA_P256, err);
 	if (id->key == NULL || csr_issue(&csr, "device", id->key, err) < 0)
 		goto out;
-	put_request(&body, o, buf_slice(&csr));
-	if (ask_all(o, t, buf_slice(&body), &answer, &ca, err) < 0)
+	if (ask_all(o, t, buf_slice(&csr), &answer, &ca, err) < 0)
 		goto out;
 	if (o->root_path != NULL && file_read(AT_FDCWD, o->root_path, &id->root, err) < 0)
 		goto out;
@@ -146,7 +147,6 @@ static int enroll(const struct agent_enroll_options *o, const struct enroll_toke
 	r = identity_store(id, dirfd, o->now_s, err);
 out:
 	buf_release(&csr);
-	buf_release(&body);
 	buf_release(&answer);
 	buf_release(&ca);
 	return r;

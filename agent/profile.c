@@ -98,11 +98,13 @@ void profile_put(struct json_writer *w, const char *name)
 
 	machine_read(&m);
 	json_open_object(w, name);
+	put_word(w, "hostname", m.hostname);
 	put_word(w, "model", m.model);
 	put_word(w, "arch", m.arch);
 	put_word(w, "os", m.os);
 	put_word(w, "os_version", m.os_version);
 	put_word(w, "kernel", m.kernel);
+	json_put_string(w, "agent_version", MESHANICS_VERSION);
 	json_put_int(w, "memory_mb", m.memory >> 20);
 	json_put_int(w, "cores", m.cores);
 	json_open_array(w, "accelerators");

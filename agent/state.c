@@ -299,35 +299,52 @@ int state_each_installed(struct db *db, int (*each)(void *arg, const struct inst
 
 /* ---- reports ---- */
 
-int state_put_reports(struct db *db, struct json_writer *w, int64_t *last, struct error *err)
+int state_next_report(struct db *db, struct report *out, struct error *err)
 {
 	struct query q = query_open(db, "SELECT seq, assignment, path, state, reason, at_s FROM reports"
-					" ORDER BY seq LIMIT ?1");
-	int r, n = 0;
+					" ORDER BY seq LIMIT 1");
+	int r = query_next(&q, err);
 
-	query_int(&q, 1, REPORTS_MAX);
-	while ((r = query_next(&q, err)) > 0) {
-		*last = query_col_int(&q, 0);
-		json_open_object(w, NULL);
-		json_put_int(w, "seq", *last);
-		json_put_int(w, "assignment", query_col_int(&q, 1));
-		json_put_slice(w, "artifact", query_col_slice(&q, 2));
-		json_put_string(w, "state", update_state_name((enum update_state)query_col_int(&q, 3)));
-		json_put_slice(w, "reason", query_col_slice(&q, 4));
-		json_put_int(w, "time_s", query_col_int(&q, 5));
-		json_close(w);
-		n++;
+	if (r > 0) {
+		out->seq = query_col_int(&q, 0);
+		out->assignment = query_col_int(&q, 1);
+		query_col_str(&q, 2, out->path, sizeof(out->path));
+		out->state = (enum update_state)query_col_int(&q, 3);
+		query_col_str(&q, 4, out->reason, sizeof(out->reason));
+		out->at_s = query_col_int(&q, 5);
 	}
 	query_close(&q);
-	return r < 0 ? -1 : n;
+	return r;
 }
 
-int state_reports_done(struct db *db, int64_t seq, struct error *err)
+int state_report_done(struct db *db, int64_t seq, struct error *err)
 {
-	struct query q = query_open(db, "DELETE FROM reports WHERE seq <= ?1");
+	struct query q = query_open(db, "DELETE FROM reports WHERE seq = ?1");
 
 	query_int(&q, 1, seq);
 	return query_run(&q, err);
+}
+
+int state_set_metadata(struct db *db, struct slice json, struct error *err)
+{
+	struct query q = query_open(db, "INSERT INTO facts (key, value) VALUES ('metadata', ?1)"
+					" ON CONFLICT (key) DO UPDATE SET value = ?1");
+
+	query_text(&q, 1, json);
+	return query_run(&q, err);
+}
+
+int state_get_metadata(struct db *db, struct buf *json, struct error *err)
+{
+	struct query q = query_open(db, "SELECT value FROM facts WHERE key = 'metadata'");
+	int r = query_next(&q, err);
+
+	if (r > 0)
+		buf_put_slice(json, query_col_slice(&q, 0));
+	else if (r == 0)
+		buf_put_str(json, "{}");
+	query_close(&q);
+	return r < 0 ? -1 : 0;
 }
 
 int state_instance(struct db *db, char out[static INSTANCE_LEN], struct error *err)

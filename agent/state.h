@@ -20,7 +20,6 @@
 #define MESHANICS_AGENT_STATE_H
 
 #include "base/buf.h"
-#include "base/json.h"
 #include "base/error.h"
 #include "base/name.h"
 #include "crypto/hash.h"
@@ -98,17 +97,22 @@ WARN_UNUSED int state_keep_installed(struct db *db, const struct installed *i, s
 WARN_UNUSED int state_each_installed(struct db *db, int (*each)(void *arg, const struct installed *i, struct error *err),
 				     void *arg, struct error *err);
 
-/*
- * Transitions that the control plane has not heard of yet, oldest first, at most REPORTS_MAX: objects of the array
- * "reports" as /device/status takes them (fleet/devices.h) are put into w. *last gets the seq of the last one.
- * Returns how many, or -1. seq rises over the life of this database, and `instance` names this database.
- */
-#define REPORTS_MAX 64
-WARN_UNUSED int state_put_reports(struct db *db, struct json_writer *w, int64_t *last, struct error *err);
-/* The control plane has those up to seq. */
-WARN_UNUSED int state_reports_done(struct db *db, int64_t seq, struct error *err);
+/* A transition that the control plane has not heard of yet. seq rises over the life of this database. */
+struct report {
+	int64_t seq, assignment, at_s;
+	char path[TARGET_PATH_MAX + 1];
+	enum update_state state;
+	char reason[UPDATE_REASON_MAX];
+};
+/* The oldest: 1, 0 when there is none, -1. */
+WARN_UNUSED int state_next_report(struct db *db, struct report *out, struct error *err);
+/* The control plane has this one, or will never take it. */
+WARN_UNUSED int state_report_done(struct db *db, int64_t seq, struct error *err);
+/* The versions of the metadata that is trusted, as a JSON object by role: kept for heartbeats. */
+WARN_UNUSED int state_set_metadata(struct db *db, struct slice json, struct error *err);
+WARN_UNUSED int state_get_metadata(struct db *db, struct buf *json, struct error *err);	/* {} at first */
 #define INSTANCE_LEN 17	/* 16 hex digits with NUL */
-/* Random, made when first asked for. */
+/* Names this database; random, made when first asked for. */
 WARN_UNUSED int state_instance(struct db *db, char out[static INSTANCE_LEN], struct error *err);
 
 #endif

@@ -65,7 +65,7 @@ struct agent {
 	int64_t renew_wait_ms;		/* no renewal before */
 	unsigned talk_failures;
 	int64_t talked_s;		/* last good answer */
-	int64_t reports_sent;		/* seq of the last report in the request on its way */
+	int64_t report_sent;		/* seq of the report on its way */
 	struct seckey *renew_key;	/* of the renewal on its way */
 	char talk_error[512];		/* why the last one failed, or "" */
 

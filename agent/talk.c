@@ -6,6 +6,7 @@
 #include "agent/supervisor.h"
 #include "base/encode.h"
 #include "base/log.h"
+#include "base/timefmt.h"
 #include "crypto/x509.h"
 #include "sys/clock.h"
 #include "sys/file.h"
@@ -14,6 +15,7 @@
 #define RENEW_PAUSE_MS 3600000	/* after a renewal */
 #define RENEW_AGAIN_MS 60000	/* after one that failed: heartbeats go on meanwhile */
 #define ANSWER_MAX (1u << 20)
+#define METADATA_TEXT_MAX 32768
 #define INTERVAL_MIN_S 1
 #define INTERVAL_MAX_S 86400
 
@@ -33,51 +35,53 @@ static int post(struct agent *a, enum talk what, const char *path, struct slice 
 	return r;
 }
 
-static void open_body(struct agent *a, struct json_writer *w)
-{
-	json_open_object(w, NULL);
-	json_put_string(w, "instance", a->instance);
-	json_put_string(w, "agent", MESHANICS_VERSION);
-}
-
 static int say_register(struct agent *a, struct buf *body, struct error *err)
 {
 	struct json_writer w = JSON_WRITER(body);
 
-	open_body(a, &w);
+	json_open_object(&w, NULL);
+	json_put_string(&w, "instance", a->instance);
 	profile_put(&w, "profile");
 	json_close(&w);
 	return post(a, TALK_REGISTER, "/device/register", buf_slice(body), err);
 }
 
 /* 0: there was nothing to report; 1: asked; -1. */
-static int say_reports(struct agent *a, struct buf *body, struct error *err)
+static int say_report(struct agent *a, struct buf *body, struct error *err)
 {
 	struct json_writer w = JSON_WRITER(body);
-	int n;
+	char text[TIME_TEXT_LEN];
+	struct report r;
+	int n = state_next_report(a->db, &r, err);
 
-	json_open_object(&w, NULL);
-	json_put_string(&w, "instance", a->instance);
-	json_open_array(&w, "reports");
-	n = state_put_reports(a->db, &w, &a->reports_sent, err);
-	json_close(&w);
-	json_close(&w);
 	if (n <= 0)
 		return n;
+	a->report_sent = r.seq;
+	json_open_object(&w, NULL);
+	json_put_string(&w, "instance", a->instance);
+	json_put_int(&w, "assignment", r.assignment);
+	json_put_int(&w, "seq", r.seq);
+	json_put_string(&w, "path", r.path);
+	json_put_string(&w, "state", update_state_name(r.state));
+	json_put_string(&w, "reason", r.reason);
+	json_put_string(&w, "at", time_text(text, r.at_s));
+	json_close(&w);
 	return post(a, TALK_STATUS, "/device/status", buf_slice(body), err) < 0 ? -1 : 1;
 }
 
-static int put_running(void *arg, const struct installed *i, struct error *err)
+static int put_artifact(void *arg, const struct installed *i, struct error *err)
 {
 	struct json_writer *w = arg;
+	char path[sizeof(i->artifact) + sizeof(i->version) + 1];
 
 	(void)err;
 	if (i->version[0] == '\0')
 		return 0;
+	snprintf(path, sizeof(path), "%s/%s", i->artifact, i->version);
 	json_open_object(w, NULL);
-	json_put_string(w, "name", i->artifact);
-	json_put_string(w, "version", i->version);
+	json_put_string(w, "path", path);
 	json_put_int(w, "release", i->release);
+	json_put_string(w, "state", "healthy");
 	json_close(w);
 	return 0;
 }
@@ -85,15 +89,24 @@ static int put_running(void *arg, const struct installed *i, struct error *err)
 static int say_heartbeat(struct agent *a, struct buf *body, struct error *err)
 {
 	struct json_writer w = JSON_WRITER(body);
+	struct buf metadata = BUF_INIT(METADATA_TEXT_MAX);
+	int r = -1;
 
-	open_body(a, &w);
+	if (state_get_metadata(a->db, &metadata, err) < 0)
+		goto out;
+	json_open_object(&w, NULL);
+	json_put_string(&w, "agent_version", MESHANICS_VERSION);
 	json_put_int(&w, "uptime_s", clock_mono_ms() / 1000);
-	json_open_array(&w, "running");
-	if (state_each_installed(a->db, put_running, &w, err) < 0)
-		return -1;
+	json_put_raw(&w, "metadata", buf_slice(&metadata));
+	json_open_array(&w, "artifacts");
+	if (state_each_installed(a->db, put_artifact, &w, err) < 0)
+		goto out;
 	json_close(&w);
 	json_close(&w);
-	return post(a, TALK_HEARTBEAT, "/device/heartbeat", buf_slice(body), err);
+	r = post(a, TALK_HEARTBEAT, "/device/heartbeat", buf_slice(body), err);
+out:
+	buf_release(&metadata);
+	return r;
 }
 
 /* A fresh key for every certificate; it stays in memory until the certificate is here. */
@@ -135,7 +148,7 @@ static int say_next(struct agent *a, struct buf *body, struct error *err)
 		return say_renew(a, body, err) < 0 ? -1 : 1;
 	if (!a->registered)
 		return say_register(a, body, err) < 0 ? -1 : 1;
-	r = say_reports(a, body, err);
+	r = say_report(a, body, err);
 	if (r != 0)
 		return r;
 	if (loop_now_ms(a->loop) < a->heartbeat_at_ms)
@@ -229,7 +242,7 @@ static void take_desired(struct agent *a, struct json_value d)
 	int64_t assignment;
 
 	if (json_need_int(d, "assignment", 1, INT64_MAX, &assignment, &err) < 0 ||
-	    json_need_string(d, "artifact", &path, &err) < 0 || json_need_string(d, "action", &action, &err) < 0 ||
+	    json_need_string(d, "path", &path, &err) < 0 || json_need_string(d, "action", &action, &err) < 0 ||
 	    target_path_check(path, &err) < 0) {
 		log_failure(LOG_LEVEL_WARN, "agent.desired", &err);
 		return;
@@ -302,7 +315,7 @@ static int take_answer(struct agent *a, enum talk what, struct slice text, struc
 		r = 0;
 		break;
 	case TALK_STATUS:
-		r = state_reports_done(a->db, a->reports_sent, err);
+		r = state_report_done(a->db, a->report_sent, err);
 		break;
 	case TALK_HEARTBEAT:
 		r = take_heartbeat(a, json_root(&doc), err);
@@ -332,7 +345,7 @@ static void talk_failed(struct agent *a, enum talk what, const struct error *why
 	if (a->talk_failures == 0 || status != 0)
 		log_warn("agent.talk", "what=%s status=%u why=\"%s\"", talk_words[what], status, why->text);
 	if (what == TALK_STATUS && (status == 400 || status == 409 || status == 422) &&
-	    state_reports_done(a->db, a->reports_sent, &err) < 0)
+	    state_report_done(a->db, a->report_sent, &err) < 0)
 		log_failure(LOG_LEVEL_ERROR, "agent.state", &err);
 	if (what == TALK_RENEW)
 		a->renew_wait_ms = loop_now_ms(a->loop) + RENEW_AGAIN_MS;

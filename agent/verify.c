@@ -11,6 +11,8 @@
 #include "sys/file.h"
 
 #define STORED_FILE_MAX (64u << 20)
+#define METADATA_TEXT_MAX 32768
+#define METADATA_ROLES_MAX 64
 
 int64_t agent_time_s(const struct agent *a)
 {
@@ -89,6 +91,32 @@ out:
 	return r;
 }
 
+/* The versions that hold now, by role, as heartbeats tell them: what a restored control plane must not go below. */
+static int keep_versions(struct agent *a, struct tuf_client *c, struct error *err)
+{
+	const struct tuf_snapshot *s = tuf_client_snapshot(c);
+	struct buf text = BUF_INIT(METADATA_TEXT_MAX);
+	struct json_writer w = JSON_WRITER(&text);
+	struct json_iter it = json_iter(s->meta);
+	unsigned n = 3;
+	int r;
+
+	json_open_object(&w, NULL);
+	json_put_int(&w, "root", tuf_client_root(c)->head.version);
+	json_put_int(&w, "timestamp", tuf_client_timestamp(c)->head.version);
+	json_put_int(&w, "snapshot", s->head.version);
+	while (n < METADATA_ROLES_MAX && json_next(&it)) {
+		if (!slice_ends(it.key, SLICE_LIT(".json")))
+			continue;
+		json_put_value_key(&w, slice_sub(it.key, 0, it.key.len - 5), json_get(it.value, "version"));
+		n++;
+	}
+	json_close(&w);
+	r = text.failed ? 0 : state_set_metadata(a->db, buf_slice(&text), err);
+	buf_release(&text);
+	return r;
+}
+
 /* The engine over the worker's files. */
 static int run_engine(struct agent *a, struct slice packed, struct error *err)
 {
@@ -105,6 +133,8 @@ static int run_engine(struct agent *a, struct slice packed, struct error *err)
 			       slice_str(a->update.path), &c, err);
 	if (r == 0)
 		r = take_result(a, c, err);
+	if (r == 0)
+		r = keep_versions(a, c, err);
 	/* Also after a refusal: a root or timestamp that did hold must not be forgotten. */
 	if (c != NULL && trusted_commit_client(&a->trusted, c, r == 0 ? err : &store_err) < 0)
 		r = -1;

@@ -159,9 +159,9 @@ TEST(state_survives_and_reports_in_order)
 	struct error err = ERROR_INIT;
 	struct update u, again;
 	struct buf text = BUF_INIT(4096);
-	struct json_writer w = JSON_WRITER(&text);
+	struct report report;
 	char one[INSTANCE_LEN], two[INSTANCE_LEN];
-	int64_t last = 0;
+	enum update_state next;
 	int fd = make_dir();
 	struct db *db = state_open(dir, &err);
 
@@ -197,14 +197,20 @@ TEST(state_survives_and_reports_in_order)
 	enter(db, &again, UPDATE_APPLYING);
 	enter(db, &again, UPDATE_PROBING);
 	enter(db, &again, UPDATE_HEALTHY);
-	json_open_array(&w, NULL);
-	CHECK_INT(state_put_reports(db, &w, &last, &err), 5);
-	json_close(&w);
-	CHECK(strstr(buf_cstr(&text), "\"state\":\"downloading\"") < strstr(buf_cstr(&text), "\"state\":\"healthy\""));
-	CHECK(state_reports_done(db, last, &err) == 0);
+	for (next = UPDATE_DOWNLOADING; next <= UPDATE_HEALTHY; next++) {
+		CHECK_INT(state_next_report(db, &report, &err), 1);
+		CHECK_INT(report.state, next);
+		CHECK_INT(report.assignment, 7);
+		CHECK_STR(report.path, "plant/plc/1.2");
+		CHECK(state_report_done(db, report.seq, &err) == 0);
+	}
+	CHECK_INT(state_next_report(db, &report, &err), 0);
+	CHECK(state_get_metadata(db, &text, &err) == 0);
+	CHECK_STR(buf_cstr(&text), "{}");
+	CHECK(state_set_metadata(db, SLICE_LIT("{\"root\":1}"), &err) == 0);
 	buf_clear(&text);
-	json_open_array(&w, NULL);
-	CHECK_INT(state_put_reports(db, &w, &last, &err), 0);
+	CHECK(state_get_metadata(db, &text, &err) == 0);
+	CHECK_STR(buf_cstr(&text), "{\"root\":1}");
 	update_release(&again);
 	CHECK(state_load_update(db, &again, &err) == 0);
 	CHECK_INT(again.assignment, 0);
