@@ -126,7 +126,7 @@ install: all
 	sed -i 's|/usr/bin/|$(PREFIX)/bin/|' $D/lib/systemd/system/meshanics-*.service
 
 deb: all
-	$(Q)VERSION=$(VERSION) ARCH=$(ARCH) B=$B MAKE="$(MAKE)" agent/units/make-deb
+	$(Q)SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) VERSION=$(VERSION) ARCH=$(ARCH) B=$B MAKE="$(MAKE)" agent/units/make-deb
 
 clean:
 	rm -rf build

@@ -36,7 +36,8 @@ if command -v dpkg-deb >/dev/null 2>&1 && [ -e "$TEST_SRC/build/meshanics" ]; th
 		dpkg-deb -x "$deb" unpacked &&
 		unpacked/usr/bin/meshanics version &&
 		(dpkg-deb -e "$deb" ctl && cd unpacked && md5sum -c --quiet ../ctl/md5sums) &&
-		for script in postinst prerm postrm; do sh -n ctl/$script || return 1; done
+		for script in postinst prerm postrm; do sh -n ctl/$script || return 1; done &&
+		cp "$deb" first.deb && make -s -C "$TEST_SRC" B=build deb && cmp first.deb "$deb"
 	'
 else
 	test_skip 'make deb makes a package that needs libc6 alone' 'no dpkg-deb, or no plain build beside this one'
