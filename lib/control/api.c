@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/encode.h"
 #include "base/name.h"
 #include "net/url.h"
 
@@ -61,6 +62,15 @@ static bool pattern_fits(struct slice pattern, struct slice path, struct slice r
 }
 
 /* Parameters of a route that fits: decoded into `decoded`, then checked against the whitelist of versions. */
+/* A SHA-256 in hex is one byte longer than a name may be. */
+static bool is_sha256(struct slice s)
+{
+	struct error ignored = ERROR_INIT;
+	uint8_t hash[32];
+
+	return s.len == 64 && hex_decode(hash, sizeof(hash), s, &ignored) == 0;
+}
+
 static int decode_params(struct slice params[static API_PARAMS_MAX], struct buf *decoded, struct error *err)
 {
 	unsigned i;
@@ -73,7 +83,7 @@ static int decode_params(struct slice params[static API_PARAMS_MAX], struct buf 
 		if (percent_decode(decoded, params[i], err) < 0)
 			return -1;
 		params[i] = slice_of(decoded->ptr + at, decoded->len - at);
-		if (version_check(params[i], err) < 0)
+		if (!is_sha256(params[i]) && version_check(params[i], err) < 0)
 			return error_wrap(err, "bad path");
 	}
 	return 0;

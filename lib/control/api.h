@@ -79,7 +79,7 @@ struct api_call {
 	struct control *control;
 	struct db *db;		/* in a transaction; read-only unless the route mutates */
 	int64_t now_s;
-	struct slice params[API_PARAMS_MAX];	/* in the pattern's order; decoded, version_check'ed */
+	struct slice params[API_PARAMS_MAX];	/* in the pattern's order; decoded; a version_check'ed name or 64 hex digits */
 	struct slice query;	/* raw text after '?'; read with api_query */
 	struct json_value body;	/* JSON_NONE when the request had none */
 	int blob_fd;		/* of a route with blob_open: the staged bytes, -1 otherwise */

@@ -166,8 +166,9 @@ int door_call(struct door *d, const char *method, const char *path, struct slice
 	return remote_call(d, &q, reply, err);
 }
 
-/* How many bytes the other side has staged already. */
-static int staged_bytes(struct door *d, const char *path, uint64_t len, int64_t *have, struct error *err)
+/* How many bytes the other side has staged already; complete: nothing is left to send. */
+static int staged_bytes(struct door *d, const char *path, uint64_t len, int64_t *have, bool *complete,
+			struct error *err)
 {
 	struct buf reply = BUF_INIT(4096);
 	struct json doc = JSON_INIT;
@@ -179,7 +180,8 @@ static int staged_bytes(struct door *d, const char *path, uint64_t len, int64_t 
 		goto out;
 	}
 	if (json_parse(&doc, buf_slice(&reply), JSON_STRICT, err) < 0 ||
-	    json_need_int(json_root(&doc), "bytes", 0, INT64_MAX, have, err) < 0)
+	    json_need_int(json_root(&doc), "bytes", 0, INT64_MAX, have, err) < 0 ||
+	    json_opt_bool(json_root(&doc), "complete", complete, err) < 0)
 		goto out;
 	if ((uint64_t)*have > len)
 		*have = 0;
@@ -196,6 +198,7 @@ int door_put_file(struct door *d, const char *path, int fd, uint64_t len,
 {
 	struct client_request q = CLIENT_REQUEST_INIT;
 	char target[API_PATH_MAX + 64];
+	bool complete = false;
 	int64_t have = 0;
 	int r;
 
@@ -208,8 +211,12 @@ int door_put_file(struct door *d, const char *path, int fd, uint64_t len,
 		q.pass_fd_count = 1;
 		r = remote_call(d, &q, reply, err);
 	} else {
-		if (staged_bytes(d, path, len, &have, err) < 0)
+		if (staged_bytes(d, path, len, &have, &complete, err) < 0)
 			return -1;
+		if (complete) {
+			buf_put_str(reply, "{\"complete\":true}");
+			return 0;
+		}
 		snprintf(target, sizeof(target), "%s?offset=%lld", path, (long long)have);
 		q.method = "PUT";
 		q.target = target;

@@ -6,6 +6,7 @@
 #include "base/timefmt.h"
 #include "control/api.h"
 #include "control/control.h"
+#include "sys/clock.h"
 #include "sys/file.h"
 #include "tuf/publish.h"
 #include "tuf/repo.h"
@@ -71,6 +72,50 @@ static int blob_prepare(struct api_call *call, struct error *err)
 	file_close(&dirfd);
 	return r;
 }
+
+/* ---- a local file whose SHA-256 nobody has computed yet: copied and hashed once, and the answer names it ---- */
+
+static int unnamed_open(struct api_call *call, struct error *err)
+{
+	(void)call;
+	error_set(err, ERR_USAGE, "bytes that come over the network are named by their SHA-256");
+	return error_hint(err, "PUT them to /api/v1/blobs/SHA256");
+}
+
+static int unnamed_prepare(struct api_call *call, struct error *err)
+{
+	struct publish_blob *copied = xcalloc(1, sizeof(*copied));
+	int dirfd, r = -1;
+
+	call->prepared = copied;
+	call->prepared_free = free;
+	if (call->source_fd < 0)
+		return unnamed_open(call, err);
+	if ((dirfd = open_repo_dir(call, err)) < 0)
+		return -1;
+	r = publish_stage_file(dirfd, call->source_fd, copied, NULL, NULL, clock_mono_ms, err);
+	file_close(&dirfd);
+	return r;
+}
+
+static int put_unnamed(struct api_call *call, struct error *err)
+{
+	const struct publish_blob *copied = call->prepared;
+
+	(void)err;
+	json_open_object(&call->out, NULL);
+	json_put_hex(&call->out, "sha256", copied->sha256, SHA256_LEN);
+	json_put_int(&call->out, "bytes", (int64_t)copied->len);
+	json_put_bool(&call->out, "complete", true);
+	json_put_string(&call->out, "how", copied->how);
+	json_put_int(&call->out, "copy_ms", copied->copy_ms);
+	json_put_int(&call->out, "hash_ms", copied->hash_ms);
+	json_close(&call->out);
+	hex_encode(call->audit_object, copied->sha256, SHA256_LEN);
+	return 0;
+}
+
+/* ---- */
 
 static int put_blob_answer(struct api_call *call, uint64_t bytes, bool complete)
 {
@@ -152,6 +197,17 @@ static int read_staged(struct api_call *call, struct slice hex, struct buf *file
 	return 0;
 }
 
+/* It is in metadata/ now. What cannot be removed is swept with its age. */
+static void drop_staged(const struct api_call *call, struct slice hex)
+{
+	struct error ignored = ERROR_INIT;
+	char name[SHA256_HEX_LEN + 16];
+
+	snprintf(name, sizeof(name), "staging/%.*s", SLICE_ARG(hex));
+	if (file_unlink(repo_dirfd(call->control->repo), name, &ignored) < 0)
+		return;
+}
+
 static int put_role(struct api_call *call, struct error *err)
 {
 	static const char *const names[] = {"expected_version", "file_sha256", NULL};
@@ -175,6 +231,7 @@ static int put_role(struct api_call *call, struct error *err)
 	json_close(&call->out);
 	buf_printf(&call->audit_detail, "{\"version\":%lld,\"added\":%u,\"removed\":%u}", (long long)result.version,
 		   result.added, result.removed);
+	drop_staged(call, hex);
 	r = 0;
 out:
 	buf_release(&file);
@@ -253,6 +310,18 @@ static int remove_blob(struct api_call *call, struct error *err)
 	return publish_remove_blob(r, path, hash, err);
 }
 
+/* The staged bytes of a published artifact in place of damaged ones. */
+static int restore_blob(struct api_call *call, struct error *err)
+{
+	char path[TARGET_PATH_MAX + 1];
+	struct repo *r;
+
+	if (need_repo(call, &r, err) < 0 || path_of(call, path, err) < 0)
+		return -1;
+	snprintf(call->audit_object, sizeof(call->audit_object), "%s", path);
+	return publish_restore_blob(r, path, err);
+}
+
 /* ---- signing, adoption, status ---- */
 
 static void put_time(struct json_writer *w, const char *name, int64_t t_s)
@@ -265,10 +334,37 @@ static void put_time(struct json_writer *w, const char *name, int64_t t_s)
 		json_put_string(w, name, time_text(text, t_s));
 }
 
+/* A publisher as targets delegates to it: what a signer has to know before he signs. */
+static void put_publisher(struct json_writer *w, const struct repo *r, unsigned i)
+{
+	static const char *const faults[] = {
+		[ROLE_FINE] = "none", [ROLE_OTHER_KEYS] = "other_keys", [ROLE_DAMAGED] = "damaged"};
+	const struct repo_role *role = repo_role_at(r, i);
+	struct json_iter it;
+	unsigned k;
+
+	json_open_object(w, NULL);
+	json_put_string(w, "name", role->name);
+	json_put_int(w, "version", role->version);
+	json_put_bool(w, "online", role->held);
+	json_put_string(w, "fault", faults[role->fault]);
+	json_put_int(w, "artifacts", role->file == NULL ? 0 : (int64_t)json_count(role->file->targets));
+	json_open_array(w, "keyids");
+	for (k = 0; k < role->role.keys.count; k++)
+		json_put_string(w, NULL, role->role.keys.list[k].id);
+	json_close(w);
+	json_open_array(w, "slices");
+	for (it = json_iter(repo_role_slices(r, i)); json_next(&it);)
+		json_put_value(w, NULL, it.value);
+	json_close(w);
+	json_close(w);
+}
+
 static int get_repository(struct api_call *call, struct error *err)
 {
 	struct json_writer *w = &call->out;
 	const struct repo_expiry *list;
+	struct repo_lives lives;
 	struct repo *r;
 	unsigned i, n;
 
@@ -291,8 +387,68 @@ static int get_repository(struct api_call *call, struct error *err)
 		json_close(w);
 	}
 	json_close(w);
+	json_open_array(w, "publishers");
+	for (i = 0; i < repo_role_count(r); i++)
+		put_publisher(w, r, i);
+	json_close(w);
+	lives = repo_lives(r);
+	repo_lives_put(w, "lives", &lives);
 	json_close(w);
 	return 0;
+}
+
+static int read_publishers(struct json_value list, struct repo_publisher *out, unsigned *count, struct error *err)
+{
+	struct json_iter it;
+	char *word;
+	int r;
+
+	if (json_count(list) > ONLINE_PUBLISHERS_MAX)
+		return error_set(err, ERR_LIMIT, "more than %d publishers", ONLINE_PUBLISHERS_MAX);
+	for (it = json_iter(list); json_next(&it);) {
+		if (json_type(it.value) != JSON_STRING)
+			return error_set(err, ERR_MALFORMED, "'publishers' must hold 'NAME:SLICE,...'");
+		word = xstrndup_slice(json_string(it.value));
+		r = publisher_parse_word(&out[*count], word, err);
+		free(word);
+		if (r < 0)
+			return -1;
+		(*count)++;
+	}
+	return 0;
+}
+
+static int init(struct api_call *call, struct error *err)
+{
+	static const char *const names[] = {"site", "publishers", "lives", NULL};
+	struct repo_publisher publishers[ONLINE_PUBLISHERS_MAX];
+	struct repo_init_options o = {
+		.lives = REPO_LIVES_DEFAULT, .publishers = publishers, .now_s = call->now_s};
+	struct buf keys = BUF_INIT(ONLINE_KEYS_SIZE_MAX);
+	struct json_value list = {NULL, 0}, lives = {NULL, 0};
+	struct slice site = SLICE_EMPTY;
+	char site_text[NAME_LEN_MAX + 1];
+	unsigned i;
+	int r = -1;
+
+	if (json_only(call->body, names, err) < 0 || json_need_string(call->body, "site", &site, err) < 0 ||
+	    name_check(site, "site", err) < 0 || json_opt_array(call->body, "publishers", &list, err) < 0 ||
+	    json_opt_object(call->body, "lives", &lives, err) < 0 ||
+	    (lives.doc != NULL && repo_lives_parse(&o.lives, lives, err) < 0) ||
+	    read_publishers(list, publishers, &o.publisher_count, err) < 0)
+		goto out;
+	snprintf(site_text, sizeof(site_text), "%.*s", SLICE_ARG(site));
+	o.site = site_text;
+	snprintf(call->audit_object, sizeof(call->audit_object), "%s", site_text);
+	if (repo_init(call->control->home, &o, &keys, err) < 0 || control_load_repo(call->control, err) < 0)
+		goto out;
+	json_put_raw(&call->out, NULL, buf_slice(&keys));
+	r = 0;
+out:
+	for (i = 0; i < o.publisher_count; i++)
+		repo_publisher_release(&publishers[i]);
+	buf_release(&keys);
+	return r;
 }
 
 static int refresh(struct api_call *call, struct error *err)
@@ -354,6 +510,9 @@ const struct api_route routes_repository[] = {
 	{ .class = API_OPERATOR, .method = "GET", .pattern = "/api/v1/repository", .action = "repository.show",
 	  .permission = "repository.read", .exclusive = true, .summary = "roles, versions and when they expire",
 	  .handle = get_repository },
+	{ .class = API_OPERATOR, .method = "POST", .pattern = "/api/v1/repository", .action = "repository.init",
+	  .permission = "repository.write", .mutates = true, .summary = "make a repository with fresh online keys",
+	  .handle = init },
 	{ .class = API_OPERATOR, .method = "POST", .pattern = "/api/v1/repository/refresh", .action = "repository.refresh",
 	  .permission = "repository.write", .mutates = true, .summary = "sign what is due, or all that is signed online",
 	  .handle = refresh },
@@ -371,6 +530,9 @@ const struct api_route routes_repository[] = {
 	{ .class = API_OPERATOR, .method = "PUT", .pattern = "/api/v1/blobs/{sha256}", .action = "blob.stage",
 	  .permission = "artifact.publish", .mutates = true, .summary = "stage a blob; ?offset=N resumes",
 	  .handle = put_blob, .prepare = blob_prepare, .blob_open = blob_open },
+	{ .class = API_OPERATOR, .method = "PUT", .pattern = "/api/v1/blobs", .action = "blob.stage",
+	  .permission = "artifact.publish", .mutates = true, .summary = "stage a local file passed as a descriptor",
+	  .handle = put_unnamed, .prepare = unnamed_prepare, .blob_open = unnamed_open },
 	{ .class = API_OPERATOR, .method = "GET", .pattern = "/api/v1/artifacts", .action = "artifact.list",
 	  .permission = "artifact.read", .exclusive = true, .summary = "every published artifact",
 	  .handle = list_artifacts },
@@ -380,5 +542,8 @@ const struct api_route routes_repository[] = {
 	{ .class = API_OPERATOR, .method = "DELETE", .pattern = "/api/v1/artifacts/{namespace}/{name}/{version}/blob",
 	  .action = "artifact.remove_blob", .permission = "artifact.publish", .mutates = true,
 	  .summary = "remove the bytes of a withdrawn artifact", .handle = remove_blob },
+	{ .class = API_OPERATOR, .method = "POST", .pattern = "/api/v1/artifacts/{namespace}/{name}/{version}/blob",
+	  .action = "artifact.restore_blob", .permission = "artifact.publish", .mutates = true,
+	  .summary = "put staged bytes in place of damaged ones", .handle = restore_blob },
 	{ .method = NULL },
 };

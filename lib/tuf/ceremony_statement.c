@@ -8,9 +8,9 @@ static void put_key(struct buf *out, const struct ceremony *c, const char *keyid
 {
 	struct slice label = ceremony_label(c, keyid);
 
-	buf_printf(out, "      %.16s...  ", keyid);
+	buf_printf(out, "      %.16s...", keyid);
 	if (label.len > 0)
-		buf_printf(out, "called '%.*s' in the request", SLICE_ARG(label));
+		buf_printf(out, "  called '%.*s' in the request", SLICE_ARG(label));
 	buf_put_u8(out, '\n');
 }
 

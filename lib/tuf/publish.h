@@ -108,6 +108,12 @@ WARN_UNUSED int artifact_find(const struct repo *r, struct slice path, struct ar
 /* Calls each for every published artifact, role by role in order of path; stops at -1 and returns it. */
 WARN_UNUSED int artifact_each(const struct repo *r, int (*each)(void *arg, const struct artifact *a, struct error *err),
 			      void *arg, struct error *err);
+/*
+ * The publisher, and the one of his keys, that made a detached signature over the bytes with this SHA-256.
+ * ERR_REFUSED: no publisher of this repository did; ERR_MALFORMED: it is no signature.
+ */
+WARN_UNUSED int artifact_signer(const struct repo *r, const uint8_t sha256[static SHA256_LEN], struct slice armored,
+				const struct repo_role **role, const struct tuf_key **key, struct error *err);
 /* "targets/NAMESPACE/NAME/SHA256.VERSION", below HOME/repo, where the blob lies. */
 void artifact_put_file(struct buf *out, struct slice path, const uint8_t sha256[static SHA256_LEN]);
 

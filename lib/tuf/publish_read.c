@@ -3,6 +3,7 @@
 
 #include "base/encode.h"
 #include "base/name.h"
+#include "crypto/sshsig.h"
 #include "tuf/delegation.h"
 #include "tuf/publish.h"
 #include "tuf/repo_internal.h"
@@ -52,6 +53,19 @@ const struct repo_role *artifact_role(const struct repo *r, struct slice path)
 	return tuf_delegation_next(&it, &d) ? repo_role_find(r, slice_str(d.name)) : NULL;
 }
 
+struct json_value repo_role_slices(const struct repo *r, unsigned i)
+{
+	struct tuf_delegation_iter it;
+	struct tuf_delegation d;
+	unsigned n = 0;
+
+	for (it = tuf_delegation_iter(r->state.targets, SLICE_EMPTY); tuf_delegation_next(&it, &d); n++) {
+		if (n == i)
+			return json_get(d.entry, "paths");
+	}
+	return (struct json_value){NULL, 0};
+}
+
 int artifact_find(const struct repo *r, struct slice path, struct artifact *out, struct error *err)
 {
 	char shown[96];
@@ -96,4 +110,28 @@ int artifact_each(const struct repo *r, int (*each)(void *arg, const struct arti
 			return -1;
 	}
 	return 0;
+}
+
+int artifact_signer(const struct repo *r, const uint8_t sha256[static SHA256_LEN], struct slice armored,
+		    const struct repo_role **role, const struct tuf_key **key, struct error *err)
+{
+	unsigned i, k;
+
+	if (repo_adopted(r, err) < 0)
+		return -1;
+	for (i = 0; i < r->state.role_count; i++) {
+		const struct tuf_keys *keys = &r->state.roles[i].role.keys;
+
+		for (k = 0; k < keys->count; k++) {
+			*role = &r->state.roles[i];
+			*key = &keys->list[k];
+			if (keys->list[k].pub.scheme == KEY_ED25519 &&
+			    sshsig_verify_sha256(&keys->list[k].pub, PUBLISH_NAMESPACE, sha256, armored, err) == 0)
+				return 0;
+			if (err->kind == ERR_MALFORMED)
+				return -1;
+		}
+	}
+	error_set(err, ERR_REFUSED, "the signature is not by a publisher of site '%s' over this file", repo_site(r));
+	return error_hint(err, "the file or its signature has changed, or it comes from elsewhere");
 }

@@ -18,10 +18,10 @@ int repo_lock(const char *home, struct error *err)
 
 static int open_dirs(struct repo *r, const char *home, struct error *err)
 {
-	char path[4096];
+	char path[4096], keys[4096];
 
 	path_join(path, home, "repo");
-	if (!file_exists(AT_FDCWD, path)) {
+	if (!file_exists(AT_FDCWD, path_join(keys, path, "online-keys.json"))) {
 		error_set(err, ERR_NOT_FOUND, "there is no repository in '%s'", home);
 		return error_hint(err, "make one with: meshanics repo init");
 	}

@@ -43,6 +43,11 @@ struct repo_init_options {
 	int64_t now_s;
 };
 /*
+ * Make HOME/repo where it is missing; root gives it to the owner of HOME/control (made as well). To be called before a
+ * process run by root becomes that owner, who cannot write to HOME itself.
+ */
+WARN_UNUSED int repo_make_room(const char *home, struct error *err);
+/*
  * Make HOME/repo with fresh online keys and online-keys.json, which is also appended to out. An export record
  * key is made where site is "main". ERR_CONFLICT when there is a repository already; a crash half way leaves
  * none. The lock is held.
@@ -91,6 +96,9 @@ struct repo_role {
 unsigned repo_role_count(const struct repo *r);
 const struct repo_role *repo_role_at(const struct repo *r, unsigned i);
 const struct repo_role *repo_role_find(const struct repo *r, struct slice name);	/* NULL: no such delegation */
+
+/* Its slices, an array of patterns as targets lists them. */
+struct json_value repo_role_slices(const struct repo *r, unsigned i);
 
 /* ---- root and targets from the ceremony ---- */
 struct repo_adoption {

@@ -1,12 +1,12 @@
-/* A fresh repository: online keys, their public part, and empty rooms; all of it appears by one rename. */
+/* A fresh repository: online keys, empty rooms, and last online-keys.json, with which it exists. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "crypto/keyfile.h"
 #include "sys/file.h"
 #include "tuf/repo_internal.h"
-
-#define NEW_DIR "repo.new"
 
 /* Make keys/NAME.key and say which public key it is. */
 static int make_key(int keys_fd, const char *name, const struct repo_init_options *o, struct pubkey *out,
@@ -74,14 +74,14 @@ static int make_keys(int keys_fd, const struct repo_init_options *o, struct onli
 	return 0;
 }
 
-/* Everything below the new directory; `out` gets online-keys.json. */
+/* Everything below HOME/repo; `out` gets online-keys.json. Keys of an attempt that was cut short are made anew. */
 static int fill(int dirfd, const struct repo_init_options *o, struct buf *out, struct error *err)
 {
 	struct online_keys k = {.publishers = NULL};
 	size_t from = out->len;
 	int keys_fd = -1, ret = -1;
 
-	if (file_mkdirs(dirfd, "metadata", 0755, err) < 0 || file_mkdirs(dirfd, "targets", 0755, err) < 0 ||
+	if (file_remove_tree(dirfd, "keys", err) < 0 || file_mkdirs(dirfd, "metadata", 0755, err) < 0 || file_mkdirs(dirfd, "targets", 0755, err) < 0 ||
 	    file_mkdirs(dirfd, "staging", 0700, err) < 0 || file_mkdirs(dirfd, "keys", 0700, err) < 0 ||
 	    (keys_fd = file_open(dirfd, "keys", O_RDONLY | O_DIRECTORY, 0, err)) < 0 ||
 	    make_keys(keys_fd, o, &k, err) < 0)
@@ -122,26 +122,36 @@ static int check_options(const struct repo_init_options *o, struct error *err)
 	return publishers_check_disjoint(o->publishers, o->publisher_count, err);
 }
 
+int repo_make_room(const char *home, struct error *err)
+{
+	char control[4096], repo[4096];
+	struct stat st;
+
+	if (file_mkdirs(AT_FDCWD, path_join(control, home, "control"), 0700, err) < 0 ||
+	    file_mkdirs(AT_FDCWD, path_join(repo, home, "repo"), 0700, err) < 0)
+		return -1;
+	if (geteuid() != 0)
+		return 0;
+	if (stat(control, &st) < 0 || chown(repo, st.st_uid, st.st_gid) < 0)
+		return error_errno(err, errno, "cannot give '%s' to the owner of '%s'", repo, control);
+	return 0;
+}
+
 int repo_init(const char *home, const struct repo_init_options *options, struct buf *out, struct error *err)
 {
-	int home_fd, dirfd = -1, ret = -1;
+	char path[4096];
+	int dirfd, ret = -1;
 
-	if (check_options(options, err) < 0)
+	path_join(path, home, "repo");
+	if (check_options(options, err) < 0 || file_mkdirs(AT_FDCWD, path, 0700, err) < 0 ||
+	    (dirfd = file_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, err)) < 0)
 		return -1;
-	if ((home_fd = file_open(AT_FDCWD, home, O_RDONLY | O_DIRECTORY, 0, err)) < 0)
-		return -1;
-	if (file_exists(home_fd, "repo")) {
+	if (file_exists(dirfd, "online-keys.json")) {
 		error_set(err, ERR_CONFLICT, "there is a repository in '%s' already", home);
-		error_hint(err, "its keys are in %s/repo/keys; another site wants another home", home);
-		goto out;
+		error_hint(err, "its keys are in %s/keys; another site wants another home", path);
+	} else {
+		ret = fill(dirfd, options, out, err);
 	}
-	if (file_remove_tree(home_fd, NEW_DIR, err) < 0 || file_mkdirs(home_fd, NEW_DIR, 0755, err) < 0 ||
-	    (dirfd = file_open(home_fd, NEW_DIR, O_RDONLY | O_DIRECTORY, 0, err)) < 0 ||
-	    fill(dirfd, options, out, err) < 0 || file_sync_dir(dirfd, ".", err) < 0)
-		goto out;
-	ret = file_rename(home_fd, NEW_DIR, home_fd, "repo", err);
-out:
 	file_close(&dirfd);
-	file_close(&home_fd);
 	return ret;
 }

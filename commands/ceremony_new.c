@@ -1,0 +1,191 @@
+/* `ceremony new`: the request for the first root and targets of a site. */
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "commands/ceremony.h"
+#include "sys/file.h"
+#include "sys/rng.h"
+
+#define ROOT_LIFE_S (INT64_C(365) * 24 * 3600)
+#define TARGETS_LIFE_S (INT64_C(180) * 24 * 3600)
+#define REHEARSAL_SIGNERS 3
+
+static const struct option ceremony_new_options[] = {
+	{ .name = "online-keys", .type = OPT_STRING, .value = "FILE",
+	  .help = "online-keys.json of the box that 'repo init' was run on" },
+	{ .name = "root-key", .type = OPT_LIST, .value = "PUB", .help = "public key of a root signer; repeat" },
+	{ .name = "root-threshold", .type = OPT_INT, .value = "M", .min = 1, .max = CEREMONY_SIGNERS_MAX,
+	  .help = "signers a root needs; more than half when not given" },
+	{ .name = "targets-key", .type = OPT_LIST, .value = "PUB",
+	  .help = "public key of a targets signer; repeat" },
+	{ .name = "targets-threshold", .type = OPT_INT, .value = "M", .min = 1, .max = CEREMONY_SIGNERS_MAX,
+	  .help = "signers targets needs; 1 when not given" },
+	{ .name = "site", .type = OPT_STRING, .value = "SITE",
+	  .help = "refuse online keys of another site than SITE" },
+	{ .name = "root-expires", .type = OPT_DURATION, .value = "TIME", .min = 1, .max = REPO_LIFE_MAX_S,
+	  .help = "life of root; 365d when not given" },
+	{ .name = "targets-expires", .type = OPT_DURATION, .value = "TIME", .min = 1, .max = REPO_LIFE_MAX_S,
+	  .help = "life of targets; 180d when not given" },
+	{ .name = "publisher", .type = OPT_LIST, .value = "NAME[:SLICE,...]",
+	  .help = "who publishes what, instead of what the box asks for; repeat" },
+	{ .name = "export-key", .type = OPT_LIST, .value = "PUB",
+	  .help = "record key that signs bundles for this site; repeat" },
+	{ .name = "rehearsal", .type = OPT_FLAG,
+	  .help = "practise with throwaway keys, made beside the request" },
+	{ .name = "signers", .type = OPT_INT, .value = "N", .min = 1, .max = CEREMONY_SIGNERS_MAX,
+	  .help = "signers of a rehearsal; 3 when not given" },
+	{ .name = "output", .type = OPT_STRING, .value = "FILE", .letter = 'o',
+	  .help = "write the request to FILE; request.json when not given" },
+	{ .name = NULL },
+};
+
+/* Everything that a plan borrows. */
+struct ingredients {
+	struct online_keys online;
+	struct ceremony_signer *root, *targets, *export;
+	unsigned root_count, targets_count, export_count;
+	struct repo_publisher *publishers;
+	unsigned publisher_count;
+	struct pubkey export_keys[ONLINE_RECORD_KEYS_MAX];
+	uint8_t nonce[16];
+};
+
+static void ingredients_release(struct ingredients *g)
+{
+	online_keys_release(&g->online);
+	if (g->root != g->targets)
+		free(g->targets);
+	free(g->root);
+	free(g->export);
+	publishers_drop(g->publishers, g->publisher_count);
+}
+
+static int read_online(struct step *s, const char *path, struct online_keys *out, struct error *err)
+{
+	struct buf text = BUF_INIT(ONLINE_KEYS_SIZE_MAX);
+	int r = -1;
+
+	if (step_read(s, path, &text, err) == 0)
+		r = online_keys_parse(out, buf_slice(&text), err) < 0 ? error_wrap(err, "'%s'", path) : 0;
+	buf_release(&text);
+	return r;
+}
+
+static int gather(struct step *s, struct ingredients *g, struct error *err)
+{
+	const char *online = cmd_string(s->cmd, "online-keys", NULL), *site = cmd_string(s->cmd, "site", NULL);
+	unsigned i;
+
+	if (online == NULL || !cmd_has(s->cmd, "root-key") || !cmd_has(s->cmd, "targets-key")) {
+		error_set(err, ERR_USAGE, "--online-keys, --root-key and --targets-key are needed");
+		return error_hint(err, "or practise first: meshanics ceremony new --rehearsal");
+	}
+	if (cmd_has(s->cmd, "signers"))
+		return error_set(err, ERR_USAGE, "--signers belongs to --rehearsal");
+	if (read_online(s, online, &g->online, err) < 0 ||
+	    signers_read(s->cmd, "root-key", CEREMONY_SIGNERS_MAX, &g->root, &g->root_count, err) < 0 ||
+	    signers_read(s->cmd, "targets-key", CEREMONY_SIGNERS_MAX, &g->targets, &g->targets_count, err) < 0 ||
+	    signers_read(s->cmd, "export-key", ONLINE_RECORD_KEYS_MAX, &g->export, &g->export_count, err) < 0)
+		return -1;
+	for (i = 0; i < g->export_count; i++)
+		g->export_keys[i] = g->export[i].key;
+	if (site != NULL && strcmp(site, g->online.site) != 0)
+		return error_set(err, ERR_REFUSED, "'%s' is of site '%s', not '%s'", online, g->online.site, site);
+	return 0;
+}
+
+/* A rehearsal makes its keys beside the request, and takes no others. */
+static int gather_rehearsal(struct step *s, struct ingredients *g, const char *output, struct error *err)
+{
+	static const char *const real[] = {"online-keys", "root-key", "targets-key", "export-key"};
+	unsigned n = (unsigned)cmd_int(s->cmd, "signers", REHEARSAL_SIGNERS), i;
+	char dir[4096];
+	int dirfd, r;
+
+	for (i = 0; i < ARRAY_SIZE(real); i++) {
+		if (cmd_has(s->cmd, real[i]))
+			return error_set(err, ERR_REFUSED, "a rehearsal takes no real keys: drop --%s", real[i]);
+	}
+	snprintf(dir, sizeof(dir), "%s", strchr(output, '/') == NULL ? "./" : output);
+	strrchr(dir, '/')[1] = '\0';
+	if ((dirfd = file_open(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0, err)) < 0)
+		return -1;
+	g->root = g->targets = xcalloc(n, sizeof(*g->root));
+	g->root_count = g->targets_count = n;
+	r = ceremony_rehearsal_keys(dirfd, cmd_string(s->cmd, "site", "rehearsal"), n, s->now_s, g->root, &g->online,
+				    err);
+	file_close(&dirfd);
+	return r;
+}
+
+static int make_request(struct step *s, struct ingredients *g, struct buf *out, struct error *err)
+{
+	struct ceremony_plan plan = {
+		.online = &g->online,
+		.root_signers = g->root,
+		.targets_signers = g->targets,
+		.root_count = g->root_count,
+		.targets_count = g->targets_count,
+		.root_threshold = (unsigned)cmd_int(s->cmd, "root-threshold", g->root_count / 2 + 1),
+		.targets_threshold = (unsigned)cmd_int(s->cmd, "targets-threshold", 1),
+		.root_life_s = cmd_int(s->cmd, "root-expires", ROOT_LIFE_S),
+		.targets_life_s = cmd_int(s->cmd, "targets-expires", TARGETS_LIFE_S),
+		.publishers = g->publishers,
+		.publisher_count = g->publisher_count,
+		.export_keys = g->export_keys,
+		.export_count = g->export_count,
+		.rehearsal = cmd_flag(s->cmd, "rehearsal"),
+		.now_s = s->now_s,
+		.nonce = g->nonce,
+		.transcript_head = s->head,
+	};
+
+	rng_bytes(g->nonce, sizeof(g->nonce));
+	return ceremony_new(out, &plan, err);
+}
+
+static int new_run(struct cmd *cmd, struct step *s, struct error *err)
+{
+	const char *output = cmd_string(cmd, "output", "request.json");
+	struct ingredients g = {.root = NULL};
+	struct buf text = BUF_INIT(CEREMONY_REQUEST_MAX);
+	struct ceremony *c = NULL;
+	int r = -1;
+
+	if (file_exists(AT_FDCWD, output)) {
+		error_set(err, ERR_CONFLICT, "'%s' exists already", output);
+		error_hint(err, "nothing is overwritten: move it away, or choose another name with --output");
+		goto out;
+	}
+	if ((cmd_flag(cmd, "rehearsal") ? gather_rehearsal(s, &g, output, err) : gather(s, &g, err)) < 0 ||
+	    publishers_read(cmd, &g.publishers, &g.publisher_count, err) < 0 || make_request(s, &g, &text, err) < 0 ||
+	    (c = ceremony_parse(buf_slice(&text), err)) == NULL || step_note(s, output, buf_slice(&text), err) < 0 ||
+	    step_end(s, "new", ceremony_fingerprint(c), "request for the first root and targets", err) < 0 ||
+	    ceremony_write(output, buf_slice(&text), err) < 0)
+		goto out;
+	request_report(cmd, c, output, s->now_s);
+	r = 0;
+out:
+	ceremony_free(c);
+	buf_release(&text);
+	ingredients_release(&g);
+	return r;
+}
+
+static int ceremony_new_run(struct cmd *cmd, struct error *err)
+{
+	struct step *s = step_begin(cmd, err);
+	int r = s == NULL ? -1 : new_run(cmd, s, err);
+
+	free(s);
+	return r;
+}
+
+const struct command cmd_ceremony_new = {
+	.name = "ceremony new",
+	.usage = "",
+	.summary = "write the request for the first root and targets",
+	.options = ceremony_new_options,
+	.needs = NEEDS_HOME,
+	.run = ceremony_new_run,
+};

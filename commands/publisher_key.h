@@ -1,0 +1,26 @@
+/* The key with which an artifact is published: --key, or the publisher's own in this home's repository. */
+#ifndef MESHANICS_COMMANDS_PUBLISHER_KEY_H
+#define MESHANICS_COMMANDS_PUBLISHER_KEY_H
+
+#include "commands/command.h"
+#include "crypto/key.h"
+
+#define PUBLISHER_KEY_OPTIONS                                                                             \
+	{ .name = "publisher", .type = OPT_STRING, .value = "NAME",                                       \
+	  .help = "refuse when the slice is not that of publisher NAME" },                                \
+	{ .name = "key", .type = OPT_STRING, .value = "NAME",                                             \
+	  .help = "the publisher's key, by its name in this home or by path; else the repository's own" }, \
+	PASSPHRASE_OPTIONS
+
+struct publisher_key {
+	struct cmd *cmd;
+	struct seckey *given;	/* of --key, until it is taken */
+};
+
+/* Opens --key where it is given: to be called before the door may change who we are. Release in every case. */
+WARN_UNUSED int publisher_key_begin(struct publisher_key *k, struct cmd *cmd, struct error *err);
+/* A publication_key (control/publication.h); arg is the struct publisher_key. */
+struct seckey *publisher_key_get(void *arg, const char *publisher, struct error *err);
+void publisher_key_release(struct publisher_key *k);
+
+#endif

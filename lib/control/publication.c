@@ -1,0 +1,401 @@
+/* The publisher's side of the repository's routes. */
+#include "control/publication.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/encode.h"
+#include "crypto/sshsig.h"
+#include "sys/clock.h"
+#include "sys/file.h"
+#include "tuf/delegation.h"
+
+#define TARGET_MAX 512
+
+/* What is known of the role before its file is made. */
+struct work {
+	struct publication *p;
+	struct buf text;	/* of the repository's state */
+	struct json doc;
+	struct json_value publisher;	/* in it */
+	struct seckey *key;
+	int64_t version;	/* published */
+	int64_t life_s;
+};
+
+/* ---- one request ---- */
+
+static int ask(struct publication *p, const char *method, const char *target, struct slice body, struct buf *text,
+	       struct json *doc, struct error *err)
+{
+	json_release(doc);
+	buf_clear(text);
+	if (door_call(p->door, method, target, body, text, err) < 0)
+		return -1;
+	return json_parse(doc, buf_slice(text), JSON_STRICT, err) < 0 ? error_wrap(err, "answer to %s", target) : 0;
+}
+
+/* ---- whose slice ---- */
+
+static bool covers(struct json_value publisher, const char *path)
+{
+	struct json_iter it;
+
+	for (it = json_iter(json_get(publisher, "slices")); json_next(&it);) {
+		if (tuf_pattern_match(json_string(it.value), slice_str(path)))
+			return true;
+	}
+	return false;
+}
+
+/* The first whose slice covers the path: clients ask nobody after him. */
+static int choose(struct work *w, struct json_value publishers, struct json_value *out, struct error *err)
+{
+	struct publication *p = w->p;
+	struct json_iter it;
+
+	for (it = json_iter(publishers); json_next(&it);) {
+		struct slice name = json_string(json_get(it.value, "name"));
+
+		if (!covers(it.value, p->path))
+			continue;
+		if (p->publisher != NULL && !slice_equal_str(name, p->publisher))
+			return error_set(err, ERR_REFUSED, "'%s' is in the slice of publisher '%.*s', not of '%s'",
+					 p->path, SLICE_ARG(name), p->publisher);
+		*out = it.value;
+		return 0;
+	}
+	error_set(err, ERR_REFUSED, "'%s' is in no publisher's slice", p->path);
+	return error_hint(err, "'meshanics artifact list --publishers' shows the slices; a ceremony changes them");
+}
+
+static int find_role(struct work *w, struct error *err)
+{
+	struct json_value publishers, lives;
+	struct slice name;
+
+	w->text = BUF_INIT(16u << 20);
+	if (ask(w->p, "GET", "/api/v1/repository", SLICE_EMPTY, &w->text, &w->doc, err) < 0 ||
+	    json_need_array(json_root(&w->doc), "publishers", &publishers, err) < 0 ||
+	    choose(w, publishers, &w->publisher, err) < 0 ||
+	    json_need_string(w->publisher, "name", &name, err) < 0 || publisher_name_check(name, err) < 0 ||
+	    json_need_int(w->publisher, "version", 0, TUF_VERSION_MAX, &w->version, err) < 0 ||
+	    json_need_object(json_root(&w->doc), "lives", &lives, err) < 0 ||
+	    json_need_int(lives, "publisher", 1, REPO_LIFE_MAX_S, &w->life_s, err) < 0)
+		return -1;
+	snprintf(w->p->role, sizeof(w->p->role), "%.*s", SLICE_ARG(name));
+	return 0;
+}
+
+/* Better said here than by the other side, which only sees a signature too few. */
+static int check_key(const struct work *w, struct error *err)
+{
+	char id[KEY_FINGERPRINT_LEN];
+	struct json_iter it;
+
+	key_id(id, seckey_public(w->key));
+	for (it = json_iter(json_get(w->publisher, "keyids")); json_next(&it);) {
+		if (slice_equal_str(json_string(it.value), id))
+			return 0;
+	}
+	error_set(err, ERR_REFUSED, "key %.16s... is not one of publisher '%s'", id, w->p->role);
+	return error_hint(err, "targets names its keys; a ceremony changes them: meshanics ceremony delegate");
+}
+
+/* ---- bytes ---- */
+
+static void hashing(void *arg, uint64_t done)
+{
+	struct publication *p = arg;
+
+	if (p->progress != NULL)
+		p->progress(p->progress_arg, "hashing", done, p->bytes);
+}
+
+static void sending(void *arg, uint64_t done, uint64_t total)
+{
+	struct publication *p = arg;
+
+	if (p->progress != NULL)
+		p->progress(p->progress_arg, "sending", done, total);
+}
+
+/* The door copies, hashes the copy and tells. */
+static int stage_by_door(struct publication *p, struct error *err)
+{
+	struct buf text = BUF_INIT(4096);
+	struct json doc = JSON_INIT;
+	struct slice hex = SLICE_EMPTY;
+	int64_t bytes = 0;
+	int r = -1;
+
+	if (door_put_file(p->door, "/api/v1/blobs", p->fd, p->bytes, sending, p, &text, err) == 0 &&
+	    json_parse(&doc, buf_slice(&text), JSON_STRICT, err) == 0 &&
+	    json_need_string(json_root(&doc), "sha256", &hex, err) == 0 &&
+	    hex_decode(p->sha256, SHA256_LEN, hex, err) == 0 &&
+	    json_need_int(json_root(&doc), "bytes", 0, PUBLISH_BLOB_MAX, &bytes, err) == 0 &&
+	    json_opt_int(json_root(&doc), "copy_ms", 0, INT64_MAX, &p->copy_ms, err) == 0 &&
+	    json_opt_int(json_root(&doc), "hash_ms", 0, INT64_MAX, &p->hash_ms, err) == 0) {
+		p->bytes = (uint64_t)bytes;
+		r = 0;
+	}
+	json_release(&doc);
+	buf_release(&text);
+	return r;
+}
+
+static int put_named(struct publication *p, int fd, uint64_t len, const uint8_t hash[static SHA256_LEN],
+		     struct error *err)
+{
+	struct buf text = BUF_INIT(4096);
+	char target[TARGET_MAX], hex[SHA256_HEX_LEN];
+	int r;
+
+	hex_encode(hex, hash, SHA256_LEN);
+	snprintf(target, sizeof(target), "/api/v1/blobs/%s", hex);
+	r = door_put_file(p->door, target, fd, len, sending, p, &text, err);
+	buf_release(&text);
+	return r;
+}
+
+static int stage(struct publication *p, struct error *err)
+{
+	int64_t start = clock_mono_ms();
+
+	if (p->believe_door && strcmp(door_kind(p->door), "server") != 0)
+		return stage_by_door(p, err);
+	if (sha256_file(p->fd, p->sha256, &p->bytes, hashing, p, err) < 0)
+		return -1;
+	p->hash_ms = clock_mono_ms() - start;
+	return put_named(p, p->fd, p->bytes, p->sha256, err);
+}
+
+/* ---- the role's file ---- */
+
+static int fetch_role(struct work *w, struct buf *current, struct error *err)
+{
+	char target[TARGET_MAX];
+
+	buf_clear(current);
+	snprintf(target, sizeof(target), "/api/v1/repository/roles/%s", w->p->role);
+	if (door_call(w->p->door, "GET", target, SLICE_EMPTY, current, err) == 0)
+		return 0;
+	if (err->kind != ERR_NOT_FOUND)
+		return -1;
+	buf_clear(current);	/* nothing published: the first file */
+	return 0;
+}
+
+/* What is published may have moved since we looked. */
+static int version_of(struct work *w, struct slice current, struct error *err)
+{
+	struct tuf_targets *t;
+
+	if (current.len == 0)
+		return 0;
+	if ((t = tuf_targets_parse(current, err)) == NULL)
+		return error_wrap(err, "the published file of '%s'", w->p->role);
+	w->version = t->head.version;
+	tuf_targets_free(t);
+	return 0;
+}
+
+static int put_file_as_blob(struct publication *p, struct slice file, uint8_t hash[static SHA256_LEN],
+			    struct error *err)
+{
+	int fd = memfd_create("role", MFD_CLOEXEC);
+	int r = -1;
+
+	sha256_of(file, hash);
+	if (fd < 0)
+		return error_errno(err, errno, "cannot make a memory file");
+	if (file_write_all(fd, file, "the role's file", err) == 0)
+		r = put_named(p, fd, file.len, hash, err);
+	close(fd);
+	return r;
+}
+
+static int commit(struct work *w, struct slice file, struct error *err)
+{
+	struct buf body = BUF_INIT(1024), text = BUF_INIT(1u << 16);
+	struct json_writer j = JSON_WRITER(&body);
+	struct json doc = JSON_INIT;
+	uint8_t hash[SHA256_LEN];
+	char target[TARGET_MAX];
+	int r = -1;
+
+	if (put_file_as_blob(w->p, file, hash, err) < 0)
+		goto out;
+	json_open_object(&j, NULL);
+	json_put_int(&j, "expected_version", w->version);
+	json_put_hex(&j, "file_sha256", hash, sizeof(hash));
+	json_close(&j);
+	snprintf(target, sizeof(target), "/api/v1/repository/roles/%s", w->p->role);
+	if (ask(w->p, "PUT", target, buf_slice(&body), &text, &doc, err) == 0)
+		r = json_need_int(json_root(&doc), "version", 1, TUF_VERSION_MAX, &w->p->version, err);
+out:
+	json_release(&doc);
+	buf_release(&body);
+	buf_release(&text);
+	return r;
+}
+
+/* 0 when it is published (or was), -1 with ERR_CONFLICT and *again when another publisher came first. */
+static int try_once(struct work *w, struct publish_change *change, bool *again, struct error *err)
+{
+	struct buf current = BUF_INIT(PUBLISH_FILE_MAX), next = BUF_INIT(PUBLISH_FILE_MAX);
+	struct publish_terms terms = {.now_s = w->p->now_s, .life_s = w->life_s};
+	struct descriptor *d = w->p->descriptor;
+	struct tuf_signer signer;
+	bool number = !change->withdraw && d->release == 0;
+	int r = -1;
+
+	*again = false;
+	tuf_signer_init(&signer, w->key);
+	terms.signers = &signer;
+	terms.signer_count = 1;
+	if (fetch_role(w, &current, err) < 0 || version_of(w, buf_slice(&current), err) < 0 ||
+	    (number && publish_next_release(buf_slice(&current), change->path, &d->release, err) < 0))
+		goto out;
+	terms.last_version = w->version;
+	if (publish_build(&next, buf_slice(&current), change, 1, &terms, change->withdraw ? NULL : &w->p->unchanged,
+			  err) < 0)
+		goto out;
+	w->p->version = w->version;
+	if (!w->p->unchanged && commit(w, buf_slice(&next), err) < 0) {
+		*again = err->kind == ERR_CONFLICT;
+		if (number)
+			d->release = 0;
+		goto out;
+	}
+	r = 0;
+out:
+	buf_release(&current);
+	buf_release(&next);
+	return r;
+}
+
+static int apply(struct work *w, struct publish_change *change, struct error *err)
+{
+	bool again = true;
+	unsigned n;
+	int r = -1;
+
+	for (n = 0; r < 0 && again && n < PUBLICATION_TRIES; n++)
+		r = try_once(w, change, &again, err);
+	return r;
+}
+
+/* The same bytes were published before: what we staged replaces the stored ones, in case these are damaged. */
+static int restore(struct publication *p, struct error *err)
+{
+	struct buf text = BUF_INIT(4096);
+	char target[TARGET_MAX];
+	int r;
+
+	snprintf(target, sizeof(target), "/api/v1/artifacts/%s/blob", p->path);
+	r = door_call(p->door, "POST", target, SLICE_EMPTY, &text, err);
+	buf_release(&text);
+	return r;
+}
+
+static int begin(struct work *w, struct error *err)
+{
+	if (target_path_check(slice_str(w->p->path), err) < 0) {
+		err->kind = ERR_USAGE;
+		return -1;
+	}
+	if (find_role(w, err) < 0)
+		return -1;
+	w->key = w->p->key(w->p->key_arg, w->p->role, err);
+	return w->key == NULL ? -1 : check_key(w, err);
+}
+
+static void end(struct work *w)
+{
+	seckey_free(w->key);
+	json_release(&w->doc);
+	buf_release(&w->text);
+}
+
+int publication_publish(struct publication *p, struct error *err)
+{
+	struct publish_change change = {.path = p->path, .descriptor = p->descriptor};
+	struct work w = {.p = p};
+	struct stat st;
+	int r = -1;
+
+	if (fstat(p->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		error_set(err, ERR_USAGE, "not a regular file");
+		return error_hint(err, "write the stream to a file first; its length is part of what is signed");
+	}
+	p->bytes = (uint64_t)st.st_size;
+	p->signature = BUF_INIT(SSHSIG_SIZE_MAX);
+	if (begin(&w, err) < 0 || stage(p, err) < 0)
+		goto out;
+	change.length = p->bytes;
+	memcpy(change.sha256, p->sha256, SHA256_LEN);
+	if (sshsig_sign_sha256(w.key, PUBLISH_NAMESPACE, p->sha256, &p->signature, err) < 0 ||
+	    apply(&w, &change, err) < 0 || (p->unchanged && restore(p, err) < 0))
+		goto out;
+	r = 0;
+out:
+	end(&w);
+	return r;
+}
+
+/* What is to go: its SHA-256 is needed to find its bytes afterwards. */
+static int look(struct publication *p, struct error *err)
+{
+	struct buf text = BUF_INIT(1u << 20);
+	struct json doc = JSON_INIT;
+	struct slice hex = SLICE_EMPTY;
+	char target[TARGET_MAX];
+	int64_t bytes;
+	int r = -1;
+
+	snprintf(target, sizeof(target), "/api/v1/artifacts/%s", p->path);
+	if (ask(p, "GET", target, SLICE_EMPTY, &text, &doc, err) == 0 &&
+	    json_need_string(json_root(&doc), "sha256", &hex, err) == 0 &&
+	    hex_decode(p->sha256, SHA256_LEN, hex, err) == 0 &&
+	    json_need_int(json_root(&doc), "bytes", 0, INT64_MAX, &bytes, err) == 0) {
+		p->bytes = (uint64_t)bytes;
+		r = 0;
+	}
+	json_release(&doc);
+	buf_release(&text);
+	return r;
+}
+
+static int remove_blob(struct publication *p, struct error *err)
+{
+	struct buf body = BUF_INIT(1024), text = BUF_INIT(4096);
+	struct json_writer j = JSON_WRITER(&body);
+	char target[TARGET_MAX];
+	int r;
+
+	json_open_object(&j, NULL);
+	json_put_hex(&j, "sha256", p->sha256, SHA256_LEN);
+	json_close(&j);
+	snprintf(target, sizeof(target), "/api/v1/artifacts/%s/blob", p->path);
+	r = door_call(p->door, "DELETE", target, buf_slice(&body), &text, err);
+	buf_release(&body);
+	buf_release(&text);
+	return r;
+}
+
+int publication_withdraw(struct publication *p, bool remove, struct error *err)
+{
+	struct publish_change change = {.path = p->path, .withdraw = true};
+	struct work w = {.p = p};
+	int r = -1;
+
+	p->signature = BUF_INIT(0);
+	if (begin(&w, err) == 0 && look(p, err) == 0 && apply(&w, &change, err) == 0)
+		r = remove ? remove_blob(p, err) : 0;
+	end(&w);
+	return r;
+}

@@ -1,0 +1,254 @@
+/* Looking at the tree as a client does, and at every byte of every target. */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/name.h"
+#include "sys/file.h"
+#include "tuf/delegation.h"
+#include "tuf/engine_drive.h"
+#include "tuf/publish.h"
+#include "tuf/repo_internal.h"
+#include "tuf/verify.h"
+
+struct checker {
+	struct repo_check *check;
+	int dirfd, metadata_fd;
+	struct tuf_client *client;
+	uint64_t total, before;	/* bytes of all targets, and of those that are done */
+	struct error first;
+};
+
+static void found(struct checker *k, const char *file, const struct error *why)
+{
+	struct repo_finding f = {.why = *why};
+
+	snprintf(f.file, sizeof(f.file), "%s", file);
+	if (k->check->findings++ == 0) {
+		k->first = *why;
+		error_wrap(&k->first, "%s", file);
+	}
+	if (k->check->finding != NULL)
+		k->check->finding(k->check->arg, &f);
+}
+
+/* ---- the client workflow ---- */
+
+static int source_get(void *arg, const struct tuf_want *w, struct buf *out, struct error *err)
+{
+	const struct checker *k = arg;
+
+	if (filename_check(slice_str(w->path), err) < 0)
+		return -1;
+	return file_read(k->metadata_fd, w->path, out, err);
+}
+
+static int drive(struct checker *k, struct error *err)
+{
+	struct tuf_source source = {source_get, k};
+
+	return tuf_drive(k->client, NULL, &source, err);
+}
+
+/* From the first root in the tree up to targets. */
+static int run_client(struct checker *k, struct error *err)
+{
+	struct tuf_options o = {.mode = TUF_MODE_CLIENT, .clock_s = k->check->now_s};
+	struct buf anchor = BUF_INIT(TUF_ROOT_MAX);
+	int64_t newest, oldest;
+	char name[META_NAME_MAX];
+	int r = -1;
+
+	if (repo_newest(k->metadata_fd, "root", &newest, &oldest, err) < 0)
+		goto out;
+	if (newest == 0) {
+		error_set(err, ERR_NOT_FOUND, "the repository has no root yet");
+		goto out;
+	}
+	metadata_name(name, "root", oldest);
+	if (file_read(k->metadata_fd, name, &anchor, err) < 0 ||
+	    (k->client = tuf_client_new(buf_slice(&anchor), &o, err)) == NULL || drive(k, err) < 0)
+		goto out;
+	k->check->roots = (unsigned)(tuf_client_root(k->client)->head.version - oldest + 1);
+	if (tuf_client_root(k->client)->head.version < newest) {
+		error_set(err, ERR_REFUSED, "clients stop at root %" PRId64 ", the tree holds root %" PRId64,
+			  tuf_client_root(k->client)->head.version, newest);
+		goto out;
+	}
+	r = 0;
+out:
+	buf_release(&anchor);
+	return r;
+}
+
+/* ---- one publisher ---- */
+
+static void report_progress(void *arg, uint64_t done)
+{
+	const struct checker *k = arg;
+
+	if (k->check->progress != NULL)
+		k->check->progress(k->check->arg, k->before + done, k->total);
+}
+
+static int check_blob(struct checker *k, const char *file, const struct tuf_target *t, struct error *err)
+{
+	uint8_t hash[SHA256_LEN];
+	uint64_t len;
+	int fd, r = -1;
+
+	if ((fd = file_open(k->dirfd, file, O_RDONLY, 0, err)) < 0)
+		return -1;
+	if (sha256_file(fd, hash, &len, report_progress, k, err) == 0) {
+		if (len != t->length)
+			error_set(err, ERR_REFUSED, "%" PRIu64 " bytes instead of the signed %" PRIu64, len, t->length);
+		else if (memcmp(hash, t->hashes.sha256, sizeof(hash)) != 0)
+			error_set(err, ERR_REFUSED, "its SHA-256 is not the signed one");
+		else
+			r = 0;
+	}
+	file_close(&fd);
+	return r;
+}
+
+static void check_target(struct checker *k, const struct tuf_target *t)
+{
+	struct buf file = BUF_INIT(4096);
+	struct error err = ERROR_INIT;
+
+	k->check->targets++;
+	if (target_path_check(t->path, &err) < 0 || !t->hashes.has_sha256) {
+		error_set(&err, ERR_REFUSED, "a target that this repository cannot hold");
+		found(k, "metadata", &err);
+		goto out;
+	}
+	artifact_put_file(&file, t->path, t->hashes.sha256);
+	if (check_blob(k, buf_cstr(&file), t, &err) < 0)
+		found(k, buf_cstr(&file), &err);
+	k->before += t->length;
+	k->check->bytes += t->length;
+out:
+	buf_release(&file);
+}
+
+/* The engine itself finds the first target of the role, by its own way through the delegations. */
+static int engine_finds(struct checker *k, struct slice path, struct error *err)
+{
+	struct tuf_result result;
+
+	if (tuf_client_lookup(k->client, path, err) < 0 || drive(k, err) < 0)
+		return -1;
+	return tuf_client_result(k->client, &result, err);
+}
+
+struct checked_role {
+	char file[META_NAME_MAX + 16];
+	struct buf text;
+	struct tuf_targets *targets;
+	struct tuf_target *list;
+	size_t count;
+};
+
+/* As a client takes the file (5.6). */
+static int open_role(struct checker *k, const struct tuf_delegation *d, const struct tuf_metafile *meta,
+		     struct checked_role *out, struct error *err)
+{
+	struct tuf_role role;
+	int r = -1;
+
+	if (tuf_delegation_role(tuf_client_targets(k->client), d, &role, err) < 0)
+		return -1;
+	if (file_read(k->metadata_fd, out->file + strlen("metadata/"), &out->text, err) == 0 &&
+	    (out->targets = tuf_targets_parse(buf_slice(&out->text), err)) != NULL &&
+	    tuf_targets_check(&role, d->name, meta, out->targets, k->check->now_s, err) == 0 &&
+	    targets_sorted(out->targets, &out->list, &out->count, err) == 0 &&
+	    (out->count == 0 || engine_finds(k, out->list[0].path, err) == 0))
+		r = 0;
+	tuf_role_release(&role);
+	return r;
+}
+
+/* Open every role before the first byte is hashed, so that progress knows its end. */
+static void open_roles(struct checker *k, struct checked_role *roles, unsigned *count)
+{
+	const struct tuf_targets *targets = tuf_client_targets(k->client);
+	struct error err = ERROR_INIT;
+	struct tuf_delegation_iter it;
+	struct tuf_metafile meta;
+	struct tuf_delegation d;
+	size_t i;
+
+	for (it = tuf_delegation_iter(targets, SLICE_EMPTY); tuf_delegation_next(&it, &d);) {
+		struct checked_role *role = &roles[*count];
+
+		if (tuf_snapshot_find(tuf_client_snapshot(k->client), slice_str(d.name), &meta, &err) < 0)
+			continue;	/* delegated, and has never published */
+		*role = (struct checked_role){.text = BUF_INIT(TUF_SIGNED_MAX)};
+		(*count)++;
+		snprintf(role->file, sizeof(role->file), "metadata/%" PRId64 ".%.*s.json", meta.version,
+			 NAME_LEN_MAX, d.name);
+		if (open_role(k, &d, &meta, role, &err) < 0)
+			found(k, role->file, &err);
+		for (i = 0; i < role->count; i++)
+			k->total += role->list[i].length;
+	}
+}
+
+static void check_roles(struct checker *k)
+{
+	unsigned max = (unsigned)json_count(json_get(tuf_client_targets(k->client)->delegations, "roles"));
+	struct checked_role *roles = xcalloc(max, sizeof(*roles));
+	struct json_iter it;
+	unsigned i;
+	size_t n;
+
+	open_roles(k, roles, &k->check->roles);
+	for (i = 0; i < k->check->roles; i++) {
+		for (n = 0; n < roles[i].count; n++)
+			check_target(k, &roles[i].list[n]);
+		free(roles[i].list);
+		tuf_targets_free(roles[i].targets);
+		buf_release(&roles[i].text);
+	}
+	for (it = json_iter(tuf_client_targets(k->client)->targets); json_next(&it);) {
+		struct error err = ERROR_INIT;
+		struct tuf_target t;
+
+		if (tuf_target_parse(&t, it.key, it.value, &err) == 0)
+			check_target(k, &t);
+	}
+	free(roles);
+}
+
+int repo_verify(const char *home, struct repo_check *check, struct error *err)
+{
+	struct checker k = {.check = check, .dirfd = -1, .metadata_fd = -1};
+	struct error why = ERROR_INIT;
+	char path[4096];
+	int r = -1;
+
+	check->roots = check->roles = check->targets = check->findings = 0;
+	check->bytes = 0;
+	if ((k.dirfd = file_open(AT_FDCWD, path_join(path, home, "repo"), O_RDONLY | O_DIRECTORY, 0, err)) < 0) {
+		error_hint(err, "make a repository with: meshanics repo init");
+		goto out;
+	}
+	if ((k.metadata_fd = file_open(k.dirfd, "metadata", O_RDONLY | O_DIRECTORY, 0, err)) < 0)
+		goto out;
+	if (run_client(&k, &why) < 0)
+		found(&k, "metadata", &why);
+	else
+		check_roles(&k);
+	if (check->findings == 0) {
+		r = 0;
+		goto out;
+	}
+	*err = k.first;
+	if (err->kind == ERR_FAILED || err->kind == ERR_NOT_FOUND)
+		err->kind = ERR_REFUSED;
+out:
+	tuf_client_free(k.client);
+	file_close(&k.metadata_fd);
+	file_close(&k.dirfd);
+	return r;
+}
