@@ -576,7 +576,7 @@ TEST(init_survives_a_power_cut_at_every_call)
 {
 	struct repo_init_options o = {.site = "main", .lives = REPO_LIVES_DEFAULT, .now_s = FIX_NOW};
 	struct error err = ERROR_INIT;
-	char home[] = "/dev/shm/meshanics-test.XXXXXX", path[80], keys[96];
+	char home[] = "/dev/shm/meshanics-test.XXXXXX", path[80], keys[128];
 	unsigned n;
 
 	if (mkdtemp(home) == NULL)
