@@ -169,14 +169,15 @@ TEST(sha256_of_a_file_is_what_openssl_says)
 	snprintf(command, sizeof(command), "openssl dgst -sha256 -r %s 2>/dev/null", path);
 	p = popen(command, "r");
 	REQUIRE(p != NULL);
+	theirs[0] = '\0';
 	if (fgets(theirs, sizeof(theirs), p) != NULL)
 		CHECK_STR(ours, theirs);
-	else
-		printf("# openssl is not here\n");
 	pclose(p);
 	close(fd);
 	unlink(path);
 	free(data);
+	if (theirs[0] == '\0')
+		SKIP("openssl is not installed");
 }
 
 TEST(sha256_of_a_directory_fails)

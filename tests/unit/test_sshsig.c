@@ -176,3 +176,58 @@ TEST(other_schemes_are_refused)
 	CHECK_STR(err.text, "SSH signatures are not checked for keys of scheme rsassa-pss-sha256");
 	buf_release(&sig);
 }
+
+/* Put text into dir/name. */
+static void put_file(const char *dir, const char *name, struct slice text)
+{
+	struct error err = ERROR_INIT;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	REQUIRE(file_create(AT_FDCWD, path, 0600, text, &err) == 0);
+}
+
+/* ssh-keygen on signature and message in dir: its exit status. */
+static int ask_ssh_keygen(const char *dir, const char *namespace_)
+{
+	char command[512];
+	int status;
+
+	snprintf(command, sizeof(command),
+		 "ssh-keygen -Y verify -f %s/signers -I me -n %s -s %s/sig <%s/message >%s/out 2>&1", dir, namespace_,
+		 dir, dir, dir);
+	status = system(command);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(ssh_keygen_takes_ours)
+{
+	static const enum key_scheme schemes[] = {KEY_ED25519, KEY_ECDSA_P256};
+	struct error err = ERROR_INIT;
+	uint8_t hash[SHA256_LEN];
+	size_t i;
+
+	if (system("command -v ssh-keygen >/dev/null 2>&1") != 0)
+		SKIP("ssh-keygen is not installed");
+	sha256_of(SLICE_LIT("the artifact\n"), hash);
+	for (i = 0; i < ARRAY_SIZE(schemes); i++) {
+		struct seckey *k = fixed_key(schemes[i]);
+		struct buf sig = BUF_INIT(SSHSIG_SIZE_MAX), signers = BUF_INIT(4096);
+		char dir[] = "/tmp/meshanics-test-XXXXXX";
+
+		REQUIRE(mkdtemp(dir) != NULL);
+		REQUIRE(sshsig_sign_sha256(k, NAMESPACE, hash, &sig, &err) == 0);
+		buf_put_str(&signers, "me ");
+		pubkey_put_ssh(&signers, seckey_public(k), NULL);
+		buf_put_str(&signers, "\n");
+		put_file(dir, "signers", buf_slice(&signers));
+		put_file(dir, "sig", buf_slice(&sig));
+		put_file(dir, "message", SLICE_LIT("the artifact\n"));
+		CHECK_INT(ask_ssh_keygen(dir, NAMESPACE), 0);
+		CHECK(ask_ssh_keygen(dir, "file") != 0);
+		CHECK(file_remove_tree(AT_FDCWD, dir, &err) == 0);
+		seckey_free(k);
+		buf_release(&sig);
+		buf_release(&signers);
+	}
+}
