@@ -48,6 +48,8 @@ static int names_read(struct names *n, const char *dir, struct error *err)
 		n->list[n->count++] = xstrndup_slice(slice_sub(file, 0, file.len - 4));
 	}
 	closedir(d);
+	if (n->count >= KEYS_MAX)
+		return error_set(err, ERR_LIMIT, "'%s' holds %d keys or more", dir, KEYS_MAX);
 	if (n->count > 0)
 		qsort(n->list, n->count, sizeof(*n->list), by_name);
 	return 0;
@@ -133,14 +135,14 @@ static int key_list_run(struct cmd *cmd, struct error *err)
 	char dir[KEYS_PATH_MAX];
 	struct names names;
 	size_t bad;
-	int r = 0;
+	int r = -1;
 
 	path_join(dir, cmd_home(cmd), "keys");
 	if (names_read(&names, dir, err) < 0)
-		return -1;
+		goto out;
 	bad = list(cmd, dir, &names);
-	if (bad > 0)
-		r = error_set(err, ERR_REFUSED, "%zu of %zu key files cannot be used", bad, names.count);
+	r = bad == 0 ? 0 : error_set(err, ERR_REFUSED, "%zu of %zu key files cannot be used", bad, names.count);
+out:
 	names_release(&names);
 	return r;
 }

@@ -30,7 +30,7 @@ enum der_tag {
 	DER_SEQUENCE = 0x30,
 	DER_SET = 0x31,
 };
-/* [n] of a context, primitive (IMPLICIT of a primitive type) and constructed (EXPLICIT, or IMPLICIT of a SEQUENCE). */
+/* [n] of a context: primitive (IMPLICIT of such a type), and constructed (EXPLICIT, or IMPLICIT of a SEQUENCE). */
 #define DER_CONTEXT(n) (0x80 | (n))
 #define DER_CONTEXT_CONS(n) (0xa0 | (n))
 

@@ -1,4 +1,7 @@
-/* SHA-256 around the fastest compression function that runs here, SHA-512 by libsodium, SHA-384 by BearSSL, and hashing of files. */
+/*
+ * SHA-256 around the fastest compression function that runs here, SHA-512 by libsodium, SHA-384 by BearSSL, and
+ * hashing of files.
+ */
 #include "crypto/hash.h"
 
 #include <fcntl.h>

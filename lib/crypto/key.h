@@ -36,7 +36,7 @@ void pubkey_put_pem(struct buf *out, const struct pubkey *k);
  */
 WARN_UNUSED int pubkey_from_spki(struct pubkey *k, struct slice der, struct error *err);
 WARN_UNUSED int pubkey_from_pem(struct pubkey *k, struct slice pem, struct error *err);
-/* OpenSSH's line "ssh-ed25519 AAAA... comment", without a newline. comment: printable, one line; NULL or "" for none. */
+/* OpenSSH's line "ssh-ed25519 AAAA... comment", without a newline. comment: one printable line; NULL for none. */
 void pubkey_put_ssh(struct buf *out, const struct pubkey *k, const char *comment);
 /* What that line encodes (RFC 4253 6.6, 5656, 8709), which SSHSIG carries as well. */
 void pubkey_put_ssh_blob(struct buf *out, const struct pubkey *k);

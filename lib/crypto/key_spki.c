@@ -16,12 +16,14 @@ static const struct algorithm {
 	{KEY_ED25519, 32, {(const uint8_t *)"\x30\x05\x06\x03\x2b\x65\x70", 7}},
 	/* 1.2.840.10045.2.1 with 1.2.840.10045.3.1.7 */
 	{KEY_ECDSA_P256, 65,
-	 {(const uint8_t *)"\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07", 21}},
+	 {(const uint8_t *)"\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01"
+			   "\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07", 21}},
 	/* 1.2.840.10045.2.1 with 1.3.132.0.34 */
 	{KEY_ECDSA_P384, 97,
 	 {(const uint8_t *)"\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22", 18}},
 	/* 1.2.840.113549.1.1.1 with NULL */
-	{KEY_RSA_PSS_SHA256, 0, {(const uint8_t *)"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00", 15}},
+	{KEY_RSA_PSS_SHA256, 0,
+	 {(const uint8_t *)"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00", 15}},
 };
 
 /* Tag and length of content up to 64 KiB. */
@@ -97,7 +99,8 @@ int pubkey_from_spki(struct pubkey *k, struct slice der, struct error *err)
 		return error_hint(err, "known are Ed25519, ECDSA P-256 and P-384 as named curves, and RSA");
 	}
 	if (bits.len > sizeof(k->data) || (a->key_len != 0 && bits.len != a->key_len))
-		return error_set(err, ERR_MALFORMED, "a public key of %zu bytes does not fit its algorithm", bits.len);
+		return error_set(err, ERR_MALFORMED, "a public key of %zu bytes does not fit its algorithm",
+				 bits.len);
 	*k = (struct pubkey){.scheme = a->scheme, .len = bits.len};
 	memcpy(k->data, bits.ptr, bits.len);
 	return pubkey_check(k, err);

@@ -67,8 +67,8 @@ int pubkey_from_tuf(struct pubkey *k, struct json_value object, struct error *er
 	if (pubkey_from_pem(k, text, err) < 0)
 		return -1;
 	if (k->scheme != scheme)
-		return error_set(err, ERR_MALFORMED, "the key's scheme says %s, its PEM says %s", key_scheme_name(scheme),
-				 key_scheme_name(k->scheme));
+		return error_set(err, ERR_MALFORMED, "the key's scheme says %s, its PEM says %s",
+				 key_scheme_name(scheme), key_scheme_name(k->scheme));
 	return 0;
 }
 

@@ -155,8 +155,8 @@ static int derive(uint8_t key[static 32], struct slice passphrase, const uint8_t
 }
 
 /* The bare secret of a parsed file. */
-static int open_body(uint8_t secret[static KEYFILE_SECRET_LEN], const struct keyfile_parts *p, struct slice passphrase,
-		     struct error *err)
+static int open_body(uint8_t secret[static KEYFILE_SECRET_LEN], const struct keyfile_parts *p,
+		     struct slice passphrase, struct error *err)
 {
 	uint8_t key[32];
 	int r;

@@ -39,7 +39,10 @@ WARN_UNUSED int keyfile_parse(struct keyfile_parts *p, struct slice text, struct
 void keyfile_parts_release(struct keyfile_parts *p);	/* safe on a zeroed one */
 /* The key of a parsed file. ERR_REFUSED: passphrase, tampering, or a secret of another key. */
 WARN_UNUSED struct seckey *keyfile_unseal(const struct keyfile_parts *p, struct slice passphrase, struct error *err);
-/* Append a key file to out (BUF_SECRET); the header takes name, comment and created_s from info. passphrase empty: unsealed. */
+/*
+ * Append a key file to out (BUF_SECRET); the header takes name, comment and created_s from info. passphrase empty:
+ * unsealed.
+ */
 WARN_UNUSED int keyfile_put(struct buf *out, const struct keyfile *info, const struct seckey *k,
 			    struct slice passphrase, struct keyfile_cost cost, struct error *err);
 
