@@ -357,6 +357,7 @@ void talk_answer(struct agent *a, unsigned asked, const struct link_msg *m, cons
 	struct buf text = BUF_INIT(ANSWER_MAX);
 	struct error err = ERROR_INIT;
 	bool renewed;
+	int r = -1;
 
 	if (m == NULL) {
 		talk_failed(a, (enum talk)asked, why, status);
@@ -366,11 +367,11 @@ void talk_answer(struct agent *a, unsigned asked, const struct link_msg *m, cons
 	if (m->fd < 0)
 		error_set(&err, ERR_MALFORMED, "the worker handed over no answer");
 	else if (link_blob_read(m->fd, &text, &err) == 0)
-		(void)!take_answer(a, (enum talk)asked, buf_slice(&text), &err);
+		r = take_answer(a, (enum talk)asked, buf_slice(&text), &err);
 	buf_release(&text);
 	if (a->wiped)
 		return;
-	if (err.kind != ERR_NONE) {
+	if (r < 0) {
 		talk_failed(a, (enum talk)asked, &err, 0);
 		return;
 	}

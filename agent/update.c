@@ -149,7 +149,7 @@ static void ask_metadata(struct agent *a)
 	struct json_writer w = JSON_WRITER(&q);
 	struct error err = ERROR_INIT;
 	int64_t floor_s = 0;
-	int fd = -1;
+	int fd = -1, r = -1;
 
 	if (verify_pack_stored(a, &stored, &err) < 0 || trusted_floor(&a->trusted, &floor_s, &err) < 0 ||
 	    (fd = link_blob(buf_slice(&stored), &err)) < 0)
@@ -159,9 +159,9 @@ static void ask_metadata(struct agent *a)
 	json_put_int(&w, "now_s", clock_now_s());
 	json_put_int(&w, "floor_s", floor_s);
 	json_close(&w);
-	(void)!link_ask(&a->transfer, TRANSFER_UPDATE, LINK_UPDATE, buf_slice(&q), fd, &err);
+	r = link_ask(&a->transfer, TRANSFER_UPDATE, LINK_UPDATE, buf_slice(&q), fd, &err);
 out:
-	if (err.kind != ERR_NONE) {
+	if (r < 0) {
 		log_failure(LOG_LEVEL_ERROR, "agent.update", &err);
 		step_later(a, STEP_CAP_MS);
 	}
@@ -228,7 +228,6 @@ static void metadata_known(struct agent *a)
 	struct error err = ERROR_INIT;
 
 	a->refreshed = true;
-	a->refusals = 0;
 	if (verify_descriptor(a, &err) < 0) {
 		update_fail(a, &err);
 		return;
