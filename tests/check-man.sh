@@ -31,21 +31,23 @@ synopsis() {
 }
 
 # Options of a synopsis without its verb as "--name VALUE optional", then the operands: sorted, as the binary says it.
+# A verb with several lines takes what any of them takes, and its usage joins their operands by " | ".
 split_synopsis() {
-	awk '{
+	awk -v lines="$(wc -l <"$1")" '{
 		gsub(/ \.\.\./, "...")
 		while (match($0, /\[--[^]]*\]|--[a-z0-9-]+( [^] [-][^] ]*)?/)) {
 			o = substr($0, RSTART, RLENGTH)
 			$0 = substr($0, 1, RSTART - 1) substr($0, RSTART + RLENGTH)
-			kind = o ~ /^\[/ ? "optional" : "required"
+			kind = o ~ /^\[/ || lines > 1 ? "optional" : "required"
 			gsub(/[][]|\.\.\.$/, "", o)
 			split(o, part, " ")
 			print part[1] " " part[2] " " kind
 		}
 		gsub(/^ +| +$/, "")
 		gsub(/ +/, " ")
-		print "operands:" ($0 == "" ? "" : " " $0)
-	}' | sort
+		operands = operands (NR > 1 ? " | " : "") $0
+	}
+	END { print "operands:" (operands == "" ? "" : " " operands) }' "$1" | sort -u
 }
 
 # The same from the binary.
@@ -56,7 +58,7 @@ split_help() {
 			BEGIN { while ((getline g < globals) > 0) known[g] = 1 }
 			!($1 in known) { print $1 " " $2 " " $3 }'
 		"$MESHANICS" help $1 | sed -n '/^usage:/,/^$/p' | tr -s '\n ' '  ' |
-			sed 's/^.*\[options\] */operands: /; s/ *$//'
+			sed 's/^.*\[options\] */operands: /; s/ *$//; s/[<>]//g'
 	} | sort
 }
 
@@ -68,12 +70,12 @@ check_verb() {
 		return
 	fi
 	synopsis "$page" | sed -n "s/^meshanics $1\\( .*\\)\\{0,1\\}\$/\\1/p" >"$work/line"
-	if [ "$(wc -l <"$work/line")" -ne 1 ]; then
-		echo "its SYNOPSIS has $(wc -l <"$work/line") lines for 'meshanics $1'" >"$work/diff"
+	if [ ! -s "$work/line" ]; then
+		echo "its SYNOPSIS has no line for 'meshanics $1'" >"$work/diff"
 		report "$1"
 		return
 	fi
-	split_synopsis <"$work/line" >"$work/page"
+	split_synopsis "$work/line" >"$work/page"
 	split_help "$1" >"$work/binary"
 	diff -u --label "SYNOPSIS in ${page##*/}" --label "binary" "$work/page" "$work/binary" >"$work/diff"
 	sed -n '/^\.Sh DESCRIPTION/,$p' "$page" >"$work/text"

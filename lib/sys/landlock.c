@@ -43,7 +43,7 @@ struct path_attr {
 #define SYS_landlock_restrict_self 446
 #endif
 
-unsigned landlock_version(void)
+unsigned sandbox_landlock(void)
 {
 	long v = syscall(SYS_landlock_create_ruleset, NULL, 0, LL_CREATE_VERSION);
 

@@ -99,7 +99,7 @@ int sandbox_enter(const struct sandbox *s, unsigned *landlock_abi, struct error 
 {
 	int ruleset = -1, r;
 
-	*landlock_abi = landlock_version();
+	*landlock_abi = sandbox_landlock();
 	if (*landlock_abi == 0 && s->require_landlock) {
 		error_set(err, ERR_REFUSED, "this kernel has no landlock");
 		return error_hint(err, "boot with lsm=landlock,... or a kernel from 5.13 on that has it");

@@ -35,6 +35,9 @@ struct sandbox {
 	uint64_t file_size_max;		/* RLIMIT_FSIZE in bytes; 0: as it is */
 };
 
+/* The kernel's landlock version; 0: it has none, or it is switched off. */
+unsigned sandbox_landlock(void);
+
 /*
  * In this order: core dumps off, limits, ids, all capabilities (also bounding and ambient), not dumpable, no_new_privs,
  * landlock, seccomp. Call it while the process has one thread: capabilities and landlock bind the caller and what it starts.

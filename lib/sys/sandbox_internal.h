@@ -4,8 +4,6 @@
 
 #include "sys/sandbox.h"
 
-/* The kernel's landlock version; 0: it has none. */
-unsigned landlock_version(void);
 /* A descriptor of the rules that s asks for, as far as version goes; made while the paths can still be reached. */
 WARN_UNUSED int landlock_prepare(const struct sandbox *s, unsigned version, struct error *err);
 /* Put them on this thread and its children; no_new_privs is set. Does not close. */

@@ -1,0 +1,143 @@
+/* What `doctor` looks at on a control plane: its database, its certificate authorities, its repository. */
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "base/timefmt.h"
+#include "commands/doctor.h"
+#include "fleet/ca.h"
+#include "store/schema.h"
+#include "sys/file.h"
+#include "sys/user.h"
+#include "tuf/repo.h"
+
+static void check_database(struct doctor *d, const char *control)
+{
+	struct error err = ERROR_INIT;
+	char path[4096];
+	struct db *db;
+
+	path_join(path, control, CONTROL_DB_NAME);
+	db = db_open(path, DB_READ, &control_schema, &err);
+	if (db == NULL && err.kind == ERR_NOT_FOUND)
+		return;
+	if (db == NULL || db_check(db, &err) < 0)
+		doctor_error(d, err.kind == ERR_RETRY ? FINDING_WARNING : FINDING_PROBLEM, "control", &err);
+	else
+		doctor_say(d, FINDING_OK, "control", "", "the database is sound");
+	db_close(db);
+}
+
+static void check_cas(struct doctor *d, int dirfd)
+{
+	int kind;
+
+	for (kind = 0; kind < CA_COUNT; kind++) {
+		struct error err = ERROR_INIT;
+		struct ca ca = {0};
+		char what[64];
+
+		snprintf(what, sizeof(what), "the %s CA", ca_kind_name((enum ca_kind)kind));
+		if (ca_open(&ca, dirfd, (enum ca_kind)kind, true, &err) < 0)
+			doctor_error(d, FINDING_PROBLEM, "control", &err);
+		else
+			doctor_expiry(d, "control", what, ca.cert.not_after_s,
+				      "enroll the fleet under new CAs before it ends");
+		ca_release(&ca);
+	}
+}
+
+static void check_control(struct doctor *d, const char *control)
+{
+	struct error err = ERROR_INIT;
+	char path[4096];
+	int fd;
+
+	check_database(d, control);
+	path_join(path, control, "ca");
+	fd = file_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, &err);
+	if (fd >= 0)
+		check_cas(d, fd);
+	else if (err.kind != ERR_NOT_FOUND)
+		doctor_error(d, FINDING_PROBLEM, "control", &err);
+	file_close(&fd);
+}
+
+/* A role that this box signs: serve does so at half of its life, so three quarters are an omission. */
+static void check_online_role(struct doctor *d, const struct repo_expiry *e)
+{
+	char what[TUF_ROLE_NAME_MAX + 64], date[TIME_TEXT_LEN];
+
+	if (e->expires_s > d->now_s && e->due_s + (e->expires_s - e->due_s) / 2 < d->now_s) {
+		doctor_say(d, FINDING_PROBLEM, "repo", "does meshanics serve run? else: meshanics repo refresh",
+			   "%s should have been signed again by %s", e->role, time_text(date, e->due_s));
+		return;
+	}
+	snprintf(what, sizeof(what), "%s version %lld", e->role, (long long)e->version);
+	if (e->expires_s > d->now_s)
+		doctor_say(d, FINDING_OK, "repo", "", "%s expires at %s", what, time_text(date, e->expires_s));
+	else
+		doctor_expiry(d, "repo", what, e->expires_s, "does meshanics serve run? else: meshanics repo refresh");
+}
+
+static void check_roles(struct doctor *d, struct repo *r)
+{
+	const struct repo_expiry *list;
+	unsigned count = repo_expiries(r, &list), i;
+	char what[TUF_ROLE_NAME_MAX + 64];
+
+	for (i = 0; i < count; i++) {
+		if (list[i].online) {
+			check_online_role(d, &list[i]);
+			continue;
+		}
+		snprintf(what, sizeof(what), "%s version %lld", list[i].role, (long long)list[i].version);
+		doctor_expiry(d, "repo", what, list[i].expires_s,
+			      "hold a ceremony: meshanics ceremony new, on the offline side");
+	}
+	for (i = 0; i < repo_role_count(r); i++) {
+		const struct repo_role *role = repo_role_at(r, i);
+
+		if (role->fault != ROLE_FINE)
+			doctor_error(d, FINDING_PROBLEM, "repo", &role->why);
+	}
+}
+
+static void check_repo(struct doctor *d)
+{
+	struct error err = ERROR_INIT;
+	struct repo *r = repo_open_readonly(d->home, &err);
+
+	doctor_key_directory(d, "repo/keys");
+	if (r == NULL)
+		doctor_error(d, err.kind == ERR_NOT_FOUND ? FINDING_WARNING : FINDING_PROBLEM, "repo", &err);
+	else if (repo_adopted(r, &err) < 0)
+		doctor_error(d, FINDING_WARNING, "repo", &err);
+	else if (repo_check_clock(r, d->now_s, &err) < 0)
+		doctor_error(d, FINDING_PROBLEM, "repo", &err);
+	if (r != NULL)
+		check_roles(d, r);
+	repo_free(r);
+}
+
+void doctor_control(struct doctor *d)
+{
+	struct error err = ERROR_INIT;
+	char control[4096], repo[4096];
+	bool has_control, has_repo;
+
+	if (d->home == NULL)
+		return;
+	has_control = file_exists(AT_FDCWD, path_join(control, d->home, "control"));
+	has_repo = file_exists(AT_FDCWD, path_join(repo, d->home, "repo"));
+	if (!has_control && !has_repo)
+		return;
+	/* As root we would leave files behind that serve, which is not root, could not open. */
+	if (user_become_owner(AT_FDCWD, has_control ? control : repo, &err) < 0) {
+		doctor_error(d, FINDING_WARNING, has_control ? "control" : "repo", &err);
+		return;
+	}
+	if (has_control)
+		check_control(d, control);
+	if (has_repo)
+		check_repo(d);
+}
