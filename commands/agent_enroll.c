@@ -8,7 +8,7 @@
 #define TOKEN_FILE_MAX 4096
 
 static const struct option options[] = {
-	{ .name = "token-file", .type = OPT_STRING, .value = "FILE",
+	{ .name = "token-file", .type = OPT_STRING, .value = "FILE", .required = true,
 	  .help = "read the token from FILE; - is standard input" },
 	{ .name = "root", .type = OPT_STRING, .value = "FILE",
 	  .help = "the root file, brought along instead of taken from the server" },
@@ -23,10 +23,6 @@ static int read_token(struct cmd *cmd, struct buf *token, struct error *err)
 	const char *path = cmd_string(cmd, "token-file", NULL);
 	int r;
 
-	if (path == NULL) {
-		error_set(err, ERR_USAGE, "a token is needed");
-		return error_hint(err, "give --token-file FILE; tokens never travel on the command line, where ps shows them");
-	}
 	r = strcmp(path, "-") == 0 ? file_read_fd(0, token, "standard input", err)
 				   : file_read_private(AT_FDCWD, path, token, err);
 	while (r == 0 && token->len > 0 && (token->ptr[token->len - 1] == '\n' || token->ptr[token->len - 1] == '\r'))
