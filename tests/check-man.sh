@@ -33,13 +33,29 @@ synopsis() {
 # Options of a synopsis without its verb as "--name VALUE optional", then the operands: sorted, as the binary says it.
 # A verb with several lines takes what any of them takes, and its usage joins their operands by " | ".
 split_synopsis() {
-	awk -v lines="$(wc -l <"$1")" '{
+	awk -v lines="$(wc -l <"$1")" '
+	# The length of the group that begins s with "[": brackets nest.
+	function group(s, i, deep, c) {
+		for (i = 1; i <= length(s); i++) {
+			c = substr(s, i, 1)
+			deep += (c == "[") - (c == "]")
+			if (deep == 0)
+				return i
+		}
+		return length(s)
+	}
+	{
 		gsub(/ \.\.\./, "...")
-		while (match($0, /\[--[^]]*\]|--[a-z0-9-]+( [^] [-][^] ]*)?/)) {
+		while (match($0, /\[--|--[a-z0-9-]+( [^] [-][^ ]*)?/)) {
+			if (RLENGTH == 3)
+				RLENGTH = group(substr($0, RSTART))
 			o = substr($0, RSTART, RLENGTH)
-			$0 = substr($0, 1, RSTART - 1) substr($0, RSTART + RLENGTH)
+			rest = substr($0, RSTART + RLENGTH)
+			sub(/^\.\.\./, "", rest)
+			$0 = substr($0, 1, RSTART - 1) rest
 			kind = o ~ /^\[/ || lines > 1 ? "optional" : "required"
-			gsub(/[][]|\.\.\.$/, "", o)
+			if (o ~ /^\[/)
+				o = substr(o, 2, length(o) - 2)
 			split(o, part, " ")
 			print part[1] " " part[2] " " kind
 		}
