@@ -92,7 +92,7 @@ static void check_roles(struct doctor *d, struct repo *r)
 		}
 		snprintf(what, sizeof(what), "%s version %lld", list[i].role, (long long)list[i].version);
 		doctor_expiry(d, "repo", what, list[i].expires_s,
-			      "hold a ceremony: meshanics ceremony new, on the offline side");
+			      "hold a ceremony on the offline side: man meshanics-ceremony");
 	}
 	for (i = 0; i < repo_role_count(r); i++) {
 		const struct repo_role *role = repo_role_at(r, i);

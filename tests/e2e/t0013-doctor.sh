@@ -121,4 +121,40 @@ else
 	test_skip 'the same as JSON' 'jq is not installed'
 fi
 
+if command -v faketime >/dev/null && command -v jq >/dev/null; then
+	. "$TEST_SRC/tests/e2e/fleet.sh"
+
+	test_expect 'a repository: what expires when' '
+		fleet_site &&
+		meshanics doctor --home hq >out &&
+		grep "^ok       repo     root version 1 expires at .* (in 36[45]d)$" out &&
+		grep "^ok       repo     timestamp version [0-9]* expires at " out &&
+		grep "^ok       keys .*/hq/repo/keys: [0-9]* good" out
+	'
+
+	test_expect 'a repository that serve did not sign again in time' '
+		test_status 1 test_at +20h meshanics doctor --quiet --home hq >out &&
+		grep "^problem  repo     timestamp should have been signed again by " out &&
+		grep "^  *-> does meshanics serve run?" out &&
+		test_status 1 test_at +2d meshanics doctor --quiet --home hq >out &&
+		grep "^problem  repo     timestamp version [0-9]* expired at " out
+	'
+
+	test_expect 'roles that a ceremony must renew, as far ahead as was asked' '
+		test_status 1 test_at +170d meshanics doctor --quiet --home hq >out &&
+		grep "^problem  repo     targets version 1 expires at " out &&
+		! grep "^problem  repo     root" out &&
+		test_status 1 test_at +170d meshanics doctor --quiet --home hq --within 1y >out &&
+		grep "^problem  repo     root version 1 expires at " out
+	'
+
+	test_expect 'an online key that others can read' '
+		chmod 640 hq/repo/keys/snapshot.key &&
+		test_status 1 meshanics doctor --quiet --home hq >out &&
+		grep "^problem  keys .*snapshot.key. is open to group or others" out
+	'
+else
+	test_skip 'doctor over a repository' 'faketime or jq is not installed'
+fi
+
 test_done
