@@ -1,5 +1,6 @@
 /* meshanics ca init: make the certificate authorities of a control plane. */
 #include "commands/identity.h"
+#include "tuf/repo.h"
 #include "fleet/ca.h"
 
 static const struct option options[] = {
@@ -20,6 +21,8 @@ static int ca_init_command(struct cmd *cmd, struct error *err)
 	bool done;
 	int r;
 
+	if (!cmd_has(cmd, "server") && repo_make_room(cmd_home(cmd), err) < 0)
+		return -1;
 	json_open_object(&w, NULL);
 	if (cmd_has(cmd, "site"))
 		json_put_string(&w, "site", cmd_string(cmd, "site", NULL));

@@ -82,6 +82,11 @@ static int open_here(struct door *d, const struct door_options *o, struct error 
 	struct control_settings settings;
 	char path[4096];
 
+	path_join(path, o->home, "control");
+	if (!file_exists(AT_FDCWD, path)) {
+		error_set(err, ERR_NOT_FOUND, "there is no control plane in '%s'", o->home);
+		return error_hint(err, "name one with --home or --server, or make one: meshanics repo init, meshanics ca init");
+	}
 	path_join(path, o->home, "control/control.sock");
 	control_settings_default(&settings);
 	d->control = control_open(o->home, &settings, err);

@@ -7,7 +7,7 @@ ca=home/control/ca
 
 test_expect 'there is nothing to show before init, and the hint says what to do' '
 	test_status 1 meshanics ca show 2>err &&
-	grep "no CAs yet" err &&
+	grep "no control plane" err &&
 	grep "meshanics ca init" err
 '
 

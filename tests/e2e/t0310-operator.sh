@@ -6,7 +6,7 @@ export MESHANICS_HOME
 
 test_expect 'operators need CAs, for their tokens pin one' '
 	test_status 1 meshanics operator add --role viewer alice 2>err &&
-	grep "no CAs yet" err &&
+	grep "meshanics ca init" err &&
 	meshanics ca init >out
 '
 
