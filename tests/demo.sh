@@ -217,7 +217,8 @@ run meshanics device list --home hq
 title 'The audit trail: whole, and then a row is changed behind its back'
 run meshanics audit list --home hq --limit 5
 run meshanics audit verify --home hq
-kill "$serve_pid" && wait "$serve_pid" 2>/dev/null || :
+kill "$serve_pid"
+wait "$serve_pid" 2>/dev/null || :
 say "sqlite3 hq/control/meshanics.db: the triggers that guard the table dropped, one word of record 3 changed"
 sqlite3 hq/control/meshanics.db "
 	SELECT 'DROP TRIGGER ' || name || ';' FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'audit';" >drop.sql
