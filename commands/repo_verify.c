@@ -63,7 +63,7 @@ static int repo_verify_run(struct cmd *cmd, struct error *err)
 		cmd_printf(cmd, "all right: %u root%s, %u publisher%s, %u target%s, %" PRIu64 " bytes\n", check.roots,
 			   check.roots == 1 ? "" : "s", check.roles, check.roles == 1 ? "" : "s", check.targets,
 			   check.targets == 1 ? "" : "s", check.bytes);
-	else if (check.findings > 1)
+	if (r < 0 && check.findings > 1)
 		error_wrap(err, "%u findings, the first", check.findings);
 	buf_release(&out);
 	return r;

@@ -78,8 +78,12 @@ static int by_repository(struct cmd *cmd, struct slice armored, struct verdict *
 	const struct tuf_key *key;
 	int r = -1;
 
-	if (repo == NULL)
+	if (repo == NULL && err->kind == ERR_NOT_FOUND) {
+		error_set(err, ERR_NOT_FOUND, "there is no repository in '%s' to name a publisher", cmd_home(cmd));
 		return error_hint(err, "name the publisher's public key: --key PUB");
+	}
+	if (repo == NULL)
+		return -1;
 	if (artifact_signer(repo, v->sha256, armored, &s.role, &key, err) == 0) {
 		snprintf(v->keyid, sizeof(v->keyid), "%s", key->id);
 		snprintf(v->publisher, sizeof(v->publisher), "%s", s.role->name);

@@ -244,8 +244,7 @@ int repo_verify(const char *home, struct repo_check *check, struct error *err)
 		goto out;
 	}
 	*err = k.first;
-	if (err->kind == ERR_FAILED || err->kind == ERR_NOT_FOUND)
-		err->kind = ERR_REFUSED;
+	err->kind = ERR_REFUSED;	/* whatever the cause, a client would not take it */
 out:
 	tuf_client_free(k.client);
 	file_close(&k.metadata_fd);
