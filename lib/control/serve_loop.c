@@ -121,8 +121,13 @@ void serve_loop_stop(struct serve_loop *l)
 
 void serve_loop_release(struct serve_loop *l)
 {
-	if (l->server != NULL)
+	struct error ignored = ERROR_INIT;
+
+	/* Answers that writer and pool gave after the loop had stopped still name the server: let them run first. */
+	if (l->server != NULL) {
+		(void)!loop_turn(l->loop, 0, &ignored);
 		server_free(l->server);
+	}
 	if (l->loop != NULL)
 		loop_free(l->loop);
 	db_close(l->front.db);
