@@ -225,6 +225,9 @@ sqlite3 hq/control/meshanics.db "
 { cat drop.sql && echo "UPDATE audit SET actor = 'operator:nobody' WHERE seq = 3;"; } | sqlite3 hq/control/meshanics.db
 refused meshanics audit verify --home hq
 
+# The devices remember the ports at which they enrolled.
+port() { sed "s/.*\"$1_port\":\([0-9]*\).*/\1/" ready; }
+
 trap - EXIT
 for p in $pids; do kill "$p" 2>/dev/null || :; done
 for p in $pids; do wait "$p" 2>/dev/null || :; done
@@ -235,8 +238,11 @@ ${bold}All of it held, in $(($(date +%s) - begin)) s.${plain} The pieces lie in 
   hq/                  the control plane: repo/ (keys, metadata, targets) and control/ (store, CAs)
   dev1/ dev2/ dev3/    the devices: agent/artifacts/plant/plc/current is what runs
   *.log                what serve and the agents said
-Try next, in that directory:
-  MESHANICS_HOME=hq meshanics serve --public-name 127.0.0.1     and   meshanics agent run --home dev1
+Try next, in that directory (PATH=\$PATH:$(dirname "$MESHANICS")):
+  meshanics serve --home hq --public-name 127.0.0.1 --heartbeat 2s \\
+    --repository-listen 127.0.0.1:$(port repository) --device-listen 127.0.0.1:$(port device)
+  meshanics agent run --home dev1                       # in another terminal
+  meshanics device list --home hq                       # in a third
   man $(dirname "$(dirname "$MESHANICS")")/man/meshanics-rollout.1        waves, approval, halting
   man $(dirname "$(dirname "$MESHANICS")")/man/meshanics-ceremonies.7     a ceremony with real people
 END
