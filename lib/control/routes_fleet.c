@@ -137,6 +137,27 @@ static int post_status(struct api_call *call, struct error *err)
 	return device_status(call->db, call->actor->device_id, call->body, call->now_s, err);
 }
 
+/* ---- backups: made beside us (fleet/backup.h), told here for the audit trail ---- */
+
+static int post_backup(struct api_call *call, struct error *err)
+{
+	static const char *const names[] = {"sha256", "bytes", NULL};
+	struct json_writer detail = JSON_WRITER(&call->audit_detail);
+	uint8_t hash[SHA256_LEN];
+	struct slice hex;
+	int64_t bytes;
+
+	if (json_only(call->body, names, err) < 0 || json_need_string(call->body, "sha256", &hex, err) < 0 ||
+	    json_need_int(call->body, "bytes", 0, INT64_MAX, &bytes, err) < 0 ||
+	    hex_decode(hash, SHA256_LEN, hex, err) < 0)
+		return -1;
+	json_open_object(&detail, NULL);
+	json_put_int(&detail, "bytes", bytes);
+	json_put_hex(&detail, "sha256", hash, SHA256_LEN);
+	json_close(&detail);
+	return 0;
+}
+
 /* ---- the table ---- */
 
 const struct api_route routes_fleet[] = {
@@ -184,6 +205,10 @@ const struct api_route routes_fleet[] = {
 	{ .class = API_OPERATOR, .method = "GET", .pattern = "/api/v1/audit/verify", .action = "audit.verify",
 	  .permission = "audit.read", .exclusive = true, .prepare = fleet_prepare_verify,
 	  .summary = "check the whole trail; ?witness=SEQ:HASH", .handle = fleet_get_verify },
+
+	{ .class = API_OPERATOR, .method = "POST", .pattern = "/api/v1/backups", .action = "backup.create",
+	  .permission = "backup.create", .mutates = true,
+	  .summary = "tell that a backup was made: {\"sha256\",\"bytes\"}", .handle = post_backup },
 
 	{ .class = API_DEVICE, .method = "POST", .pattern = "/device/register", .action = "device.register",
 	  .mutates = true, .own_audit = true, .summary = "what the device is", .handle = post_register },

@@ -2,6 +2,7 @@
 #include "control/serve_internal.h"
 
 #include "base/log.h"
+#include "fleet/backup.h"
 #include "store/audit.h"
 #include "store/lastseen.h"
 #include "tuf/repo.h"
@@ -37,7 +38,8 @@ static int sign_run(struct db *db, void *arg, struct error *err)
 	struct audit_entry e = {.time_s = j->now_s, .actor = "serve", .action = "repository.sign", .object = "snapshot",
 				.verdict = "ok"};
 
-	if (repo_resign(j->control->repo, j->now_s, 0, 0, &j->done, err) < 0)
+	if (restored_check(db, j->control->repo, j->now_s, err) < 0 ||
+	    repo_resign(j->control->repo, j->now_s, 0, 0, &j->done, err) < 0)
 		return -1;
 	j->due_s = repo_due(j->control->repo);
 	/* A timestamp every few hours is routine; a new snapshot or publisher file is worth a row. */
