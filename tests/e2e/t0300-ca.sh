@@ -96,4 +96,10 @@ test_expect 'a key of another CA is refused' '
 	meshanics ca show >out
 '
 
+test_expect 'every attempt is in the audit trail, and no key is' '
+	meshanics audit list --json >audit.json &&
+	grep -q "\"ca.init\"" audit.json &&
+	grep -q "site:depot-7" audit.json
+'
+
 test_done

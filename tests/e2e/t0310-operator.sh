@@ -65,4 +65,11 @@ test_expect 'a revoked one is out of the list, and the name is free' '
 	grep "no operator .nobody" err
 '
 
+test_expect 'the audit trail has who and what, never the token' '
+	meshanics audit list --json >audit.json &&
+	grep -q "operator.add" audit.json &&
+	grep -q "operator:bob" audit.json &&
+	! grep "mop1" audit.json
+'
+
 test_done
