@@ -18,24 +18,26 @@
 /* What is known of the role before its file is made. */
 struct work {
 	struct publication *p;
-	struct buf text;	/* of the repository's state */
+	struct buf text; /* of the repository's state */
 	struct json doc;
-	struct json_value publisher;	/* in it */
+	struct json_value publisher; /* in it */
 	struct seckey *key;
-	int64_t version;	/* published */
+	int64_t version; /* published */
 	int64_t life_s;
 };
 
 /* ---- one request ---- */
 
-static int ask(struct publication *p, const char *method, const char *target, struct slice body, struct buf *text,
-	       struct json *doc, struct error *err)
+static int ask(struct publication *p, const char *method, const char *target, struct slice body,
+	       struct buf *text, struct json *doc, struct error *err)
 {
 	json_release(doc);
 	buf_clear(text);
 	if (door_call(p->door, method, target, body, text, err) < 0)
 		return -1;
-	return json_parse(doc, buf_slice(text), JSON_STRICT, err) < 0 ? error_wrap(err, "answer to %s", target) : 0;
+	return json_parse(doc, buf_slice(text), JSON_STRICT, err) < 0
+		       ? error_wrap(err, "answer to %s", target)
+		       : 0;
 }
 
 /* ---- whose slice ---- */
@@ -52,7 +54,8 @@ static bool covers(struct json_value publisher, const char *path)
 }
 
 /* The first whose slice covers the path: clients ask nobody after him. */
-static int choose(struct work *w, struct json_value publishers, struct json_value *out, struct error *err)
+static int choose(struct work *w, struct json_value publishers, struct json_value *out,
+		  struct error *err)
 {
 	struct publication *p = w->p;
 	struct json_iter it;
@@ -63,13 +66,16 @@ static int choose(struct work *w, struct json_value publishers, struct json_valu
 		if (!covers(it.value, p->path))
 			continue;
 		if (p->publisher != NULL && !slice_equal_str(name, p->publisher))
-			return error_set(err, ERR_REFUSED, "'%s' is in the slice of publisher '%.*s', not of '%s'",
+			return error_set(err, ERR_REFUSED,
+					 "'%s' is in the slice of publisher '%.*s', not of '%s'",
 					 p->path, SLICE_ARG(name), p->publisher);
 		*out = it.value;
 		return 0;
 	}
 	error_set(err, ERR_REFUSED, "'%s' is in no publisher's slice", p->path);
-	return error_hint(err, "'meshanics artifact list --publishers' shows the slices; a ceremony changes them");
+	return error_hint(
+		err,
+		"'meshanics artifact list --publishers' shows the slices; a ceremony changes them");
 }
 
 static int find_role(struct work *w, struct error *err)
@@ -81,7 +87,8 @@ static int find_role(struct work *w, struct error *err)
 	if (ask(w->p, "GET", "/api/v1/repository", SLICE_EMPTY, &w->text, &w->doc, err) < 0 ||
 	    json_need_array(json_root(&w->doc), "publishers", &publishers, err) < 0 ||
 	    choose(w, publishers, &w->publisher, err) < 0 ||
-	    json_need_string(w->publisher, "name", &name, err) < 0 || publisher_name_check(name, err) < 0 ||
+	    json_need_string(w->publisher, "name", &name, err) < 0 ||
+	    publisher_name_check(name, err) < 0 ||
 	    json_need_int(w->publisher, "version", 0, TUF_VERSION_MAX, &w->version, err) < 0 ||
 	    json_need_object(json_root(&w->doc), "lives", &lives, err) < 0 ||
 	    json_need_int(lives, "publisher", 1, REPO_LIFE_MAX_S, &w->life_s, err) < 0)
@@ -102,7 +109,9 @@ static int check_key(const struct work *w, struct error *err)
 			return 0;
 	}
 	error_set(err, ERR_REFUSED, "key %.16s... is not one of publisher '%s'", id, w->p->role);
-	return error_hint(err, "targets names its keys; a ceremony changes them: meshanics ceremony delegate");
+	return error_hint(
+		err,
+		"targets names its keys; a ceremony changes them: meshanics ceremony delegate");
 }
 
 /* ---- bytes ---- */
@@ -147,8 +156,8 @@ static int stage_by_door(struct publication *p, struct error *err)
 	return r;
 }
 
-static int put_named(struct publication *p, int fd, uint64_t len, const uint8_t hash[static SHA256_LEN],
-		     struct error *err)
+static int put_named(struct publication *p, int fd, uint64_t len,
+		     const uint8_t hash[static SHA256_LEN], struct error *err)
 {
 	struct buf text = BUF_INIT(4096);
 	char target[TARGET_MAX], hex[SHA256_HEX_LEN];
@@ -185,7 +194,7 @@ static int fetch_role(struct work *w, struct buf *current, struct error *err)
 		return 0;
 	if (err->kind != ERR_NOT_FOUND)
 		return -1;
-	buf_clear(current);	/* nothing published: the first file */
+	buf_clear(current); /* nothing published: the first file */
 	return 0;
 }
 
@@ -203,8 +212,8 @@ static int version_of(struct work *w, struct slice current, struct error *err)
 	return 0;
 }
 
-static int put_file_as_blob(struct publication *p, struct slice file, uint8_t hash[static SHA256_LEN],
-			    struct error *err)
+static int put_file_as_blob(struct publication *p, struct slice file,
+			    uint8_t hash[static SHA256_LEN], struct error *err)
 {
 	int fd = memfd_create("role", MFD_CLOEXEC);
 	int r = -1;
@@ -235,7 +244,8 @@ static int commit(struct work *w, struct slice file, struct error *err)
 	json_close(&j);
 	snprintf(target, sizeof(target), "/api/v1/repository/roles/%s", w->p->role);
 	if (ask(w->p, "PUT", target, buf_slice(&body), &text, &doc, err) == 0)
-		r = json_need_int(json_root(&doc), "version", 1, TUF_VERSION_MAX, &w->p->version, err);
+		r = json_need_int(json_root(&doc), "version", 1, TUF_VERSION_MAX, &w->p->version,
+				  err);
 out:
 	json_release(&doc);
 	buf_release(&body);
@@ -243,7 +253,8 @@ out:
 	return r;
 }
 
-/* 0 when it is published (or was), -1 with ERR_CONFLICT and *again when another publisher came first. */
+/* 0 when it is published (or was), -1 with ERR_CONFLICT and *again when another publisher came
+ * first. */
 static int try_once(struct work *w, struct publish_change *change, bool *again, struct error *err)
 {
 	struct buf current = BUF_INIT(PUBLISH_FILE_MAX), next = BUF_INIT(PUBLISH_FILE_MAX);
@@ -258,11 +269,12 @@ static int try_once(struct work *w, struct publish_change *change, bool *again, 
 	terms.signers = &signer;
 	terms.signer_count = 1;
 	if (fetch_role(w, &current, err) < 0 || version_of(w, buf_slice(&current), err) < 0 ||
-	    (number && publish_next_release(buf_slice(&current), change->path, &d->release, err) < 0))
+	    (number &&
+	     publish_next_release(buf_slice(&current), change->path, &d->release, err) < 0))
 		goto out;
 	terms.last_version = w->version;
-	if (publish_build(&next, buf_slice(&current), change, 1, &terms, change->withdraw ? NULL : &w->p->unchanged,
-			  err) < 0)
+	if (publish_build(&next, buf_slice(&current), change, 1, &terms,
+			  change->withdraw ? NULL : &w->p->unchanged, err) < 0)
 		goto out;
 	w->p->version = w->version;
 	if (!w->p->unchanged && commit(w, buf_slice(&next), err) < 0) {
@@ -289,7 +301,8 @@ static int apply(struct work *w, struct publish_change *change, struct error *er
 	return r;
 }
 
-/* The same bytes were published before: what we staged replaces the stored ones, in case these are damaged. */
+/* The same bytes were published before: what we staged replaces the stored ones, in case these are
+ * damaged. */
 static int restore(struct publication *p, struct error *err)
 {
 	struct buf text = BUF_INIT(4096);
@@ -330,7 +343,9 @@ int publication_publish(struct publication *p, struct error *err)
 
 	if (fstat(p->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		error_set(err, ERR_USAGE, "not a regular file");
-		return error_hint(err, "write the stream to a file first; its length is part of what is signed");
+		return error_hint(
+			err,
+			"write the stream to a file first; its length is part of what is signed");
 	}
 	p->bytes = (uint64_t)st.st_size;
 	p->signature = BUF_INIT(SSHSIG_SIZE_MAX);

@@ -47,7 +47,8 @@ static int send_full(int fd, const void *p, size_t n)
 	return 0;
 }
 
-/* The child: length, content, then the answer is an error value. An early end means: write nothing. */
+/* The child: length, content, then the answer is an error value. An early end means: write nothing.
+ */
 static NORETURN void wait_for_content(int fd, const char *path, mode_t mode)
 {
 	struct error err = ERROR_INIT;
@@ -111,12 +112,15 @@ int latefile_commit(struct latefile *f, struct slice content, struct error *err)
 	if (path == NULL)
 		return 0;
 	if (content.len > LATEFILE_SIZE_MAX) {
-		error_set(err, ERR_LIMIT, "'%s' would be larger than %u bytes", path, LATEFILE_SIZE_MAX);
+		error_set(err, ERR_LIMIT, "'%s' would be larger than %u bytes", path,
+			  LATEFILE_SIZE_MAX);
 	} else if (f->fd < 0) {
 		r = file_replace(AT_FDCWD, path, f->mode, content, err);
-	} else if (send_full(f->fd, &len, sizeof(len)) < 0 || send_full(f->fd, content.ptr, content.len) < 0 ||
+	} else if (send_full(f->fd, &len, sizeof(len)) < 0 ||
+		   send_full(f->fd, content.ptr, content.len) < 0 ||
 		   read_full(f->fd, &answer, sizeof(answer)) < 0) {
-		error_set(err, ERR_FAILED, "cannot write '%s': the process that should is gone", path);
+		error_set(err, ERR_FAILED, "cannot write '%s': the process that should is gone",
+			  path);
 	} else if (answer.kind != ERR_NONE) {
 		*err = answer;
 	} else {

@@ -1,4 +1,5 @@
-/* Reading a request. Whatever a signer relies on is checked here, before anything is shown to him. */
+/* Reading a request. Whatever a signer relies on is checked here, before anything is shown to him.
+ */
 #include "tuf/ceremony_internal.h"
 
 #include <inttypes.h>
@@ -6,82 +7,8 @@
 
 #include "base/encode.h"
 #include "base/timefmt.h"
-#include "tuf/delegation.h"
 #include "tuf/repo_internal.h"
 #include "tuf/verify.h"
-
-void publishers_free(struct repo_publisher *list, unsigned count)
-{
-	unsigned i;
-
-	for (i = 0; i < count; i++)
-		repo_publisher_release(&list[i]);
-	free(list);
-}
-
-/* ---- the publishers of a targets file ---- */
-
-static int publisher_keys(struct repo_publisher *p, const struct tuf_targets *t, const struct tuf_delegation *d,
-			  struct error *err)
-{
-	struct tuf_role role;
-	unsigned i;
-	int r = -1;
-
-	if (tuf_delegation_role(t, d, &role, err) < 0)
-		return -1;
-	if (role.threshold != 1 || role.keys.count == 0 || role.keys.count > ONLINE_RECORD_KEYS_MAX) {
-		error_set(err, ERR_REFUSED, "%u of %u keys instead of any 1 of up to %d", role.threshold,
-			  role.keys.count, ONLINE_RECORD_KEYS_MAX);
-		goto out;
-	}
-	p->keys = xcalloc(role.keys.count, sizeof(p->keys[0]));
-	for (i = 0; i < role.keys.count; i++) {
-		if (role.keys.list[i].pub.scheme == KEY_NONE) {
-			error_set(err, ERR_REFUSED, "key %.16s... cannot be used here", role.keys.list[i].id);
-			goto out;
-		}
-		p->keys[p->key_count++] = role.keys.list[i].pub;
-	}
-	r = 0;
-out:
-	tuf_role_release(&role);
-	return r;
-}
-
-static int publisher_of_delegation(struct repo_publisher *p, const struct tuf_targets *t,
-				   const struct tuf_delegation *d, struct error *err)
-{
-	struct json_iter it;
-
-	snprintf(p->name, sizeof(p->name), "%.*s", NAME_LEN_MAX, d->name);
-	if (publisher_keys(p, t, d, err) < 0)
-		return error_wrap(err, "publisher '%s'", p->name);
-	for (it = json_iter(json_get(d->entry, "paths")); json_next(&it);) {
-		if (publisher_add_slice(p, json_string(it.value), err) < 0)
-			return error_wrap(err, "publisher '%s'", p->name);
-	}
-	return 0;
-}
-
-int publishers_of_targets(const struct tuf_targets *targets, struct repo_publisher **list, unsigned *count,
-			  struct error *err)
-{
-	struct tuf_delegation_iter it;
-	struct tuf_delegation d;
-
-	*list = xcalloc(ONLINE_PUBLISHERS_MAX, sizeof(**list));
-	*count = 0;
-	if (repo_delegations_check(targets, err) < 0)
-		return -1;
-	for (it = tuf_delegation_iter(targets, SLICE_EMPTY); tuf_delegation_next(&it, &d);) {
-		if (*count == ONLINE_PUBLISHERS_MAX)
-			return error_set(err, ERR_LIMIT, "more than %d publishers", ONLINE_PUBLISHERS_MAX);
-		if (publisher_of_delegation(&(*list)[(*count)++], targets, &d, err) < 0)
-			return -1;
-	}
-	return publishers_check_disjoint(*list, *count, err);
-}
 
 /* ---- the metadata in the request ---- */
 
@@ -96,9 +23,8 @@ static int read_documents(struct ceremony *c, struct json_value top, struct erro
 {
 	struct json_value root = json_get(top, "root"), targets = json_get(top, "targets");
 
-	if (root.doc != NULL &&
-	    (wrap_unsigned(&c->root_text, root, err) < 0 ||
-	     (c->root = tuf_root_parse(buf_slice(&c->root_text), err)) == NULL))
+	if (root.doc != NULL && (wrap_unsigned(&c->root_text, root, err) < 0 ||
+				 (c->root = tuf_root_parse(buf_slice(&c->root_text), err)) == NULL))
 		return error_wrap(err, "root");
 	if (targets.doc != NULL &&
 	    (wrap_unsigned(&c->targets_text, targets, err) < 0 ||
@@ -111,12 +37,14 @@ static int read_documents(struct ceremony *c, struct json_value top, struct erro
 
 static int read_in_force(struct ceremony *c, struct json_value top, struct error *err)
 {
-	struct json_value root = json_get(top, "root_in_force"), targets = json_get(top, "targets_in_force");
+	struct json_value root = json_get(top, "root_in_force"),
+			  targets = json_get(top, "targets_in_force");
 
 	if (root.doc != NULL && ((c->root_in_force = tuf_root_parse(json_raw(root), err)) == NULL ||
 				 tuf_root_check_self(c->root_in_force, err) < 0))
 		return error_wrap(err, "root in force");
-	if (targets.doc != NULL && (c->targets_in_force = tuf_targets_parse(json_raw(targets), err)) == NULL)
+	if (targets.doc != NULL &&
+	    (c->targets_in_force = tuf_targets_parse(json_raw(targets), err)) == NULL)
 		return error_wrap(err, "targets in force");
 	return 0;
 }
@@ -130,15 +58,16 @@ static int check_role_keys(const struct tuf_root *root, enum tuf_type type, stru
 		return error_set(err, ERR_LIMIT, "%s has more than %d keys", tuf_type_name(type),
 				 CEREMONY_SIGNERS_MAX);
 	if (role->threshold > role->keys.count)
-		return error_set(err, ERR_REFUSED, "%s wants %u signatures of %u keys", tuf_type_name(type),
-				 role->threshold, role->keys.count);
+		return error_set(err, ERR_REFUSED, "%s wants %u signatures of %u keys",
+				 tuf_type_name(type), role->threshold, role->keys.count);
 	for (i = 0; i < role->keys.count; i++) {
 		if (role->keys.list[i].pub.scheme == KEY_NONE)
-			return error_set(err, ERR_REFUSED, "%s key %.16s... cannot be used here", tuf_type_name(type),
-					 role->keys.list[i].id);
+			return error_set(err, ERR_REFUSED, "%s key %.16s... cannot be used here",
+					 tuf_type_name(type), role->keys.list[i].id);
 		for (j = 0; j < i; j++) {
 			if (pubkey_equal(&role->keys.list[i].pub, &role->keys.list[j].pub))
-				return error_set(err, ERR_REFUSED, "%s lists one key twice", tuf_type_name(type));
+				return error_set(err, ERR_REFUSED, "%s lists one key twice",
+						 tuf_type_name(type));
 		}
 	}
 	return 0;
@@ -154,13 +83,15 @@ static int check_root(const struct ceremony *c, struct error *err)
 	if (c->root == NULL)
 		return 0;
 	if (strcmp(c->root->site, c->site) != 0)
-		return error_set(err, ERR_REFUSED, "root is for site '%s', the request says '%s'", c->root->site,
-				 c->site);
+		return error_set(err, ERR_REFUSED, "root is for site '%s', the request says '%s'",
+				 c->root->site, c->site);
 	if (c->root->head.version != wanted)
-		return error_set(err, ERR_REFUSED, "root has version %" PRId64 " instead of %" PRId64,
+		return error_set(err, ERR_REFUSED,
+				 "root has version %" PRId64 " instead of %" PRId64,
 				 c->root->head.version, wanted);
 	if (repo_is_rehearsal(&c->root->head) != c->rehearsal)
-		return error_set(err, ERR_REFUSED, "root and request disagree on whether this is a rehearsal");
+		return error_set(err, ERR_REFUSED,
+				 "root and request disagree on whether this is a rehearsal");
 	if (!c->root->consistent_snapshot)
 		return error_set(err, ERR_REFUSED, "root does not ask for consistent snapshots");
 	for (type = TUF_ROOT; type < TUF_TYPES; type++) {
@@ -184,13 +115,17 @@ static int check_targets(const struct ceremony *c, struct error *err)
 
 	if (c->targets == NULL)
 		return 0;
-	if (old == NULL ? c->targets->head.version != 1 : c->targets->head.version <= old->head.version)
-		return error_set(err, ERR_REFUSED, "targets has version %" PRId64 ", which does not follow %" PRId64,
+	if (old == NULL ? c->targets->head.version != 1
+			: c->targets->head.version <= old->head.version)
+		return error_set(err, ERR_REFUSED,
+				 "targets has version %" PRId64 ", which does not follow %" PRId64,
 				 c->targets->head.version, old == NULL ? 0 : old->head.version);
 	if (repo_is_rehearsal(&c->targets->head) != c->rehearsal)
-		return error_set(err, ERR_REFUSED, "targets and request disagree on whether this is a rehearsal");
+		return error_set(err, ERR_REFUSED,
+				 "targets and request disagree on whether this is a rehearsal");
 	if (json_count(c->targets->targets) > 0 && old == NULL)
-		return error_set(err, ERR_REFUSED, "targets names artifacts itself; that is for publishers");
+		return error_set(err, ERR_REFUSED,
+				 "targets names artifacts itself; that is for publishers");
 	if (check_role_keys(ceremony_signing_root(c), TUF_TARGETS, err) < 0)
 		return -1;
 	r = publishers_of_targets(c->targets, &list, &count, err);
@@ -206,7 +141,8 @@ static int check_in_force(const struct ceremony *c, struct error *err)
 	if (c->root_in_force == NULL)
 		return 0;
 	if (strcmp(c->root_in_force->site, c->site) != 0)
-		return error_set(err, ERR_REFUSED, "root in force is of site '%s', the request says '%s'",
+		return error_set(err, ERR_REFUSED,
+				 "root in force is of site '%s', the request says '%s'",
 				 c->root_in_force->site, c->site);
 	if (c->targets_in_force == NULL)
 		return 0;
@@ -218,8 +154,8 @@ static int check_in_force(const struct ceremony *c, struct error *err)
 /* Each purpose has its documents, no others. */
 static int check_purpose(const struct ceremony *c, struct slice purpose, struct error *err)
 {
-	bool root = c->root != NULL, targets = c->targets != NULL, old_root = c->root_in_force != NULL,
-	     old_targets = c->targets_in_force != NULL;
+	bool root = c->root != NULL, targets = c->targets != NULL,
+	     old_root = c->root_in_force != NULL, old_targets = c->targets_in_force != NULL;
 	char shown[64];
 
 	if (slice_equal_str(purpose, "create") && root && targets && !old_root && !old_targets)
@@ -240,14 +176,17 @@ static int check_labels(const struct ceremony *c, struct error *err)
 	uint8_t id[SHA256_LEN];
 
 	for (it = json_iter(c->labels); json_next(&it);) {
-		if (hex_decode(id, sizeof(id), it.key, err) < 0 || json_type(it.value) != JSON_STRING ||
+		if (hex_decode(id, sizeof(id), it.key, err) < 0 ||
+		    json_type(it.value) != JSON_STRING ||
 		    name_check(json_string(it.value), "label", err) < 0)
-			return error_set(err, ERR_MALFORMED, "'labels' is not an object from key ids to names");
+			return error_set(err, ERR_MALFORMED,
+					 "'labels' is not an object from key ids to names");
 	}
 	return 0;
 }
 
-static int check_hex(struct json_value top, const char *name, size_t digits, bool optional, struct error *err)
+static int check_hex(struct json_value top, const char *name, size_t digits, bool optional,
+		     struct error *err)
 {
 	uint8_t bytes[SHA256_LEN];
 	struct slice s = SLICE_EMPTY;
@@ -259,24 +198,29 @@ static int check_hex(struct json_value top, const char *name, size_t digits, boo
 	return hex_decode(bytes, digits / 2, s, err) < 0 ? error_wrap(err, "'%s'", name) : 0;
 }
 
-static int read_head(struct ceremony *c, struct json_value top, struct slice *purpose, struct error *err)
+static int read_head(struct ceremony *c, struct json_value top, struct slice *purpose,
+		     struct error *err)
 {
-	static const char *const names[] = {"format",  "purpose", "site",	   "rehearsal",	       "created",   "nonce",
-					    "labels", "root",	  "targets", "root_in_force", "targets_in_force",
-					    "transcript", NULL};
+	static const char *const names[] = {
+		"format", "purpose", "site",	"rehearsal",	 "created",	     "nonce",
+		"labels", "root",    "targets", "root_in_force", "targets_in_force", "transcript",
+		NULL};
 	struct slice format = SLICE_EMPTY, site = SLICE_EMPTY, created = SLICE_EMPTY;
 	int64_t created_s;
 
 	if (json_need_string(top, "format", &format, err) < 0)
 		return -1;
 	if (!slice_equal_str(format, CEREMONY_REQUEST_FORMAT))
-		return error_set(err, ERR_MALFORMED, "'format' is not '%s'", CEREMONY_REQUEST_FORMAT);
+		return error_set(err, ERR_MALFORMED, "'format' is not '%s'",
+				 CEREMONY_REQUEST_FORMAT);
 	if (json_only(top, names, err) < 0 || json_need_string(top, "purpose", purpose, err) < 0 ||
 	    json_need_string(top, "site", &site, err) < 0 || name_check(site, "site", err) < 0 ||
 	    json_opt_bool(top, "rehearsal", &c->rehearsal, err) < 0 ||
-	    json_need_string(top, "created", &created, err) < 0 || time_parse(&created_s, created, err) < 0 ||
+	    json_need_string(top, "created", &created, err) < 0 ||
+	    time_parse(&created_s, created, err) < 0 ||
 	    check_hex(top, "nonce", 2 * CEREMONY_NONCE_LEN, false, err) < 0 ||
-	    check_hex(top, "transcript", 64, true, err) < 0 || json_need_object(top, "labels", &c->labels, err) < 0)
+	    check_hex(top, "transcript", 64, true, err) < 0 ||
+	    json_need_object(top, "labels", &c->labels, err) < 0)
 		return -1;
 	memcpy(c->site, site.ptr, site.len);
 	return check_labels(c, err);
@@ -316,12 +260,13 @@ static void set_documents(struct ceremony *c)
 		add_document(c, "root", &c->root->head);
 		add_demand(&c->documents[0], &c->root->roles[TUF_ROOT], "root");
 		if (c->root_in_force != NULL)
-			add_demand(&c->documents[0], &c->root_in_force->roles[TUF_ROOT], "the root in force");
+			add_demand(&c->documents[0], &c->root_in_force->roles[TUF_ROOT],
+				   "the root in force");
 	}
 	if (c->targets != NULL) {
 		add_document(c, "targets", &c->targets->head);
-		add_demand(&c->documents[c->document_count - 1], &ceremony_signing_root(c)->roles[TUF_TARGETS],
-			   "targets");
+		add_demand(&c->documents[c->document_count - 1],
+			   &ceremony_signing_root(c)->roles[TUF_TARGETS], "targets");
 	}
 }
 
@@ -334,8 +279,9 @@ static int parse(struct ceremony *c, struct error *err)
 		return -1;
 	top = json_root(&c->doc);
 	if (read_head(c, top, &purpose, err) < 0 || read_documents(c, top, err) < 0 ||
-	    read_in_force(c, top, err) < 0 || check_purpose(c, purpose, err) < 0 || check_in_force(c, err) < 0 ||
-	    check_root(c, err) < 0 || check_targets(c, err) < 0 || set_fingerprint(c, top, err) < 0)
+	    read_in_force(c, top, err) < 0 || check_purpose(c, purpose, err) < 0 ||
+	    check_in_force(c, err) < 0 || check_root(c, err) < 0 || check_targets(c, err) < 0 ||
+	    set_fingerprint(c, top, err) < 0)
 		return -1;
 	set_documents(c);
 	return 0;

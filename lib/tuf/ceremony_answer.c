@@ -24,15 +24,16 @@ int ceremony_check_prefix(const struct ceremony *c, const char *prefix, struct e
 	}
 	typed[n] = '\0';
 	if (n < CEREMONY_PREFIX_MIN) {
-		error_set(err, ERR_USAGE, "%zu digits of the fingerprint, at least %d are needed", n,
-			  CEREMONY_PREFIX_MIN);
+		error_set(err, ERR_USAGE, "%zu digits of the fingerprint, at least %d are needed",
+			  n, CEREMONY_PREFIX_MIN);
 		return error_hint(err, "ask the one who made the request for its first %d digits",
 				  CEREMONY_PREFIX_MIN);
 	}
 	if (memcmp(typed, c->fingerprint, n) == 0)
 		return 0;
 	error_set(err, ERR_REFUSED, "the fingerprint does not begin with '%s'", typed);
-	return error_hint(err, "this is not the request that the others sign, or the digits were misheard");
+	return error_hint(
+		err, "this is not the request that the others sign, or the digits were misheard");
 }
 
 /* Is the key among the demands of document i? */
@@ -63,15 +64,20 @@ static bool is_asked_at_all(const struct ceremony *c, const struct pubkey *key)
 
 int ceremony_check_key(const struct ceremony *c, const struct keyfile *key, struct error *err)
 {
-	bool throwaway = strncmp(key->comment, CEREMONY_REHEARSAL_COMMENT, strlen(CEREMONY_REHEARSAL_COMMENT)) == 0;
+	bool throwaway = strncmp(key->comment, CEREMONY_REHEARSAL_COMMENT,
+				 strlen(CEREMONY_REHEARSAL_COMMENT)) == 0;
 
 	if (c->rehearsal && !throwaway)
-		return error_set(err, ERR_REFUSED, "this is a rehearsal: it takes throwaway keys, and '%s' is a real "
-				 "one", key->name);
+		return error_set(err, ERR_REFUSED,
+				 "this is a rehearsal: it takes throwaway keys, and '%s' is a real "
+				 "one",
+				 key->name);
 	if (!c->rehearsal && throwaway)
-		return error_set(err, ERR_REFUSED, "'%s' is a throwaway key of a rehearsal", key->name);
+		return error_set(err, ERR_REFUSED, "'%s' is a throwaway key of a rehearsal",
+				 key->name);
 	if (!is_asked_at_all(c, &key->pub)) {
-		error_set(err, ERR_REFUSED, "key '%s' (%.16s...) is not named in this request", key->name, key->keyid);
+		error_set(err, ERR_REFUSED, "key '%s' (%.16s...) is not named in this request",
+			  key->name, key->keyid);
 		return error_hint(err, "meshanics ceremony status shows which keys are");
 	}
 	return 0;
@@ -85,8 +91,10 @@ int ceremony_check_time(const struct ceremony *c, int64_t now_s, struct error *e
 	for (i = 0; i < c->document_count; i++) {
 		if (c->documents[i].expires_s > now_s)
 			continue;
-		error_set(err, ERR_REFUSED, "%s of this request expired at %s, and the clock says %s",
-			  c->documents[i].role, time_text(expires, c->documents[i].expires_s), time_text(now, now_s));
+		error_set(err, ERR_REFUSED,
+			  "%s of this request expired at %s, and the clock says %s",
+			  c->documents[i].role, time_text(expires, c->documents[i].expires_s),
+			  time_text(now, now_s));
 		return error_hint(err, "set the clock if it is wrong; else begin a new ceremony");
 	}
 	return 0;
@@ -106,8 +114,8 @@ static int canonical_json(struct buf *out, struct slice text, struct error *err)
 	return r;
 }
 
-static int sign_document(const struct ceremony_document *d, const struct seckey *key, struct buf *sig,
-			 struct error *err)
+static int sign_document(const struct ceremony_document *d, const struct seckey *key,
+			 struct buf *sig, struct error *err)
 {
 	struct buf payload;
 	int r = -1;
@@ -120,8 +128,9 @@ static int sign_document(const struct ceremony_document *d, const struct seckey 
 }
 
 /* The answer's text, with its proof or (proof.len 0) as it is proved. */
-static void put_answer(struct buf *out, const struct ceremony *c, const struct pubkey *key, const struct buf sigs[2],
-		       int64_t now_s, const char *transcript_head, struct slice proof)
+static void put_answer(struct buf *out, const struct ceremony *c, const struct pubkey *key,
+		       const struct buf sigs[2], int64_t now_s, const char *transcript_head,
+		       struct slice proof)
 {
 	struct json_writer w = JSON_WRITER(out);
 	char text[TIME_TEXT_LEN];
@@ -148,7 +157,8 @@ static void put_answer(struct buf *out, const struct ceremony *c, const struct p
 	buf_put_u8(out, '\n');
 }
 
-static int make_proof(struct buf *proof, struct slice unproved, const struct seckey *key, struct error *err)
+static int make_proof(struct buf *proof, struct slice unproved, const struct seckey *key,
+		      struct error *err)
 {
 	struct buf canonical;
 	uint8_t hash[SHA256_LEN];
@@ -162,8 +172,8 @@ static int make_proof(struct buf *proof, struct slice unproved, const struct sec
 	return r;
 }
 
-int ceremony_sign(struct buf *out, const struct ceremony *c, const struct seckey *key, int64_t now_s,
-		  const char *transcript_head, struct error *err)
+int ceremony_sign(struct buf *out, const struct ceremony *c, const struct seckey *key,
+		  int64_t now_s, const char *transcript_head, struct error *err)
 {
 	const struct pubkey *pub = seckey_public(key);
 	struct buf sigs[2] = {BUF_INIT(0), BUF_INIT(0)};
@@ -181,7 +191,8 @@ int ceremony_sign(struct buf *out, const struct ceremony *c, const struct seckey
 	if (make_proof(&proof, buf_slice(&unproved), key, err) < 0)
 		goto out;
 	put_answer(out, c, pub, sigs, now_s, transcript_head, buf_slice(&proof));
-	r = out->failed ? error_set(err, ERR_LIMIT, "the answer is larger than %zu bytes", out->max) : 0;
+	r = out->failed ? error_set(err, ERR_LIMIT, "the answer is larger than %zu bytes", out->max)
+			: 0;
 out:
 	buf_release(&sigs[0]);
 	buf_release(&sigs[1]);
@@ -202,8 +213,9 @@ struct reading {
 
 static int read_answer(struct reading *a, struct json_value top, struct error *err)
 {
-	static const char *const names[] = {"format",	 "site",	 "request",    "signer", "signed_at",
-					    "signatures", "transcript", "proof",	   NULL};
+	static const char *const names[] = {"format",	  "site",      "request",
+					    "signer",	  "signed_at", "signatures",
+					    "transcript", "proof",     NULL};
 	static const char *const roles[] = {"root", "targets", NULL};
 	struct slice format = SLICE_EMPTY, when = SLICE_EMPTY, transcript = SLICE_EMPTY;
 	struct json_value signer;
@@ -211,12 +223,16 @@ static int read_answer(struct reading *a, struct json_value top, struct error *e
 	if (json_need_string(top, "format", &format, err) < 0)
 		return -1;
 	if (!slice_equal_str(format, CEREMONY_ANSWER_FORMAT))
-		return error_set(err, ERR_MALFORMED, "'format' is not '%s'", CEREMONY_ANSWER_FORMAT);
+		return error_set(err, ERR_MALFORMED, "'format' is not '%s'",
+				 CEREMONY_ANSWER_FORMAT);
 	if (json_only(top, names, err) < 0 || json_need_string(top, "site", &a->site, err) < 0 ||
 	    json_need_string(top, "request", &a->request, err) < 0 ||
-	    json_need_object(top, "signer", &signer, err) < 0 || tuf_key_parse(&a->signer, signer, err) < 0 ||
-	    json_need_string(top, "signed_at", &when, err) < 0 || time_parse(&a->signed_s, when, err) < 0 ||
-	    json_need_object(top, "signatures", &a->signatures, err) < 0 || json_only(a->signatures, roles, err) < 0 ||
+	    json_need_object(top, "signer", &signer, err) < 0 ||
+	    tuf_key_parse(&a->signer, signer, err) < 0 ||
+	    json_need_string(top, "signed_at", &when, err) < 0 ||
+	    time_parse(&a->signed_s, when, err) < 0 ||
+	    json_need_object(top, "signatures", &a->signatures, err) < 0 ||
+	    json_only(a->signatures, roles, err) < 0 ||
 	    json_opt_string(top, "transcript", &transcript, err) < 0)
 		return -1;
 	return json_need_string(top, "proof", &a->proof, err);
@@ -239,15 +255,16 @@ static int check_proof(const struct reading *a, struct json_value top, struct er
 	json_close(&w);
 	if (canonical_json(&canonical, buf_slice(&rest), err) == 0) {
 		sha256_of(buf_slice(&canonical), hash);
-		r = sshsig_verify_sha256(&a->signer.pub, CEREMONY_PROOF_NAMESPACE, hash, a->proof, err);
+		r = sshsig_verify_sha256(&a->signer.pub, CEREMONY_PROOF_NAMESPACE, hash, a->proof,
+					 err);
 	}
 	buf_release(&rest);
 	buf_release(&canonical);
 	return r < 0 ? error_wrap(err, "proof") : 0;
 }
 
-static int check_signature(const struct ceremony *c, unsigned i, const struct reading *a, struct buf *sig,
-			   struct error *err)
+static int check_signature(const struct ceremony *c, unsigned i, const struct reading *a,
+			   struct buf *sig, struct error *err)
 {
 	const struct ceremony_document *d = &c->documents[i];
 	struct slice hex = SLICE_EMPTY;
@@ -263,7 +280,8 @@ static int check_signature(const struct ceremony *c, unsigned i, const struct re
 	if (hex.len == 0 || hex.len / 2 > sizeof(raw) || hex_decode(raw, hex.len / 2, hex, err) < 0)
 		return error_set(err, ERR_MALFORMED, "signature of %s is not hex", d->role);
 	if (canonical_json(&payload, d->signed_json, err) == 0)
-		r = pubkey_verify(&a->signer.pub, buf_slice(&payload), slice_of(raw, hex.len / 2), err);
+		r = pubkey_verify(&a->signer.pub, buf_slice(&payload), slice_of(raw, hex.len / 2),
+				  err);
 	buf_release(&payload);
 	if (r < 0)
 		return error_wrap(err, "signature of %s", d->role);
@@ -282,7 +300,8 @@ static int check_fits(const struct ceremony *c, const struct reading *a, struct 
 		return error_set(err, ERR_REFUSED, "it answers another request (%.16s...)",
 				 printable(shown, sizeof(shown), a->request));
 	if (a->signer.pub.scheme == KEY_NONE || !is_asked_at_all(c, &a->signer.pub))
-		return error_set(err, ERR_REFUSED, "its key (%.16s...) is not named in the request", a->signer.id);
+		return error_set(err, ERR_REFUSED, "its key (%.16s...) is not named in the request",
+				 a->signer.id);
 	return 0;
 }
 
@@ -292,21 +311,23 @@ static int check_first(const struct ceremony *c, const struct reading *a, struct
 
 	for (i = 0; i < c->answer_count; i++) {
 		if (pubkey_equal(&c->answers[i].key, &a->signer.pub))
-			return error_set(err, ERR_CONFLICT, "key %.16s... has answered already", a->signer.id);
+			return error_set(err, ERR_CONFLICT, "key %.16s... has answered already",
+					 a->signer.id);
 	}
 	if (c->answer_count == CEREMONY_ANSWERS_MAX)
 		return error_set(err, ERR_LIMIT, "more than %d answers", CEREMONY_ANSWERS_MAX);
 	return 0;
 }
 
-static int take_answer(struct ceremony *c, struct slice text, struct json_value top, struct ceremony_answer_info *out,
-		       struct error *err)
+static int take_answer(struct ceremony *c, struct slice text, struct json_value top,
+		       struct ceremony_answer_info *out, struct error *err)
 {
 	struct ceremony_answer answer = {.keyid = ""};
 	struct reading a;
 	unsigned i;
 
-	if (read_answer(&a, top, err) < 0 || check_fits(c, &a, err) < 0 || check_proof(&a, top, err) < 0)
+	if (read_answer(&a, top, err) < 0 || check_fits(c, &a, err) < 0 ||
+	    check_proof(&a, top, err) < 0)
 		return -1;
 	if (out != NULL) {
 		snprintf(out->keyid, sizeof(out->keyid), "%s", a.signer.id);
@@ -330,13 +351,15 @@ fail:
 	return -1;
 }
 
-int ceremony_add_answer(struct ceremony *c, struct slice text, struct ceremony_answer_info *out, struct error *err)
+int ceremony_add_answer(struct ceremony *c, struct slice text, struct ceremony_answer_info *out,
+			struct error *err)
 {
 	struct json doc = JSON_INIT;
 	int r = -1;
 
 	if (text.len > CEREMONY_ANSWER_MAX)
-		return error_set(err, ERR_LIMIT, "answer: larger than %u bytes", CEREMONY_ANSWER_MAX);
+		return error_set(err, ERR_LIMIT, "answer: larger than %u bytes",
+				 CEREMONY_ANSWER_MAX);
 	if (json_parse(&doc, text, JSON_STRICT, err) == 0)
 		r = take_answer(c, text, json_root(&doc), out, err);
 	json_release(&doc);

@@ -16,7 +16,8 @@ static bool has_answered(const struct ceremony *c, unsigned document, const stru
 	return false;
 }
 
-void ceremony_tally(const struct ceremony *c, unsigned document, unsigned demand, struct ceremony_tally *out)
+void ceremony_tally(const struct ceremony *c, unsigned document, unsigned demand,
+		    struct ceremony_tally *out)
 {
 	const struct tuf_role *role = c->documents[document].demands[demand].role;
 	unsigned i, k;
@@ -25,14 +26,15 @@ void ceremony_tally(const struct ceremony *c, unsigned document, unsigned demand
 	for (i = 0; i < role->keys.count; i++) {
 		out->has_signed[i] = has_answered(c, document, &role->keys.list[i].pub);
 		/* One public key under two ids is one signer (a root in force may list it so). */
-		for (k = 0; k < i && !pubkey_equal(&role->keys.list[k].pub, &role->keys.list[i].pub);)
+		for (k = 0;
+		     k < i && !pubkey_equal(&role->keys.list[k].pub, &role->keys.list[i].pub);)
 			k++;
 		out->signed_count += out->has_signed[i] && k == i;
 	}
 }
 
-static int short_of(const struct ceremony *c, unsigned document, unsigned demand, const struct ceremony_tally *t,
-		    struct error *err)
+static int short_of(const struct ceremony *c, unsigned document, unsigned demand,
+		    const struct ceremony_tally *t, struct error *err)
 {
 	const struct ceremony_document *d = &c->documents[document];
 	const struct tuf_role *role = d->demands[demand].role;
@@ -44,13 +46,15 @@ static int short_of(const struct ceremony *c, unsigned document, unsigned demand
 
 		if (t->has_signed[i])
 			continue;
-		buf_printf(&missing, "%s%.16s...", missing.len > 0 ? ", " : "", role->keys.list[i].id);
+		buf_printf(&missing, "%s%.16s...", missing.len > 0 ? ", " : "",
+			   role->keys.list[i].id);
 		if (label.len > 0)
 			buf_printf(&missing, " (%.*s)", SLICE_ARG(label));
 	}
-	missing.failed = false;	/* a long list is cut, it is for people */
-	error_set(err, ERR_REFUSED, "%s has %u of the %u signatures that %s asks for; missing: %s", d->role,
-		  t->signed_count, t->threshold, d->demands[demand].why, buf_cstr(&missing));
+	missing.failed = false; /* a long list is cut, it is for people */
+	error_set(err, ERR_REFUSED, "%s has %u of the %u signatures that %s asks for; missing: %s",
+		  d->role, t->signed_count, t->threshold, d->demands[demand].why,
+		  buf_cstr(&missing));
 	buf_release(&missing);
 	return error_hint(err, "any of these may sign: meshanics ceremony sign");
 }
@@ -84,7 +88,8 @@ static const char *listed_id(const struct ceremony_document *d, const struct pub
 	return NULL;
 }
 
-int ceremony_assemble(const struct ceremony *c, unsigned document, struct buf *out, struct error *err)
+int ceremony_assemble(const struct ceremony *c, unsigned document, struct buf *out,
+		      struct error *err)
 {
 	const struct ceremony_document *d = &c->documents[document];
 	struct buf file = BUF_INIT(CEREMONY_REQUEST_MAX), next = BUF_INIT(CEREMONY_REQUEST_MAX);
@@ -100,13 +105,16 @@ int ceremony_assemble(const struct ceremony *c, unsigned document, struct buf *o
 		if (id == NULL || c->answers[i].sigs[document].len == 0)
 			continue;
 		buf_clear(&next);
-		if (tuf_sign_attach(&next, buf_slice(&file), id, buf_slice(&c->answers[i].sigs[document]), err) < 0)
+		if (tuf_sign_attach(&next, buf_slice(&file), id,
+				    buf_slice(&c->answers[i].sigs[document]), err) < 0)
 			goto out;
 		file = next;
 		next = swap;
 	}
 	buf_put_slice(out, buf_slice(&file));
-	r = out->failed ? error_set(err, ERR_LIMIT, "%s is larger than %zu bytes", d->role, out->max) : 0;
+	r = out->failed
+		    ? error_set(err, ERR_LIMIT, "%s is larger than %zu bytes", d->role, out->max)
+		    : 0;
 out:
 	buf_release(&file);
 	buf_release(&next);
@@ -127,7 +135,8 @@ static int check_root(const struct ceremony *c, struct slice text, int64_t now_s
 	return r;
 }
 
-static int check_targets(const struct ceremony *c, struct slice text, int64_t now_s, struct error *err)
+static int check_targets(const struct ceremony *c, struct slice text, int64_t now_s,
+			 struct error *err)
 {
 	struct tuf_metafile meta = {.version = c->targets->head.version, .length = -1};
 	struct tuf_targets *targets = tuf_targets_parse(text, err);
@@ -135,12 +144,14 @@ static int check_targets(const struct ceremony *c, struct slice text, int64_t no
 
 	if (targets == NULL)
 		return -1;
-	r = tuf_targets_check(&ceremony_signing_root(c)->roles[TUF_TARGETS], "targets", &meta, targets, now_s, err);
+	r = tuf_targets_check(&ceremony_signing_root(c)->roles[TUF_TARGETS], "targets", &meta,
+			      targets, now_s, err);
 	tuf_targets_free(targets);
 	return r;
 }
 
-int ceremony_finish(const struct ceremony *c, unsigned document, int64_t now_s, struct buf *out, struct error *err)
+int ceremony_finish(const struct ceremony *c, unsigned document, int64_t now_s, struct buf *out,
+		    struct error *err)
 {
 	size_t from = out->len;
 	struct slice text;
@@ -148,6 +159,7 @@ int ceremony_finish(const struct ceremony *c, unsigned document, int64_t now_s, 
 	if (ceremony_complete(c, err) < 0 || ceremony_assemble(c, document, out, err) < 0)
 		return -1;
 	text = slice_sub(buf_slice(out), from, SIZE_MAX);
-	return strcmp(c->documents[document].role, "root") == 0 ? check_root(c, text, now_s, err)
-								: check_targets(c, text, now_s, err);
+	return strcmp(c->documents[document].role, "root") == 0
+		       ? check_root(c, text, now_s, err)
+		       : check_targets(c, text, now_s, err);
 }

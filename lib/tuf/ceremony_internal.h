@@ -44,4 +44,29 @@ WARN_UNUSED int ceremony_assemble(const struct ceremony *c, unsigned document, s
 /* The root whose targets role signs the request's targets. */
 const struct tuf_root *ceremony_signing_root(const struct ceremony *c);
 
+/* ---- ceremony_parts.c: what requests are made of ---- */
+/* Keys of one file, each once, in order of arrival. */
+struct key_set {
+	const struct pubkey
+		*list[4 * CEREMONY_SIGNERS_MAX + ONLINE_PUBLISHERS_MAX * ONLINE_RECORD_KEYS_MAX];
+	unsigned count;
+};
+void key_set_add(struct key_set *s, const struct pubkey *k);
+/* Members "keyid": key object of the object that is open. */
+void key_set_put(struct json_writer *w, const struct key_set *s);
+void ceremony_put_keyid(struct json_writer *w, const struct pubkey *k);
+/* _type, spec_version, version and expires of a `signed` value. */
+void ceremony_put_head(struct json_writer *w, const char *type, int64_t version, int64_t expires_s);
+/* The member "delegations" of targets. */
+void ceremony_put_delegations(struct json_writer *w, const struct repo_publisher *list, unsigned count);
+void ceremony_put_request_head(struct json_writer *w, const char *purpose, const char *site, bool rehearsal,
+			       int64_t now_s, const uint8_t *nonce, const char *transcript_head);
+/* What was written must be readable as a request: our own mistakes are found here, not at a
+ * signer's table. */
+WARN_UNUSED int ceremony_check_written(const struct buf *out, size_t from, struct error *err);
+/* By name, or NULL. */
+const struct repo_publisher *publisher_find(const struct repo_publisher *list, unsigned count, const char *name);
+/* A copy with the keys of one and the name and slices of the other. */
+void publisher_copy(struct repo_publisher *to, const struct repo_publisher *keys, const struct repo_publisher *slices);
+
 #endif

@@ -3,7 +3,8 @@
 
 #include "tuf/ceremony.h"
 
-static int make_signer(int dirfd, unsigned n, int64_t now_s, struct ceremony_signer *out, struct error *err)
+static int make_signer(int dirfd, unsigned n, int64_t now_s, struct ceremony_signer *out,
+		       struct error *err)
 {
 	struct seckey *k = seckey_generate(KEY_ED25519, err);
 	int r = -1;
@@ -12,7 +13,8 @@ static int make_signer(int dirfd, unsigned n, int64_t now_s, struct ceremony_sig
 		return -1;
 	snprintf(out->label, sizeof(out->label), "rehearsal-%u", n);
 	out->key = *seckey_public(k);
-	r = keyfile_write(dirfd, out->label, k, SLICE_EMPTY, CEREMONY_REHEARSAL_COMMENT " only, throw away", now_s, err);
+	r = keyfile_write(dirfd, out->label, k, SLICE_EMPTY,
+			  CEREMONY_REHEARSAL_COMMENT " only, throw away", now_s, err);
 	seckey_free(k);
 	return r;
 }
@@ -52,7 +54,8 @@ static int make_online(struct online_keys *k, const char *site, struct error *er
 }
 
 int ceremony_rehearsal_keys(int dirfd, const char *site, unsigned count, int64_t now_s,
-			    struct ceremony_signer *signers, struct online_keys *online, struct error *err)
+			    struct ceremony_signer *signers, struct online_keys *online,
+			    struct error *err)
 {
 	unsigned i;
 

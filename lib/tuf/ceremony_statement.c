@@ -1,4 +1,5 @@
-/* The statement: what a signature will mean, in plain words, computed from the metadata that is signed. */
+/* The statement: what a signature will mean, in plain words, computed from the metadata that is
+ * signed. */
 #include <inttypes.h>
 
 #include "base/timefmt.h"
@@ -39,10 +40,12 @@ static void put_life(struct buf *out, const struct tuf_head *head, int64_t now_s
 
 	duration_text(life, head->expires_s - now_s);
 	buf_printf(out, "version %" PRId64 ", valid until %s (%s%s)\n", head->version,
-		   time_text(text, head->expires_s), head->expires_s > now_s ? "for " : "EXPIRED ", life);
+		   time_text(text, head->expires_s), head->expires_s > now_s ? "for " : "EXPIRED ",
+		   life);
 }
 
-static void put_root_role(struct buf *out, const struct ceremony *c, enum tuf_type type, const char *power)
+static void put_root_role(struct buf *out, const struct ceremony *c, enum tuf_type type,
+			  const char *power)
 {
 	const struct tuf_role *role = &c->root->roles[type];
 
@@ -52,7 +55,8 @@ static void put_root_role(struct buf *out, const struct ceremony *c, enum tuf_ty
 	put_tuf_keys(out, c, &role->keys);
 }
 
-static void put_record_keys(struct buf *out, const struct ceremony *c, const struct tuf_keys *keys, const char *power)
+static void put_record_keys(struct buf *out, const struct ceremony *c, const struct tuf_keys *keys,
+			    const char *power)
 {
 	if (keys->count == 0)
 		return;
@@ -67,30 +71,36 @@ static void put_lives(struct buf *out, const struct ceremony *c)
 	struct repo_lives lives;
 
 	if (repo_lives_of_root(c->root, &lives, &ignored) < 0)
-		return;	/* a request with such a root is not parsed */
-	buf_printf(out, "    The online box signs timestamps for %s, snapshots for %s, publishers' files for %s.\n",
-		   duration_text(timestamp, lives.timestamp_s), duration_text(snapshot, lives.snapshot_s),
+		return; /* a request with such a root is not parsed */
+	buf_printf(out,
+		   "    The online box signs timestamps for %s, snapshots for %s, publishers' "
+		   "files for %s.\n",
+		   duration_text(timestamp, lives.timestamp_s),
+		   duration_text(snapshot, lives.snapshot_s),
 		   duration_text(publisher, lives.publisher_s));
 }
 
 /* What differs from the root in force; silence is no difference. */
 static void put_root_changes(struct buf *out, const struct ceremony *c)
 {
-	static const char *const names[TUF_TYPES] = {
-		[TUF_ROOT] = "root", [TUF_TIMESTAMP] = "timestamp", [TUF_SNAPSHOT] = "snapshot",
-		[TUF_TARGETS] = "targets"};
+	static const char *const names[TUF_TYPES] = {[TUF_ROOT] = "root",
+						     [TUF_TIMESTAMP] = "timestamp",
+						     [TUF_SNAPSHOT] = "snapshot",
+						     [TUF_TARGETS] = "targets"};
 	const struct tuf_root *old = c->root_in_force;
 	unsigned changes = 0, i;
 
 	if (old == NULL)
 		return;
-	buf_printf(out, "  Against root version %" PRId64 ", which is in force:\n", old->head.version);
+	buf_printf(out, "  Against root version %" PRId64 ", which is in force:\n",
+		   old->head.version);
 	for (i = 0; i < TUF_TYPES; i++) {
 		const struct tuf_role *a = &old->roles[i], *b = &c->root->roles[i];
 
 		if (!tuf_keys_same(&a->keys, &b->keys) || a->threshold != b->threshold) {
-			buf_printf(out, "    the keys of %s change: %u of %u before, %u of %u after\n", names[i],
-				   a->threshold, a->keys.count, b->threshold, b->keys.count);
+			buf_printf(
+				out, "    the keys of %s change: %u of %u before, %u of %u after\n",
+				names[i], a->threshold, a->keys.count, b->threshold, b->keys.count);
 			changes++;
 		}
 	}
@@ -130,14 +140,16 @@ static void put_publisher(struct buf *out, const struct ceremony *c, const struc
 	buf_printf(out, "    publisher '%s' may publish what matches\n", p->name);
 	for (i = 0; i < p->slices.count; i++)
 		buf_printf(out, "      %s\n", p->slices.items[i]);
-	buf_printf(out, "    signed by %s\n", p->key_count == 1 ? "the key" : "any one of the keys");
+	buf_printf(out, "    signed by %s\n",
+		   p->key_count == 1 ? "the key" : "any one of the keys");
 	for (i = 0; i < p->key_count; i++) {
 		key_id(id, &p->keys[i]);
 		put_key(out, c, id);
 	}
 }
 
-static const struct repo_publisher *by_name(const struct repo_publisher *list, unsigned count, const char *name)
+static const struct repo_publisher *by_name(const struct repo_publisher *list, unsigned count,
+					    const char *name)
 {
 	unsigned i;
 
@@ -195,8 +207,8 @@ static unsigned put_publisher_change(struct buf *out, const struct repo_publishe
 	return !same_keys(old, next) + !same_slices(old, next);
 }
 
-static void put_targets_changes(struct buf *out, const struct ceremony *c, const struct repo_publisher *next,
-				unsigned next_count)
+static void put_targets_changes(struct buf *out, const struct ceremony *c,
+				const struct repo_publisher *next, unsigned next_count)
 {
 	struct error ignored = ERROR_INIT;
 	struct repo_publisher *old = NULL;
@@ -212,10 +224,12 @@ static void put_targets_changes(struct buf *out, const struct ceremony *c, const
 		return;
 	}
 	for (i = 0; i < next_count; i++)
-		changes += put_publisher_change(out, by_name(old, old_count, next[i].name), &next[i]);
+		changes +=
+			put_publisher_change(out, by_name(old, old_count, next[i].name), &next[i]);
 	for (i = 0; i < old_count; i++) {
 		if (by_name(next, next_count, old[i].name) == NULL) {
-			buf_printf(out, "    publisher '%s' may publish NOTHING any more\n", old[i].name);
+			buf_printf(out, "    publisher '%s' may publish NOTHING any more\n",
+				   old[i].name);
 			changes++;
 		}
 	}

@@ -33,7 +33,8 @@ out:
 }
 
 /* Check the chain; head and *lines are those of its end. */
-static int check_chain(struct slice text, char head[static TRANSCRIPT_HEAD_LEN], int64_t *lines, struct error *err)
+static int check_chain(struct slice text, char head[static TRANSCRIPT_HEAD_LEN], int64_t *lines,
+		       struct error *err)
 {
 	uint8_t hash[SHA256_LEN] = {0};
 	size_t at = 0;
@@ -44,9 +45,12 @@ static int check_chain(struct slice text, char head[static TRANSCRIPT_HEAD_LEN],
 		struct slice line = slice_sub(text, at, end == SIZE_MAX ? SIZE_MAX : end - at);
 
 		if (end == SIZE_MAX)
-			return error_set(err, ERR_REFUSED, "transcript, line %" PRId64 ": it is cut short", *lines + 1);
+			return error_set(err, ERR_REFUSED,
+					 "transcript, line %" PRId64 ": it is cut short",
+					 *lines + 1);
 		if (check_line(line, *lines + 1, head, err) < 0)
-			return error_hint(err, "somebody has changed this file; keep it and find out who");
+			return error_hint(
+				err, "somebody has changed this file; keep it and find out who");
 		sha256_of(line, hash);
 		hex_encode(head, hash, sizeof(hash));
 		at = end + 1;
@@ -64,8 +68,8 @@ static int open_dir(const char *home, int *fd, struct error *err)
 }
 
 /* An absent file is an empty transcript. */
-static int read_chain(int dirfd, struct buf *text, char head[static TRANSCRIPT_HEAD_LEN], int64_t *lines,
-		      struct error *err)
+static int read_chain(int dirfd, struct buf *text, char head[static TRANSCRIPT_HEAD_LEN],
+		      int64_t *lines, struct error *err)
 {
 	if (file_exists(dirfd, TRANSCRIPT_FILE) && file_read(dirfd, TRANSCRIPT_FILE, text, err) < 0)
 		return -1;
@@ -97,7 +101,8 @@ static void put_line(struct buf *out, const struct transcript_step *s, int64_t n
 }
 
 /* The lines so far and one more, in place of the file. */
-static int append(int dirfd, const struct transcript_step *s, char head[static TRANSCRIPT_HEAD_LEN], struct error *err)
+static int append(int dirfd, const struct transcript_step *s, char head[static TRANSCRIPT_HEAD_LEN],
+		  struct error *err)
 {
 	struct buf text = BUF_INIT(TRANSCRIPT_SIZE_MAX);
 	uint8_t hash[SHA256_LEN];
@@ -112,7 +117,8 @@ static int append(int dirfd, const struct transcript_step *s, char head[static T
 	sha256_of(slice_sub(buf_slice(&text), from, SIZE_MAX), hash);
 	buf_put_u8(&text, '\n');
 	if (text.failed) {
-		error_set(err, ERR_LIMIT, "the transcript would be larger than %u bytes", TRANSCRIPT_SIZE_MAX);
+		error_set(err, ERR_LIMIT, "the transcript would be larger than %u bytes",
+			  TRANSCRIPT_SIZE_MAX);
 		error_hint(err, "move it to an archive; a new one begins by itself");
 		goto out;
 	}
@@ -123,8 +129,8 @@ out:
 	return r;
 }
 
-int transcript_append(const char *home, const struct transcript_step *step, char head[static TRANSCRIPT_HEAD_LEN],
-		      struct error *err)
+int transcript_append(const char *home, const struct transcript_step *step,
+		      char head[static TRANSCRIPT_HEAD_LEN], struct error *err)
 {
 	int dirfd = -1, lock = -1, r = -1;
 
@@ -135,7 +141,8 @@ int transcript_append(const char *home, const struct transcript_step *step, char
 	return r;
 }
 
-int transcript_read(const char *home, struct buf *out, char head[static TRANSCRIPT_HEAD_LEN], struct error *err)
+int transcript_read(const char *home, struct buf *out, char head[static TRANSCRIPT_HEAD_LEN],
+		    struct error *err)
 {
 	struct buf text = BUF_INIT(TRANSCRIPT_SIZE_MAX);
 	int dirfd = -1, r = -1;

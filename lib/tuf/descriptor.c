@@ -1,6 +1,6 @@
 /*
- * Reading a descriptor from the tape: types and sizes here, meaning in descriptor_check.c. The order is
- * always the same: which members may occur, then each member.
+ * Reading a descriptor from the tape: types and sizes here, meaning in descriptor_check.c. The
+ * order is always the same: which members may occur, then each member.
  */
 #include "tuf/descriptor.h"
 
@@ -64,14 +64,16 @@ static int check_text(struct slice s, size_t max, struct error *err)
 	char shown[DESCRIPTOR_NOTE_MAX + 8];
 
 	if (s.len == 0 || s.len > max)
-		return error_set(err, ERR_MALFORMED, "a string of %zu bytes instead of 1 to %zu", s.len, max);
+		return error_set(err, ERR_MALFORMED, "a string of %zu bytes instead of 1 to %zu",
+				 s.len, max);
 	if (!slice_equal_str(s, printable(shown, sizeof(shown), s)))
 		return error_set(err, ERR_MALFORMED, "'%s' is not printable text", shown);
 	return 0;
 }
 
 /* An optional string member into *out, which stays NULL when absent. */
-static int take_text(struct json_value obj, const char *name, size_t max, char **out, struct error *err)
+static int take_text(struct json_value obj, const char *name, size_t max, char **out,
+		     struct error *err)
 {
 	struct slice s = SLICE_EMPTY;
 
@@ -86,7 +88,8 @@ static int take_text(struct json_value obj, const char *name, size_t max, char *
 }
 
 /* An optional list of 1 to 32 strings. */
-static int take_list(struct json_value obj, const char *name, struct text_list *out, struct error *err)
+static int take_list(struct json_value obj, const char *name, struct text_list *out,
+		     struct error *err)
 {
 	struct json_value list;
 	struct json_iter it;
@@ -96,14 +99,14 @@ static int take_list(struct json_value obj, const char *name, struct text_list *
 	if (json_need_array(obj, name, &list, err) < 0)
 		return -1;
 	if (json_count(list) == 0 || json_count(list) > DESCRIPTOR_LIST_MAX)
-		return error_set(err, ERR_MALFORMED, "'%s' has %zu entries instead of 1 to %d", name,
-				 json_count(list), DESCRIPTOR_LIST_MAX);
+		return error_set(err, ERR_MALFORMED, "'%s' has %zu entries instead of 1 to %d",
+				 name, json_count(list), DESCRIPTOR_LIST_MAX);
 	for (it = json_iter(list); json_next(&it);) {
 		char *s;
 
 		if (json_type(it.value) != JSON_STRING)
-			return error_set(err, ERR_MALFORMED, "'%s' holds %s instead of a string", name,
-					 json_type_name(json_type(it.value)));
+			return error_set(err, ERR_MALFORMED, "'%s' holds %s instead of a string",
+					 name, json_type_name(json_type(it.value)));
 		if (check_text(json_string(it.value), DESCRIPTOR_STRING_MAX, err) < 0)
 			return error_wrap(err, "'%s'", name);
 		s = xstrndup_slice(json_string(it.value));
@@ -156,8 +159,8 @@ static int parse_file_placement(struct placement *p, struct json_value v, struct
 
 static int parse_config_placement(struct placement *p, struct json_value v, struct error *err)
 {
-	static const char *const names[] = {"destination", "mode",	   "owner",
-					    "group",	   "reload_unit", "reload_argv", NULL};
+	static const char *const names[] = {"destination", "mode",	  "owner", "group",
+					    "reload_unit", "reload_argv", NULL};
 
 	if (json_only(v, names, err) < 0 || parse_mode(&p->mode, v, err) < 0 ||
 	    take_text(v, "destination", DESCRIPTOR_STRING_MAX, &p->destination, err) < 0 ||
@@ -172,7 +175,8 @@ static int parse_container_placement(struct placement *p, struct json_value v, s
 {
 	static const char *const names[] = {"image", "restart", "network", NULL};
 
-	if (json_only(v, names, err) < 0 || take_text(v, "image", DESCRIPTOR_STRING_MAX, &p->image, err) < 0 ||
+	if (json_only(v, names, err) < 0 ||
+	    take_text(v, "image", DESCRIPTOR_STRING_MAX, &p->image, err) < 0 ||
 	    take_text(v, "restart", DESCRIPTOR_STRING_MAX, &p->restart, err) < 0)
 		return -1;
 	return take_text(v, "network", DESCRIPTOR_STRING_MAX, &p->network, err);
@@ -201,7 +205,8 @@ static int parse_placement(struct descriptor *d, struct json_value v, struct err
 
 static int parse_probe(struct probe *p, struct json_value v, struct error *err)
 {
-	static const char *const names[] = {"type", "target", "argv", "timeout", "attempts", "delay", NULL};
+	static const char *const names[] = {"type",	"target", "argv", "timeout",
+					    "attempts", "delay",  NULL};
 	struct slice type = SLICE_EMPTY;
 
 	p->timeout_s = PROBE_TIMEOUT_DEFAULT_S;
@@ -212,9 +217,11 @@ static int parse_probe(struct probe *p, struct json_value v, struct error *err)
 	if ((p->type = probe_type_by_name(type)) == 0) {
 		char shown[64];
 
-		return error_set(err, ERR_REFUSED, "unknown type '%s'", printable(shown, sizeof(shown), type));
+		return error_set(err, ERR_REFUSED, "unknown type '%s'",
+				 printable(shown, sizeof(shown), type));
 	}
-	if (json_only(v, names, err) < 0 || take_text(v, "target", DESCRIPTOR_STRING_MAX, &p->target, err) < 0 ||
+	if (json_only(v, names, err) < 0 ||
+	    take_text(v, "target", DESCRIPTOR_STRING_MAX, &p->target, err) < 0 ||
 	    take_list(v, "argv", &p->argv, err) < 0 ||
 	    json_opt_int(v, "timeout", 1, PROBE_TIMEOUT_MAX_S, &p->timeout_s, err) < 0 ||
 	    json_opt_int(v, "attempts", 1, PROBE_ATTEMPTS_MAX, &p->attempts, err) < 0)
@@ -239,7 +246,8 @@ static int parse_probes(struct descriptor *d, struct json_value list, struct err
 	return 0;
 }
 
-/* What says how the rest is to be read: a newer program's descriptor is refused as such, not as malformed. */
+/* What says how the rest is to be read: a newer program's descriptor is refused as such, not as
+ * malformed. */
 static int parse_head(struct descriptor *d, struct json_value v, struct error *err)
 {
 	struct slice kind = SLICE_EMPTY;
@@ -255,21 +263,24 @@ static int parse_head(struct descriptor *d, struct json_value v, struct error *e
 	if (json_need_string(v, "kind", &kind, err) < 0)
 		return -1;
 	if ((d->kind = payload_kind_by_name(kind)) == 0)
-		return error_set(err, ERR_REFUSED, "unknown kind '%s'", printable(shown, sizeof(shown), kind));
+		return error_set(err, ERR_REFUSED, "unknown kind '%s'",
+				 printable(shown, sizeof(shown), kind));
 	return 0;
 }
 
 static int parse(struct descriptor *d, struct json_value v, struct error *err)
 {
-	static const char *const names[] = {"format", "kind",	       "release",   "downgrade_from",
-					    "note",   "compatibility", "placement", "probes", NULL};
+	static const char *const names[] = {"format",	      "kind",	"release",
+					    "downgrade_from", "note",	"compatibility",
+					    "placement",      "probes", NULL};
 	struct json_value compat = {NULL, 0}, placement = {NULL, 0}, probes = {NULL, 0};
 
 	if (json_raw(v).len > DESCRIPTOR_SIZE_MAX)
 		return error_set(err, ERR_LIMIT, "more than %u bytes", DESCRIPTOR_SIZE_MAX);
 	if (parse_head(d, v, err) < 0 || json_only(v, names, err) < 0 ||
 	    json_need_int(v, "release", 1, DESCRIPTOR_RELEASE_MAX, &d->release, err) < 0 ||
-	    json_opt_int(v, "downgrade_from", 1, DESCRIPTOR_RELEASE_MAX, &d->downgrade_from, err) < 0 ||
+	    json_opt_int(v, "downgrade_from", 1, DESCRIPTOR_RELEASE_MAX, &d->downgrade_from, err) <
+		    0 ||
 	    take_text(v, "note", DESCRIPTOR_NOTE_MAX, &d->note, err) < 0 ||
 	    json_opt_object(v, "compatibility", &compat, err) < 0 ||
 	    json_opt_object(v, "placement", &placement, err) < 0 ||
@@ -299,7 +310,8 @@ int descriptor_parse_text(struct descriptor *d, struct slice text, struct error 
 
 	*d = (struct descriptor){.kind = 0};
 	if (text.len > DESCRIPTOR_SIZE_MAX)
-		return error_set(err, ERR_LIMIT, "descriptor: more than %u bytes", DESCRIPTOR_SIZE_MAX);
+		return error_set(err, ERR_LIMIT, "descriptor: more than %u bytes",
+				 DESCRIPTOR_SIZE_MAX);
 	if (json_parse(&doc, text, JSON_STRICT, err) < 0)
 		error_wrap(err, "descriptor");
 	else
@@ -314,6 +326,7 @@ int descriptor_of_target(struct descriptor *d, struct json_value target, struct 
 
 	*d = (struct descriptor){.kind = 0};
 	if (v.doc == NULL)
-		return error_set(err, ERR_NOT_FOUND, "the target has no descriptor (custom.meshanics)");
+		return error_set(err, ERR_NOT_FOUND,
+				 "the target has no descriptor (custom.meshanics)");
 	return descriptor_parse(d, v, err);
 }

@@ -10,7 +10,10 @@ static const char *const kind_names[] = {
 	[PAYLOAD_CONTAINER] = "container", [PAYLOAD_AGENT] = "agent",
 };
 static const char *const probe_names[] = {
-	[PROBE_HTTP] = "http", [PROBE_TCP] = "tcp", [PROBE_FILE] = "file", [PROBE_EXEC] = "exec",
+	[PROBE_HTTP] = "http",
+	[PROBE_TCP] = "tcp",
+	[PROBE_FILE] = "file",
+	[PROBE_EXEC] = "exec",
 };
 
 /* The index of name in names (0 is no name), or 0. */
@@ -51,13 +54,15 @@ static int check_path(const char *path, const char *what, struct error *err)
 	const char *p = path;
 
 	if (*p != '/')
-		return error_set(err, ERR_MALFORMED, "'%s' is '%s', not an absolute path", what, path);
+		return error_set(err, ERR_MALFORMED, "'%s' is '%s', not an absolute path", what,
+				 path);
 	while (*p == '/') {
 		size_t n = strcspn(++p, "/");
 
 		if (n == 0 || (n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.'))
-			return error_set(err, ERR_MALFORMED, "'%s' is '%s', which has an empty, '.' or '..' part",
-					 what, path);
+			return error_set(err, ERR_MALFORMED,
+					 "'%s' is '%s', which has an empty, '.' or '..' part", what,
+					 path);
 		p += n;
 	}
 	return 0;
@@ -73,28 +78,31 @@ static int check_host_port(const char *target, struct error *err)
 
 	if (colon == NULL || colon == target || strpbrk(target, " /@?#") != NULL)
 		return error_set(err, ERR_MALFORMED, "target '%s' is not host:port", target);
-	if (target[0] == '[' ? bracket == NULL || bracket + 1 != colon : strchr(target, ':') != colon)
-		return error_set(err, ERR_MALFORMED, "target '%s' is not host:port; IPv6 wants brackets", target);
+	if (target[0] == '[' ? bracket == NULL || bracket + 1 != colon
+			     : strchr(target, ':') != colon)
+		return error_set(err, ERR_MALFORMED,
+				 "target '%s' is not host:port; IPv6 wants brackets", target);
 	for (p = colon + 1; *p >= '0' && *p <= '9' && port <= 65535; p++)
 		port = port * 10 + (unsigned)(*p - '0');
 	if (p == colon + 1 || *p != '\0' || port == 0 || port > 65535)
-		return error_set(err, ERR_MALFORMED, "target '%s' has no port from 1 to 65535", target);
+		return error_set(err, ERR_MALFORMED, "target '%s' has no port from 1 to 65535",
+				 target);
 	return 0;
 }
 
 static int check_argv(const struct text_list *argv, const char *what, struct error *err)
 {
 	if (argv->count == 0 || argv->count > DESCRIPTOR_ARGV_MAX)
-		return error_set(err, ERR_MALFORMED, "'%s' has %u entries instead of 1 to %d", what, argv->count,
-				 DESCRIPTOR_ARGV_MAX);
+		return error_set(err, ERR_MALFORMED, "'%s' has %u entries instead of 1 to %d", what,
+				 argv->count, DESCRIPTOR_ARGV_MAX);
 	return check_path(argv->items[0], what, err);
 }
 
 static int check_range(int64_t v, int64_t min, int64_t max, const char *what, struct error *err)
 {
 	if (v < min || v > max)
-		return error_set(err, ERR_MALFORMED, "'%s' is %lld, not %lld to %lld", what, (long long)v,
-				 (long long)min, (long long)max);
+		return error_set(err, ERR_MALFORMED, "'%s' is %lld, not %lld to %lld", what,
+				 (long long)v, (long long)min, (long long)max);
 	return 0;
 }
 
@@ -116,7 +124,8 @@ static int check_probe(const struct probe *p, struct error *err)
 	case PROBE_HTTP:
 		if (strncmp(p->target, "http://", 7) != 0 || strchr("/:?#", p->target[7]) != NULL ||
 		    strchr(p->target, ' ') != NULL)
-			return error_set(err, ERR_MALFORMED, "target '%s' is not a URL http://host...", p->target);
+			return error_set(err, ERR_MALFORMED,
+					 "target '%s' is not a URL http://host...", p->target);
 		return 0;
 	case PROBE_TCP:
 		return check_host_port(p->target, err);
@@ -133,7 +142,8 @@ static int check_config(const struct placement *p, struct error *err)
 	if (p->destination == NULL)
 		return error_set(err, ERR_MALFORMED, "'destination' is missing");
 	if (p->reload_unit != NULL && p->reload_argv.count > 0)
-		return error_set(err, ERR_MALFORMED, "'reload_unit' and 'reload_argv' exclude each other");
+		return error_set(err, ERR_MALFORMED,
+				 "'reload_unit' and 'reload_argv' exclude each other");
 	if (p->reload_argv.count > 0 && check_argv(&p->reload_argv, "reload_argv", err) < 0)
 		return -1;
 	if (p->reload_unit != NULL && filename_check(slice_str(p->reload_unit), err) < 0)
@@ -142,13 +152,14 @@ static int check_config(const struct placement *p, struct error *err)
 }
 
 /* `word` is NULL or one of the three. */
-static int check_word(const char *word, const char *what, const char *const words[static 3], struct error *err)
+static int check_word(const char *word, const char *what, const char *const words[static 3],
+		      struct error *err)
 {
 	if (word == NULL || strcmp(word, words[0]) == 0 || strcmp(word, words[1]) == 0 ||
 	    strcmp(word, words[2]) == 0)
 		return 0;
-	return error_set(err, ERR_MALFORMED, "'%s' is '%s', not %s, %s or %s", what, word, words[0], words[1],
-			 words[2]);
+	return error_set(err, ERR_MALFORMED, "'%s' is '%s', not %s, %s or %s", what, word, words[0],
+			 words[1], words[2]);
 }
 
 static int check_container(const struct placement *p, struct error *err)
@@ -160,7 +171,8 @@ static int check_container(const struct placement *p, struct error *err)
 		return error_set(err, ERR_MALFORMED, "'image' is missing");
 	if (strncmp(p->image, "sha256:", 7) != 0 || strlen(p->image) != 7 + 64 ||
 	    strspn(p->image + 7, "0123456789abcdef") != 64)
-		return error_set(err, ERR_MALFORMED, "'image' is '%s', not sha256: and 64 hex digits", p->image);
+		return error_set(err, ERR_MALFORMED,
+				 "'image' is '%s', not sha256: and 64 hex digits", p->image);
 	if (check_word(p->restart, "restart", restart, err) < 0)
 		return -1;
 	return check_word(p->network, "network", network, err);
@@ -206,15 +218,18 @@ int descriptor_check(const struct descriptor *d, struct error *err)
 	if (check_range(d->release, 1, DESCRIPTOR_RELEASE_MAX, "release", err) < 0)
 		return -1;
 	if (d->downgrade_from != 0 && d->downgrade_from <= d->release)
-		return error_set(err, ERR_MALFORMED, "'downgrade_from' is %lld, which is not above release %lld",
+		return error_set(err, ERR_MALFORMED,
+				 "'downgrade_from' is %lld, which is not above release %lld",
 				 (long long)d->downgrade_from, (long long)d->release);
 	if (d->compat.agent_min != NULL && parse_triple(triple, d->compat.agent_min) < 0)
-		return error_set(err, ERR_MALFORMED, "'agent_min' is '%s', not three numbers like 1.2.3",
+		return error_set(err, ERR_MALFORMED,
+				 "'agent_min' is '%s', not three numbers like 1.2.3",
 				 d->compat.agent_min);
 	if (check_placement(d, err) < 0)
 		return error_wrap(err, "placement");
 	if (d->probe_count > DESCRIPTOR_PROBES_MAX)
-		return error_set(err, ERR_LIMIT, "%u probes, more than %d", d->probe_count, DESCRIPTOR_PROBES_MAX);
+		return error_set(err, ERR_LIMIT, "%u probes, more than %d", d->probe_count,
+				 DESCRIPTOR_PROBES_MAX);
 	for (i = 0; i < d->probe_count; i++) {
 		if (check_probe(&d->probes[i], err) < 0)
 			return error_wrap(err, "probe %u", i + 1);
@@ -235,13 +250,16 @@ static bool list_has(const struct text_list *l, const char *word)
 	return false;
 }
 
-static int not_for(const char *what, const char *have, const struct text_list *wanted, struct error *err)
+static int not_for(const char *what, const char *have, const struct text_list *wanted,
+		   struct error *err)
 {
 	return error_set(err, ERR_REFUSED, "this device's %s is %s, the artifact is for %s%s", what,
-			 have == NULL ? "unknown" : have, wanted->items[0], wanted->count > 1 ? " and others" : "");
+			 have == NULL ? "unknown" : have, wanted->items[0],
+			 wanted->count > 1 ? " and others" : "");
 }
 
-static int check_os(const struct text_list *wanted, const struct device_profile *p, struct error *err)
+static int check_os(const struct text_list *wanted, const struct device_profile *p,
+		    struct error *err)
 {
 	char both[2 * DESCRIPTOR_STRING_MAX + 2];
 
@@ -253,7 +271,8 @@ static int check_os(const struct text_list *wanted, const struct device_profile 
 	return list_has(wanted, both) ? 0 : not_for("operating system", both, wanted, err);
 }
 
-static int check_accelerators(const struct text_list *wanted, const struct device_profile *p, struct error *err)
+static int check_accelerators(const struct text_list *wanted, const struct device_profile *p,
+			      struct error *err)
 {
 	unsigned i, j;
 
@@ -277,16 +296,19 @@ static int check_agent(const char *least, const char *have, struct error *err)
 	if (least == NULL)
 		return 0;
 	if (have == NULL || parse_triple(a, have) < 0 || parse_triple(b, least) < 0)
-		return error_set(err, ERR_REFUSED, "the agent's version is unknown, the artifact wants %s", least);
+		return error_set(err, ERR_REFUSED,
+				 "the agent's version is unknown, the artifact wants %s", least);
 	for (i = 0; i < 2 && a[i] == b[i];)
 		i++;
 	if (a[i] < b[i])
-		return error_set(err, ERR_REFUSED, "agent version %s is below %s, which the artifact wants", have,
+		return error_set(err, ERR_REFUSED,
+				 "agent version %s is below %s, which the artifact wants", have,
 				 least);
 	return 0;
 }
 
-int descriptor_check_device(const struct descriptor *d, const struct device_profile *p, struct error *err)
+int descriptor_check_device(const struct descriptor *d, const struct device_profile *p,
+			    struct error *err)
 {
 	const struct compatibility *c = &d->compat;
 
@@ -295,19 +317,23 @@ int descriptor_check_device(const struct descriptor *d, const struct device_prof
 	if (c->model.count > 0 && !list_has(&c->model, p->model))
 		return not_for("model", p->model, &c->model, err);
 	if (c->memory_min > p->memory)
-		return error_set(err, ERR_REFUSED, "this device has %lld bytes of memory, the artifact wants %lld",
+		return error_set(err, ERR_REFUSED,
+				 "this device has %lld bytes of memory, the artifact wants %lld",
 				 (long long)p->memory, (long long)c->memory_min);
 	if (check_os(&c->os, p, err) < 0 || check_accelerators(&c->accelerator, p, err) < 0)
 		return -1;
 	return check_agent(c->agent_min, p->agent_version, err);
 }
 
-int descriptor_check_release(const struct descriptor *d, int64_t mark, int64_t *mark_after, struct error *err)
+int descriptor_check_release(const struct descriptor *d, int64_t mark, int64_t *mark_after,
+			     struct error *err)
 {
 	if (d->release < mark && d->downgrade_from != mark) {
-		error_set(err, ERR_REFUSED, "release %lld is below release %lld, which this device has run",
+		error_set(err, ERR_REFUSED,
+			  "release %lld is below release %lld, which this device has run",
 			  (long long)d->release, (long long)mark);
-		return error_hint(err, "a deliberate downgrade is published with --downgrade-from %lld",
+		return error_hint(err,
+				  "a deliberate downgrade is published with --downgrade-from %lld",
 				  (long long)mark);
 	}
 	*mark_after = d->release;

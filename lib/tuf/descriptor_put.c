@@ -1,4 +1,5 @@
-/* Writing a descriptor. What has its default value is left out, so equal descriptors have equal text. */
+/* Writing a descriptor. What has its default value is left out, so equal descriptors have equal
+ * text. */
 #include "tuf/descriptor.h"
 
 static void put_list(struct json_writer *w, const char *name, const struct text_list *l)
@@ -21,8 +22,8 @@ static void put_text(struct json_writer *w, const char *name, const char *text)
 
 static void put_compat(struct json_writer *w, const struct compatibility *c)
 {
-	if (c->arch.count + c->os.count + c->model.count + c->accelerator.count == 0 && c->memory_min == 0 &&
-	    c->agent_min == NULL)
+	if (c->arch.count + c->os.count + c->model.count + c->accelerator.count == 0 &&
+	    c->memory_min == 0 && c->agent_min == NULL)
 		return;
 	json_open_object(w, "compatibility");
 	put_list(w, "arch", &c->arch);
@@ -41,7 +42,8 @@ static void put_placement(struct json_writer *w, const struct descriptor *d)
 	bool file = d->kind == PAYLOAD_FILE || d->kind == PAYLOAD_MODEL;
 	char mode[8];
 
-	if (d->kind == PAYLOAD_AGENT || (file && p->filename == NULL && p->mode == DESCRIPTOR_MODE_DEFAULT))
+	if (d->kind == PAYLOAD_AGENT ||
+	    (file && p->filename == NULL && p->mode == DESCRIPTOR_MODE_DEFAULT))
 		return;
 	json_open_object(w, "placement");
 	if (d->kind != PAYLOAD_CONTAINER && p->mode != DESCRIPTOR_MODE_DEFAULT) {

@@ -1,4 +1,5 @@
-/* Step three of publishing: a publisher's next file is checked, its blobs are put in place, and it is named. */
+/* Step three of publishing: a publisher's next file is checked, its blobs are put in place, and it
+ * is named. */
 #include "tuf/publish.h"
 
 #include <errno.h>
@@ -15,10 +16,11 @@
 #include "tuf/repo_internal.h"
 #include "tuf/verify.h"
 
-#define FILE_NAME_MAX 512	/* of a blob below HOME/repo */
+#define FILE_NAME_MAX 512 /* of a blob below HOME/repo */
 
 /* The same as a C string. path has passed target_path_check. */
-static void blob_name(char out[static FILE_NAME_MAX], struct slice path, const uint8_t sha256[static SHA256_LEN])
+static void blob_name(char out[static FILE_NAME_MAX], struct slice path,
+		      const uint8_t sha256[static SHA256_LEN])
 {
 	struct buf b = BUF_INIT(FILE_NAME_MAX - 1);
 
@@ -66,7 +68,8 @@ static int check_slice(const struct commit *c, struct slice path, struct error *
 }
 
 /* A path that was published keeps its bytes and its descriptor for good. */
-static int check_same(const struct tuf_target *old, const struct tuf_target *next, struct error *err)
+static int check_same(const struct tuf_target *old, const struct tuf_target *next,
+		      struct error *err)
 {
 	struct buf a = BUF_INIT(DESCRIPTOR_SIZE_MAX), b = BUF_INIT(DESCRIPTOR_SIZE_MAX);
 	int r = -1;
@@ -74,11 +77,13 @@ static int check_same(const struct tuf_target *old, const struct tuf_target *nex
 	if (json_canonical(&a, json_get(old->custom, "meshanics"), err) < 0 ||
 	    json_canonical(&b, json_get(next->custom, "meshanics"), err) < 0)
 		goto out;
-	if (old->length == next->length && memcmp(old->hashes.sha256, next->hashes.sha256, SHA256_LEN) == 0 &&
+	if (old->length == next->length &&
+	    memcmp(old->hashes.sha256, next->hashes.sha256, SHA256_LEN) == 0 &&
 	    slice_equal(buf_slice(&a), buf_slice(&b)))
 		r = 0;
 	else
-		error_set(err, ERR_CONFLICT, "'%.*s' is published already, with other content or another descriptor",
+		error_set(err, ERR_CONFLICT,
+			  "'%.*s' is published already, with other content or another descriptor",
 			  SLICE_ARG(next->path));
 out:
 	buf_release(&a);
@@ -94,7 +99,8 @@ static int check_blob(const struct commit *c, const struct tuf_target *t, struct
 	blob_name(placed, t->path, t->hashes.sha256);
 	if (has_size(c->r->dirfd, staged, t->length) || has_size(c->r->dirfd, placed, t->length))
 		return 0;
-	error_set(err, ERR_NOT_FOUND, "'%.*s': no staged blob of %" PRIu64 " bytes with this SHA-256",
+	error_set(err, ERR_NOT_FOUND,
+		  "'%.*s': no staged blob of %" PRIu64 " bytes with this SHA-256",
 		  SLICE_ARG(t->path), t->length);
 	return error_hint(err, "upload the blob before the metadata that names it");
 }
@@ -116,7 +122,8 @@ static int check_new(const struct commit *c, const struct tuf_target *t, struct 
 static int check_target(const struct commit *c, const struct tuf_target *old, size_t old_count,
 			const struct tuf_target *t, struct error *err)
 {
-	const struct tuf_target *same = old_count == 0 ? NULL : bsearch(t, old, old_count, sizeof(*old), targets_order);
+	const struct tuf_target *same =
+		old_count == 0 ? NULL : bsearch(t, old, old_count, sizeof(*old), targets_order);
 
 	if (target_path_check(t->path, err) < 0 || check_slice(c, t->path, err) < 0)
 		return -1;
@@ -154,18 +161,26 @@ static int check_version(const struct commit *c, int64_t expected, struct error 
 	if (c->role->fault == ROLE_DAMAGED) {
 		*err = c->role->why;
 		error_wrap(err, "the published file of '%s' is damaged", c->role->name);
-		return error_hint(err, "restore it from a backup first: meshanics repo verify says what is wrong");
+		return error_hint(
+			err,
+			"restore it from a backup first: meshanics repo verify says what is wrong");
 	}
 	if (expected != c->role->version) {
-		error_set(err, ERR_CONFLICT, "version %" PRId64 " of '%s' is published, not %" PRId64
-			  " which this one was built upon", c->role->version, c->role->name, expected);
+		error_set(err, ERR_CONFLICT,
+			  "version %" PRId64 " of '%s' is published, not %" PRId64
+			  " which this one was built upon",
+			  c->role->version, c->role->name, expected);
 		return error_hint(err, "fetch the published file and sign again");
 	}
 	if (version <= c->role->version)
-		return error_set(err, ERR_REFUSED, "version %" PRId64 " of '%s' is not above %" PRId64
-				 ", which is published", version, c->role->name, c->role->version);
+		return error_set(err, ERR_REFUSED,
+				 "version %" PRId64 " of '%s' is not above %" PRId64
+				 ", which is published",
+				 version, c->role->name, c->role->version);
 	if (version > c->now_s + REPO_VERSION_AHEAD_S)
-		return error_set(err, ERR_REFUSED, "version %" PRId64 " of '%s' is more than a day ahead of the clock",
+		return error_set(err, ERR_REFUSED,
+				 "version %" PRId64
+				 " of '%s' is more than a day ahead of the clock",
 				 version, c->role->name);
 	return 0;
 }
@@ -179,15 +194,16 @@ static int check_file(const struct commit *c, int64_t expected, struct error *er
 	    tuf_targets_check(&c->role->role, c->role->name, &meta, c->next, c->now_s, err) < 0)
 		return -1;
 	if (c->next->delegations.doc != NULL)
-		return error_set(err, ERR_REFUSED, "publisher '%s' may not delegate", c->role->name);
+		return error_set(err, ERR_REFUSED, "publisher '%s' may not delegate",
+				 c->role->name);
 	return check_targets(c, err);
 }
 
 /* ---- placing ---- */
 
 /*
- * A staged blob gets its name where clients ask for it; by a link, since two paths may have the same bytes.
- * Nobody names it yet, so this may stop anywhere.
+ * A staged blob gets its name where clients ask for it; by a link, since two paths may have the
+ * same bytes. Nobody names it yet, so this may stop anywhere.
  */
 static int place_blob(const struct commit *c, const struct tuf_target *t, struct error *err)
 {
@@ -199,7 +215,8 @@ static int place_blob(const struct commit *c, const struct tuf_target *t, struct
 		return 0;
 	snprintf(dir, sizeof(dir), "%s", placed);
 	*strrchr(dir, '/') = '\0';
-	if (file_mkdirs(c->r->dirfd, dir, 0755, err) < 0 || file_unlink(c->r->dirfd, placed, err) < 0)
+	if (file_mkdirs(c->r->dirfd, dir, 0755, err) < 0 ||
+	    file_unlink(c->r->dirfd, placed, err) < 0)
 		return -1;
 	if (sys_link(c->r->dirfd, staged, c->r->dirfd, placed) < 0)
 		return error_errno(err, errno, "cannot link '%s'", placed);
@@ -252,28 +269,30 @@ static int name_it(const struct commit *c, struct slice file, struct error *err)
 	return r;
 }
 
-int publish_commit(struct repo *r, struct slice role, int64_t expected_version, struct slice file, int64_t now_s,
-		   struct publish_result *out, struct error *err)
+int publish_commit(struct repo *r, struct slice role, int64_t expected_version, struct slice file,
+		   int64_t now_s, struct publish_result *out, struct error *err)
 {
 	struct commit c = {.r = r, .now_s = now_s, .out = out};
 	char shown[96];
 	int ret = -1;
 
 	*out = (struct publish_result){.version = 0};
-	if (repo_writable(r, err) < 0 || repo_adopted(r, err) < 0 || repo_check_clock(r, now_s, err) < 0)
+	if (repo_writable(r, err) < 0 || repo_adopted(r, err) < 0 ||
+	    repo_check_clock(r, now_s, err) < 0)
 		return -1;
 	if ((c.role = repo_role_find(r, role)) == NULL)
 		return error_set(err, ERR_NOT_FOUND, "targets delegates to no publisher '%s'",
 				 printable(shown, sizeof(shown), role));
 	if (file.len > PUBLISH_FILE_MAX)
-		return error_set(err, ERR_LIMIT, "the file of '%s' is larger than %llu bytes", c.role->name,
-				 (unsigned long long)PUBLISH_FILE_MAX);
+		return error_set(err, ERR_LIMIT, "the file of '%s' is larger than %llu bytes",
+				 c.role->name, (unsigned long long)PUBLISH_FILE_MAX);
 	if ((c.next = tuf_targets_parse(file, err)) == NULL) {
 		error_wrap(err, "the file of '%s'", c.role->name);
 		goto out;
 	}
 	out->version = c.next->head.version;
-	if (check_file(&c, expected_version, err) < 0 || place_blobs(&c, err) < 0 || name_it(&c, file, err) < 0)
+	if (check_file(&c, expected_version, err) < 0 || place_blobs(&c, err) < 0 ||
+	    name_it(&c, file, err) < 0)
 		goto out;
 	drop_staged(&c);
 	ret = 0;
@@ -296,7 +315,8 @@ int publish_restore_blob(struct repo *r, const char *path, struct error *err)
 	return file_rename(r->dirfd, staged, r->dirfd, placed, err);
 }
 
-int publish_remove_blob(struct repo *r, const char *path, const uint8_t sha256[static SHA256_LEN], struct error *err)
+int publish_remove_blob(struct repo *r, const char *path, const uint8_t sha256[static SHA256_LEN],
+			struct error *err)
 {
 	char name[FILE_NAME_MAX];
 	struct artifact a;

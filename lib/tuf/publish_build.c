@@ -1,4 +1,5 @@
-/* Step two of publishing: the next file of a publisher's role, from the one in force and a list of changes. */
+/* Step two of publishing: the next file of a publisher's role, from the one in force and a list of
+ * changes. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -14,12 +15,13 @@ struct entry {
 };
 
 /*
- * The file in the making. Marks are the highest releases that names have had when their newest version was
- * withdrawn (x-meshanics.releases), so that no later version is made which devices would refuse as older.
+ * The file in the making. Marks are the highest releases that names have had when their newest
+ * version was withdrawn (x-meshanics.releases), so that no later version is made which devices
+ * would refuse as older.
  */
 struct build {
 	struct json doc;
-	struct json_value body;		/* `signed` of the current file; JSON_NONE for the first */
+	struct json_value body; /* `signed` of the current file; JSON_NONE for the first */
 	struct entry *entries;
 	unsigned count;
 	bool changed;
@@ -74,7 +76,8 @@ static int64_t highest_release(const struct build *b, struct slice name)
 	return highest;
 }
 
-int publish_next_release(struct slice current, const char *path, int64_t *release, struct error *err)
+int publish_next_release(struct slice current, const char *path, int64_t *release,
+			 struct error *err)
 {
 	struct json_value target;
 	struct build b;
@@ -83,7 +86,8 @@ int publish_next_release(struct slice current, const char *path, int64_t *releas
 	if (build_open(&b, current, err) == 0) {
 		target = json_get(json_get(b.body, "targets"), path);
 		/* Publishing the same again is no new release. */
-		*release = target.doc != NULL ? release_of(target) : highest_release(&b, name_of(slice_str(path))) + 1;
+		*release = target.doc != NULL ? release_of(target)
+					      : highest_release(&b, name_of(slice_str(path))) + 1;
 		r = 0;
 	}
 	build_release(&b);
@@ -111,7 +115,8 @@ static int canonical_text(struct buf *out, struct slice text, struct error *err)
 }
 
 /* 0 with *same set: does the published target say what the change says? */
-static int same_target(struct json_value target, const struct publish_change *c, bool *same, struct error *err)
+static int same_target(struct json_value target, const struct publish_change *c, bool *same,
+		       struct error *err)
 {
 	struct buf made = BUF_INIT(DESCRIPTOR_SIZE_MAX), a = BUF_INIT(DESCRIPTOR_SIZE_MAX),
 		   b = BUF_INIT(DESCRIPTOR_SIZE_MAX);
@@ -123,10 +128,12 @@ static int same_target(struct json_value target, const struct publish_change *c,
 	if (tuf_target_parse(&t, slice_str(c->path), target, err) < 0 ||
 	    canonical_text(&a, buf_slice(&made), err) < 0)
 		goto out;
-	if (json_get(t.custom, "meshanics").doc != NULL && json_canonical(&b, json_get(t.custom, "meshanics"), err) < 0)
+	if (json_get(t.custom, "meshanics").doc != NULL &&
+	    json_canonical(&b, json_get(t.custom, "meshanics"), err) < 0)
 		goto out;
 	*same = t.length == c->length && t.hashes.has_sha256 &&
-		memcmp(t.hashes.sha256, c->sha256, SHA256_LEN) == 0 && slice_equal(buf_slice(&a), buf_slice(&b));
+		memcmp(t.hashes.sha256, c->sha256, SHA256_LEN) == 0 &&
+		slice_equal(buf_slice(&a), buf_slice(&b));
 	r = 0;
 out:
 	buf_release(&made);
@@ -164,7 +171,8 @@ static int apply_add(struct build *b, const struct publish_change *c, struct err
 		return -1;
 	if (same)
 		return 0;
-	error_set(err, ERR_CONFLICT, "'%s' is published already, with other content or another descriptor", c->path);
+	error_set(err, ERR_CONFLICT,
+		  "'%s' is published already, with other content or another descriptor", c->path);
 	return error_hint(err, "a published version never changes; publish a new one");
 }
 
@@ -184,7 +192,8 @@ static int by_path(const void *a, const void *b)
 	return slice_compare(((const struct entry *)a)->path, ((const struct entry *)b)->path);
 }
 
-static int build_entries(struct build *b, const struct publish_change *changes, unsigned count, struct error *err)
+static int build_entries(struct build *b, const struct publish_change *changes, unsigned count,
+			 struct error *err)
 {
 	struct json_value targets = json_get(b->body, "targets");
 	struct json_iter it;
@@ -225,14 +234,15 @@ static bool first_of_name(const struct publish_change *changes, unsigned i)
 	unsigned k;
 
 	for (k = 0; k < i; k++) {
-		if (changes[k].withdraw &&
-		    slice_equal(name_of(slice_str(changes[k].path)), name_of(slice_str(changes[i].path))))
+		if (changes[k].withdraw && slice_equal(name_of(slice_str(changes[k].path)),
+						       name_of(slice_str(changes[i].path))))
 			return false;
 	}
 	return true;
 }
 
-static bool name_is_withdrawn(const struct publish_change *changes, unsigned count, struct slice name)
+static bool name_is_withdrawn(const struct publish_change *changes, unsigned count,
+			      struct slice name)
 {
 	unsigned i;
 
@@ -244,8 +254,8 @@ static bool name_is_withdrawn(const struct publish_change *changes, unsigned cou
 }
 
 /* Marks that were there, and one for each name of which a version goes. */
-static void put_marks(struct json_writer *w, const struct build *b, const struct publish_change *changes,
-		      unsigned count)
+static void put_marks(struct json_writer *w, const struct build *b,
+		      const struct publish_change *changes, unsigned count)
 {
 	struct json_iter it;
 	unsigned i;
@@ -260,7 +270,8 @@ static void put_marks(struct json_writer *w, const struct build *b, const struct
 		struct slice name = name_of(slice_str(changes[i].path));
 		char key[TARGET_PATH_MAX + 1];
 
-		if (!changes[i].withdraw || !first_of_name(changes, i) || name.len > TARGET_PATH_MAX)
+		if (!changes[i].withdraw || !first_of_name(changes, i) ||
+		    name.len > TARGET_PATH_MAX)
 			continue;
 		snprintf(key, sizeof(key), "%.*s", SLICE_ARG(name));
 		json_put_int(w, key, highest_release(b, name));
@@ -269,8 +280,9 @@ static void put_marks(struct json_writer *w, const struct build *b, const struct
 	json_close(w);
 }
 
-static void put_body(struct json_writer *w, const struct build *b, const struct publish_change *changes, unsigned count,
-		     int64_t version, int64_t expires_s)
+static void put_body(struct json_writer *w, const struct build *b,
+		     const struct publish_change *changes, unsigned count, int64_t version,
+		     int64_t expires_s)
 {
 	char text[TIME_TEXT_LEN];
 	unsigned i;
@@ -288,8 +300,9 @@ static void put_body(struct json_writer *w, const struct build *b, const struct 
 	json_close(w);
 }
 
-int publish_build(struct buf *out, struct slice current, const struct publish_change *changes, unsigned count,
-		  const struct publish_terms *terms, bool *unchanged, struct error *err)
+int publish_build(struct buf *out, struct slice current, const struct publish_change *changes,
+		  unsigned count, const struct publish_terms *terms, bool *unchanged,
+		  struct error *err)
 {
 	struct buf body = BUF_INIT(PUBLISH_FILE_MAX);
 	struct json_writer w = JSON_WRITER(&body);
@@ -309,7 +322,8 @@ int publish_build(struct buf *out, struct slice current, const struct publish_ch
 		goto out;
 	put_body(&w, &b, changes, count, version, terms->now_s + terms->life_s);
 	if (body.failed) {
-		error_set(err, ERR_LIMIT, "the publisher's file would be larger than %zu bytes", body.max);
+		error_set(err, ERR_LIMIT, "the publisher's file would be larger than %zu bytes",
+			  body.max);
 		goto out;
 	}
 	r = tuf_sign_envelope(out, buf_slice(&body), terms->signers, terms->signer_count, err);

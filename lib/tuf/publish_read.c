@@ -24,10 +24,12 @@ void artifact_put_file(struct buf *out, struct slice path, const uint8_t sha256[
 
 int targets_order(const void *a, const void *b)
 {
-	return slice_compare(((const struct tuf_target *)a)->path, ((const struct tuf_target *)b)->path);
+	return slice_compare(((const struct tuf_target *)a)->path,
+			     ((const struct tuf_target *)b)->path);
 }
 
-int targets_sorted(const struct tuf_targets *file, struct tuf_target **list, size_t *count, struct error *err)
+int targets_sorted(const struct tuf_targets *file, struct tuf_target **list, size_t *count,
+		   struct error *err)
 {
 	struct json_iter it;
 
@@ -59,7 +61,8 @@ struct json_value repo_role_slices(const struct repo *r, unsigned i)
 	struct tuf_delegation d;
 	unsigned n = 0;
 
-	for (it = tuf_delegation_iter(r->state.targets, SLICE_EMPTY); tuf_delegation_next(&it, &d); n++) {
+	for (it = tuf_delegation_iter(r->state.targets, SLICE_EMPTY); tuf_delegation_next(&it, &d);
+	     n++) {
 		if (n == i)
 			return json_get(d.entry, "paths");
 	}
@@ -76,13 +79,14 @@ int artifact_find(const struct repo *r, struct slice path, struct artifact *out,
 	if (out->role != NULL && out->role->file != NULL &&
 	    tuf_targets_find(out->role->file, path, &out->target, err) == 0)
 		return 0;
-	error_set(err, ERR_NOT_FOUND, "'%s' is not published", printable(shown, sizeof(shown), path));
+	error_set(err, ERR_NOT_FOUND, "'%s' is not published",
+		  printable(shown, sizeof(shown), path));
 	return error_hint(err, "meshanics artifact list shows what is");
 }
 
 static int each_of_role(const struct repo *r, const struct repo_role *role,
-			int (*each)(void *arg, const struct artifact *a, struct error *err), void *arg,
-			struct error *err)
+			int (*each)(void *arg, const struct artifact *a, struct error *err),
+			void *arg, struct error *err)
 {
 	struct artifact a = {.role = role};
 	struct tuf_target *list;
@@ -100,7 +104,8 @@ static int each_of_role(const struct repo *r, const struct repo_role *role,
 	return ret;
 }
 
-int artifact_each(const struct repo *r, int (*each)(void *arg, const struct artifact *a, struct error *err), void *arg,
+int artifact_each(const struct repo *r,
+		  int (*each)(void *arg, const struct artifact *a, struct error *err), void *arg,
 		  struct error *err)
 {
 	unsigned i;
@@ -112,8 +117,9 @@ int artifact_each(const struct repo *r, int (*each)(void *arg, const struct arti
 	return 0;
 }
 
-int artifact_signer(const struct repo *r, const uint8_t sha256[static SHA256_LEN], struct slice armored,
-		    const struct repo_role **role, const struct tuf_key **key, struct error *err)
+int artifact_signer(const struct repo *r, const uint8_t sha256[static SHA256_LEN],
+		    struct slice armored, const struct repo_role **role, const struct tuf_key **key,
+		    struct error *err)
 {
 	unsigned i, k;
 
@@ -126,12 +132,14 @@ int artifact_signer(const struct repo *r, const uint8_t sha256[static SHA256_LEN
 			*role = &r->state.roles[i];
 			*key = &keys->list[k];
 			if (keys->list[k].pub.scheme == KEY_ED25519 &&
-			    sshsig_verify_sha256(&keys->list[k].pub, PUBLISH_NAMESPACE, sha256, armored, err) == 0)
+			    sshsig_verify_sha256(&keys->list[k].pub, PUBLISH_NAMESPACE, sha256,
+						 armored, err) == 0)
 				return 0;
 			if (err->kind == ERR_MALFORMED)
 				return -1;
 		}
 	}
-	error_set(err, ERR_REFUSED, "the signature is not by a publisher of site '%s' over this file", repo_site(r));
+	error_set(err, ERR_REFUSED,
+		  "the signature is not by a publisher of site '%s' over this file", repo_site(r));
 	return error_hint(err, "the file or its signature has changed, or it comes from elsewhere");
 }

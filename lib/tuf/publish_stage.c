@@ -1,4 +1,5 @@
-/* Step one of publishing: bytes arrive in staging/ and are hashed there, so what is named is what was hashed. */
+/* Step one of publishing: bytes arrive in staging/ and are hashed there, so what is named is what
+ * was hashed. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -12,7 +13,8 @@
 
 #define STAGE_NAME_MAX 96
 
-static void stage_name(char out[static STAGE_NAME_MAX], const uint8_t sha256[static SHA256_LEN], const char *suffix)
+static void stage_name(char out[static STAGE_NAME_MAX], const uint8_t sha256[static SHA256_LEN],
+		       const char *suffix)
 {
 	char hex[SHA256_HEX_LEN];
 
@@ -50,7 +52,9 @@ static int source_size(int fd, uint64_t *len, struct error *err)
 
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		error_set(err, ERR_USAGE, "not a regular file");
-		return error_hint(err, "write the stream to a file first; its length is part of what is signed");
+		return error_hint(
+			err,
+			"write the stream to a file first; its length is part of what is signed");
 	}
 	if (st.st_size > PUBLISH_BLOB_MAX)
 		return error_set(err, ERR_LIMIT, "larger than %" PRId64 " bytes", PUBLISH_BLOB_MAX);
@@ -59,13 +63,14 @@ static int source_size(int fd, uint64_t *len, struct error *err)
 }
 
 /* Copy, then hash the copy: whoever changes the source meanwhile changes nothing here. */
-static int copy_and_hash(int from, int to, struct publish_blob *out, struct hashing *h, int64_t (*mono_ms)(void),
-			 struct error *err)
+static int copy_and_hash(int from, int to, struct publish_blob *out, struct hashing *h,
+			 int64_t (*mono_ms)(void), struct error *err)
 {
 	int64_t start = mono_ms == NULL ? 0 : mono_ms(), copied;
 	uint64_t len;
 
-	if (source_size(from, &out->len, err) < 0 || file_copy(from, to, out->len, &out->how, err) < 0)
+	if (source_size(from, &out->len, err) < 0 ||
+	    file_copy(from, to, out->len, &out->how, err) < 0)
 		return -1;
 	copied = mono_ms == NULL ? 0 : mono_ms();
 	h->total = out->len;
@@ -74,7 +79,9 @@ static int copy_and_hash(int from, int to, struct publish_blob *out, struct hash
 	out->copy_ms = copied - start;
 	out->hash_ms = mono_ms == NULL ? 0 : mono_ms() - copied;
 	if (len != out->len)
-		return error_set(err, ERR_FAILED, "%" PRIu64 " of %" PRIu64 " bytes arrived in staging", len, out->len);
+		return error_set(err, ERR_FAILED,
+				 "%" PRIu64 " of %" PRIu64 " bytes arrived in staging", len,
+				 out->len);
 	return file_sync(to, "the staged copy", err);
 }
 
@@ -105,7 +112,8 @@ out:
 	return ret;
 }
 
-int publish_stage_open(int repo_dirfd, const uint8_t sha256[static SHA256_LEN], uint64_t *have, struct error *err)
+int publish_stage_open(int repo_dirfd, const uint8_t sha256[static SHA256_LEN], uint64_t *have,
+		       struct error *err)
 {
 	char name[STAGE_NAME_MAX];
 	struct stat st;
@@ -124,7 +132,8 @@ int publish_stage_open(int repo_dirfd, const uint8_t sha256[static SHA256_LEN], 
 	return fd;
 }
 
-int publish_stage_finish(int repo_dirfd, const uint8_t sha256[static SHA256_LEN], uint64_t *len, struct error *err)
+int publish_stage_finish(int repo_dirfd, const uint8_t sha256[static SHA256_LEN], uint64_t *len,
+			 struct error *err)
 {
 	char part[STAGE_NAME_MAX], name[STAGE_NAME_MAX];
 	struct error ignored = ERROR_INIT;
@@ -139,7 +148,8 @@ int publish_stage_finish(int repo_dirfd, const uint8_t sha256[static SHA256_LEN]
 		goto out;
 	if (memcmp(found, sha256, SHA256_LEN) != 0) {
 		if (file_unlink(repo_dirfd, part, &ignored) == 0)
-			error_set(err, ERR_REFUSED, "the uploaded bytes have another SHA-256; they are dropped");
+			error_set(err, ERR_REFUSED,
+				  "the uploaded bytes have another SHA-256; they are dropped");
 		else
 			error_set(err, ERR_REFUSED, "the uploaded bytes have another SHA-256");
 		goto out;
@@ -171,7 +181,8 @@ void publish_stage_sweep(int repo_dirfd, bool temps, int64_t cutoff_s)
 		if (e->d_name[0] == '.' || fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 		    !S_ISREG(st.st_mode))
 			continue;
-		if (!(temps && strncmp(e->d_name, STAGE_TEMP_PREFIX, strlen(STAGE_TEMP_PREFIX)) == 0) &&
+		if (!(temps &&
+		      strncmp(e->d_name, STAGE_TEMP_PREFIX, strlen(STAGE_TEMP_PREFIX)) == 0) &&
 		    st.st_mtime >= cutoff_s)
 			continue;
 		if (file_unlink(fd, e->d_name, &ignored) < 0)

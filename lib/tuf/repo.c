@@ -100,7 +100,8 @@ int repo_adopted(const struct repo *r, struct error *err)
 	if (r->state.root != NULL)
 		return 0;
 	error_set(err, ERR_NOT_FOUND, "the repository has no root yet");
-	return error_hint(err, "take online-keys.json to the ceremony, then: meshanics repo adopt root.json targets.json");
+	return error_hint(err, "take online-keys.json to the ceremony, then: meshanics repo adopt "
+			       "root.json targets.json");
 }
 
 int repo_dirfd(const struct repo *r)

@@ -13,10 +13,10 @@
 struct adoption {
 	struct repo *r;
 	int64_t now_s;
-	struct tuf_root *roots[ADOPT_FILES_MAX];	/* by version, ascending */
+	struct tuf_root *roots[ADOPT_FILES_MAX]; /* by version, ascending */
 	unsigned root_count;
-	struct tuf_targets *targets;	/* the newest one given, or NULL */
-	const struct tuf_root *root;	/* the one in force afterwards */
+	struct tuf_targets *targets; /* the newest one given, or NULL */
+	const struct tuf_root *root; /* the one in force afterwards */
 	struct repo_change change;
 };
 
@@ -24,7 +24,8 @@ static int by_version(const void *a, const void *b)
 {
 	const struct tuf_root *const *x = a, *const *y = b;
 
-	return ((*x)->head.version > (*y)->head.version) - ((*x)->head.version < (*y)->head.version);
+	return ((*x)->head.version > (*y)->head.version) -
+	       ((*x)->head.version < (*y)->head.version);
 }
 
 /* What a file says it is; the typed parsers check the rest. */
@@ -36,7 +37,8 @@ static int type_of(struct slice file, enum tuf_type *type, struct error *err)
 	int ret = -1;
 
 	if (file.len > TUF_UNSIGNED_MAX) {
-		error_set(err, ERR_LIMIT, "larger than %llu bytes", (unsigned long long)TUF_UNSIGNED_MAX);
+		error_set(err, ERR_LIMIT, "larger than %llu bytes",
+			  (unsigned long long)TUF_UNSIGNED_MAX);
 		goto out;
 	}
 	if (json_parse(&doc, file, JSON_STRICT, err) < 0)
@@ -58,7 +60,8 @@ static int take_root(struct adoption *a, struct slice file, struct error *err)
 	struct tuf_root *root;
 
 	if (file.len > TUF_ROOT_MAX)
-		return error_set(err, ERR_LIMIT, "a root larger than %llu bytes", (unsigned long long)TUF_ROOT_MAX);
+		return error_set(err, ERR_LIMIT, "a root larger than %llu bytes",
+				 (unsigned long long)TUF_ROOT_MAX);
 	if ((root = tuf_root_parse(file, err)) == NULL)
 		return -1;
 	a->roots[a->root_count++] = root;
@@ -81,7 +84,8 @@ static int take_targets(struct adoption *a, struct slice file, struct error *err
 	return 0;
 }
 
-static int sort_out(struct adoption *a, const struct slice *files, unsigned count, struct error *err)
+static int sort_out(struct adoption *a, const struct slice *files, unsigned count,
+		    struct error *err)
 {
 	enum tuf_type type;
 	unsigned i;
@@ -90,7 +94,8 @@ static int sort_out(struct adoption *a, const struct slice *files, unsigned coun
 		return error_set(err, ERR_LIMIT, "%u files, more than %d", count, ADOPT_FILES_MAX);
 	for (i = 0; i < count; i++) {
 		if (type_of(files[i], &type, err) < 0 ||
-		    (type == TUF_ROOT ? take_root(a, files[i], err) : take_targets(a, files[i], err)) < 0)
+		    (type == TUF_ROOT ? take_root(a, files[i], err)
+				      : take_targets(a, files[i], err)) < 0)
 			return error_wrap(err, "file %u", i + 1);
 	}
 	if (a->root_count > 0)
@@ -102,12 +107,16 @@ static int refuse_rehearsal(const struct tuf_head *head, const char *what, struc
 {
 	if (!repo_is_rehearsal(head))
 		return 0;
-	error_set(err, ERR_REFUSED, "this %s comes from a rehearsal, whose keys lie about unsealed", what);
-	return error_hint(err, "hold the real ceremony: meshanics ceremony new, without --rehearsal");
+	error_set(err, ERR_REFUSED, "this %s comes from a rehearsal, whose keys lie about unsealed",
+		  what);
+	return error_hint(err,
+			  "hold the real ceremony: meshanics ceremony new, without --rehearsal");
 }
 
-/* A root of a version that is in force or was: fine if it is the same file, so adopting twice does no harm. */
-static int check_known_root(const struct adoption *a, const struct tuf_root *root, struct error *err)
+/* A root of a version that is in force or was: fine if it is the same file, so adopting twice does
+ * no harm. */
+static int check_known_root(const struct adoption *a, const struct tuf_root *root,
+			    struct error *err)
 {
 	struct buf text = BUF_INIT(TUF_ROOT_MAX);
 	const struct repo_newfile *f;
@@ -121,7 +130,8 @@ static int check_known_root(const struct adoption *a, const struct tuf_root *roo
 		goto out;
 	ret = slice_equal(buf_slice(&text), root->head.text)
 		      ? 0
-		      : error_set(err, ERR_REFUSED, "another root of version %" PRId64 " is in force already",
+		      : error_set(err, ERR_REFUSED,
+				  "another root of version %" PRId64 " is in force already",
 				  root->head.version);
 out:
 	buf_release(&text);
@@ -138,8 +148,8 @@ static int check_next_root(struct adoption *a, const struct tuf_root *root, stru
 		return -1;
 	if (strcmp(root->site, a->r->online.site) == 0)
 		return 0;
-	error_set(err, ERR_REFUSED, "this root is for site '%s', this repository is site '%s'", root->site,
-		  a->r->online.site);
+	error_set(err, ERR_REFUSED, "this root is for site '%s', this repository is site '%s'",
+		  root->site, a->r->online.site);
 	return error_hint(err, "the ceremony has to be held with this box's own online-keys.json");
 }
 
@@ -165,24 +175,29 @@ static int follow_chain(struct adoption *a, struct repo_adoption *out, struct er
 		out->roots++;
 		a->root = root;
 	}
-	return a->root != NULL ? 0 : error_set(err, ERR_USAGE, "no root among the files, and none in force");
+	return a->root != NULL
+		       ? 0
+		       : error_set(err, ERR_USAGE, "no root among the files, and none in force");
 }
 
 /* The role is for our key to sign, alone. */
-static int check_online_role(const struct tuf_root *root, enum tuf_type type, const struct pubkey *key,
-			     struct error *err)
+static int check_online_role(const struct tuf_root *root, enum tuf_type type,
+			     const struct pubkey *key, struct error *err)
 {
 	const struct tuf_role *role = &root->roles[type];
 	char id[KEY_FINGERPRINT_LEN];
 
 	key_id(id, key);
 	if (tuf_keys_find(&role->keys, slice_str(id)) == NULL) {
-		error_set(err, ERR_REFUSED, "root %" PRId64 " does not name this box's own %s key (%.16s...)",
+		error_set(err, ERR_REFUSED,
+			  "root %" PRId64 " does not name this box's own %s key (%.16s...)",
 			  root->head.version, tuf_type_name(type), id);
-		return error_hint(err, "the ceremony has to be held with this box's own online-keys.json");
+		return error_hint(
+			err, "the ceremony has to be held with this box's own online-keys.json");
 	}
 	if (role->threshold != 1)
-		return error_set(err, ERR_REFUSED, "root %" PRId64 " asks %u keys to sign %s, this box holds one",
+		return error_set(err, ERR_REFUSED,
+				 "root %" PRId64 " asks %u keys to sign %s, this box holds one",
 				 root->head.version, role->threshold, tuf_type_name(type));
 	return 0;
 }
@@ -192,7 +207,8 @@ static int check_final_root(const struct adoption *a, struct error *err)
 	struct repo_lives lives;
 
 	if (!a->root->consistent_snapshot)
-		return error_set(err, ERR_REFUSED, "root %" PRId64 " does not ask for consistent snapshots",
+		return error_set(err, ERR_REFUSED,
+				 "root %" PRId64 " does not ask for consistent snapshots",
 				 a->root->head.version);
 	if (check_online_role(a->root, TUF_SNAPSHOT, &a->r->online.snapshot, err) < 0 ||
 	    check_online_role(a->root, TUF_TIMESTAMP, &a->r->online.timestamp, err) < 0 ||
@@ -204,7 +220,8 @@ static int check_final_root(const struct adoption *a, struct error *err)
 /* The targets file that will be in force: brought, or the one that is. */
 static int check_targets(struct adoption *a, struct repo_adoption *out, struct error *err)
 {
-	const struct tuf_targets *old = a->r->state.targets, *t = a->targets != NULL ? a->targets : old;
+	const struct tuf_targets *old = a->r->state.targets,
+				 *t = a->targets != NULL ? a->targets : old;
 	struct tuf_metafile meta = {.length = -1};
 	struct buf text = BUF_INIT(TUF_UNSIGNED_MAX);
 
@@ -213,18 +230,24 @@ static int check_targets(struct adoption *a, struct repo_adoption *out, struct e
 	meta.version = t->head.version;
 	if (refuse_rehearsal(&t->head, "targets", err) < 0 || repo_delegations_check(t, err) < 0)
 		return -1;
-	if (tuf_targets_check(&a->root->roles[TUF_TARGETS], "targets", &meta, t, a->now_s, err) < 0) {
+	if (tuf_targets_check(&a->root->roles[TUF_TARGETS], "targets", &meta, t, a->now_s, err) <
+	    0) {
 		if (t == old)
-			error_hint(err, "bring the targets file that was made with this root as well");
+			error_hint(err,
+				   "bring the targets file that was made with this root as well");
 		return -1;
 	}
 	if (old != NULL && t->head.version < old->head.version)
-		return error_set(err, ERR_REFUSED, "targets version %" PRId64 " is older than version %" PRId64
-				 " in force", t->head.version, old->head.version);
+		return error_set(err, ERR_REFUSED,
+				 "targets version %" PRId64 " is older than version %" PRId64
+				 " in force",
+				 t->head.version, old->head.version);
 	if (old != NULL && t->head.version == old->head.version) {
 		if (!slice_equal(t->head.text, old->head.text))
-			return error_set(err, ERR_REFUSED, "another targets file of version %" PRId64
-					 " is in force already", t->head.version);
+			return error_set(err, ERR_REFUSED,
+					 "another targets file of version %" PRId64
+					 " is in force already",
+					 t->head.version);
 		return 0;
 	}
 	buf_put_slice(&text, t->head.text);
@@ -234,10 +257,12 @@ static int check_targets(struct adoption *a, struct repo_adoption *out, struct e
 }
 
 /*
- * A publisher that is held here has a file from the first day on, so that clients which search its slice find an
- * answer. One whose former file its new keys did not sign starts empty: new keys mean that the old are not believed.
+ * A publisher that is held here has a file from the first day on, so that clients which search its
+ * slice find an answer. One whose former file its new keys did not sign starts empty: new keys mean
+ * that the old are not believed.
  */
-static int start_role(struct adoption *a, const struct repo_lives *lives, struct repo_role *role, struct error *err)
+static int start_role(struct adoption *a, const struct repo_lives *lives, struct repo_role *role,
+		      struct error *err)
 {
 	const struct repo_role *old = repo_role_find(a->r, slice_str(role->name));
 	struct tuf_metafile meta;
@@ -252,7 +277,9 @@ static int start_role(struct adoption *a, const struct repo_lives *lives, struct
 		if (tuf_targets_check(&role->role, role->name, &meta, old->file, -1, err) == 0)
 			return 0;
 	}
-	return role->held ? repo_sign_role(a->r, role, NULL, lives->publisher_s, a->now_s, &a->change, err) : 0;
+	return role->held ? repo_sign_role(a->r, role, NULL, lives->publisher_s, a->now_s,
+					   &a->change, err)
+			  : 0;
 }
 
 static int start_roles(struct adoption *a, const struct repo_lives *lives, struct error *err)
@@ -291,8 +318,8 @@ static int put_in_force(struct adoption *a, struct error *err)
 	return repo_apply(a->r, &a->change, a->now_s, err);
 }
 
-int repo_adopt(struct repo *r, const struct slice *files, unsigned count, int64_t now_s, struct repo_adoption *out,
-	       struct error *err)
+int repo_adopt(struct repo *r, const struct slice *files, unsigned count, int64_t now_s,
+	       struct repo_adoption *out, struct error *err)
 {
 	struct adoption *a = xcalloc(1, sizeof(*a));
 	unsigned i;
@@ -302,8 +329,8 @@ int repo_adopt(struct repo *r, const struct slice *files, unsigned count, int64_
 	a->now_s = now_s;
 	*out = (struct repo_adoption){.roots = 0};
 	if (repo_writable(r, err) < 0 || repo_check_clock(r, now_s, err) < 0 ||
-	    sort_out(a, files, count, err) < 0 || follow_chain(a, out, err) < 0 || check_final_root(a, err) < 0 ||
-	    check_targets(a, out, err) < 0)
+	    sort_out(a, files, count, err) < 0 || follow_chain(a, out, err) < 0 ||
+	    check_final_root(a, err) < 0 || check_targets(a, out, err) < 0)
 		goto out;
 	if (out->roots + out->targets > 0 && put_in_force(a, err) < 0)
 		goto out;

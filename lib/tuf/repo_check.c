@@ -15,7 +15,7 @@ struct checker {
 	struct repo_check *check;
 	int dirfd, metadata_fd;
 	struct tuf_client *client;
-	uint64_t total, before;	/* bytes of all targets, and of those that are done */
+	uint64_t total, before; /* bytes of all targets, and of those that are done */
 	struct error first;
 };
 
@@ -71,7 +71,8 @@ static int run_client(struct checker *k, struct error *err)
 		goto out;
 	k->check->roots = (unsigned)(tuf_client_root(k->client)->head.version - oldest + 1);
 	if (tuf_client_root(k->client)->head.version < newest) {
-		error_set(err, ERR_REFUSED, "clients stop at root %" PRId64 ", the tree holds root %" PRId64,
+		error_set(err, ERR_REFUSED,
+			  "clients stop at root %" PRId64 ", the tree holds root %" PRId64,
 			  tuf_client_root(k->client)->head.version, newest);
 		goto out;
 	}
@@ -91,7 +92,8 @@ static void report_progress(void *arg, uint64_t done)
 		k->check->progress(k->check->arg, k->before + done, k->total);
 }
 
-static int check_blob(struct checker *k, const char *file, const struct tuf_target *t, struct error *err)
+static int check_blob(struct checker *k, const char *file, const struct tuf_target *t,
+		      struct error *err)
 {
 	uint8_t hash[SHA256_LEN];
 	uint64_t len;
@@ -101,7 +103,9 @@ static int check_blob(struct checker *k, const char *file, const struct tuf_targ
 		return -1;
 	if (sha256_file(fd, hash, &len, report_progress, k, err) == 0) {
 		if (len != t->length)
-			error_set(err, ERR_REFUSED, "%" PRIu64 " bytes instead of the signed %" PRIu64, len, t->length);
+			error_set(err, ERR_REFUSED,
+				  "%" PRIu64 " bytes instead of the signed %" PRIu64, len,
+				  t->length);
 		else if (memcmp(hash, t->hashes.sha256, sizeof(hash)) != 0)
 			error_set(err, ERR_REFUSED, "its SHA-256 is not the signed one");
 		else
@@ -150,8 +154,8 @@ struct checked_role {
 };
 
 /* As a client takes the file (5.6). */
-static int open_role(struct checker *k, const struct tuf_delegation *d, const struct tuf_metafile *meta,
-		     struct checked_role *out, struct error *err)
+static int open_role(struct checker *k, const struct tuf_delegation *d,
+		     const struct tuf_metafile *meta, struct checked_role *out, struct error *err)
 {
 	struct tuf_role role;
 	int r = -1;
@@ -181,12 +185,13 @@ static void open_roles(struct checker *k, struct checked_role *roles, unsigned *
 	for (it = tuf_delegation_iter(targets, SLICE_EMPTY); tuf_delegation_next(&it, &d);) {
 		struct checked_role *role = &roles[*count];
 
-		if (tuf_snapshot_find(tuf_client_snapshot(k->client), slice_str(d.name), &meta, &err) < 0)
-			continue;	/* delegated, and has never published */
+		if (tuf_snapshot_find(tuf_client_snapshot(k->client), slice_str(d.name), &meta,
+				      &err) < 0)
+			continue; /* delegated, and has never published */
 		*role = (struct checked_role){.text = BUF_INIT(TUF_SIGNED_MAX)};
 		(*count)++;
-		snprintf(role->file, sizeof(role->file), "metadata/%" PRId64 ".%.*s.json", meta.version,
-			 NAME_LEN_MAX, d.name);
+		snprintf(role->file, sizeof(role->file), "metadata/%" PRId64 ".%.*s.json",
+			 meta.version, NAME_LEN_MAX, d.name);
 		if (open_role(k, &d, &meta, role, &err) < 0)
 			found(k, role->file, &err);
 		for (i = 0; i < role->count; i++)
@@ -196,7 +201,8 @@ static void open_roles(struct checker *k, struct checked_role *roles, unsigned *
 
 static void check_roles(struct checker *k)
 {
-	unsigned max = (unsigned)json_count(json_get(tuf_client_targets(k->client)->delegations, "roles"));
+	unsigned max =
+		(unsigned)json_count(json_get(tuf_client_targets(k->client)->delegations, "roles"));
 	struct checked_role *roles = xcalloc(max, sizeof(*roles));
 	struct json_iter it;
 	unsigned i;
@@ -229,7 +235,8 @@ int repo_verify(const char *home, struct repo_check *check, struct error *err)
 
 	check->roots = check->roles = check->targets = check->findings = 0;
 	check->bytes = 0;
-	if ((k.dirfd = file_open(AT_FDCWD, path_join(path, home, "repo"), O_RDONLY | O_DIRECTORY, 0, err)) < 0) {
+	if ((k.dirfd = file_open(AT_FDCWD, path_join(path, home, "repo"), O_RDONLY | O_DIRECTORY, 0,
+				 err)) < 0) {
 		error_hint(err, "make a repository with: meshanics repo init");
 		goto out;
 	}
@@ -244,7 +251,7 @@ int repo_verify(const char *home, struct repo_check *check, struct error *err)
 		goto out;
 	}
 	*err = k.first;
-	err->kind = ERR_REFUSED;	/* whatever the cause, a client would not take it */
+	err->kind = ERR_REFUSED; /* whatever the cause, a client would not take it */
 out:
 	tuf_client_free(k.client);
 	file_close(&k.metadata_fd);

@@ -6,9 +6,9 @@
  *	3. the files are renamed into metadata/ in the order of the list, timestamp.json last
  *	4. `commit` is removed
  *
- * Opening repeats 3 and 4 when `commit` is there, and empties pending/ when it is not. For clients the change
- * happens with the last rename of 3: no file before it is named by the timestamp they trust (a new root is, and
- * is good with the old timestamp as long as the online keys stay).
+ * Opening repeats 3 and 4 when `commit` is there, and empties pending/ when it is not. For clients
+ *the change happens with the last rename of 3: no file before it is named by the timestamp they
+ *trust (a new root is, and is good with the old timestamp as long as the online keys stay).
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 #include "tuf/repo_internal.h"
 
 #define COMMIT_SIZE_MAX (8u << 20)
-#define SWEEP_MAX 65536	/* files of metadata/ looked at in one sweep */
+#define SWEEP_MAX 65536 /* files of metadata/ looked at in one sweep */
 
 /* ---- sweeping superseded files ---- */
 
@@ -76,12 +76,13 @@ static int64_t version_in_force(const struct repo_state *s, const char *role)
 		return 0;
 	if (strcmp(role, "snapshot") == 0)
 		return s->snapshot->head.version;
-	return tuf_snapshot_find(s->snapshot, slice_str(role), &meta, &ignored) < 0 ? 0 : meta.version;
+	return tuf_snapshot_find(s->snapshot, slice_str(role), &meta, &ignored) < 0 ? 0
+										    : meta.version;
 }
 
 /*
- * Remove what clients no longer ask for, but the newest few of each role: somebody may be in the middle of an
- * update. Failing to is no failure of the change; the next sweep sees the same files.
+ * Remove what clients no longer ask for, but the newest few of each role: somebody may be in the
+ * middle of an update. Failing to is no failure of the change; the next sweep sees the same files.
  */
 static void sweep(const struct repo *r)
 {
@@ -116,7 +117,8 @@ static int open_pending(const struct repo *r, struct error *err)
 	return file_open(r->dirfd, "pending", O_RDONLY | O_DIRECTORY, 0, err);
 }
 
-static int write_pending(const struct repo *r, int pending_fd, const struct repo_change *change, struct error *err)
+static int write_pending(const struct repo *r, int pending_fd, const struct repo_change *change,
+			 struct error *err)
 {
 	struct buf list = BUF_INIT(COMMIT_SIZE_MAX);
 	unsigned i;
@@ -166,7 +168,8 @@ static int finish(const struct repo *r, int pending_fd, struct error *err)
 		goto out;
 	while (at < list.len) {
 		size_t end = slice_find(buf_slice(&list), '\n', at);
-		struct slice line = slice_sub(buf_slice(&list), at, end == SIZE_MAX ? SIZE_MAX : end - at);
+		struct slice line =
+			slice_sub(buf_slice(&list), at, end == SIZE_MAX ? SIZE_MAX : end - at);
 
 		if (place(r, pending_fd, line, err) < 0)
 			goto out;
@@ -180,7 +183,8 @@ out:
 	return ret;
 }
 
-/* Take back a change whose `commit` was perhaps written, perhaps not: afterwards it is surely not there. */
+/* Take back a change whose `commit` was perhaps written, perhaps not: afterwards it is surely not
+ * there. */
 static int take_back(const struct repo *r, struct error *err)
 {
 	if (file_unlink(r->dirfd, "commit", err) < 0 || file_sync_dir(r->dirfd, ".", err) < 0)

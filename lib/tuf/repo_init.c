@@ -9,8 +9,8 @@
 #include "tuf/repo_internal.h"
 
 /* Make keys/NAME.key and say which public key it is. */
-static int make_key(int keys_fd, const char *name, const struct repo_init_options *o, struct pubkey *out,
-		    struct error *err)
+static int make_key(int keys_fd, const char *name, const struct repo_init_options *o,
+		    struct pubkey *out, struct error *err)
 {
 	char comment[128];
 	struct seckey *k;
@@ -27,16 +27,17 @@ static int make_key(int keys_fd, const char *name, const struct repo_init_option
 	return ret;
 }
 
-static int make_record_key(int keys_fd, const char *name, const struct repo_init_options *o, struct pubkey **list,
-			   unsigned *count, struct error *err)
+static int make_record_key(int keys_fd, const char *name, const struct repo_init_options *o,
+			   struct pubkey **list, unsigned *count, struct error *err)
 {
 	*list = xcalloc(1, sizeof(**list));
 	*count = 1;
 	return make_key(keys_fd, name, o, *list, err);
 }
 
-static int add_publisher(int keys_fd, const struct repo_init_options *o, const struct repo_publisher *wanted,
-			 struct online_keys *k, struct error *err)
+static int add_publisher(int keys_fd, const struct repo_init_options *o,
+			 const struct repo_publisher *wanted, struct online_keys *k,
+			 struct error *err)
 {
 	struct repo_publisher *p = &k->publishers[k->publisher_count++];
 	unsigned i;
@@ -52,7 +53,8 @@ static int add_publisher(int keys_fd, const struct repo_init_options *o, const s
 	return 0;
 }
 
-static int make_keys(int keys_fd, const struct repo_init_options *o, struct online_keys *k, struct error *err)
+static int make_keys(int keys_fd, const struct repo_init_options *o, struct online_keys *k,
+		     struct error *err)
 {
 	unsigned i;
 
@@ -60,11 +62,13 @@ static int make_keys(int keys_fd, const struct repo_init_options *o, struct onli
 	snprintf(k->site, sizeof(k->site), "%s", o->site);
 	if (make_key(keys_fd, "snapshot", o, &k->snapshot, err) < 0 ||
 	    make_key(keys_fd, "timestamp", o, &k->timestamp, err) < 0 ||
-	    make_record_key(keys_fd, "record-site", o, &k->record_site, &k->record_site_count, err) < 0)
+	    make_record_key(keys_fd, "record-site", o, &k->record_site, &k->record_site_count,
+			    err) < 0)
 		return -1;
 	/* Only HQ exports; at a site the ceremony names HQ's export key. */
 	if (strcmp(o->site, "main") == 0 &&
-	    make_record_key(keys_fd, "record-export", o, &k->record_export, &k->record_export_count, err) < 0)
+	    make_record_key(keys_fd, "record-export", o, &k->record_export, &k->record_export_count,
+			    err) < 0)
 		return -1;
 	k->publishers = xcalloc(o->publisher_count, sizeof(k->publishers[0]));
 	for (i = 0; i < o->publisher_count; i++) {
@@ -74,15 +78,19 @@ static int make_keys(int keys_fd, const struct repo_init_options *o, struct onli
 	return 0;
 }
 
-/* Everything below HOME/repo; `out` gets online-keys.json. Keys of an attempt that was cut short are made anew. */
+/* Everything below HOME/repo; `out` gets online-keys.json. Keys of an attempt that was cut short
+ * are made anew. */
 static int fill(int dirfd, const struct repo_init_options *o, struct buf *out, struct error *err)
 {
 	struct online_keys k = {.publishers = NULL};
 	size_t from = out->len;
 	int keys_fd = -1, ret = -1;
 
-	if (file_remove_tree(dirfd, "keys", err) < 0 || file_mkdirs(dirfd, "metadata", 0755, err) < 0 || file_mkdirs(dirfd, "targets", 0755, err) < 0 ||
-	    file_mkdirs(dirfd, "staging", 0700, err) < 0 || file_mkdirs(dirfd, "keys", 0700, err) < 0 ||
+	if (file_remove_tree(dirfd, "keys", err) < 0 ||
+	    file_mkdirs(dirfd, "metadata", 0755, err) < 0 ||
+	    file_mkdirs(dirfd, "targets", 0755, err) < 0 ||
+	    file_mkdirs(dirfd, "staging", 0700, err) < 0 ||
+	    file_mkdirs(dirfd, "keys", 0700, err) < 0 ||
 	    (keys_fd = file_open(dirfd, "keys", O_RDONLY | O_DIRECTORY, 0, err)) < 0 ||
 	    make_keys(keys_fd, o, &k, err) < 0)
 		goto out;
@@ -91,7 +99,8 @@ static int fill(int dirfd, const struct repo_init_options *o, struct buf *out, s
 		error_set(err, ERR_LIMIT, "too many publishers for one repository");
 		goto out;
 	}
-	ret = file_create(dirfd, "online-keys.json", 0644, slice_sub(buf_slice(out), from, SIZE_MAX), err);
+	ret = file_create(dirfd, "online-keys.json", 0644,
+			  slice_sub(buf_slice(out), from, SIZE_MAX), err);
 out:
 	file_close(&keys_fd);
 	online_keys_release(&k);
@@ -107,17 +116,21 @@ static int check_options(const struct repo_init_options *o, struct error *err)
 		return -1;
 	for (i = 0; i < ARRAY_SIZE(lives); i++) {
 		if (lives[i] < REPO_LIFE_MIN_S || lives[i] > REPO_LIFE_MAX_S)
-			return error_set(err, ERR_USAGE, "a life of %lld seconds is not 1 second to 10 years",
+			return error_set(err, ERR_USAGE,
+					 "a life of %lld seconds is not 1 second to 10 years",
 					 (long long)lives[i]);
 	}
 	if (o->publisher_count > ONLINE_PUBLISHERS_MAX)
 		return error_set(err, ERR_USAGE, "more than %d publishers", ONLINE_PUBLISHERS_MAX);
 	for (i = 0; i < o->publisher_count; i++) {
 		if (o->publishers[i].slices.count == 0)
-			return error_set(err, ERR_USAGE, "publisher '%s' has no slice", o->publishers[i].name);
+			return error_set(err, ERR_USAGE, "publisher '%s' has no slice",
+					 o->publishers[i].name);
 		if (strncmp(o->publishers[i].name, "record-", 7) == 0)
-			return error_set(err, ERR_USAGE, "publisher '%s': names that begin with 'record-' are "
-					 "those of record keys", o->publishers[i].name);
+			return error_set(err, ERR_USAGE,
+					 "publisher '%s': names that begin with 'record-' are "
+					 "those of record keys",
+					 o->publishers[i].name);
 	}
 	return publishers_check_disjoint(o->publishers, o->publisher_count, err);
 }
@@ -133,11 +146,13 @@ int repo_make_room(const char *home, struct error *err)
 	if (geteuid() != 0)
 		return 0;
 	if (stat(control, &st) < 0 || chown(repo, st.st_uid, st.st_gid) < 0)
-		return error_errno(err, errno, "cannot give '%s' to the owner of '%s'", repo, control);
+		return error_errno(err, errno, "cannot give '%s' to the owner of '%s'", repo,
+				   control);
 	return 0;
 }
 
-int repo_init(const char *home, const struct repo_init_options *options, struct buf *out, struct error *err)
+int repo_init(const char *home, const struct repo_init_options *options, struct buf *out,
+	      struct error *err)
 {
 	char path[4096];
 	int dirfd, ret = -1;

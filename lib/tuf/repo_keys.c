@@ -54,8 +54,8 @@ static int need_key(struct json_value obj, const char *name, struct pubkey *out,
 }
 
 /* A list of `min` to `max` distinct keys into fresh memory. */
-static int need_keys(struct json_value obj, const char *name, size_t min, size_t max, struct pubkey **list,
-		     unsigned *count, struct error *err)
+static int need_keys(struct json_value obj, const char *name, size_t min, size_t max,
+		     struct pubkey **list, unsigned *count, struct error *err)
 {
 	struct json_value v;
 	struct json_iter it;
@@ -64,15 +64,16 @@ static int need_keys(struct json_value obj, const char *name, size_t min, size_t
 	if (json_need_array(obj, name, &v, err) < 0)
 		return -1;
 	if (json_count(v) < min || json_count(v) > max)
-		return error_set(err, ERR_MALFORMED, "'%s' has %zu keys, not %zu to %zu", name, json_count(v), min,
-				 max);
+		return error_set(err, ERR_MALFORMED, "'%s' has %zu keys, not %zu to %zu", name,
+				 json_count(v), min, max);
 	*list = xcalloc(json_count(v), sizeof(**list));
 	for (it = json_iter(v); json_next(&it); (*count)++) {
 		if (parse_key(&(*list)[*count], it.value, err) < 0)
 			return error_wrap(err, "'%s'", name);
 		for (i = 0; i < *count; i++) {
 			if (pubkey_equal(&(*list)[i], &(*list)[*count]))
-				return error_set(err, ERR_MALFORMED, "'%s' holds one key twice", name);
+				return error_set(err, ERR_MALFORMED, "'%s' holds one key twice",
+						 name);
 		}
 	}
 	return 0;
@@ -83,9 +84,12 @@ int repo_lives_parse(struct repo_lives *lives, struct json_value v, struct error
 	static const char *const names[] = {"timestamp", "snapshot", "publisher", NULL};
 
 	if (json_only(v, names, err) < 0 ||
-	    json_need_int(v, "timestamp", REPO_LIFE_MIN_S, REPO_LIFE_MAX_S, &lives->timestamp_s, err) < 0 ||
-	    json_need_int(v, "snapshot", REPO_LIFE_MIN_S, REPO_LIFE_MAX_S, &lives->snapshot_s, err) < 0 ||
-	    json_need_int(v, "publisher", REPO_LIFE_MIN_S, REPO_LIFE_MAX_S, &lives->publisher_s, err) < 0)
+	    json_need_int(v, "timestamp", REPO_LIFE_MIN_S, REPO_LIFE_MAX_S, &lives->timestamp_s,
+			  err) < 0 ||
+	    json_need_int(v, "snapshot", REPO_LIFE_MIN_S, REPO_LIFE_MAX_S, &lives->snapshot_s,
+			  err) < 0 ||
+	    json_need_int(v, "publisher", REPO_LIFE_MIN_S, REPO_LIFE_MAX_S, &lives->publisher_s,
+			  err) < 0)
 		return error_wrap(err, "lives");
 	return 0;
 }
@@ -121,8 +125,8 @@ static int parse_publisher(struct repo_publisher *p, struct json_value v, struct
 	    json_need_array(v, "slices", &slices, err) < 0)
 		return error_wrap(err, "publisher '%s'", p->name);
 	if (json_count(slices) == 0 || json_count(slices) > ONLINE_SLICES_MAX)
-		return error_set(err, ERR_MALFORMED, "publisher '%s' has %zu slices, not 1 to %d", p->name,
-				 json_count(slices), ONLINE_SLICES_MAX);
+		return error_set(err, ERR_MALFORMED, "publisher '%s' has %zu slices, not 1 to %d",
+				 p->name, json_count(slices), ONLINE_SLICES_MAX);
 	for (it = json_iter(slices); json_next(&it);) {
 		if (publisher_add_slice(p, json_string(it.value), err) < 0)
 			return error_wrap(err, "publisher '%s'", p->name);
@@ -147,8 +151,9 @@ static int parse_publishers(struct online_keys *k, struct json_value list, struc
 
 static int parse(struct online_keys *k, struct json_value v, struct error *err)
 {
-	static const char *const names[] = {"format",	   "site",	  "rehearsal", "snapshot", "timestamp",
-					    "record_keys", "publishers", "lives",     NULL};
+	static const char *const names[] = {"format",	  "site",      "rehearsal",
+					    "snapshot",	  "timestamp", "record_keys",
+					    "publishers", "lives",     NULL};
 	static const char *const kinds[] = {"site", "export", NULL};
 	struct slice format = SLICE_EMPTY, site = SLICE_EMPTY;
 	struct json_value record, publishers, lives;
@@ -158,13 +163,18 @@ static int parse(struct online_keys *k, struct json_value v, struct error *err)
 	if (!slice_equal_str(format, ONLINE_KEYS_FORMAT))
 		return error_set(err, ERR_MALFORMED, "'format' is not '%s'", ONLINE_KEYS_FORMAT);
 	if (json_only(v, names, err) < 0 || json_need_string(v, "site", &site, err) < 0 ||
-	    name_check(site, "site", err) < 0 || json_opt_bool(v, "rehearsal", &k->rehearsal, err) < 0 ||
-	    need_key(v, "snapshot", &k->snapshot, err) < 0 || need_key(v, "timestamp", &k->timestamp, err) < 0 ||
-	    json_need_object(v, "record_keys", &record, err) < 0 || json_only(record, kinds, err) < 0 ||
-	    need_keys(record, "site", 0, ONLINE_RECORD_KEYS_MAX, &k->record_site, &k->record_site_count, err) < 0 ||
-	    need_keys(record, "export", 0, ONLINE_RECORD_KEYS_MAX, &k->record_export, &k->record_export_count,
-		      err) < 0 ||
-	    json_need_array(v, "publishers", &publishers, err) < 0 || json_need_object(v, "lives", &lives, err) < 0)
+	    name_check(site, "site", err) < 0 ||
+	    json_opt_bool(v, "rehearsal", &k->rehearsal, err) < 0 ||
+	    need_key(v, "snapshot", &k->snapshot, err) < 0 ||
+	    need_key(v, "timestamp", &k->timestamp, err) < 0 ||
+	    json_need_object(v, "record_keys", &record, err) < 0 ||
+	    json_only(record, kinds, err) < 0 ||
+	    need_keys(record, "site", 0, ONLINE_RECORD_KEYS_MAX, &k->record_site,
+		      &k->record_site_count, err) < 0 ||
+	    need_keys(record, "export", 0, ONLINE_RECORD_KEYS_MAX, &k->record_export,
+		      &k->record_export_count, err) < 0 ||
+	    json_need_array(v, "publishers", &publishers, err) < 0 ||
+	    json_need_object(v, "lives", &lives, err) < 0)
 		return -1;
 	memcpy(k->site, site.ptr, site.len);
 	if (repo_lives_parse(&k->lives, lives, err) < 0)
@@ -179,7 +189,8 @@ int online_keys_parse(struct online_keys *k, struct slice text, struct error *er
 
 	*k = (struct online_keys){.publishers = NULL};
 	if (text.len > ONLINE_KEYS_SIZE_MAX)
-		return error_set(err, ERR_LIMIT, "online keys: more than %u bytes", ONLINE_KEYS_SIZE_MAX);
+		return error_set(err, ERR_LIMIT, "online keys: more than %u bytes",
+				 ONLINE_KEYS_SIZE_MAX);
 	if (json_parse(&doc, text, JSON_STRICT, err) == 0)
 		r = parse(k, json_root(&doc), err);
 	if (r < 0) {
@@ -192,7 +203,8 @@ int online_keys_parse(struct online_keys *k, struct slice text, struct error *er
 
 /* ---- writing ---- */
 
-static void put_keys(struct json_writer *w, const char *name, const struct pubkey *list, unsigned count)
+static void put_keys(struct json_writer *w, const char *name, const struct pubkey *list,
+		     unsigned count)
 {
 	unsigned i;
 

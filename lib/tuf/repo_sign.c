@@ -1,4 +1,4 @@
-/* What the online keys sign: versions, the clock they believe, snapshot, timestamp and publishers on schedule. */
+/* What the online keys sign, with which versions, and which clock they believe. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -6,7 +6,6 @@
 #include "base/timefmt.h"
 #include "sys/file.h"
 #include "tuf/repo_internal.h"
-#include "tuf/verify.h"
 
 #define TIMESTAMP_BUF (16u << 10)
 
@@ -20,7 +19,8 @@ int repo_clock_check_build(int64_t now_s, struct error *err)
 		return 0;
 	error_set(err, ERR_RETRY, "the clock says %s, which is before this program was built (%s)",
 		  time_text(now, now_s), time_text(build, MESHANICS_BUILD_TIME));
-	return error_hint(err, "set the clock; what is signed now would carry a wrong date for ever");
+	return error_hint(err,
+			  "set the clock; what is signed now would carry a wrong date for ever");
 }
 
 int repo_check_clock(const struct repo *r, int64_t now_s, struct error *err)
@@ -37,17 +37,21 @@ int repo_check_clock(const struct repo *r, int64_t now_s, struct error *err)
 	if (now_s >= signed_s - REPO_CLOCK_BACK_S && now_s <= signed_s + ahead)
 		return 0;
 	duration_text(gap, now_s < signed_s ? signed_s - now_s : now_s - signed_s);
-	error_set(err, ERR_RETRY, "the clock says %s, which is %s %s the last signature (%s)", time_text(now, now_s),
-		  gap, now_s < signed_s ? "before" : "after", time_text(last, signed_s));
-	return error_hint(err, "if the clock is right: meshanics repo refresh --accept-clock; else set it");
+	error_set(err, ERR_RETRY, "the clock says %s, which is %s %s the last signature (%s)",
+		  time_text(now, now_s), gap, now_s < signed_s ? "before" : "after",
+		  time_text(last, signed_s));
+	return error_hint(
+		err, "if the clock is right: meshanics repo refresh --accept-clock; else set it");
 }
 
 int repo_next_version(int64_t last, int64_t now_s, int64_t *next, struct error *err)
 {
 	*next = last + 1 > now_s ? last + 1 : now_s;
 	if (*next > now_s + REPO_VERSION_AHEAD_S) {
-		error_set(err, ERR_RETRY, "version %" PRId64 " would be more than a day ahead of the clock", *next);
-		return error_hint(err, "the clock is behind the one that signed version %" PRId64, last);
+		error_set(err, ERR_RETRY,
+			  "version %" PRId64 " would be more than a day ahead of the clock", *next);
+		return error_hint(err, "the clock is behind the one that signed version %" PRId64,
+				  last);
 	}
 	return 0;
 }
@@ -67,8 +71,8 @@ static struct seckey *online_key(const struct repo *r, const char *name, struct 
 }
 
 /* Sign a `signed` value with one online key and put the file into the change. */
-static int sign_into(struct repo *r, struct repo_change *change, const char *key_name, const char *role,
-		     int64_t version, const struct buf *body, struct error *err)
+static int sign_into(struct repo *r, struct repo_change *change, const char *key_name,
+		     const char *role, int64_t version, const struct buf *body, struct error *err)
 {
 	struct buf file = BUF_INIT(TUF_SIGNED_MAX);
 	struct tuf_signer signer;
@@ -132,8 +136,10 @@ static bool change_has_role(const struct repo_change *c, struct slice file_name)
 	return false;
 }
 
-/* Entries of the snapshot in force stay, also of roles that are delegated no more (5.5.5), unless replaced. */
-static void put_snapshot_meta(struct json_writer *w, const struct repo *r, const struct repo_change *change)
+/* Entries of the snapshot in force stay, also of roles that are delegated no more (5.5.5), unless
+ * replaced. */
+static void put_snapshot_meta(struct json_writer *w, const struct repo *r,
+			      const struct repo_change *change)
 {
 	struct json_iter it;
 	unsigned i;
@@ -154,7 +160,8 @@ static void put_snapshot_meta(struct json_writer *w, const struct repo *r, const
 	json_close(w);
 }
 
-static int seal_snapshot(struct repo *r, struct repo_change *change, const struct seal_options *o, struct error *err)
+static int seal_snapshot(struct repo *r, struct repo_change *change, const struct seal_options *o,
+			 struct error *err)
 {
 	const struct tuf_snapshot *last = r->state.snapshot;
 	struct buf body = BUF_INIT(TUF_UNSIGNED_MAX);
@@ -173,8 +180,8 @@ static int seal_snapshot(struct repo *r, struct repo_change *change, const struc
 }
 
 /* The snapshot that the timestamp is to name: of the change, else the one in force. */
-static void sealed_snapshot(const struct repo *r, const struct repo_change *change, int64_t *version,
-			    struct slice *text)
+static void sealed_snapshot(const struct repo *r, const struct repo_change *change,
+			    int64_t *version, struct slice *text)
 {
 	unsigned i;
 
@@ -189,7 +196,8 @@ static void sealed_snapshot(const struct repo *r, const struct repo_change *chan
 	*text = buf_slice(&r->state.snapshot_text);
 }
 
-static int seal_timestamp(struct repo *r, struct repo_change *change, const struct seal_options *o, struct error *err)
+static int seal_timestamp(struct repo *r, struct repo_change *change, const struct seal_options *o,
+			  struct error *err)
 {
 	const struct tuf_timestamp *last = r->state.timestamp;
 	int64_t life = o->lives->timestamp_s, version, snapshot_version;
@@ -215,7 +223,8 @@ static int seal_timestamp(struct repo *r, struct repo_change *change, const stru
 	return ret;
 }
 
-int repo_seal(struct repo *r, struct repo_change *change, const struct seal_options *o, struct error *err)
+int repo_seal(struct repo *r, struct repo_change *change, const struct seal_options *o,
+	      struct error *err)
 {
 	bool snapshot = o->snapshot || r->state.snapshot == NULL;
 	unsigned i;
@@ -227,8 +236,8 @@ int repo_seal(struct repo *r, struct repo_change *change, const struct seal_opti
 	return seal_timestamp(r, change, o, err);
 }
 
-int repo_sign_role(struct repo *r, const struct repo_role *role, const struct tuf_targets *from, int64_t life_s,
-		   int64_t now_s, struct repo_change *change, struct error *err)
+int repo_sign_role(struct repo *r, const struct repo_role *role, const struct tuf_targets *from,
+		   int64_t life_s, int64_t now_s, struct repo_change *change, struct error *err)
 {
 	struct buf body = BUF_INIT(TUF_UNSIGNED_MAX);
 	struct json_writer w = JSON_WRITER(&body);
@@ -254,140 +263,4 @@ int repo_sign_role(struct repo *r, const struct repo_role *role, const struct tu
 out:
 	buf_release(&body);
 	return ret;
-}
-
-/* ---- the schedule ---- */
-
-/* Half of the life is over at this second. */
-static int64_t half_life(int64_t expires_s, int64_t life_s)
-{
-	return expires_s - life_s / 2;
-}
-
-static int64_t timestamp_due(const struct repo_state *s)
-{
-	const struct tuf_timestamp *t = s->timestamp;
-	int64_t life = t->signed_at_s < 0 ? s->lives.timestamp_s : t->head.expires_s - t->signed_at_s;
-
-	return half_life(t->head.expires_s, life);
-}
-
-static int64_t snapshot_due(const struct repo_state *s)
-{
-	return half_life(s->snapshot->head.expires_s, s->lives.snapshot_s);
-}
-
-static int64_t role_due(const struct repo_state *s, const struct repo_role *role)
-{
-	if (!role->held || role->file == NULL)
-		return INT64_MAX;
-	return half_life(role->file->head.expires_s, s->lives.publisher_s);
-}
-
-int64_t repo_due(const struct repo *r)
-{
-	const struct repo_state *s = &r->state;
-	int64_t due, t;
-	unsigned i;
-
-	if (s->root == NULL)
-		return INT64_MAX;
-	due = timestamp_due(s);
-	if ((t = snapshot_due(s)) < due)
-		due = t;
-	for (i = 0; i < s->role_count; i++) {
-		if ((t = role_due(s, &s->roles[i])) < due)
-			due = t;
-	}
-	return due;
-}
-
-/* The publishers whose time has come, into the change. */
-static int resign_roles(struct repo *r, int64_t now_s, unsigned flags, struct repo_change *change,
-			struct repo_resigned *out, struct error *err)
-{
-	struct repo_state *s = &r->state;
-	unsigned i;
-
-	for (i = 0; i < s->role_count; i++) {
-		struct repo_role *role = &s->roles[i];
-
-		if (!role->held || role->file == NULL || (role_due(s, role) > now_s && !(flags & REPO_FORCE)))
-			continue;
-		if (repo_sign_role(r, role, role->file, s->lives.publisher_s, now_s, change, err) < 0)
-			return -1;
-		out->publishers++;
-	}
-	return 0;
-}
-
-int repo_resign(struct repo *r, int64_t now_s, unsigned flags, int64_t life_s, struct repo_resigned *out,
-		struct error *err)
-{
-	struct seal_options o = {.now_s = now_s, .timestamp_life_s = life_s};
-	struct repo_change change = {.files = NULL};
-	struct repo_state *s = &r->state;
-	int ret = -1;
-
-	*out = (struct repo_resigned){.publishers = 0};
-	if (repo_writable(r, err) < 0 || repo_adopted(r, err) < 0)
-		return -1;
-	if ((flags & REPO_ACCEPT_CLOCK ? repo_clock_check_build(now_s, err) : repo_check_clock(r, now_s, err)) < 0 ||
-	    tuf_verify_expiry(&s->root->head, now_s, "root", "5.3.10", err) < 0)
-		return -1;
-	publish_stage_sweep(r->dirfd, false, now_s - REPO_STAGING_LIFE_S);
-	if (resign_roles(r, now_s, flags, &change, out, err) < 0)
-		goto out;
-	o.lives = &s->lives;
-	o.snapshot = out->snapshot = change.count > 0 || snapshot_due(s) <= now_s || (flags & REPO_FORCE);
-	out->timestamp = out->snapshot || timestamp_due(s) <= now_s || life_s > 0;
-	if (out->timestamp && (repo_seal(r, &change, &o, err) < 0 || repo_apply(r, &change, -1, err) < 0))
-		goto out;
-	ret = 0;
-out:
-	repo_change_release(&change);
-	return ret;
-}
-
-/* ---- what expires when ---- */
-
-static void add_expiry(struct repo *r, unsigned *n, const char *role, const struct tuf_head *head, int64_t due_s,
-		       bool online)
-{
-	struct repo_expiry *e = &r->expiries[(*n)++];
-
-	*e = (struct repo_expiry){
-		.version = head->version, .expires_s = head->expires_s, .due_s = due_s, .online = online};
-	snprintf(e->role, sizeof(e->role), "%s", role);
-}
-
-static int by_expiry(const void *a, const void *b)
-{
-	const struct repo_expiry *x = a, *y = b;
-
-	return (x->expires_s > y->expires_s) - (x->expires_s < y->expires_s);
-}
-
-unsigned repo_expiries(struct repo *r, const struct repo_expiry **list)
-{
-	const struct repo_state *s = &r->state;
-	unsigned n = 0, i;
-
-	*list = NULL;
-	if (s->root == NULL)
-		return 0;
-	r->expiries = xreallocarray(r->expiries, 4 + s->role_count, sizeof(r->expiries[0]));
-	add_expiry(r, &n, "root", &s->root->head, INT64_MAX, false);
-	add_expiry(r, &n, "targets", &s->targets->head, INT64_MAX, false);
-	add_expiry(r, &n, "snapshot", &s->snapshot->head, snapshot_due(s), true);
-	add_expiry(r, &n, "timestamp", &s->timestamp->head, timestamp_due(s), true);
-	for (i = 0; i < s->role_count; i++) {
-		const struct repo_role *role = &s->roles[i];
-
-		if (role->file != NULL)
-			add_expiry(r, &n, role->name, &role->file->head, role_due(s, role), role->held);
-	}
-	qsort(r->expiries, n, sizeof(r->expiries[0]), by_expiry);
-	*list = r->expiries;
-	return n;
 }

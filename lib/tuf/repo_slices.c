@@ -1,4 +1,5 @@
-/* Publishers and their slices of the namespace: what a pattern may be, and whether two of them meet. */
+/* Publishers and their slices of the namespace: what a pattern may be, and whether two of them
+ * meet. */
 #include "tuf/repo_keys.h"
 
 #include <stdlib.h>
@@ -20,10 +21,12 @@ int slice_pattern_check(struct slice pattern, struct error *err)
 
 	printable(shown, sizeof(shown), pattern);
 	if (pattern.len == 0 || pattern.len > TARGET_PATH_MAX)
-		return error_set(err, ERR_MALFORMED, "slice '%s' is not 1 to %d bytes long", shown, TARGET_PATH_MAX);
+		return error_set(err, ERR_MALFORMED, "slice '%s' is not 1 to %d bytes long", shown,
+				 TARGET_PATH_MAX);
 	/* With every wildcard as a letter it must be a target path. */
 	for (i = 0; i < pattern.len; i++)
-		plain[i] = (char)(pattern.ptr[i] == '*' || pattern.ptr[i] == '?' ? 'a' : pattern.ptr[i]);
+		plain[i] = (char)(pattern.ptr[i] == '*' || pattern.ptr[i] == '?' ? 'a'
+										 : pattern.ptr[i]);
 	if (target_path_check(slice_of(plain, pattern.len), err) < 0) {
 		error_wrap(err, "slice '%s'", shown);
 		return error_hint(err, "a slice is namespace/name/version, as in 'plant/*/*'");
@@ -32,8 +35,8 @@ int slice_pattern_check(struct slice pattern, struct error *err)
 }
 
 /*
- * Do two patterns of one part (up to '/' or the end) share a string? Both are at most 63 bytes, and the work is
- * bounded by the table of pairs seen: once a pair has failed it is not tried again.
+ * Do two patterns of one part (up to '/' or the end) share a string? Both are at most 63 bytes, and
+ * the work is bounded by the table of pairs seen: once a pair has failed it is not tried again.
  */
 static bool parts_overlap(const char *a, const char *b, uint8_t seen[64][64], size_t i, size_t j)
 {
@@ -54,7 +57,8 @@ static bool parts_overlap(const char *a, const char *b, uint8_t seen[64][64], si
 		return parts_overlap(a, b, seen, i, j + 1);
 	if (b[j] == '*')
 		return parts_overlap(a, b, seen, i + 1, j);
-	return (a[i] == b[j] || a[i] == '?' || b[j] == '?') && parts_overlap(a, b, seen, i + 1, j + 1);
+	return (a[i] == b[j] || a[i] == '?' || b[j] == '?') &&
+	       parts_overlap(a, b, seen, i + 1, j + 1);
 }
 
 bool slice_patterns_overlap(const char *a, const char *b)
@@ -97,7 +101,7 @@ int publisher_parse_word(struct repo_publisher *p, const char *word, struct erro
 	if (publisher_name_check(slice_of(word, n), err) < 0)
 		goto bad;
 	memcpy(p->name, word, n);
-	while (*at != '\0') {	/* at ':' or ',' */
+	while (*at != '\0') { /* at ':' or ',' */
 		n = strcspn(++at, ",");
 		if (publisher_add_slice(p, slice_of(at, n), err) < 0)
 			goto bad;
@@ -111,7 +115,8 @@ bad:
 	return error_hint(err, "write NAME or NAME:SLICE,SLICE, as in 'releases:plant/*/*'");
 }
 
-static int check_pair(const struct repo_publisher *a, const struct repo_publisher *b, struct error *err)
+static int check_pair(const struct repo_publisher *a, const struct repo_publisher *b,
+		      struct error *err)
 {
 	unsigned i, j;
 
@@ -121,9 +126,12 @@ static int check_pair(const struct repo_publisher *a, const struct repo_publishe
 		for (j = 0; j < b->slices.count; j++) {
 			if (!slice_patterns_overlap(a->slices.items[i], b->slices.items[j]))
 				continue;
-			error_set(err, ERR_REFUSED, "slice '%s' of publisher '%s' overlaps '%s' of '%s'",
+			error_set(err, ERR_REFUSED,
+				  "slice '%s' of publisher '%s' overlaps '%s' of '%s'",
 				  a->slices.items[i], a->name, b->slices.items[j], b->name);
-			return error_hint(err, "delegations end the search, so the second would never be asked");
+			return error_hint(
+				err,
+				"delegations end the search, so the second would never be asked");
 		}
 	}
 	return 0;

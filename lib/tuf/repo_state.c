@@ -1,6 +1,6 @@
 /*
- * Reading what is published: from the newest root to every publisher's file, with the checks of the client
- * workflow, from the disk with a change laid over it.
+ * Reading what is published: from the newest root to every publisher's file, with the checks of the
+ * client workflow, from the disk with a change laid over it.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -77,7 +77,8 @@ void repo_change_release(struct repo_change *c)
 	*c = (struct repo_change){.files = NULL};
 }
 
-int repo_newest(int metadata_fd, const char *role, int64_t *newest, int64_t *oldest, struct error *err)
+int repo_newest(int metadata_fd, const char *role, int64_t *newest, int64_t *oldest,
+		struct error *err)
 {
 	char found[NAME_LEN_MAX + 1];
 	struct dirent *e;
@@ -116,8 +117,8 @@ struct view {
 	int64_t now_s;
 };
 
-static int view_read(const struct view *v, const char *role, int64_t version, uint64_t max, struct buf *out,
-		     struct error *err)
+static int view_read(const struct view *v, const char *role, int64_t version, uint64_t max,
+		     struct buf *out, struct error *err)
 {
 	char name[META_NAME_MAX];
 	const struct repo_newfile *f;
@@ -125,9 +126,13 @@ static int view_read(const struct view *v, const char *role, int64_t version, ui
 	metadata_name(name, role, version);
 	*out = BUF_INIT(max);
 	if ((f = repo_change_find(v->change, name)) == NULL)
-		return file_read(v->r->metadata_fd, name, out, err) < 0 ? error_wrap(err, "metadata/%s", name) : 0;
+		return file_read(v->r->metadata_fd, name, out, err) < 0
+			       ? error_wrap(err, "metadata/%s", name)
+			       : 0;
 	buf_put_slice(out, buf_slice(&f->text));
-	return out->failed ? error_set(err, ERR_LIMIT, "%s is larger than %zu bytes", name, out->max) : 0;
+	return out->failed
+		       ? error_set(err, ERR_LIMIT, "%s is larger than %zu bytes", name, out->max)
+		       : 0;
 }
 
 /* The newest root, in the change or on the disk; 0 when there is none. */
@@ -155,7 +160,8 @@ static int load_root(struct view *v, int64_t version, struct error *err)
 	    tuf_root_check_self(s->root, err) < 0)
 		return error_wrap(err, "root %" PRId64, version);
 	if (strcmp(s->root->site, v->r->online.site) != 0)
-		return error_set(err, ERR_REFUSED, "root %" PRId64 " is of site '%s', this repository of '%s'",
+		return error_set(err, ERR_REFUSED,
+				 "root %" PRId64 " is of site '%s', this repository of '%s'",
 				 version, s->root->site, v->r->online.site);
 	if (v->now_s >= 0 && tuf_verify_expiry(&s->root->head, v->now_s, "root", "5.3.10", err) < 0)
 		return -1;
@@ -176,7 +182,8 @@ static int load_snapshot(struct view *v, const struct tuf_snapshot *before, stru
 {
 	struct repo_state *s = v->s;
 
-	if (view_read(v, "snapshot", s->timestamp->snapshot.version, TUF_SIGNED_MAX, &s->snapshot_text, err) < 0 ||
+	if (view_read(v, "snapshot", s->timestamp->snapshot.version, TUF_SIGNED_MAX,
+		      &s->snapshot_text, err) < 0 ||
 	    (s->snapshot = tuf_snapshot_parse(buf_slice(&s->snapshot_text), err)) == NULL)
 		return error_wrap(err, "snapshot");
 	return tuf_snapshot_check(s->root, s->timestamp, before, s->snapshot, v->now_s, err);
@@ -193,7 +200,8 @@ static int load_targets(struct view *v, struct error *err)
 		return error_wrap(err, "targets");
 	if (repo_delegations_check(s->targets, err) < 0)
 		return -1;
-	return tuf_targets_check(&s->root->roles[TUF_TARGETS], "targets", &meta, s->targets, v->now_s, err);
+	return tuf_targets_check(&s->root->roles[TUF_TARGETS], "targets", &meta, s->targets,
+				 v->now_s, err);
 }
 
 int repo_delegations_check(const struct tuf_targets *targets, struct error *err)
@@ -202,19 +210,25 @@ int repo_delegations_check(const struct tuf_targets *targets, struct error *err)
 	struct tuf_delegation d;
 
 	if (json_get(targets->delegations, "succinct_roles").doc != NULL)
-		return error_set(err, ERR_REFUSED, "targets delegates to hash bins, which this repository does not keep");
+		return error_set(
+			err, ERR_REFUSED,
+			"targets delegates to hash bins, which this repository does not keep");
 	for (it = tuf_delegation_iter(targets, SLICE_EMPTY); tuf_delegation_next(&it, &d);) {
 		if (publisher_name_check(slice_str(d.name), err) < 0)
 			return error_wrap(err, "targets delegates to '%s'", d.name);
 		if (!d.terminating || json_get(d.entry, "paths").doc == NULL)
-			return error_set(err, ERR_REFUSED,
-					 "targets delegates to '%s' other than by terminating path patterns", d.name);
+			return error_set(
+				err, ERR_REFUSED,
+				"targets delegates to '%s' other than by terminating path patterns",
+				d.name);
 	}
 	return 0;
 }
 
-/* A publisher's file is checked against the snapshot before its keys are: damage and new keys are told apart. */
-static int load_role_file(struct view *v, struct repo_role *role, const struct tuf_metafile *meta, struct error *err)
+/* A publisher's file is checked against the snapshot before its keys are: damage and new keys are
+ * told apart. */
+static int load_role_file(struct view *v, struct repo_role *role, const struct tuf_metafile *meta,
+			  struct error *err)
 {
 	struct slice text;
 
@@ -247,8 +261,10 @@ bool repo_role_is_held(const struct repo *r, const struct repo_role *role)
 	return tuf_keys_find(&role->role.keys, slice_str(key.keyid)) != NULL;
 }
 
-/* What is wrong with one publisher (or expired) is his matter alone: it is noted, and the others go on. */
-static int load_role(struct view *v, struct repo_role *role, const struct tuf_delegation *d, struct error *err)
+/* What is wrong with one publisher (or expired) is his matter alone: it is noted, and the others go
+ * on. */
+static int load_role(struct view *v, struct repo_role *role, const struct tuf_delegation *d,
+		     struct error *err)
 {
 	struct tuf_metafile meta;
 
@@ -257,7 +273,7 @@ static int load_role(struct view *v, struct repo_role *role, const struct tuf_de
 		return -1;
 	role->held = repo_role_is_held(v->r, role);
 	if (tuf_snapshot_find(v->s->snapshot, slice_str(role->name), &meta, err) < 0)
-		return 0;	/* never published */
+		return 0; /* never published */
 	role->version = meta.version;
 	if (load_role_file(v, role, &meta, &role->why) < 0) {
 		tuf_targets_free(role->file);
@@ -294,7 +310,8 @@ int repo_state_load(struct repo_state *s, const struct repo *r, const struct rep
 	if (version == 0)
 		return 0;
 	if (load_root(&v, version, err) < 0 || load_timestamp(&v, err) < 0 ||
-	    load_snapshot(&v, before, err) < 0 || load_targets(&v, err) < 0 || load_roles(&v, err) < 0) {
+	    load_snapshot(&v, before, err) < 0 || load_targets(&v, err) < 0 ||
+	    load_roles(&v, err) < 0) {
 		repo_state_release(s);
 		return -1;
 	}
