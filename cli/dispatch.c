@@ -23,17 +23,6 @@ static bool asks_help(int argc, char **argv, int at)
 	return false;
 }
 
-static bool is_group(const char *const *words, unsigned count)
-{
-	const struct command *const *c;
-
-	for (c = surface_commands(); *c != NULL; c++) {
-		if (surface_under((*c)->name, words, count))
-			return true;
-	}
-	return false;
-}
-
 static void take_globals(struct cmd *cmd)
 {
 	cmd->json = cmd_flag(cmd, "json");
@@ -76,7 +65,7 @@ int dispatch(struct cmd *cmd, int argc, char **argv, struct error *err)
 		return error_hint(err, "'meshanics help' lists the verbs");
 	}
 	c = surface_find(words, count, &used, err);
-	if (c == NULL && (cmd->help || asks_help(argc, argv, at)) && is_group(words, count)) {
+	if (c == NULL && (cmd->help || asks_help(argc, argv, at)) && surface_is_group(words, count)) {
 		help_group(cmd, words, count);
 		return 0;
 	}

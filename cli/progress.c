@@ -8,6 +8,8 @@
 
 #define DRAW_EVERY_MS 100
 #define BEGIN_AFTER_MS 300	/* short work draws nothing */
+#define FIGURES_WIDTH 55	/* columns kept for put_figures, so that the bar does not change its width */
+#define BAR_MAX 40
 
 static unsigned terminal_width(void)
 {
@@ -49,15 +51,17 @@ static void put_bar(struct buf *b, uint64_t done, uint64_t total, unsigned width
 static void draw(struct cmd *cmd, const char *what, uint64_t done, uint64_t total, int64_t now_ms)
 {
 	struct buf line = BUF_INIT(2048), figures = BUF_INIT(512);
-	size_t width = terminal_width() - 1, used;
+	size_t width = terminal_width() - 1, used, bar;
 	char name[256];
 
 	printable(name, sizeof(name), slice_str(what));
 	put_figures(&figures, done, total, now_ms - cmd->progress.started_ms);
 	used = text_columns(name) + figures.len;
+	bar = text_columns(name) + FIGURES_WIDTH + 3;
+	bar = bar + 10 > width ? 0 : width - bar < BAR_MAX ? width - bar : BAR_MAX;
 	buf_printf(&line, "\r\033[K%s", name);
-	if (total > 0 && used + 13 <= width)
-		put_bar(&line, done, total, width - used - 3 > 40 ? 40 : (unsigned)(width - used - 3));
+	if (total > 0 && bar > 0)
+		put_bar(&line, done, total, (unsigned)bar);
 	if (used <= width)
 		buf_put_slice(&line, buf_slice(&figures));
 	if (text_columns(name) <= width) {

@@ -104,8 +104,7 @@ static unsigned word_count(const char *name)
 	return n;
 }
 
-/* Is there a command that begins with these words? */
-static bool is_group(const char *const *words, unsigned count)
+bool surface_is_group(const char *const *words, unsigned count)
 {
 	unsigned i;
 
@@ -184,7 +183,7 @@ static void complain(const char *const *words, unsigned count, struct error *err
 	const char *near;
 	char text[128], first[64];
 
-	while (group < count && is_group(words, group + 1))
+	while (group < count && surface_is_group(words, group + 1))
 		group++;
 	join(text, sizeof(text), words, group);
 	if (group == count)

@@ -352,7 +352,6 @@ static const struct option help_options[] = {
 
 static int help_words(struct cmd *cmd, const char *const *words, unsigned count, struct error *err)
 {
-	const struct command *const *all;
 	const struct command *c;
 	unsigned used;
 
@@ -361,11 +360,9 @@ static int help_words(struct cmd *cmd, const char *const *words, unsigned count,
 		help_command(cmd, c);
 		return 0;
 	}
-	for (all = surface_commands(); *all != NULL; all++) {
-		if (surface_under((*all)->name, words, count)) {
-			help_group(cmd, words, count);
-			return 0;
-		}
+	if (surface_is_group(words, count)) {
+		help_group(cmd, words, count);
+		return 0;
 	}
 	if (c == NULL)
 		return -1;

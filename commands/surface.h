@@ -19,6 +19,8 @@ const struct option *surface_option(const struct command *c, struct slice name);
 
 /* Does name ("key generate") begin with these words, each whole? Any name begins with no words. */
 bool surface_under(const char *name, const char *const *words, unsigned count);
+/* Is there a command under these words? */
+bool surface_is_group(const char *const *words, unsigned count);
 /*
  * The command whose name is the longest beginning of words; *used is how many it took.
  * NULL when there is none, with the complaint and the nearest name in err (ERR_USAGE).
