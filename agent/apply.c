@@ -13,6 +13,7 @@
 
 #define PIECE (256u << 10)
 #define PIECES_A_TURN 32
+#define GO_BACK_AGAIN_MS 10000
 
 /* ---- VERIFYING ---- */
 
@@ -106,7 +107,7 @@ void intake_step(struct agent *a)
 		update_fail(a, &err);
 		return;
 	}
-	update_enter(a, UPDATE_APPLYING, "SHA-256 fits");
+	update_enter(a, UPDATE_APPLYING, NULL, "SHA-256 fits");
 	update_step(a);
 }
 
@@ -120,41 +121,35 @@ static const char *payload_filename(const struct agent *a)
 	return strrchr(a->update.artifact, '/') + 1;
 }
 
-/* Written before the switch: which version is about to run, which one is kept. Idempotent. */
-static int keep_intent(struct agent *a, struct error *err)
-{
-	struct installed i;
-
-	if (state_installed(a->db, a->update.artifact, &i, err) < 0)
-		return -1;
-	if (strcmp(i.version, a->update.version) != 0) {
-		memcpy(i.previous, i.version, sizeof(i.previous));
-		i.previous_release = i.release;
-	}
-	memcpy(i.version, a->update.version, sizeof(i.version));
-	i.release = a->descriptor.release;
-	i.since_s = clock_now_s();
-	return state_keep_installed(a->db, &i, err);
-}
-
 void apply_step(struct agent *a)
 {
 	struct update *u = &a->update;
 	struct error err = ERROR_INIT;
+	struct installed i;
 	char incoming[256];
 
 	incoming_name(incoming, u);
 	if (filename_check(slice_str(payload_filename(a)), &err) < 0 ||
 	    place_file(a->artifacts_fd, incoming, u, payload_filename(a), (mode_t)a->descriptor.placement.mode, &err) < 0 ||
-	    keep_intent(a, &err) < 0) {
+	    state_installed(a->db, u->artifact, &i, &err) < 0) {
 		update_fail(a, &err);
 		return;
 	}
-	update_enter(a, UPDATE_PROBING, "in place");
+	installed_try(&i, u->version, a->descriptor.release, clock_now_s());
+	update_enter(a, UPDATE_PROBING, &i, "in place");
 	update_step(a);
 }
 
 /* ---- PROBING ---- */
+
+/* What is not kept goes, when that is on record; a failure costs room alone, and the next update tries again. */
+static void prune(struct agent *a, const struct installed *i)
+{
+	struct error err = ERROR_INIT;
+
+	if (!loop_stopping(a->loop) && place_prune(a->artifacts_fd, i->artifact, i->version, i->previous, &err) < 0)
+		log_failure(LOG_LEVEL_WARN, "agent.prune", &err);
+}
 
 static void probing_done(struct agent *a)
 {
@@ -171,10 +166,9 @@ static void probing_done(struct agent *a)
 		}
 		err = ERROR_INIT;
 	}
-	if (state_keep_installed(a->db, &i, &err) < 0 ||
-	    place_prune(a->artifacts_fd, u->artifact, i.version, i.previous, &err) < 0)
-		log_failure(LOG_LEVEL_ERROR, "agent.apply", &err);
-	update_enter(a, UPDATE_HEALTHY, a->descriptor.probe_count == 0 ? "in place; no probes" : "all probes passed");
+	installed_confirm(&i);
+	update_enter(a, UPDATE_HEALTHY, &i, a->descriptor.probe_count == 0 ? "in place; no probes" : "all probes passed");
+	prune(a, &i);
 }
 
 static void probe_failed(struct agent *a, const struct probe *p, struct error *why)
@@ -233,27 +227,20 @@ static void probe_start_next(struct agent *a)
 /* Make sure of the switch (a restart may have come between), then one probe after the other. */
 void probe_step(struct agent *a)
 {
-	struct update *u = &a->update;
 	struct error err = ERROR_INIT;
-	struct installed i;
 	const struct probe *p;
 
 	if (a->attempt.pid > 0)
 		return;
-	if (a->probe_index == 0 && a->probe_attempt == 0) {
-		if (state_installed(a->db, u->artifact, &i, &err) < 0) {
-			update_fail(a, &err);
-			return;
-		}
-		if (strcmp(i.version, u->version) != 0) {	/* going back was decided before the restart */
-			error_set(&err, ERR_FAILED, "%s", u->reason);
-			rollback(a, &err);
-			return;
-		}
-		if (place_switch(a->artifacts_fd, u->artifact, u->version, &err) < 0) {
-			rollback(a, &err);
-			return;
-		}
+	if (a->back.kind != ERR_NONE) {
+		err = a->back;
+		rollback(a, &err);
+		return;
+	}
+	if (a->probe_index == 0 && a->probe_attempt == 0 &&
+	    place_switch(a->artifacts_fd, a->update.artifact, a->update.version, &err) < 0) {
+		rollback(a, &err);
+		return;
 	}
 	if (a->probe_index >= a->descriptor.probe_count) {
 		probing_done(a);
@@ -271,40 +258,36 @@ void probe_step(struct agent *a)
 
 /* ---- going back ---- */
 
-int revert_installed(struct agent *a, const char *artifact, const char *version, struct error *err)
+/*
+ * The switch first, the record after it: whoever is interrupted in between finds the record as it was, and goes the
+ * same way again.
+ */
+static int go_back(struct agent *a, struct installed *i, struct error *err)
 {
-	struct installed i;
-	char gone[sizeof(i.version)];
-
-	if (state_installed(a->db, artifact, &i, err) < 0)
+	if (state_installed(a->db, a->update.artifact, i, err) < 0)
 		return -1;
-	memcpy(gone, version, strlen(version) + 1);
-	/* The decision is written first; the switch can be repeated, the decision need not. */
-	if (strcmp(i.version, version) == 0) {
-		memcpy(i.version, i.previous, sizeof(i.version));
-		i.release = i.previous_release;
-		i.previous[0] = '\0';
-		i.previous_release = 0;
-		i.since_s = clock_now_s();
-		if (state_keep_installed(a->db, &i, err) < 0)
-			return -1;
-	}
-	if (place_switch(a->artifacts_fd, artifact, i.version, err) < 0)
-		return -1;
-	return strcmp(gone, i.version) == 0 ? 0 : place_prune(a->artifacts_fd, artifact, i.version, i.previous, err);
+	if (strcmp(i->version, a->update.version) == 0)
+		installed_back(i, clock_now_s());
+	return place_switch(a->artifacts_fd, a->update.artifact, i->version, err);
 }
 
 void rollback(struct agent *a, const struct error *why)
 {
 	struct error err = ERROR_INIT;
+	struct installed i;
 
 	loop_unwatch(&a->probe_watch);
 	probe_kill(&a->attempt);
-	if (revert_installed(a, a->update.artifact, a->update.version, &err) < 0) {
-		/* Still PROBING: the next step, or the next start, goes back again. */
+	if (go_back(a, &i, &err) < 0) {
 		log_failure(LOG_LEVEL_ERROR, "agent.rollback", &err);
-		loop_timer_set(a->loop, &a->step_timer, loop_now_ms(a->loop) + 10000);
+		if (a->update.state == UPDATE_HEALTHY) {	/* the order will be repeated */
+			update_release(&a->update);
+			return;
+		}
+		a->back = *why;
+		loop_timer_set(a->loop, &a->step_timer, loop_now_ms(a->loop) + GO_BACK_AGAIN_MS);
 		return;
 	}
-	update_enter(a, UPDATE_ROLLED_BACK, "%s", why->text);
+	update_enter(a, UPDATE_ROLLED_BACK, &i, "%s", why->text);
+	prune(a, &i);
 }

@@ -3,6 +3,8 @@
  *
  *	identity.json	names, addresses, certificates and the anchor, written at enrolment and renewal	(0600)
  *	device-HEX.key	the private key of the certificate, an unsealed key file that identity.json names	(0600)
+ *	device-enrolling.key	the key of an enrolment that has not been answered yet		(0600)
+ *	wiping		is there while the order to leave is carried out: the next start ends it
  *	state.db	assignments, marks, reports (agent/state.h)						root only
  *	trusted/	the supervisor's verified TUF state (tuf/trusted.h)					root only
  *	artifacts/	NAMESPACE/NAME/VERSION/FILE and NAMESPACE/NAME/current -> VERSION			readable

@@ -25,7 +25,8 @@ int place_file(int dirfd, const char *incoming, const struct update *u, const ch
 	snprintf(file, sizeof(file), "%s/%s", dir, filename);
 	if (!file_exists(dirfd, incoming) && file_exists(dirfd, file))
 		return 0;	/* a power cut came after the rename */
-	if (file_remove_tree(dirfd, dir, err) < 0 || file_mkdirs(dirfd, dir, 0755, err) < 0)
+	/* The version may be the one that runs, put in once more: it is replaced by rename, like all else. */
+	if (file_mkdirs(dirfd, dir, 0755, err) < 0)
 		return -1;
 	if (fchmodat(dirfd, incoming, mode, 0) < 0)
 		return error_errno(err, errno, "cannot set the mode of '%s'", incoming);

@@ -16,7 +16,8 @@ static const char *const version_1[] = {
 	") STRICT;"
 	"CREATE TABLE installed ("
 	" artifact TEXT PRIMARY KEY, version TEXT NOT NULL, previous TEXT NOT NULL, release INTEGER NOT NULL,"
-	" previous_release INTEGER NOT NULL, mark INTEGER NOT NULL, since_s INTEGER NOT NULL"
+	" previous_release INTEGER NOT NULL, mark INTEGER NOT NULL, since_s INTEGER NOT NULL,"
+	" older TEXT NOT NULL, older_release INTEGER NOT NULL"
 	") STRICT;"
 	"CREATE TABLE reports ("
 	" seq INTEGER PRIMARY KEY AUTOINCREMENT, assignment INTEGER NOT NULL, path TEXT NOT NULL,"
@@ -204,14 +205,35 @@ static int put_report(struct db *db, const struct update *u, enum update_state n
 	return query_run(&q, err);
 }
 
-int state_enter(struct db *db, struct update *u, enum update_state next, const char *reason, int64_t now_s,
-		struct error *err)
+#define INSTALLED_COLUMNS "artifact, version, previous, release, previous_release, mark, since_s, older, older_release"
+
+static int put_installed(struct db *db, const struct installed *i, struct error *err)
+{
+	struct query q = query_open(db, "INSERT INTO installed (" INSTALLED_COLUMNS ")"
+					" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+					" ON CONFLICT (artifact) DO UPDATE SET version = ?2, previous = ?3, release = ?4,"
+					" previous_release = ?5, mark = ?6, since_s = ?7, older = ?8, older_release = ?9");
+
+	query_str(&q, 1, i->artifact);
+	query_str(&q, 2, i->version);
+	query_str(&q, 3, i->previous);
+	query_int(&q, 4, i->release);
+	query_int(&q, 5, i->previous_release);
+	query_int(&q, 6, i->mark);
+	query_int(&q, 7, i->since_s);
+	query_str(&q, 8, i->older);
+	query_int(&q, 9, i->older_release);
+	return query_run(&q, err);
+}
+
+int state_enter(struct db *db, struct update *u, enum update_state next, const struct installed *installed,
+		const char *reason, int64_t now_s, struct error *err)
 {
 	assert(step_is_drawn(u->state, next));
 	if (db_begin(db, err) < 0)
 		return -1;
 	if (put_update(db, u, next, reason, now_s, err) < 0 || put_report(db, u, next, reason, now_s, err) < 0 ||
-	    db_commit(db, err) < 0) {
+	    (installed != NULL && put_installed(db, installed, err) < 0) || db_commit(db, err) < 0) {
 		db_rollback(db);
 		return -1;
 	}
@@ -245,9 +267,9 @@ static void read_installed(struct query *q, struct installed *out)
 	out->previous_release = query_col_int(q, 4);
 	out->mark = query_col_int(q, 5);
 	out->since_s = query_col_int(q, 6);
+	query_col_str(q, 7, out->older, sizeof(out->older));
+	out->older_release = query_col_int(q, 8);
 }
-
-#define INSTALLED_COLUMNS "artifact, version, previous, release, previous_release, mark, since_s"
 
 int state_installed(struct db *db, const char *artifact, struct installed *out, struct error *err)
 {
@@ -262,22 +284,6 @@ int state_installed(struct db *db, const char *artifact, struct installed *out, 
 		read_installed(&q, out);
 	query_close(&q);
 	return r < 0 ? -1 : 0;
-}
-
-int state_keep_installed(struct db *db, const struct installed *i, struct error *err)
-{
-	struct query q = query_open(db, "INSERT INTO installed (" INSTALLED_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
-					" ON CONFLICT (artifact) DO UPDATE SET version = ?2, previous = ?3, release = ?4,"
-					" previous_release = ?5, mark = ?6, since_s = ?7");
-
-	query_str(&q, 1, i->artifact);
-	query_str(&q, 2, i->version);
-	query_str(&q, 3, i->previous);
-	query_int(&q, 4, i->release);
-	query_int(&q, 5, i->previous_release);
-	query_int(&q, 6, i->mark);
-	query_int(&q, 7, i->since_s);
-	return query_run(&q, err);
 }
 
 int state_each_installed(struct db *db, int (*each)(void *arg, const struct installed *i, struct error *err), void *arg,
@@ -295,6 +301,39 @@ int state_each_installed(struct db *db, int (*each)(void *arg, const struct inst
 	}
 	query_close(&q);
 	return r;
+}
+
+void installed_try(struct installed *i, const char *version, int64_t release, int64_t now_s)
+{
+	memcpy(i->older, i->previous, sizeof(i->older));
+	i->older_release = i->previous_release;
+	memcpy(i->previous, i->version, sizeof(i->previous));
+	i->previous_release = i->release;
+	snprintf(i->version, sizeof(i->version), "%s", version);
+	i->release = release;
+	i->since_s = now_s;
+}
+
+/* Forget older; previous takes its place when the same version was put in once more. */
+void installed_confirm(struct installed *i)
+{
+	if (strcmp(i->previous, i->version) == 0) {
+		memcpy(i->previous, i->older, sizeof(i->previous));
+		i->previous_release = i->older_release;
+	}
+	i->older[0] = '\0';
+	i->older_release = 0;
+}
+
+void installed_back(struct installed *i, int64_t now_s)
+{
+	memcpy(i->version, i->previous, sizeof(i->version));
+	i->release = i->previous_release;
+	memcpy(i->previous, i->older, sizeof(i->previous));
+	i->previous_release = i->older_release;
+	i->older[0] = '\0';
+	i->older_release = 0;
+	i->since_s = now_s;
 }
 
 /* ---- reports ---- */

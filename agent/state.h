@@ -13,8 +13,10 @@
  * An order to revert leads from any state to ROLLED_BACK, from HEALTHY too: the kept version runs again.
  *
  * One update at a time. A restart finds at most one that is under way and goes on from its state: DOWNLOADING
- * resumes, VERIFYING copies again, APPLYING applies again (it is idempotent), PROBING probes again.
- * Every state has a limit of time (update_state_limit_s) after which it counts as failed.
+ * resumes, VERIFYING copies again, APPLYING applies again (it is idempotent), PROBING probes again, also when going
+ * back had begun. What runs (struct installed) changes in the same transaction as the state, so that FAILED never
+ * leaves a version on record that did not run. Every state has a limit of time (update_state_limit_s) after which it
+ * counts as failed.
  */
 #ifndef MESHANICS_AGENT_STATE_H
 #define MESHANICS_AGENT_STATE_H
@@ -64,11 +66,12 @@ void update_release(struct update *u);
 /* Split path into artifact and version. ERR_MALFORMED. */
 WARN_UNUSED int update_set_path(struct update *u, struct slice path, struct error *err);
 
-/* What runs of one artifact. Empty strings: nothing. */
+/* What runs of one artifact, and what is kept to go back to. Empty strings: nothing. */
 struct installed {
 	char artifact[TARGET_PATH_MAX + 1];
 	char version[NAME_LEN_MAX + 1], previous[NAME_LEN_MAX + 1];
-	int64_t release, previous_release;
+	char older[NAME_LEN_MAX + 1];	/* previous of previous, while version is being tried */
+	int64_t release, previous_release, older_release;
 	int64_t mark;		/* highest release that has ever run (lowered only by a signed downgrade_from) */
 	int64_t since_s;
 };
@@ -81,18 +84,20 @@ WARN_UNUSED int state_load_update(struct db *db, struct update *u, struct error 
 /* The state of an assignment here, UPDATE_NONE when it is new; -1 (as an int) with err. */
 WARN_UNUSED int state_of(struct db *db, int64_t assignment, struct error *err);
 /*
- * The only writer of u->state: checks the step against the picture (asserted), and makes the row and its report
- * durable. On failure u is as before.
+ * The only writer of u->state: checks the step against the picture (asserted), and makes the row, its report and, if
+ * not NULL, what is installed from now on durable, all or nothing. On failure u is as before.
  */
-WARN_UNUSED int state_enter(struct db *db, struct update *u, enum update_state next, const char *reason, int64_t now_s,
-			    struct error *err);
+WARN_UNUSED int state_enter(struct db *db, struct update *u, enum update_state next, const struct installed *installed,
+			    const char *reason, int64_t now_s, struct error *err);
 /* Keep what verified metadata said (signed_known). */
 WARN_UNUSED int state_keep_signed(struct db *db, const struct update *u, struct error *err);
 
 /* ERR_NOT_FOUND never: an artifact that is not there comes back empty, with mark 0. */
 WARN_UNUSED int state_installed(struct db *db, const char *artifact, struct installed *out, struct error *err);
-/* Record that u's version runs now (the former becomes previous), or that it was taken back. */
-WARN_UNUSED int state_keep_installed(struct db *db, const struct installed *i, struct error *err);
+/* A version takes its turn: what ran becomes previous, previous becomes older. */
+void installed_try(struct installed *i, const char *version, int64_t release, int64_t now_s);
+void installed_confirm(struct installed *i);			/* it stays: older is let go */
+void installed_back(struct installed *i, int64_t now_s);	/* it goes: the undoing of installed_try */
 /* Calls each for every artifact. */
 WARN_UNUSED int state_each_installed(struct db *db, int (*each)(void *arg, const struct installed *i, struct error *err),
 				     void *arg, struct error *err);

@@ -60,8 +60,7 @@ static void link_down(struct agent_link *l)
 	l->answer(l->agent, asked, NULL, &why, 0);
 }
 
-/* The worker is gone, or to go: both links close, what was asked fails, a new one starts after a while. */
-static void worker_down(struct agent *a, const char *why)
+void worker_down(struct agent *a, const char *why)
 {
 	if (a->worker_pid <= 0)
 		return;
@@ -182,6 +181,9 @@ static int watch_link(struct agent *a, struct agent_link *l, int fd, struct erro
 {
 	l->watch = (struct watch){.fd = fd, .events = EPOLLIN, .ready = link_ready};
 	l->asked_ms = 0;
+	/* A worker that does not read must not make us wait. */
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+		return error_errno(err, errno, "cannot set up the link");
 	return loop_watch(a->loop, &l->watch, err);
 }
 
@@ -304,6 +306,7 @@ static struct agent *agent_new(const struct agent_options *o)
 	a->worker_again.fire = worker_again_fire;
 	a->talk_timer.fire = talk_fire;
 	a->step_timer.fire = update_step_fire;
+	a->limit_timer.fire = update_limit_fire;
 	a->watchdog.fire = watchdog_fire;
 	identity_init(&a->identity);
 	update_init(&a->update);
@@ -326,6 +329,7 @@ static void agent_free(struct agent *a)
 		loop_timer_cancel(a->loop, &a->worker_again);
 		loop_timer_cancel(a->loop, &a->talk_timer);
 		loop_timer_cancel(a->loop, &a->step_timer);
+		loop_timer_cancel(a->loop, &a->limit_timer);
 		loop_timer_cancel(a->loop, &a->watchdog);
 		loop_free(a->loop);
 	}
@@ -348,6 +352,8 @@ static int open_files(struct agent *a, struct error *err)
 	    (a->lock_fd = file_lock(a->home_fd, "lock", err)) < 0) {
 		return err->kind == ERR_RETRY ? error_wrap(err, "another agent runs in '%s'", a->home) : -1;
 	}
+	if ((a->wiped = agent_wipe_resume(a->home_fd)))
+		return error_set(err, ERR_NOT_FOUND, "this device has left its fleet");
 	if (identity_load(&a->identity, a->home_fd, err) < 0 || (a->db = state_open(a->home, err)) == NULL ||
 	    state_instance(a->db, a->instance, err) < 0 ||
 	    trusted_open(&a->trusted, a->home_fd, "trusted", err) < 0 ||
@@ -385,6 +391,8 @@ int agent_run(const struct agent_options *options, bool *wiped, struct error *er
 		notify_send(&a->notify, "STOPPING=1");
 	}
 	*wiped = a->wiped;
+	if (*wiped)
+		r = 0;
 	agent_free(a);
 	if (r == 0)
 		log_info("agent.stopped", "clean=true wiped=%s", *wiped ? "true" : "false");

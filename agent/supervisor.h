@@ -74,7 +74,10 @@ struct agent {
 	struct descriptor descriptor;	/* of update, when signed_known */
 	bool refreshed;			/* metadata was verified since the update (or the agent) started */
 	struct timer step_timer;
-	unsigned transfer_failures, refusals;
+	struct timer limit_timer;	/* the last way out of every state */
+	unsigned transfer_failures;
+	unsigned metadata_refusals, payload_refusals;	/* in a row; of the payload: in all */
+	struct error back;		/* why going back was decided, while it has not been done */
 	uint64_t downloaded;
 	struct intake intake;
 	struct probe_attempt attempt;
@@ -90,6 +93,8 @@ struct agent {
 
 /* worker side, supervisor.c */
 WARN_UNUSED int worker_spawn(struct agent *a, struct error *err);
+/* End the worker, at once; what was asked of it fails, and another starts after a while. */
+void worker_down(struct agent *a, const char *why);
 /* End the worker, at once, and start another: it has the identity of its fork. */
 void worker_replace(struct agent *a);
 /* Ask the worker; fd borrowed. ERR_RETRY when there is none. */
@@ -114,7 +119,10 @@ void transfer_answer(struct agent *a, unsigned asked, const struct link_msg *m, 
 		     unsigned status);
 void update_step(struct agent *a);
 void update_step_fire(struct timer *t);
-void update_enter(struct agent *a, enum update_state next, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* installed: what is on record from then on, or NULL. */
+void update_enter(struct agent *a, enum update_state next, const struct installed *installed, const char *fmt, ...)
+	PRINTF_LIKE(4, 5);
+void update_limit_fire(struct timer *t);
 void update_fail(struct agent *a, const struct error *why);	/* FAILED, or rolled back when it was in place */
 void update_end(struct agent *a);	/* after a final state */
 
@@ -125,7 +133,6 @@ void intake_release(struct intake *in);
 void apply_step(struct agent *a);
 void probe_step(struct agent *a);
 void rollback(struct agent *a, const struct error *why);
-WARN_UNUSED int revert_installed(struct agent *a, const char *artifact, const char *version, struct error *err);
 
 /* verify.c: what the worker fetched, judged by the same engine against the anchor, the floor and the marks. */
 WARN_UNUSED int verify_fetched(struct agent *a, int blobs_fd, struct error *err);
@@ -147,7 +154,8 @@ struct machine {
 void machine_read(struct machine *m);
 
 /* wipe.c */
-void agent_wipe(struct agent *a);	/* leaves nothing of HOME/agent, then stops the loop */
+void agent_wipe(struct agent *a);	/* leaves nothing of HOME/agent, and stops the loop */
+bool agent_wipe_resume(int home_fd);	/* did a wipe end too early? Then it is done now */
 
 /* The delay before attempt n (from 0), ms: 1 s doubling to cap_ms, minus up to half of it by chance. */
 int64_t backoff_ms(unsigned n, int64_t cap_ms);

@@ -69,9 +69,16 @@ static int say_report(struct agent *a, struct buf *body, struct error *err)
 	return post(a, TALK_STATUS, "/device/status", buf_slice(body), err) < 0 ? -1 : 1;
 }
 
+struct artifact_list {
+	struct json_writer *w;
+	const struct update *update;
+};
+
 static int put_artifact(void *arg, const struct installed *i, struct error *err)
 {
-	struct json_writer *w = arg;
+	const struct artifact_list *list = arg;
+	struct json_writer *w = list->w;
+	bool tried = list->update->state == UPDATE_PROBING && strcmp(list->update->artifact, i->artifact) == 0;
 	char path[sizeof(i->artifact) + sizeof(i->version) + 1];
 
 	(void)err;
@@ -81,7 +88,7 @@ static int put_artifact(void *arg, const struct installed *i, struct error *err)
 	json_open_object(w, NULL);
 	json_put_string(w, "path", path);
 	json_put_int(w, "release", i->release);
-	json_put_string(w, "state", "healthy");
+	json_put_string(w, "state", update_state_name(tried ? UPDATE_PROBING : UPDATE_HEALTHY));
 	json_close(w);
 	return 0;
 }
@@ -89,6 +96,7 @@ static int put_artifact(void *arg, const struct installed *i, struct error *err)
 static int say_heartbeat(struct agent *a, struct buf *body, struct error *err)
 {
 	struct json_writer w = JSON_WRITER(body);
+	struct artifact_list list = {.w = &w, .update = &a->update};
 	struct buf metadata = BUF_INIT(METADATA_TEXT_MAX);
 	int r = -1;
 
@@ -99,7 +107,7 @@ static int say_heartbeat(struct agent *a, struct buf *body, struct error *err)
 	json_put_int(&w, "uptime_s", clock_mono_ms() / 1000);
 	json_put_raw(&w, "metadata", buf_slice(&metadata));
 	json_open_array(&w, "artifacts");
-	if (state_each_installed(a->db, put_artifact, &w, err) < 0)
+	if (state_each_installed(a->db, put_artifact, &list, err) < 0)
 		goto out;
 	json_close(&w);
 	json_close(&w);
@@ -271,6 +279,29 @@ static int take_heartbeat(struct agent *a, struct json_value answer, struct erro
 	return 0;
 }
 
+/*
+ * The answer came by the worker, and replaces what the device is: it must come from the CA that this device knows, for
+ * this device, and keep the anchors. Its times are for the server to judge, and for the next renewal.
+ */
+static int check_renewed(const struct identity *old, const struct identity *next, struct error *err)
+{
+	struct x509 cert, ca;
+
+	if (strcmp(next->device, old->device) != 0 || strcmp(next->site, old->site) != 0)
+		return error_set(err, ERR_REFUSED, "the renewed certificate is for '%s' of site '%s'", next->device,
+				 next->site);
+	if (!slice_equal(buf_slice(&next->server_ca), buf_slice(&old->server_ca)) ||
+	    !slice_equal(buf_slice(&next->device_ca), buf_slice(&old->device_ca))) {
+		error_set(err, ERR_REFUSED, "the renewal comes with another CA");
+		return error_hint(err, "a device learns a new CA at enrolment only");
+	}
+	if (x509_read(&cert, buf_slice(&next->certificate), err) < 0 ||
+	    x509_read(&ca, buf_slice(&old->device_ca), err) < 0 ||
+	    x509_chain_check(&cert, &ca, X509_EKU_CLIENT, cert.not_before_s, 0, err) < 0)
+		return error_wrap(err, "renewed certificate");
+	return 0;
+}
+
 /* The new identity is on disk before the worker is replaced by one that uses it. */
 static int take_renewal(struct agent *a, struct slice text, struct error *err)
 {
@@ -283,10 +314,8 @@ static int take_renewal(struct agent *a, struct slice text, struct error *err)
 	buf_put_slice(&next.root, buf_slice(&old->root));
 	if (identity_from_answer(&next, text, false, err) < 0)
 		goto out;
-	if (strcmp(next.device, old->device) != 0 || strcmp(next.site, old->site) != 0) {
-		error_set(err, ERR_REFUSED, "the renewed certificate names '%s' of site '%s'", next.device, next.site);
+	if (check_renewed(old, &next, err) < 0)
 		goto out;
-	}
 	if (identity_store(&next, a->home_fd, clock_now_s(), err) < 0)
 		goto out;
 	identity_release(old);
@@ -344,7 +373,7 @@ static void talk_failed(struct agent *a, enum talk what, const struct error *why
 	snprintf(a->talk_error, sizeof(a->talk_error), "%s", why->text);
 	if (a->talk_failures == 0 || status != 0)
 		log_warn("agent.talk", "what=%s status=%u why=\"%s\"", talk_words[what], status, why->text);
-	if (what == TALK_STATUS && (status == 400 || status == 409 || status == 422) &&
+	if (what == TALK_STATUS && (status == 400 || status == 404 || status == 409 || status == 413 || status == 422) &&
 	    state_report_done(a->db, a->report_sent, &err) < 0)
 		log_failure(LOG_LEVEL_ERROR, "agent.state", &err);
 	if (what == TALK_RENEW)

@@ -1,4 +1,5 @@
 /* The update state machine: what is asked of the worker, and which state follows from the answer. */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -11,11 +12,30 @@
 
 #define STEP_CAP_MS 300000
 #define REFUSALS_MAX 4		/* a repository that fails verification so often in a row is an alarm, not a hiccup */
-#define DISK_RESERVE (INT64_C(16) << 20)	/* bytes that stay free for the agent's own state */
+#define LENGTH_MAX (UINT64_MAX / 8)
+#define DISK_RESERVE (UINT64_C(16) << 20)	/* bytes that stay free for the agent's own state */
 
 /* ---- the writer of states ---- */
 
-void update_enter(struct agent *a, enum update_state next, const char *fmt, ...)
+/* Counted by the clock that nobody sets. */
+static void arm_limit(struct agent *a, int64_t left_s)
+{
+	loop_timer_set(a->loop, &a->limit_timer, loop_now_ms(a->loop) + left_s * 1000);
+}
+
+void update_limit_fire(struct timer *t)
+{
+	struct agent *a = container_of(t, struct agent, limit_timer);
+	struct error why = ERROR_INIT;
+
+	if (a->update.assignment == 0)
+		return;
+	error_set(&why, ERR_FAILED, "%s took too long: %s", update_state_name(a->update.state), a->update.reason);
+	arm_limit(a, update_state_limit_s(a->update.state));	/* should going back fail */
+	update_fail(a, &why);
+}
+
+void update_enter(struct agent *a, enum update_state next, const struct installed *installed, const char *fmt, ...)
 {
 	char reason[UPDATE_REASON_MAX];
 	struct error err = ERROR_INIT;
@@ -24,7 +44,7 @@ void update_enter(struct agent *a, enum update_state next, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(reason, sizeof(reason), fmt, ap);
 	va_end(ap);
-	if (state_enter(a->db, &a->update, next, reason, clock_now_s(), &err) < 0) {
+	if (state_enter(a->db, &a->update, next, installed, reason, clock_now_s(), &err) < 0) {
 		/* Nothing may be done that is not written down. Stop; the service manager starts us again. */
 		log_failure(LOG_LEVEL_ERROR, "agent.state", &err);
 		loop_stop(a->loop);
@@ -34,6 +54,8 @@ void update_enter(struct agent *a, enum update_state next, const char *fmt, ...)
 		 (long long)a->update.assignment, a->update.path, reason);
 	if (update_state_final(next))
 		update_end(a);
+	else
+		arm_limit(a, update_state_limit_s(next));
 }
 
 /* What an update that is over leaves behind: the worker's download and our copy, wherever it stopped. */
@@ -55,19 +77,26 @@ static void remove_leftovers(struct agent *a)
 
 void update_end(struct agent *a)
 {
+	bool fetching = a->transfer.asked_ms != 0;
+
 	remove_leftovers(a);
 	loop_unwatch(&a->probe_watch);
 	probe_kill(&a->attempt);
 	intake_release(&a->intake);
 	loop_timer_cancel(a->loop, &a->step_timer);
+	loop_timer_cancel(a->loop, &a->limit_timer);
 	descriptor_release(&a->descriptor);
 	update_release(&a->update);
 	a->refreshed = false;
-	a->transfer_failures = a->refusals = 0;
+	a->transfer_failures = a->metadata_refusals = a->payload_refusals = 0;
+	a->back = ERROR_INIT;
 	a->downloaded = 0;
 	a->probe_index = 0;
 	a->probe_attempt = 0;
 	a->probe_waited = false;
+	/* Nobody wants that download any more, and its late answer must not be taken for one to the next update. */
+	if (fetching)
+		worker_down(a, "its download is not wanted any more");
 	talk_soon(a);
 }
 
@@ -76,7 +105,7 @@ void update_fail(struct agent *a, const struct error *why)
 	if (a->update.state == UPDATE_PROBING)
 		rollback(a, why);
 	else
-		update_enter(a, UPDATE_FAILED, "%s", why->text);
+		update_enter(a, UPDATE_FAILED, NULL, "%s", why->text);
 }
 
 static void step_later(struct agent *a, int64_t ms)
@@ -104,7 +133,7 @@ void update_offer(struct agent *a, int64_t assignment, struct slice path)
 	if (known != UPDATE_NONE || update_set_path(&a->update, path, &err) < 0)
 		return;
 	a->update.assignment = assignment;
-	update_enter(a, UPDATE_DOWNLOADING, "offered");
+	update_enter(a, UPDATE_DOWNLOADING, NULL, "offered");
 	update_step(a);
 }
 
@@ -119,12 +148,12 @@ static void revert_other(struct agent *a, int64_t assignment, struct slice path)
 		return;
 	u->assignment = assignment;
 	u->state = (enum update_state)known;
-	if (known == UPDATE_HEALTHY && revert_installed(a, u->artifact, u->version, &err) < 0) {
-		log_failure(LOG_LEVEL_ERROR, "agent.revert", &err);
-		update_release(u);
-		return;
+	if (known == UPDATE_HEALTHY) {
+		error_set(&err, ERR_FAILED, "reverted by order");
+		rollback(a, &err);
+	} else {
+		update_enter(a, UPDATE_ROLLED_BACK, NULL, "never applied here");
 	}
-	update_enter(a, UPDATE_ROLLED_BACK, "%s", known == UPDATE_HEALTHY ? "reverted by order" : "never applied here");
 }
 
 void update_revert(struct agent *a, int64_t assignment, struct slice path)
@@ -137,7 +166,7 @@ void update_revert(struct agent *a, int64_t assignment, struct slice path)
 		error_set(&why, ERR_FAILED, "reverted by order");
 		rollback(a, &why);
 	} else if (a->update.assignment == assignment && a->update.state != UPDATE_APPLYING) {
-		update_enter(a, UPDATE_ROLLED_BACK, "reverted by order before it was applied");
+		update_enter(a, UPDATE_ROLLED_BACK, NULL, "reverted by order before it was applied");
 	}
 }
 
@@ -189,14 +218,32 @@ static void ask_payload(struct agent *a)
 	buf_release(&q);
 }
 
+/* What of the payload takes its room already. The file is the worker's: only its blocks count, and not past the end. */
+static uint64_t bytes_here(const struct agent *a)
+{
+	char hex[SHA256_HEX_LEN], name[SHA256_HEX_LEN + 32];
+	struct stat st;
+	uint64_t bytes;
+
+	hex_encode(hex, a->update.sha256, SHA256_LEN);
+	snprintf(name, sizeof(name), "work/%s.part", hex);
+	if (fstatat(a->home_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+		return 0;
+	bytes = (uint64_t)st.st_blocks * 512;
+	return bytes < a->update.length ? bytes : a->update.length;
+}
+
 /* Room for the download and for our own copy, beside what the agent itself needs. */
 static int check_disk(struct agent *a, struct error *err)
 {
-	uint64_t free_bytes, need = 2 * a->update.length + (uint64_t)DISK_RESERVE;
+	uint64_t free_bytes, need;
 
+	if (a->update.length > LENGTH_MAX)
+		return error_set(err, ERR_LIMIT, "'%s' is larger than any disk", a->update.path);
+	need = 2 * a->update.length + DISK_RESERVE;
 	if (file_free_bytes(a->home_fd, &free_bytes, err) < 0)
 		return -1;
-	if (free_bytes + a->downloaded < need)
+	if (free_bytes + bytes_here(a) < need)
 		return error_set(err, ERR_RETRY, "'%s' needs %llu bytes of disk, %llu are free", a->update.path,
 				 (unsigned long long)need, (unsigned long long)free_bytes);
 	return 0;
@@ -206,13 +253,13 @@ static int check_disk(struct agent *a, struct error *err)
  * Something on the way failed. What time may heal is tried again, as long as the state lasts; what trust refuses
  * is tried a few times, for a repository may be caught between two states, then it is an alarm.
  */
-static void transfer_failed(struct agent *a, const struct error *why)
+static void transfer_failed(struct agent *a, unsigned *refusals, const struct error *why)
 {
 	bool refused = error_exit_status(why->kind) == 3;
 
 	log_warn("agent.transfer", "kind=%s why=\"%s\"", error_kind_name(why->kind), why->text);
 	snprintf(a->update.reason, sizeof(a->update.reason), "%.479s", why->text);
-	if (refused && ++a->refusals >= REFUSALS_MAX) {
+	if (refused && ++*refusals >= REFUSALS_MAX) {
 		log_error("agent.alarm", "assignment=%lld artifact=%s why=\"%s\"", (long long)a->update.assignment,
 			  a->update.path, why->text);
 		update_fail(a, why);
@@ -233,14 +280,27 @@ static void metadata_known(struct agent *a)
 		return;
 	}
 	if (state_keep_signed(a->db, &a->update, &err) < 0 || check_disk(a, &err) < 0) {
-		transfer_failed(a, &err);
+		transfer_failed(a, &a->metadata_refusals, &err);
 		return;
 	}
 	update_step(a);
 }
 
+/* A descriptor of a regular file, ours from now on; -1 for anything that could make us wait. */
+static int take_payload(const struct link_msg *m, struct error *err)
+{
+	struct stat st;
+	int fd = -1;
+
+	if (m->fd < 0 || fstat(m->fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return error_set(err, ERR_MALFORMED, "the worker handed over no payload");
+	fd = fcntl(m->fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? error_errno(err, errno, "cannot keep the payload") : fd;
+}
+
 void transfer_answer(struct agent *a, unsigned asked, const struct link_msg *m, const struct error *why, unsigned status)
 {
+	unsigned *refusals = asked == TRANSFER_FETCH ? &a->payload_refusals : &a->metadata_refusals;
 	struct error err = ERROR_INIT;
 	int fd;
 
@@ -248,48 +308,25 @@ void transfer_answer(struct agent *a, unsigned asked, const struct link_msg *m, 
 	if (a->update.state != UPDATE_DOWNLOADING)
 		return;	/* it was reverted meanwhile */
 	if (m == NULL) {
-		transfer_failed(a, why);
-		return;
-	}
-	if (asked == TRANSFER_UPDATE) {
+		transfer_failed(a, refusals, why);
+	} else if (asked == TRANSFER_UPDATE) {
 		if (verify_fetched(a, m->fd, &err) < 0)
-			transfer_failed(a, &err);
+			transfer_failed(a, refusals, &err);
 		else
 			metadata_known(a);
-		return;
+	} else if ((fd = take_payload(m, &err)) < 0) {
+		transfer_failed(a, refusals, &err);
+	} else {
+		update_enter(a, UPDATE_VERIFYING, NULL, "%llu bytes are here", (unsigned long long)a->update.length);
+		intake_start(a, fd);
 	}
-	fd = m->fd < 0 ? -1 : fcntl(m->fd, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0) {
-		error_set(&err, ERR_RETRY, "the worker handed over no payload");
-		transfer_failed(a, &err);
-		return;
-	}
-	update_enter(a, UPDATE_VERIFYING, "%llu bytes are here", (unsigned long long)a->update.length);
-	intake_start(a, fd);
 }
 
 /* ---- steps ---- */
 
-/* The last way out of every state. */
-static bool state_is_over(struct agent *a)
-{
-	struct error why = ERROR_INIT;
-	int64_t stayed_s = clock_now_s() - a->update.since_s;
-
-	/* A clock that was set forward by years is not patience: count such a state from now on. */
-	if (stayed_s < 0 || stayed_s > 10 * update_state_limit_s(a->update.state))
-		a->update.since_s = clock_now_s();
-	else if (stayed_s > update_state_limit_s(a->update.state)) {
-		error_set(&why, ERR_FAILED, "%s took too long: %s", update_state_name(a->update.state), a->update.reason);
-		update_fail(a, &why);
-		return true;
-	}
-	return false;
-}
-
 void update_step(struct agent *a)
 {
-	if (loop_stopping(a->loop) || a->update.assignment == 0 || state_is_over(a))
+	if (loop_stopping(a->loop) || a->update.assignment == 0)
 		return;
 	switch (a->update.state) {
 	case UPDATE_DOWNLOADING:
@@ -318,6 +355,16 @@ void update_step(struct agent *a)
 	}
 }
 
+/* How long the state may still last. A clock that was set by years is not patience: then it counts from now on. */
+static int64_t time_left_s(const struct agent *a)
+{
+	int64_t limit_s = update_state_limit_s(a->update.state), stayed_s = clock_now_s() - a->update.since_s;
+
+	if (stayed_s < 0 || stayed_s > 10 * limit_s)
+		return limit_s;
+	return stayed_s < limit_s ? limit_s - stayed_s : 0;
+}
+
 int update_resume(struct agent *a, struct error *err)
 {
 	struct error why = ERROR_INIT;
@@ -331,6 +378,8 @@ int update_resume(struct agent *a, struct error *err)
 	if (a->update.signed_known && descriptor_parse_text(&a->descriptor, buf_slice(&a->update.descriptor), &why) < 0)
 		update_fail(a, &why);
 	else if (a->update.state == UPDATE_VERIFYING)
-		update_enter(a, UPDATE_DOWNLOADING, "the copy was cut short");
+		update_enter(a, UPDATE_DOWNLOADING, NULL, "the copy was cut short");
+	if (a->update.assignment != 0)
+		arm_limit(a, time_left_s(a));
 	return 0;
 }

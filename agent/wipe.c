@@ -11,6 +11,7 @@
 #include "sys/rng.h"
 
 #define OVERWRITE_MAX 65536
+#define WIPING "wiping"	/* is there while a wipe is under way */
 
 /*
  * Overwrite a small secret file before it is removed. On flash and copy-on-write file systems that is best effort,
@@ -22,7 +23,7 @@ static void overwrite(int dirfd, const char *name)
 	uint8_t noise[4096];
 	struct stat st;
 	uint64_t at;
-	int fd = file_open(dirfd, name, O_WRONLY, 0, &ignored);
+	int fd = file_open(dirfd, name, O_WRONLY | O_NOFOLLOW, 0, &ignored);
 
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > OVERWRITE_MAX)
 		goto out;
@@ -53,7 +54,8 @@ static void remove_pass(int home_fd, bool secrets)
 		return;
 	}
 	while ((e = readdir(d)) != NULL) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || is_secret(e->d_name) != secrets)
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || 
+		    strcmp(e->d_name, WIPING) == 0 || is_secret(e->d_name) != secrets)
 			continue;
 		if (secrets)
 			overwrite(home_fd, e->d_name);
@@ -65,11 +67,33 @@ static void remove_pass(int home_fd, bool secrets)
 		log_failure(LOG_LEVEL_ERROR, "agent.wipe", &err);
 }
 
+/* The order is on disk before anything goes: a power cut in the middle is made good at the next start. */
+static void wipe_home(int home_fd)
+{
+	struct error err = ERROR_INIT;
+
+	if (file_replace(home_fd, WIPING, 0600, SLICE_EMPTY, &err) < 0)
+		log_failure(LOG_LEVEL_ERROR, "agent.wipe", &err);
+	remove_pass(home_fd, true);
+	remove_pass(home_fd, false);
+	if (file_unlink(home_fd, WIPING, &err) < 0)
+		log_failure(LOG_LEVEL_ERROR, "agent.wipe", &err);
+}
+
 void agent_wipe(struct agent *a)
 {
 	log_warn("agent.wipe", "device=%s why=\"ordered by the control plane\"", a->identity.device);
 	a->wiped = true;
-	remove_pass(a->home_fd, true);
-	remove_pass(a->home_fd, false);
 	loop_stop(a->loop);
+	worker_down(a, "the device leaves");	/* or it would go on writing below work/ */
+	wipe_home(a->home_fd);
+}
+
+bool agent_wipe_resume(int home_fd)
+{
+	if (!file_exists(home_fd, WIPING))
+		return false;
+	log_warn("agent.wipe", "resumed=true");
+	wipe_home(home_fd);
+	return true;
 }

@@ -2,8 +2,10 @@
 #include "agent/worker.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "agent/link.h"
@@ -168,6 +170,8 @@ static int enter_sandbox(const struct worker_options *o, const char *work, struc
 
 	if (sandbox_enter(&s, &abi, err) < 0 || sandbox_check(&s, abi, err) < 0)
 		return -1;
+	/* After the change of user, which forgets it. Should the supervisor be gone already, its links tell. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (abi == 0)
 		log_warn("worker.landlock", "absent=true why=\"this kernel has no landlock; file rights alone bound the worker\"");
 	return 0;

@@ -139,7 +139,7 @@ static void put_parser(struct filter *f, enum sandbox_profile profile)
 {
 	static const uint32_t prctls[] = {
 		PR_SET_NAME, PR_GET_NAME, PR_GET_SECCOMP, PR_GET_NO_NEW_PRIVS, PR_GET_DUMPABLE, PR_CAPBSET_READ,
-		PR_SET_VMA,
+		PR_SET_VMA, PR_SET_PDEATHSIG,
 	};
 	/* FICLONE, which changes a file, comes last and not to the parser. */
 	static const uint32_t ioctls[] = {FIONREAD, FIONBIO, TCGETS, TIOCGWINSZ, FICLONE_CALL};

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -151,7 +152,7 @@ static void enter(struct db *db, struct update *u, enum update_state next)
 {
 	struct error err = ERROR_INIT;
 
-	CHECK(state_enter(db, u, next, "because", 1000, &err) == 0);
+	CHECK(state_enter(db, u, next, NULL, "because", 1000, &err) == 0);
 }
 
 TEST(state_survives_and_reports_in_order)
@@ -221,6 +222,70 @@ TEST(state_survives_and_reports_in_order)
 	drop_dir(fd);
 }
 
+static void check_installed(const struct installed *i, const char *version, const char *previous, const char *older)
+{
+	CHECK_STR(i->version, version);
+	CHECK_STR(i->previous, previous);
+	CHECK_STR(i->older, older);
+}
+
+TEST(installed_goes_back_as_it_came)
+{
+	struct installed i = {.mark = 0};
+
+	installed_try(&i, "1.0", 1, 10);
+	installed_confirm(&i);
+	check_installed(&i, "1.0", "", "");
+	installed_try(&i, "2.0", 2, 20);
+	installed_confirm(&i);
+	check_installed(&i, "2.0", "1.0", "");
+	installed_try(&i, "3.0", 3, 30);
+	check_installed(&i, "3.0", "2.0", "1.0");
+	installed_back(&i, 40);
+	check_installed(&i, "2.0", "1.0", "");	/* also what an order to revert would lead to is still there */
+	CHECK_INT(i.release, 2);
+	CHECK_INT(i.previous_release, 1);
+	installed_try(&i, "2.0", 2, 50);	/* the same once more */
+	installed_back(&i, 60);
+	check_installed(&i, "2.0", "1.0", "");
+	installed_try(&i, "2.0", 2, 70);
+	installed_confirm(&i);
+	check_installed(&i, "2.0", "1.0", "");
+	installed_back(&i, 80);
+	installed_back(&i, 90);
+	check_installed(&i, "", "", "");
+}
+
+TEST(installed_changes_with_the_state)
+{
+	struct installed i, read;
+	struct error err = ERROR_INIT;
+	struct update u;
+	int fd = make_dir();
+	struct db *db = state_open(dir, &err);
+
+	REQUIRE(db != NULL);
+	update_init(&u);
+	REQUIRE(update_set_path(&u, SLICE_LIT("plant/plc/1.2"), &err) == 0);
+	u.assignment = 1;
+	enter(db, &u, UPDATE_DOWNLOADING);
+	enter(db, &u, UPDATE_VERIFYING);
+	enter(db, &u, UPDATE_APPLYING);
+	CHECK(state_installed(db, "plant/plc", &i, &err) == 0);
+	installed_try(&i, "1.2", 5, 10);
+	CHECK(state_enter(db, &u, UPDATE_PROBING, &i, "in place", 11, &err) == 0);
+	CHECK(state_installed(db, "plant/plc", &read, &err) == 0);
+	CHECK_STR(read.version, "1.2");
+	CHECK_INT(read.release, 5);
+	installed_back(&i, 12);
+	CHECK(state_enter(db, &u, UPDATE_ROLLED_BACK, &i, "no", 12, &err) == 0);
+	CHECK(state_installed(db, "plant/plc", &read, &err) == 0);
+	CHECK_STR(read.version, "");
+	update_release(&u);
+	db_close(db);
+	drop_dir(fd);
+}
+
 TEST(update_paths_are_checked)
 {
 	static const char *const bad[] = {"a/b", "a/b/c/d", "../b/c", "a//c", "/a/b/c", "a/b/..", "A/b/c", ""};
@@ -271,6 +336,13 @@ TEST(place_swaps_and_prunes)
 	CHECK(place_current(fd, "plant/plc", current, &err) == 0);
 	CHECK_STR(current, "");
 	CHECK(place_switch(fd, "plant/plc", "", &err) == 0);
+
+	/* The version that runs, put in again, is there at every moment. */
+	place(fd, "3.0", "three");
+	place(fd, "3.0", "drei");
+	buf_clear(&b);
+	CHECK(file_read(fd, "plant/plc/current/plc", &b, &err) == 0);
+	CHECK_STR(buf_cstr(&b), "drei");
 	buf_release(&b);
 	drop_dir(fd);
 }
@@ -353,6 +425,33 @@ TEST(probe_http_wants_2xx)
 		CHECK(waitpid(pid, NULL, 0) == pid);
 		close(sock);
 	}
+}
+
+/* Wait for a probe's child as the loop would, and hear what it says. */
+static int probe_to_end(const struct probe *p, struct error *err)
+{
+	struct probe_attempt a = PROBE_ATTEMPT_INIT;
+	struct pollfd w;
+
+	REQUIRE(probe_start(&a, p, err) == 0);
+	w = (struct pollfd){.fd = a.fd, .events = POLLIN};
+	REQUIRE(poll(&w, 1, 10000) == 1);
+	return probe_finish(&a, err);
+}
+
+TEST(probe_child_says_what_it_found)
+{
+	struct error err = ERROR_INIT;
+	char target[64];
+	struct probe p = {.type = PROBE_TCP, .target = target, .timeout_s = 2, .attempts = 1};
+	unsigned port;
+	int sock = listen_here(&port);
+
+	snprintf(target, sizeof(target), "127.0.0.1:%u", port);
+	CHECK(probe_to_end(&p, &err) == 0);
+	close(sock);
+	CHECK(probe_to_end(&p, &err) < 0);
+	CHECK(strstr(err.text, "refused") != NULL);
 }
 
 TEST(probe_never_runs_programs)
