@@ -53,7 +53,8 @@ int dispatch(struct cmd *cmd, int argc, char **argv, struct error *err)
 	options_prepare(cmd, NULL);
 	if (options_global(cmd, argc, argv, &at, err) < 0)
 		return -1;
-	take_globals(cmd);
+	/* The others wait for the whole line; until then cmd->json says whether --json is anywhere in it. */
+	cmd->help = cmd_flag(cmd, "help");
 	words = (const char *const *)(argv + at);
 	count = words_at(argc, argv, at);
 	if (count == 0 && cmd->help) {

@@ -37,7 +37,7 @@ static int approve(struct cmd *cmd, const struct ceremony *c, struct error *err)
 	if (cmd_has(cmd, "fingerprint"))
 		return ceremony_check_prefix(c, cmd_string(cmd, "fingerprint", ""), err);
 	if (cmd_flush(cmd, err) == 0 &&
-	    cmd_ask(cmd, "If this is what you want to sign, type the first 8 digits of the fingerprint", "--fingerprint",
+	    cmd_ask(cmd, "If this is what you want to sign, type the first 8 digits of the fingerprint", "fingerprint",
 		    &typed, err) == 0)
 		r = ceremony_check_prefix(c, buf_cstr(&typed), err);
 	buf_release(&typed);

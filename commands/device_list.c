@@ -35,6 +35,13 @@ static void add_row(struct table *t, struct json_value d)
 		     });
 }
 
+static int check_presence(const char *word, struct error *err)
+{
+	if (word == NULL || strcmp(word, "online") == 0 || strcmp(word, "offline") == 0 || strcmp(word, "never") == 0)
+		return 0;
+	return error_set(err, ERR_USAGE, "--presence '%s' is not online, offline or never", word);
+}
+
 /* One page into both forms; *after gets the last name, or is cleared after the last page. */
 static int take_page(struct cmd *cmd, struct json_value page, struct table *t, struct json_writer *w, struct buf *after,
 		     struct error *err)
@@ -90,7 +97,7 @@ static int device_list_run(struct cmd *cmd, struct error *err)
 
 	json_open_object(&w, NULL);
 	json_open_array(&w, "devices");
-	if (d != NULL)
+	if (d != NULL && check_presence(cmd_string(cmd, "presence", NULL), err) == 0)
 		r = take_all(cmd, d, t, &w, err);
 	json_close(&w);
 	json_close(&w);

@@ -32,7 +32,10 @@ int keys_read(const struct cmd *cmd, const char *word, char path[static KEYS_PAT
 		return -1;
 	if (keyfile_read(AT_FDCWD, path, out, err) == 0)
 		return 0;
-	if (err->kind == ERR_NOT_FOUND) {
+	if (err->kind != ERR_NOT_FOUND && slice_ends(slice_str(path), SLICE_LIT(".pub"))) {
+		error_set(err, ERR_USAGE, "'%s' is the public part of a key", path);
+		error_hint(err, "name the key file itself, which ends in .key");
+	} else if (err->kind == ERR_NOT_FOUND) {
 		error_set(err, ERR_NOT_FOUND, "no key '%s': '%s' does not exist", word, path);
 		error_hint(err, "see 'meshanics key list'; --home or MESHANICS_HOME names another home");
 	}

@@ -57,7 +57,8 @@ static int repo_verify_run(struct cmd *cmd, struct error *err)
 	r = repo_verify(cmd_home(cmd), &check, err);
 	cmd_progress_end(cmd);
 	put_counts(&w, &check);
-	if (cmd_json(cmd) && !out.failed)
+	/* What could not be looked at is neither right nor wrong. */
+	if (cmd_json(cmd) && !out.failed && (r == 0 || check.findings > 0))
 		cmd_write_json(cmd, &out);
 	else if (r == 0)
 		cmd_printf(cmd, "all right: %u root%s, %u publisher%s, %u target%s, %" PRIu64 " bytes\n", check.roots,

@@ -247,8 +247,11 @@ static int sign_run(struct cmd *cmd, struct error *err)
 	if (make_descriptor(cmd, &d, err) < 0 ||
 	    (p.fd = file_open(AT_FDCWD, file, O_RDONLY | O_NONBLOCK, 0, err)) < 0 ||
 	    publisher_key_begin(&key, cmd, err) < 0 || latefile_open(&late, output, 0644, err) < 0 ||
-	    publish(cmd, &p, &key, &late, err) < 0)
+	    publish(cmd, &p, &key, &late, err) < 0) {
+		if (err->kind == ERR_USAGE && p.fd >= 0)
+			error_wrap(err, "cannot sign '%s'", file);
 		goto out;
+	}
 	report(cmd, &p, output);
 	r = 0;
 out:

@@ -136,6 +136,8 @@ static int verify_run(struct cmd *cmd, struct error *err)
 					: by_repository(cmd, buf_slice(&armored), &v, err);
 	if (r == 0)
 		report(cmd, &v);
+	else if (err->kind == ERR_REFUSED || err->kind == ERR_MALFORMED)
+		error_wrap(err, "cannot verify '%s' by '%s'", cmd_operand(cmd, 0), signature);
 	buf_release(&armored);
 	return r;
 }

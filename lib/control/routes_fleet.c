@@ -53,6 +53,19 @@ int fleet_query_int(const struct api_call *call, const char *name, int64_t min, 
 
 /* ---- devices, for operators ---- */
 
+static int check_state(struct slice word, struct error *err)
+{
+	unsigned state;
+	char shown[64];
+
+	for (state = DEVICE_ENROLLED; state <= DEVICE_DECOMMISSIONED; state++) {
+		if (slice_equal_str(word, device_state_name((enum device_state)state)))
+			return 0;
+	}
+	error_set(err, ERR_USAGE, "'%s' is no state of a device", printable(shown, sizeof(shown), word));
+	return error_hint(err, "they are enrolled, active, revoked and decommissioned");
+}
+
 static int get_devices(struct api_call *call, struct error *err)
 {
 	struct buf tag = BUF_INIT(NAME_LEN_MAX), state = BUF_INIT(32), after = BUF_INIT(NAME_LEN_MAX);
@@ -63,7 +76,8 @@ static int get_devices(struct api_call *call, struct error *err)
 	if (fleet_query_text(call, "tag", &tag, &has_tag, err) < 0 ||
 	    fleet_query_text(call, "state", &state, &has_state, err) < 0 ||
 	    fleet_query_text(call, "after", &after, &has_after, err) < 0 ||
-	    fleet_query_int(call, "limit", 1, PAGE_MAX, &limit, err) < 0)
+	    fleet_query_int(call, "limit", 1, PAGE_MAX, &limit, err) < 0 ||
+	    (has_state && check_state(buf_slice(&state), err) < 0))
 		goto out;
 	r = devices_put(call->db, has_tag ? buf_cstr(&tag) : NULL, has_state ? buf_cstr(&state) : NULL,
 			buf_slice(&after), (unsigned)limit, call->control->settings.heartbeat_interval_s, call->now_s,

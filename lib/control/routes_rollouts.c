@@ -29,12 +29,27 @@ static int answer(struct api_call *call, int64_t id, bool with_devices, struct e
 
 /* ---- reading ---- */
 
+static int check_state(struct slice word, struct error *err)
+{
+	unsigned state;
+	char shown[64];
+
+	for (state = ROLLOUT_RUNNING; state <= ROLLOUT_ABORTED; state++) {
+		if (slice_equal_str(word, rollout_state_name((enum rollout_state)state)))
+			return 0;
+	}
+	error_set(err, ERR_USAGE, "'%s' is no state of a rollout", printable(shown, sizeof(shown), word));
+	return error_hint(err, "they are running, paused, halted, completed and aborted");
+}
+
 int fleet_get_rollouts(struct api_call *call, struct error *err)
 {
 	struct buf state = BUF_INIT(32);
 	bool given;
 	int r = fleet_query_text(call, "state", &state, &given, err);
 
+	if (r == 0 && given)
+		r = check_state(buf_slice(&state), err);
 	if (r == 0) {
 		json_open_object(&call->out, NULL);
 		r = rollouts_put(call->db, given ? buf_cstr(&state) : NULL, "rollouts", &call->out, err);

@@ -47,9 +47,13 @@ static int type_of(struct slice file, enum tuf_type *type, struct error *err)
 	*type = slice_equal_str(name, "root") ? TUF_ROOT : TUF_TARGETS;
 	if (*type == TUF_ROOT || slice_equal_str(name, "targets"))
 		ret = 0;
+	else if (name.len == 0)
+		error_set(err, ERR_MALFORMED, "neither root nor targets metadata");
 	else
 		error_set(err, ERR_MALFORMED, "neither root nor targets, but '%s'",
 			  printable(shown, sizeof(shown), name));
+	if (ret < 0)
+		error_hint(err, "root.json and targets.json are what 'meshanics ceremony finish' writes");
 out:
 	json_release(&doc);
 	return ret;
