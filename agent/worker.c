@@ -186,11 +186,15 @@ static int run(const struct worker_options *o, struct error *err)
 	int r = -1;
 
 	path_join(work, o->home, "work");
-	if (enter_sandbox(o, work, err) < 0)
-		return error_wrap(err, "the worker's sandbox does not hold");
+	/* Opened by name while we still may: the home can lie below a directory that is closed to the worker. */
 	transfer.work_fd = file_open(AT_FDCWD, work, O_RDONLY | O_DIRECTORY, 0, err);
-	if (transfer.work_fd < 0 ||
-	    (control.remote = remote_new(o->identity, o->identity->device_url, o->proxy, err)) == NULL ||
+	if (transfer.work_fd < 0)
+		goto out;
+	if (enter_sandbox(o, work, err) < 0) {
+		error_wrap(err, "the worker's sandbox does not hold");
+		goto out;
+	}
+	if ((control.remote = remote_new(o->identity, o->identity->device_url, o->proxy, err)) == NULL ||
 	    (transfer.remote = remote_new(o->identity, o->identity->repository_url, o->proxy, err)) == NULL)
 		goto out;
 	if (pthread_create(&thread, NULL, thread_main, &transfer) != 0) {
