@@ -185,6 +185,8 @@ static void report(struct cmd *cmd, const struct publication *p, const char *sig
 	json_put_string(&w, "signature", signature);
 	json_put_int(&w, "copy_ms", p->copy_ms);
 	json_put_int(&w, "hash_ms", p->hash_ms);
+	json_put_int(&w, "sync_ms", p->sync_ms);
+	json_put_string(&w, "copied_by", p->copied_by);
 	json_close(&w);
 	if (cmd_json(cmd)) {
 		cmd_write_json(cmd, &out);
@@ -196,7 +198,8 @@ static void report(struct cmd *cmd, const struct publication *p, const char *sig
 		cmd_printf(cmd, "sha256     %s\n", hex);
 		cmd_printf(cmd, "signature  %s\n", signature);
 		if (cmd_verbose(cmd))
-			cmd_note(cmd, "copied in %" PRId64 " ms, hashed in %" PRId64 " ms", p->copy_ms, p->hash_ms);
+			cmd_note(cmd, "copied in %" PRId64 " ms (%s), hashed in %" PRId64 " ms, synced in %" PRId64 " ms",
+				 p->copy_ms, p->copied_by, p->hash_ms, p->sync_ms);
 	}
 	buf_release(&out);
 }

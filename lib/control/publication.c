@@ -147,7 +147,10 @@ static int stage_by_door(struct publication *p, struct error *err)
 	    hex_decode(p->sha256, SHA256_LEN, hex, err) == 0 &&
 	    json_need_int(json_root(&doc), "bytes", 0, PUBLISH_BLOB_MAX, &bytes, err) == 0 &&
 	    json_opt_int(json_root(&doc), "copy_ms", 0, INT64_MAX, &p->copy_ms, err) == 0 &&
-	    json_opt_int(json_root(&doc), "hash_ms", 0, INT64_MAX, &p->hash_ms, err) == 0) {
+	    json_opt_int(json_root(&doc), "hash_ms", 0, INT64_MAX, &p->hash_ms, err) == 0 &&
+	    json_opt_int(json_root(&doc), "sync_ms", 0, INT64_MAX, &p->sync_ms, err) == 0) {
+		snprintf(p->copied_by, sizeof(p->copied_by), "%.*s",
+			 SLICE_ARG(json_string(json_get(json_root(&doc), "how"))));
 		p->bytes = (uint64_t)bytes;
 		r = 0;
 	}

@@ -41,7 +41,8 @@ struct publication {
 	uint64_t bytes;
 	int64_t version;		/* of the role's file */
 	bool unchanged;			/* was published just so already */
-	int64_t copy_ms, hash_ms;	/* where the door has told */
+	int64_t copy_ms, hash_ms, sync_ms;	/* where the door has told */
+	char copied_by[24];		/* how the door copied: "reflink", ...; or empty */
 	struct buf signature;		/* SSHSIG by the publisher over the bytes; release it */
 };
 

@@ -110,6 +110,7 @@ static int put_unnamed(struct api_call *call, struct error *err)
 	json_put_string(&call->out, "how", copied->how);
 	json_put_int(&call->out, "copy_ms", copied->copy_ms);
 	json_put_int(&call->out, "hash_ms", copied->hash_ms);
+	json_put_int(&call->out, "sync_ms", copied->sync_ms);
 	json_close(&call->out);
 	hex_encode(call->audit_object, copied->sha256, SHA256_LEN);
 	return 0;

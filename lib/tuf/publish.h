@@ -27,12 +27,12 @@
 struct publish_blob {
 	uint8_t sha256[SHA256_LEN];
 	uint64_t len;
-	const char *how;	/* how bytes were copied: "reflink", "copy_file_range", "read" */
-	int64_t copy_ms, hash_ms;	/* filled by publish_stage_file from mono_ms */
+	const char *how;	/* how bytes were copied: "reflink", "copy_file_range", "read and write" */
+	int64_t copy_ms, hash_ms, sync_ms;	/* filled by publish_stage_file from mono_ms */
 };
 /*
  * Copy an open regular file into staging and hash the copy (so a file that changes meanwhile does no harm).
- * progress may be NULL. mono_ms gives the monotonic clock for the two times, or is NULL.
+ * progress may be NULL. mono_ms gives the monotonic clock for the three times, or is NULL.
  */
 WARN_UNUSED int publish_stage_file(int repo_dirfd, int fd, struct publish_blob *out,
 				   void (*progress)(void *arg, uint64_t done, uint64_t total), void *arg,

@@ -62,27 +62,37 @@ static int source_size(int fd, uint64_t *len, struct error *err)
 	return 0;
 }
 
+/* On the caller's clock, if he has given one. */
+static int64_t clock_ms(int64_t (*mono_ms)(void))
+{
+	return mono_ms == NULL ? 0 : mono_ms();
+}
+
 /* Copy, then hash the copy: whoever changes the source meanwhile changes nothing here. */
 static int copy_and_hash(int from, int to, struct publish_blob *out, struct hashing *h,
 			 int64_t (*mono_ms)(void), struct error *err)
 {
-	int64_t start = mono_ms == NULL ? 0 : mono_ms(), copied;
+	int64_t start = clock_ms(mono_ms), copied, hashed;
 	uint64_t len;
 
 	if (source_size(from, &out->len, err) < 0 ||
 	    file_copy(from, to, out->len, &out->how, err) < 0)
 		return -1;
-	copied = mono_ms == NULL ? 0 : mono_ms();
+	copied = clock_ms(mono_ms);
 	h->total = out->len;
 	if (sha256_file(to, out->sha256, &len, hashing_progress, h, err) < 0)
 		return -1;
-	out->copy_ms = copied - start;
-	out->hash_ms = mono_ms == NULL ? 0 : mono_ms() - copied;
+	hashed = clock_ms(mono_ms);
 	if (len != out->len)
 		return error_set(err, ERR_FAILED,
 				 "%" PRIu64 " of %" PRIu64 " bytes arrived in staging", len,
 				 out->len);
-	return file_sync(to, "the staged copy", err);
+	if (file_sync(to, "the staged copy", err) < 0)
+		return -1;
+	out->copy_ms = copied - start;
+	out->hash_ms = hashed - copied;
+	out->sync_ms = clock_ms(mono_ms) - hashed;
+	return 0;
 }
 
 int publish_stage_file(int repo_dirfd, int fd, struct publish_blob *out,

@@ -21,6 +21,7 @@ test_expect 'sign publishes the file and writes its signature' '
 		--probe-tcp 127.0.0.1:80 --probe-file /run/ok --probe-timeout 5s --note "the first" --json >out.json &&
 	test_json ".artifact == \"plant/plc/1.0.0\" and .publisher == \"releases\" and .descriptor.release == 1" out.json &&
 	h=$(sha256sum <plc.bin | cut -c1-64) && test_json ".sha256 == \"$h\"" out.json &&
+	test_json ".copied_by != \"\" and .copy_ms >= 0 and .hash_ms >= 0 and .sync_ms >= 0" out.json &&
 	cmp plc.bin "hq/repo/targets/plant/plc/$h.1.0.0" &&
 	test_json ".signed.targets[\"plant/plc/1.0.0\"].length == 3000000" "$(ls -t hq/repo/metadata/*.releases.json | head -1)" &&
 	test -z "$(ls hq/repo/staging)"
