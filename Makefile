@@ -50,7 +50,7 @@ $B/meshanics: $(filter-out $(LIBOBJS),$(OBJS)) $B/lib.a
 	$(LINK) $^ $(LIBS)
 
 $B/meshanics-static: $(filter-out $(LIBOBJS),$(OBJS)) $B/lib.a
-	$(LINK) -static-pie $^ $(LIBS)
+	$(LINK) -static-pie -Wl,-z,pack-relative-relocs $^ $(LIBS)
 
 $B/%.o: %.c
 	@mkdir -p $(@D)
