@@ -26,8 +26,10 @@ static int restore(struct cmd *cmd, int fd, struct slice passphrase, struct back
 	if (file_mkdirs(AT_FDCWD, control, 0700, err) < 0 || user_become_owner(AT_FDCWD, control, err) < 0)
 		return -1;
 	lock = repo_lock(cmd_home(cmd), err);
-	if (lock < 0)
-		return error_hint(err, "stop the meshanics process that uses '%s'", cmd_home(cmd));
+	if (lock < 0) {
+		error_wrap(err, "'%s' is in use", cmd_home(cmd));
+		return error_hint(err, "restore into a home of its own");
+	}
 	r = backup_restore(cmd_home(cmd), fd, passphrase, actor, clock_now_s(), &progress, info, err);
 	file_close(&lock);
 	return r;

@@ -161,7 +161,7 @@ TEST(what_was_backed_up_is_restored)
 	CHECK_STR(get(other, "repo/keys/snapshot.key"), "key");
 	CHECK_STR(get(other, LONG_TARGET), "payload");
 	CHECK(!stands(other, "repo/metadata/2.root.json.tmp.00000000"));
-	CHECK(!stands(other, "repo/staging"));
+	CHECK(stands(other, "repo/staging") && !stands(other, "repo/staging/abc.part"));
 	CHECK(!stands(other, "control/.restore"));
 	path_join(path, other, "repo/keys/snapshot.key");
 	REQUIRE(stat(path, &st) == 0);
