@@ -55,11 +55,23 @@ struct json_value answer_root(const struct answer *a)
 	return json_root(&a->doc);
 }
 
+/* The buffers of paths and bodies end where no good word does, and what did not fit is not there. */
+static int check_whole(const char *path, struct slice body, struct error *err)
+{
+	struct json doc = JSON_INIT;
+	int r = path[0] == '/' && (body.len == 0 || json_parse(&doc, body, JSON_FRACTIONS, err) == 0) ? 0 : -1;
+
+	json_release(&doc);
+	return r == 0 ? 0 : error_set(err, ERR_USAGE, "a name or value in the line is longer than any can be");
+}
+
 int request_through(struct door *d, const char *method, const char *path, struct slice body, struct answer *a,
 		    struct error *err)
 {
 	json_release(&a->doc);
 	buf_clear(&a->text);
+	if (check_whole(path, body, err) < 0)
+		return -1;
 	if (door_call(d, method, path, body, &a->text, err) < 0)
 		return -1;
 	if (json_parse(&a->doc, buf_slice(&a->text), JSON_FRACTIONS, err) < 0)

@@ -51,6 +51,9 @@ int db_fail_words(const struct db *db, int code, const char *words, struct error
 		return error_set(err, ERR_MALFORMED, "%s: %s", what, words);
 	case SQLITE_TOOBIG:
 		return error_set(err, ERR_LIMIT, "%s: %s", what, words);
+	case SQLITE_IOERR:
+		error_set(err, ERR_FAILED, "%s '%s': %s", what, db->path, words);
+		return error_hint(err, "is the file system full, or its disk failing? df and dmesg say");
 	default:
 		return error_set(err, ERR_FAILED, "%s '%s': %s", what, db->path, words);
 	}

@@ -72,4 +72,12 @@ test_expect 'a state that does not exist is no empty list' '
 	test_status 2 meshanics rollout list --state foo --home hq 2>err && grep "^hint: .*aborted" err
 '
 
+test_expect 'a name of 10,000 bytes is called too long, whichever verb it is given to' '
+	long=$(head -c 10000 /dev/zero | tr "\0" a) &&
+	for verb in "device show" "rollout show" "enroll token revoke" "operator add --role viewer" "device revoke"; do
+		test_status 2 meshanics $verb $long --home hq 2>err && grep "longer than any can be" err || return 1
+	done &&
+	meshanics operator list --home hq --json >out && test_json ".operators == []" out
+'
+
 test_done
