@@ -54,7 +54,7 @@ static void remove_pass(int home_fd, bool secrets)
 		return;
 	}
 	while ((e = readdir(d)) != NULL) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || 
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
 		    strcmp(e->d_name, WIPING) == 0 || is_secret(e->d_name) != secrets)
 			continue;
 		if (secrets)
