@@ -80,4 +80,8 @@ test_expect 'a name of 10,000 bytes is called too long, whichever verb it is giv
 	meshanics operator list --home hq --json >out && test_json ".operators == []" out
 '
 
+test_expect 'a command in a page stays on its line at 80 columns, so that it can be copied' '
+	! grep -nE "^[.]Dl .{68,}" "$TEST_SRC"/man/*
+'
+
 test_done
