@@ -131,6 +131,25 @@ int identity_from_answer(struct identity *id, struct slice json_text, bool need_
 	return r;
 }
 
+int identity_check_renewed(const struct identity *next, const struct identity *old, struct error *err)
+{
+	struct x509 cert, ca;
+
+	if (strcmp(next->device, old->device) != 0 || strcmp(next->site, old->site) != 0)
+		return error_set(err, ERR_REFUSED, "the renewed certificate is for '%s' of site '%s'", next->device,
+				 next->site);
+	if (!slice_equal(buf_slice(&next->server_ca), buf_slice(&old->server_ca)) ||
+	    !slice_equal(buf_slice(&next->device_ca), buf_slice(&old->device_ca))) {
+		error_set(err, ERR_REFUSED, "the renewal comes with another CA");
+		return error_hint(err, "a device learns a new CA at enrolment only");
+	}
+	if (x509_read(&cert, buf_slice(&next->certificate), err) < 0 ||
+	    x509_read(&ca, buf_slice(&old->device_ca), err) < 0 ||
+	    x509_chain_check(&cert, &ca, X509_EKU_CLIENT, cert.not_before_s, 0, err) < 0)
+		return error_wrap(err, "renewed certificate");
+	return 0;
+}
+
 static void put_base64(struct json_writer *w, const char *name, const struct buf *bytes)
 {
 	struct buf text = BUF_INIT(IDENTITY_SIZE_MAX);

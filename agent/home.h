@@ -52,5 +52,11 @@ void identity_fingerprint(const struct identity *id, uint8_t out[static SHA256_L
  * root. Checks that the certificate is for id->key. ERR_MALFORMED, ERR_REFUSED.
  */
 WARN_UNUSED int identity_from_answer(struct identity *id, struct slice json_text, bool need_root, struct error *err);
+/*
+ * May next, an answer to renewal that came by the worker, replace old? It must come from the CA that this device knows,
+ * for this device, and keep the anchors. Its times are for the server to judge, and for the next renewal.
+ * 0 or ERR_REFUSED.
+ */
+WARN_UNUSED int identity_check_renewed(const struct identity *next, const struct identity *old, struct error *err);
 
 #endif

@@ -279,29 +279,6 @@ static int take_heartbeat(struct agent *a, struct json_value answer, struct erro
 	return 0;
 }
 
-/*
- * The answer came by the worker, and replaces what the device is: it must come from the CA that this device knows, for
- * this device, and keep the anchors. Its times are for the server to judge, and for the next renewal.
- */
-static int check_renewed(const struct identity *old, const struct identity *next, struct error *err)
-{
-	struct x509 cert, ca;
-
-	if (strcmp(next->device, old->device) != 0 || strcmp(next->site, old->site) != 0)
-		return error_set(err, ERR_REFUSED, "the renewed certificate is for '%s' of site '%s'", next->device,
-				 next->site);
-	if (!slice_equal(buf_slice(&next->server_ca), buf_slice(&old->server_ca)) ||
-	    !slice_equal(buf_slice(&next->device_ca), buf_slice(&old->device_ca))) {
-		error_set(err, ERR_REFUSED, "the renewal comes with another CA");
-		return error_hint(err, "a device learns a new CA at enrolment only");
-	}
-	if (x509_read(&cert, buf_slice(&next->certificate), err) < 0 ||
-	    x509_read(&ca, buf_slice(&old->device_ca), err) < 0 ||
-	    x509_chain_check(&cert, &ca, X509_EKU_CLIENT, cert.not_before_s, 0, err) < 0)
-		return error_wrap(err, "renewed certificate");
-	return 0;
-}
-
 /* The new identity is on disk before the worker is replaced by one that uses it. */
 static int take_renewal(struct agent *a, struct slice text, struct error *err)
 {
@@ -314,7 +291,7 @@ static int take_renewal(struct agent *a, struct slice text, struct error *err)
 	buf_put_slice(&next.root, buf_slice(&old->root));
 	if (identity_from_answer(&next, text, false, err) < 0)
 		goto out;
-	if (check_renewed(old, &next, err) < 0)
+	if (identity_check_renewed(&next, old, err) < 0)
 		goto out;
 	if (identity_store(&next, a->home_fd, clock_now_s(), err) < 0)
 		goto out;

@@ -8,12 +8,14 @@
 #include <sys/stat.h>
 
 #include "agent/blobs.h"
+#include "agent/home.h"
 #include "agent/link.h"
 #include "agent/place.h"
 #include "agent/probe.h"
 #include "agent/state.h"
 #include "agent/supervisor.h"
 #include "crypto/key.h"
+#include "crypto/x509.h"
 #include "sys/file.h"
 
 static char dir[] = "/tmp/meshanics-agent-XXXXXX";
@@ -284,6 +286,64 @@ TEST(installed_changes_with_the_state)
 	update_release(&u);
 	db_close(db);
 	drop_dir(fd);
+}
+
+/* A CA (issuer NULL) or a device's certificate; appends the DER to out, returns the key. */
+static struct seckey *make_cert(struct buf *out, const struct buf *issuer, const struct seckey *issuer_key)
+{
+	struct x509_spec spec = {.cn = "press-1", .not_before_s = 1800000000, .not_after_s = 1900000000};
+	struct seckey *key;
+	struct error err = ERROR_INIT;
+	struct x509 ca;
+
+	key = seckey_generate(KEY_ECDSA_P256, &err);
+	REQUIRE(key != NULL);
+	spec.key = seckey_public(key);
+	spec.is_ca = issuer == NULL;
+	spec.eku = issuer == NULL ? 0 : X509_EKU_CLIENT;
+	if (issuer != NULL)
+		REQUIRE(x509_read(&ca, buf_slice(issuer), &err) == 0);
+	buf_clear(out);
+	REQUIRE(x509_issue(out, &spec, issuer == NULL ? NULL : &ca, issuer == NULL ? key : issuer_key, &err) == 0);
+	return key;
+}
+
+TEST(renewal_comes_from_the_known_ca_alone)
+{
+	struct error err = ERROR_INIT;
+	struct buf other = BUF_INIT(X509_SIZE_MAX);
+	struct identity old, next;
+	struct seckey *ca, *evil;
+
+	REQUIRE(crypto_start(&err) == 0);
+	identity_init(&old);
+	identity_init(&next);
+	ca = make_cert(&old.device_ca, NULL, NULL);
+	evil = make_cert(&other, NULL, NULL);
+	buf_put_str(&old.server_ca, "server CA");
+	buf_put_slice(&next.device_ca, buf_slice(&old.device_ca));
+	buf_put_slice(&next.server_ca, buf_slice(&old.server_ca));
+	snprintf(old.device, sizeof(old.device), "press-1");
+	snprintf(next.device, sizeof(next.device), "press-1");
+
+	seckey_free(make_cert(&next.certificate, &old.device_ca, ca));
+	CHECK(identity_check_renewed(&next, &old, &err) == 0);
+	snprintf(next.device, sizeof(next.device), "press-2");
+	CHECK(identity_check_renewed(&next, &old, &err) < 0);
+	CHECK_INT(err.kind, ERR_REFUSED);
+	snprintf(next.device, sizeof(next.device), "press-1");
+	buf_put_str(&next.server_ca, "!");
+	CHECK(identity_check_renewed(&next, &old, &err) < 0);
+	next.server_ca.len--;
+	seckey_free(make_cert(&next.certificate, &other, evil));
+	CHECK(identity_check_renewed(&next, &old, &err) < 0);
+	CHECK_INT(err.kind, ERR_REFUSED);
+
+	seckey_free(ca);
+	seckey_free(evil);
+	buf_release(&other);
+	identity_release(&old);
+	identity_release(&next);
 }
 
 TEST(update_paths_are_checked)
