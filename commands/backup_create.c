@@ -42,8 +42,10 @@ static int create(struct cmd *cmd, const char *path, struct slice passphrase, st
 	struct newfile f = NEWFILE_INIT;
 	int r = -1;
 
-	if (!cmd_flag(cmd, "force") && file_exists(AT_FDCWD, path))
-		return error_set(err, ERR_CONFLICT, "'%s' is there already", path);
+	if (!cmd_flag(cmd, "force") && file_exists(AT_FDCWD, path)) {
+		error_set(err, ERR_CONFLICT, "'%s' is there already", path);
+		return error_hint(err, "choose another name, or replace it with --force");
+	}
 	if (newfile_open(&f, AT_FDCWD, path, 0600, err) == 0 &&
 	    backup_create(cmd_home(cmd), f.fd, passphrase, SEALED_COST, clock_now_s(), &progress, info, err) == 0 &&
 	    sha256_file(f.fd, hash, bytes, NULL, NULL, err) == 0)

@@ -155,7 +155,7 @@ int ca_open(struct ca *ca, int dirfd, enum ca_kind kind, bool with_key, struct e
 	if (read_certificate(ca, dirfd, err) == 0 && (!with_key || read_key(ca, dirfd, err) == 0))
 		return 0;
 	ca_release(ca);
-	return error_wrap(err, "cannot open the %s CA", kind_names[kind]);
+	return error_wrap(err, "cannot open the %s CA in control/ca", kind_names[kind]);
 }
 
 void ca_release(struct ca *ca)

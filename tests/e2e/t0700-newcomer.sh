@@ -80,6 +80,22 @@ test_expect 'a name of 10,000 bytes is called too long, whichever verb it is giv
 	meshanics operator list --home hq --json >out && test_json ".operators == []" out
 '
 
+test_expect 'a key of a CA that others can read: refused, with the directory it lies in' '
+	chmod 644 hq/control/ca/server.key &&
+	test_status 3 meshanics serve --home hq --api-listen 127.0.0.1:0 --repository-listen 127.0.0.1:0 \
+		--device-listen 127.0.0.1:0 --enroll-listen 127.0.0.1:0 2>err &&
+	grep "server CA in control/ca: .server.key. is open to group or others" err &&
+	chmod 600 hq/control/ca/server.key
+'
+
+test_expect 'a backup that is there stays, and --force is named' '
+	umask 077 && echo long-enough >bpass && umask 022 &&
+	meshanics backup create --home hq --passphrase-file bpass b && cp b b.old &&
+	test_status 1 meshanics backup create --home hq --passphrase-file bpass b 2>err &&
+	grep "^hint: .*--force" err && cmp b b.old &&
+	meshanics backup create --home hq --passphrase-file bpass --force b
+'
+
 test_expect 'a command in a page stays on its line at 80 columns, so that it can be copied' '
 	! grep -nE "^[.]Dl .{68,}" "$TEST_SRC"/man/*
 '
