@@ -1,0 +1,94 @@
+#!/bin/sh
+# The demonstration under strace, with the capabilities of the units: what they forbid, the processes never need.
+. "$(dirname "$0")/lib.sh"
+
+test_need strace setpriv systemd-analyze sqlite3
+skip_all() {
+	echo "1..0 # SKIP $1"
+	test_finished=1
+	exit 0
+}
+[ "$(id -u)" -eq 0 ] || skip_all 'needs root'
+# Sanitizers make system calls of their own.
+make -q -C "$TEST_SRC" build/meshanics || skip_all 'build/meshanics is not up to date'
+
+UNITS=$TEST_SRC/agent/units
+PLAIN=$TEST_SRC/build/meshanics
+
+# The values of a setting in a unit, on one line.
+setting() {
+	sed -n "s/^$2=//p" "$UNITS/meshanics-$1.service" | tr '\n' ' '
+}
+
+# Names and @groups as names of system calls.
+# shellcheck disable=SC2046 # words
+expand() {
+	for word in "$@"; do
+		case $word in
+		@*) expand $(systemd-analyze syscall-filter "$word" 2>/dev/null | sed -n 's/^    \([^#]\)/\1/p') ;;
+		*) echo "$word" ;;
+		esac
+	done
+}
+
+# All calls that the unit lets through, into FILE.
+# shellcheck disable=SC2046 # words
+allowed() {
+	expand $(setting "$1" SystemCallFilter | sed 's/~[^~]*//g') | sort -u >"$2.plus" &&
+		expand $(setting "$1" SystemCallFilter | sed 's/^[^~]*//; s/~//g') | sort -u >"$2.minus" &&
+		comm -23 "$2.plus" "$2.minus" >"$2" && [ "$(wc -l <"$2")" -gt 100 ]
+}
+
+# setpriv's words for the unit's bounding set.
+caps() {
+	printf -- '-all'
+	for cap in $(setting "$1" CapabilityBoundingSet); do
+		printf ',+%s' "$(echo "${cap#CAP_}" | tr '[:upper:]' '[:lower:]')"
+	done
+}
+
+# A meshanics that runs the two services watched; everything else as it is.
+mkdir wrap trace
+cat >wrap/meshanics <<WRAP
+#!/bin/sh
+case "\$1 \${2-}" in
+"agent run") kind=agent caps=$(caps agent) ;;
+"serve "*) kind=serve caps=$(caps serve) ;;
+*) exec "$PLAIN" "\$@" ;;
+esac
+exec setpriv --bounding-set=\$caps --inh-caps=-all --no-new-privs \\
+	strace -D -ff -qq -e signal=none -o "$TEST_DIR/trace/\$kind.\$\$" "$PLAIN" "\$@"
+WRAP
+chmod 755 wrap/meshanics . trace
+
+# What succeeded, or failed for another reason than being forbidden (the sandbox tries that on purpose).
+calls() {
+	cat trace/"$1".* | grep -v '= -1 E\(PERM\|ACCES\) ' | grep "$2"
+}
+
+test_expect 'the demonstration works with the capabilities of the units' '
+	TMPDIR=$TEST_DIR MESHANICS=$TEST_DIR/wrap/meshanics "$TEST_SRC/tests/demo.sh" -k &&
+	ls trace/agent.* trace/serve.*
+'
+for unit in serve agent; do
+	test_expect "$unit: every system call is in the filter of the unit" '
+		allowed $unit may && calls $unit "" | sed -n "s/^\([a-z0-9_]*\)(.*/\1/p" | sort -u >did &&
+		grep "^openat$" did &&
+		# SQLite hands its files to their owner when root runs it; the unit is no root.
+		{ [ $unit = agent ] || sed -i "/^fchown$/d" did; } &&
+		comm -23 did may >beyond && cat beyond && test ! -s beyond
+	'
+	test_expect "$unit: sockets are of the families of the unit, memory is never writable code" '
+		setting $unit RestrictAddressFamilies | tr " " "\n" | sed "/^$/d; s/.*/socket(&,/" >families &&
+		calls $unit "^socket(" | grep -v -F -f families >beyond; cat beyond && test ! -s beyond &&
+		! calls $unit "PROT_WRITE|PROT_EXEC" &&
+		! calls $unit "CLONE_NEW"
+	'
+done
+test_expect 'the agent binds no address of a network' '
+	calls agent "^bind(" && ! calls agent "^bind(.*AF_INET"
+'
+test_expect 'neither runs a program of another name' '
+	! calls agent "^execve(" | grep -v "execve(\"$PLAIN\"" && ! calls serve "^execve(" | grep -v "execve(\"$PLAIN\""
+'
+test_done
