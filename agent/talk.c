@@ -349,7 +349,8 @@ static void talk_failed(struct agent *a, enum talk what, const struct error *why
 
 	snprintf(a->talk_error, sizeof(a->talk_error), "%s", why->text);
 	if (a->talk_failures == 0 || status != 0)
-		log_warn("agent.talk", "what=%s status=%u why=\"%s\"", talk_words[what], status, why->text);
+		log_warn("agent.talk", "what=%s status=%u why=\"%s\"%s%s%s", talk_words[what], status, why->text,
+			 why->hint[0] != '\0' ? " hint=\"" : "", why->hint, why->hint[0] != '\0' ? "\"" : "");
 	if (what == TALK_STATUS && (status == 400 || status == 404 || status == 409 || status == 413 || status == 422) &&
 	    state_report_done(a->db, a->report_sent, &err) < 0)
 		log_failure(LOG_LEVEL_ERROR, "agent.state", &err);
