@@ -79,7 +79,9 @@ static int init_site(const struct api_call *call, char site[static NAME_LEN_MAX 
 
 static int make_cas(const struct api_call *call, const char *site, int64_t life_s, struct error *err)
 {
+	struct buf known = BUF_INIT(META_VALUE_MAX);
 	char path[4096];
+	struct error ignored = ERROR_INIT;
 	int dirfd, r;
 
 	path_join(path, call->control->home, "control/ca");
@@ -90,7 +92,27 @@ static int make_cas(const struct api_call *call, const char *site, int64_t life_
 		return -1;
 	r = ca_init(dirfd, site, call->now_s, life_s, err);
 	file_close(&dirfd);
+	/* Whole on disk, but the power went before the database took it down: what is left is to say so. */
+	if (r < 0 && err->kind == ERR_CONFLICT && meta_get(call->db, META_SITE, &known, &ignored) == 0)
+		r = 0;
+	buf_release(&known);
 	return r;
+}
+
+/* The CAs carry the site as their subject's organization: its length and its bytes stand in the name. */
+static int check_site(const struct api_call *call, const char *site, struct error *err)
+{
+	char org[NAME_LEN_MAX + 2];
+	size_t len = (size_t)snprintf(org, sizeof(org), "%c%s", (int)strlen(site), site);
+	unsigned k;
+
+	for (k = 0; k < CA_COUNT; k++) {
+		struct slice subject = call->control->ca[k].cert.subject;
+
+		if (memmem(subject.ptr, subject.len, org, len) == NULL)
+			return error_set(err, ERR_CONFLICT, "the CAs exist already, and are not of site '%s'", site);
+	}
+	return 0;
 }
 
 static int post_ca(struct api_call *call, struct error *err)
@@ -104,7 +126,7 @@ static int post_ca(struct api_call *call, struct error *err)
 	    json_opt_int(call->body, "life_s", CA_LIFE_MIN_S, CA_LIFE_MAX_S, &life_s, err) < 0 ||
 	    init_site(call, site, err) < 0 || make_cas(call, site, life_s, err) < 0 ||
 	    control_load_ca(call->control, err) < 0 || need_ca(call, err) < 0 ||
-	    meta_set(call->db, META_SITE, slice_str(site), err) < 0)
+	    check_site(call, site, err) < 0 || meta_set(call->db, META_SITE, slice_str(site), err) < 0)
 		return -1;
 	snprintf(call->audit_object, sizeof(call->audit_object), "site:%s", site);
 	json_open_object(&detail, NULL);

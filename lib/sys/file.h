@@ -51,7 +51,7 @@ WARN_UNUSED int newfile_open(struct newfile *f, int dirfd, const char *path, mod
 WARN_UNUSED int newfile_write(struct newfile *f, struct slice part, struct error *err);
 /* fsync the file, rename it over the old one, fsync the directory. After an error: newfile_abort. */
 WARN_UNUSED int newfile_commit(struct newfile *f, struct error *err);
-/* As newfile_commit, but ERR_CONFLICT when the final name exists. */
+/* As newfile_commit, but ERR_CONFLICT when the final name exists; after any failure we have not made it. */
 WARN_UNUSED int newfile_commit_new(struct newfile *f, struct error *err);
 /* Removes what was begun. Does nothing after a commit, on NEWFILE_INIT or when aborted already. */
 void newfile_abort(struct newfile *f);

@@ -92,7 +92,10 @@ int newfile_commit_new(struct newfile *f, struct error *err)
 	int r = commit(f, RENAME_NOREPLACE, err);
 
 	if (r < 0 && f->tmp[0] != '\0' && (err->sys_errno == EINVAL || err->sys_errno == ENOSYS))
-		return commit_by_link(f, err);
+		r = commit_by_link(f, err);
+	/* In its place but perhaps not durable: a failure must leave the name free for the next attempt. */
+	if (r < 0 && f->tmp[0] == '\0')
+		(void)sys_unlink(f->dirfd, f->name, 0);
 	return r;
 }
 

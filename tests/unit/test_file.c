@@ -358,7 +358,7 @@ TEST(create_fails_whole_at_every_call)
 	int d = enter();
 	unsigned n;
 
-	for (n = 1; n <= 4; n++) {
+	for (n = 1; n <= 5; n++) {
 		fault_arm(n, FAULT_ERROR);
 		CHECK_INT(file_create(d, "f", 0600, SLICE_LIT("x"), &err), -1);
 		fault_arm(0, FAULT_NONE);
