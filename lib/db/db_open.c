@@ -213,6 +213,7 @@ static struct db *connect(const char *path, int flags, const struct db_schema *s
 	struct db *db = xcalloc(1, sizeof(*db));
 	int code;
 
+	db_fault_install();
 	db->schema = schema;
 	db->path = xstrdup(path);
 	code = sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL);
@@ -233,7 +234,26 @@ static struct db *connect(const char *path, int flags, const struct db_schema *s
 	return db;
 }
 
-/* A whole database beside its final name, so that no half-made or empty one ever stands there. */
+/* What an earlier try may have left; a stale journal would be played back into the new file. */
+static int remove_leftovers(const char *fresh, struct error *err)
+{
+	static const char *const suffixes[] = {"-journal", "-wal", "-shm", ""};
+	char name[4096];
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		if ((size_t)snprintf(name, sizeof(name), "%s%s", fresh, suffixes[i]) >= sizeof(name))
+			return error_set(err, ERR_LIMIT, "path '%s' is too long", fresh);
+		if (file_unlink(AT_FDCWD, name, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/*
+ * A whole database beside its final name, so that no half-made or empty one ever stands there. Without a log: what
+ * is committed is in the file itself, and a close that fails to write the log back is not noticed.
+ */
 static int create(const char *path, const struct db_schema *schema, struct error *err)
 {
 	char fresh[4096], stamp[64];
@@ -242,7 +262,7 @@ static int create(const char *path, const struct db_schema *schema, struct error
 
 	if ((size_t)snprintf(fresh, sizeof(fresh), "%s.new", path) >= sizeof(fresh))
 		return error_set(err, ERR_LIMIT, "path '%s' is too long", path);
-	if (file_unlink(AT_FDCWD, fresh, err) < 0)
+	if (remove_leftovers(fresh, err) < 0)
 		return -1;
 	fd = file_open(AT_FDCWD, fresh, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, err);
 	if (fd < 0)
@@ -252,12 +272,11 @@ static int create(const char *path, const struct db_schema *schema, struct error
 	if (db == NULL)
 		return -1;
 	snprintf(stamp, sizeof(stamp), "PRAGMA application_id=%u", schema->application_id);
-	if (set_pragmas(db, true, err) == 0 && db_exec(db, stamp, err) == 0 && migrate(db, 0, err) == 0)
+	if (db_exec(db, "PRAGMA synchronous=FULL", err) == 0 && db_exec(db, stamp, err) == 0 &&
+	    migrate(db, 0, err) == 0)
 		r = 0;
-	db_close(db);	/* the last connection moves the log into the file and removes it */
-	if (r == 0)
-		r = file_rename(AT_FDCWD, fresh, AT_FDCWD, path, err);
-	return r;
+	db_close(db);
+	return r < 0 ? -1 : file_rename(AT_FDCWD, fresh, AT_FDCWD, path, err);
 }
 
 static int ready(struct db *db, enum db_mode mode, struct error *err)

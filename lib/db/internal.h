@@ -4,6 +4,7 @@
 
 #include <sqlite3.h>
 
+#include "base/compiler.h"
 #include "db/db.h"
 
 #define DB_CACHE_SLOTS 64
@@ -28,6 +29,8 @@ struct db {
 int db_fail_words(const struct db *db, int code, const char *words, struct error *err);
 /* The same for the connection's latest failure. */
 int db_fail(const struct db *db, int code, struct error *err);
+/* Test builds: SQLite's system calls can be made to fail (sys/fault.h). Nothing in shipped ones. */
+void db_fault_install(void);
 /* Finalize every cached statement. */
 void db_forget_statements(struct db *db);
 
