@@ -11,10 +11,12 @@
 #ifndef MESHANICS_TESTS_TAP_H
 #define MESHANICS_TESTS_TAP_H
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -84,6 +86,13 @@ static char *tap_reason;	/* shared with the child: why it left early, or "" */
 		snprintf(tap_reason, TAP_REASON_LEN, "%s", (reason));               \
 		fflush(stdout);                                                     \
 		exit(tap_failures == 0 ? 0 : 1);                                    \
+	} while (0)
+
+/* SECCOMP_GET_ACTION_AVAIL with nothing to ask about is EFAULT, unless an emulator stands between. */
+#define NEEDS_SECCOMP()                                                             \
+	do {                                                                        \
+		if (syscall(SYS_seccomp, 2, 0, NULL) < 0 && errno == ENOSYS)        \
+			SKIP("no seccomp under qemu-user");                         \
 	} while (0)
 
 /* Also for leaks: the child leaves through exit(), so LeakSanitizer sees each test alone. */

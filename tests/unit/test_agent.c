@@ -513,6 +513,7 @@ TEST(probe_child_says_what_it_found)
 		SKIP("no seccomp under qemu-user");	/* the child wants its sandbox */
 	sock = listen_here(&port);
 
+	NEEDS_SECCOMP();
 	snprintf(target, sizeof(target), "127.0.0.1:%u", port);
 	CHECK(probe_to_end(&p, &err) == 0);
 	close(sock);

@@ -22,9 +22,7 @@ static unsigned enter(const struct sandbox *s)
 	struct error err = ERROR_INIT;
 	unsigned abi = 0;
 
-	/* SECCOMP_GET_ACTION_AVAIL with nothing to ask about is EFAULT, unless an emulator stands between. */
-	if (syscall(SYS_seccomp, 2, 0, NULL) < 0 && errno == ENOSYS)
-		SKIP("no seccomp under qemu-user");
+	NEEDS_SECCOMP();
 	if (sandbox_enter(s, &abi, &err) < 0 || sandbox_check(s, abi, &err) < 0) {
 		printf("# %s\n", err.text);
 		REQUIRE(0 && "the sandbox holds");

@@ -306,8 +306,7 @@ static void sandbox(enum sandbox_profile profile)
 	struct error err = ERROR_INIT;
 	unsigned abi;
 
-	if (syscall(SYS_seccomp, 2, 0, NULL) < 0 && errno == ENOSYS)
-		SKIP("no seccomp under qemu-user");
+	NEEDS_SECCOMP();
 	if (sandbox_enter(&s, &abi, &err) < 0)
 		printf("# %s\n", err.text);
 	REQUIRE(err.kind == ERR_NONE);
