@@ -14,7 +14,7 @@ walk() {
 	shift 2
 	while :; do
 		n=$((n + 1))
-		[ $n -lt 100 ] || return 1
+		[ $n -lt 1000 ] || return 1	# SQLite's calls count, too: some 180 for ca init
 		MESHANICS_FAULT=$n:$mode "$@" >out 2>err
 		status=$?
 		echo "call $n ($mode): exit $status"
