@@ -509,11 +509,8 @@ TEST(probe_child_says_what_it_found)
 	unsigned port;
 	int sock;
 
-	if (syscall(SYS_seccomp, 2, 0, NULL) < 0 && errno == ENOSYS)
-		SKIP("no seccomp under qemu-user");	/* the child wants its sandbox */
+	NEEDS_SECCOMP();	/* the child wants its sandbox */
 	sock = listen_here(&port);
-
-	NEEDS_SECCOMP();
 	snprintf(target, sizeof(target), "127.0.0.1:%u", port);
 	CHECK(probe_to_end(&p, &err) == 0);
 	close(sock);
