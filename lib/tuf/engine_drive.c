@@ -30,7 +30,12 @@ int tuf_drive(struct tuf_client *c, struct trusted *store, const struct tuf_sour
 
 	while ((w = tuf_client_want(c)) != NULL) {
 		struct buf bytes = BUF_INIT(w->max_len);
-		int r = w->stored ? drive_stored(c, store, &bytes, err)
+		int r;
+
+		/* What is signed to be large comes into memory of that size at once, not by way of smaller copies. */
+		if (w->length > 0)
+			buf_reserve(&bytes, (size_t)w->length);
+		r = w->stored ? drive_stored(c, store, &bytes, err)
 				  : drive_fetched(c, source, &bytes, err);
 
 		buf_release(&bytes);

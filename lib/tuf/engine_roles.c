@@ -124,7 +124,7 @@ int tuf_load_begin(struct tuf_client *c, const struct role_slot *by, const struc
 static struct role_slot *load_accept(struct tuf_client *c, struct buf *bytes, bool fresh,
 				     struct error *err)
 {
-	struct tuf_targets *file = tuf_targets_parse(buf_slice(bytes), err);
+	struct tuf_targets *file = tuf_targets_parse_folded(buf_slice(bytes), err);
 	const struct role_load *l = &c->load;
 	struct tuf_metafile meta = l->meta;
 
