@@ -105,13 +105,16 @@ static int set_pragmas(struct db *db, bool writable, struct error *err)
 		return -1;
 	if (!writable)
 		return db_exec(db, "PRAGMA query_only=ON", err);
-	return db_exec(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=FAST;"
+	if (db_exec(db, db->schema->rollback_journal ? "PRAGMA journal_mode=DELETE" : "PRAGMA journal_mode=WAL", err) < 0)
+		return -1;
+	return db_exec(db, "PRAGMA synchronous=FULL; PRAGMA secure_delete=FAST;"
 			   "PRAGMA journal_size_limit=67108864", err);
 }
 
 /* An INSERT OR REPLACE slips past the triggers of append-only tables without recursive_triggers. */
 static int check_pragmas(struct db *db, bool writable, struct error *err)
 {
+	const char *journal = db->schema->rollback_journal ? "delete" : "wal";
 	int64_t recursive, keys, sync;
 	char mode[16];
 	struct query q;
@@ -128,7 +131,7 @@ static int check_pragmas(struct db *db, bool writable, struct error *err)
 	query_close(&q);
 	if (r < 0)
 		return -1;
-	if (recursive != 1 || keys != 1 || (writable && (sync != 2 || strcmp(mode, "wal") != 0)))
+	if (recursive != 1 || keys != 1 || (writable && (sync != 2 || strcmp(mode, journal) != 0)))
 		return error_set(err, ERR_FAILED, "%s: SQLite does not keep our settings", db->schema->what);
 	return 0;
 }

@@ -158,7 +158,7 @@ static int role_loaded(struct tuf_client *c, struct role_slot *slot, struct erro
 		return tuf_search_visit(c, slot, err) < 0 ? -1 : tuf_search_run(c, err);
 	if (c->opt.mode == TUF_MODE_CLIENT) {
 		c->stage = STAGE_READY;
-		return 0;
+		return tuf_search_start(c, err);
 	}
 	return tuf_walk_begin(c, slot, err);
 }
