@@ -176,26 +176,8 @@ static void put_status(struct cmd *cmd, const struct offline_state *o)
 {
 	struct buf out = BUF_INIT(8192);
 	struct json_writer w = JSON_WRITER(&out);
-	char text[TIME_TEXT_LEN];
-	unsigned i;
 
-	json_open_object(&w, NULL);
-	for (i = 0; i < TUF_TYPES; i++) {
-		const struct offline_role *r = &o->roles[i];
-
-		json_open_object(&w, tuf_type_name((enum tuf_type)i));
-		json_put_string(&w, "state", offline_state_name(r->state));
-		if (r->version > 0) {
-			json_put_int(&w, "version", r->version);
-			json_put_string(&w, "expires", time_text(text, r->expires_s));
-		}
-		json_close(&w);
-	}
-	if (o->refreshed_s > 0)
-		json_put_string(&w, "refreshed", time_text(text, o->refreshed_s));
-	if (o->signed_at_s > 0)
-		json_put_string(&w, "signed_at", time_text(text, o->signed_at_s));
-	json_close(&w);
+	offline_put(&w, NULL, o);
 	cmd_write_json(cmd, &out);
 	buf_release(&out);
 }

@@ -1,6 +1,7 @@
 /* Reading the trusted state without a server. */
 #include "tuf/offline.h"
 
+#include "base/timefmt.h"
 #include "tuf/verify.h"
 
 /* The files, each with what was read from it; released in one place. */
@@ -132,4 +133,28 @@ int offline_read(struct offline_state *out, struct slice anchor, const struct tr
 	for (i = 0; i < TUF_TYPES; i++)
 		buf_release(&r.text[i]);
 	return ret;
+}
+
+void offline_put(struct json_writer *w, const char *name, const struct offline_state *o)
+{
+	char text[TIME_TEXT_LEN];
+	unsigned i;
+
+	json_open_object(w, name);
+	for (i = 0; i < TUF_TYPES; i++) {
+		const struct offline_role *r = &o->roles[i];
+
+		json_open_object(w, tuf_type_name((enum tuf_type)i));
+		json_put_string(w, "state", offline_state_name(r->state));
+		if (r->version > 0) {
+			json_put_int(w, "version", r->version);
+			json_put_string(w, "expires", time_text(text, r->expires_s));
+		}
+		json_close(w);
+	}
+	if (o->refreshed_s > 0)
+		json_put_string(w, "refreshed", time_text(text, o->refreshed_s));
+	if (o->signed_at_s > 0)
+		json_put_string(w, "signed_at", time_text(text, o->signed_at_s));
+	json_close(w);
 }

@@ -29,5 +29,10 @@ struct offline_state {
 /* anchor: the pinned root. -1 only when that does not hold. */
 WARN_UNUSED int offline_read(struct offline_state *out, struct slice anchor, const struct trusted *store, int64_t now_s,
 			     struct error *err);
+/*
+ * Write it as an object: a member for each role with `state` and, where known, `version` and `expires`; `refreshed` and
+ * `signed_at` where known. name as in json.h.
+ */
+void offline_put(struct json_writer *w, const char *name, const struct offline_state *o);
 
 #endif
