@@ -81,6 +81,9 @@ struct tls_verify {
 
 extern const br_x509_class tls_verify_class;
 
+/* ---- elliptic curves (tls_curves.c) ---- */
+extern const br_ec_impl tls_curves;	/* X25519, P-256, P-384 */
+
 /* ---- one connection (tls.c) ---- */
 
 struct tls {
