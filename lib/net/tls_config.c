@@ -119,6 +119,8 @@ struct tls_config *tls_config_server(const struct tls_server_params *p, struct e
 		  copy_cas(c, p->client_cas, p->client_ca_count, err) == 0)) {
 		if (p->sessions_max > 0)
 			c->sessions = tls_sessions_new(p->sessions_max);
+		if (p->sessions_max > 0 && c->ca_count > 0)
+			c->known = tls_known_new(p->sessions_max);
 		return c;
 	}
 	tls_config_free(c);
@@ -163,6 +165,7 @@ void tls_config_free(struct tls_config *c)
 	free(c->cas);
 	seckey_free(c->key);
 	tls_sessions_free(c->sessions);
+	tls_known_free(c->known);
 	free(c);
 }
 
