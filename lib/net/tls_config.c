@@ -21,9 +21,9 @@ static int copy_key(struct tls_config *c, const struct seckey *key, struct error
 	struct buf raw = BUF_SECRET(64);
 
 	if (key == NULL || seckey_p256_scalar(key) == NULL)
-		return error_set(err, ERR_USAGE, "a TLS identity needs a P-256 key");
-	seckey_put_raw(key, &raw);
-	c->key = seckey_from_raw(KEY_ECDSA_P256, buf_slice(&raw), err);
+		return error_set(err, ERR_USAGE, "a TLS identity needs a P-256 key that is in no token");
+	if (seckey_put_raw(key, &raw, err) == 0)
+		c->key = seckey_from_raw(KEY_ECDSA_P256, buf_slice(&raw), err);
 	buf_release(&raw);
 	if (c->key == NULL)
 		return -1;
