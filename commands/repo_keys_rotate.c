@@ -7,6 +7,10 @@ static const struct option repo_keys_rotate_options[] = {
 	{ .name = "publisher", .type = OPT_LIST, .value = "NAME:SLICE,...",
 	  .help = "also a key for a new publisher, instead of who asks for these slices now; repeat" },
 	{ .name = "replace", .type = OPT_FLAG, .help = "throw away new keys that wait for their root already" },
+	{ .name = "scheme", .type = OPT_STRING, .value = "SCHEME",
+	  .help = "of the keys: ed25519 (the default) or ecdsa-sha2-nistp256" },
+	{ .name = "pkcs11", .type = OPT_STRING, .value = "URI",
+	  .help = "make the keys in a token; the URI ends with &pin-source=file:/path" },
 	{ .name = "output", .type = OPT_STRING, .value = "FILE", .letter = 'o',
 	  .help = "write their public part to FILE as well" },
 	DOOR_OPTIONS,
@@ -24,6 +28,10 @@ static void put_body(struct cmd *cmd, struct buf *out)
 		json_put_string(&w, NULL, cmd_list(cmd, "publisher", i));
 	json_close(&w);
 	json_put_bool(&w, "replace", cmd_flag(cmd, "replace"));
+	if (cmd_has(cmd, "scheme"))
+		json_put_string(&w, "scheme", cmd_string(cmd, "scheme", NULL));
+	if (cmd_has(cmd, "pkcs11"))
+		json_put_string(&w, "pkcs11", cmd_string(cmd, "pkcs11", NULL));
 	json_close(&w);
 }
 

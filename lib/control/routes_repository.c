@@ -131,7 +131,7 @@ static int read_token(struct api_call *call, struct pkcs11_uri *u, const struct 
 		return 0;
 	if (call->actor->kind != ACTOR_LOCAL) {
 		error_set(err, ERR_DENIED, "keys in a token are made on the machine that has the token");
-		return error_hint(err, "run 'meshanics repo init --pkcs11' there");
+		return error_hint(err, "run this command with --pkcs11 there");
 	}
 	*token = u;
 	return pkcs11_uri_parse(u, s, err);
@@ -174,11 +174,12 @@ out:
 
 static int rotate_keys(struct api_call *call, struct error *err)
 {
-	static const char *const names[] = {"publishers", "replace", NULL};
+	static const char *const names[] = {"publishers", "replace", "scheme", "pkcs11", NULL};
 	struct repo_publisher publishers[ONLINE_PUBLISHERS_MAX];
 	struct repo_rotate_options o = {.publishers = publishers, .now_s = call->now_s};
 	struct buf keys = BUF_INIT(ONLINE_KEYS_SIZE_MAX);
 	struct json_value list = {NULL, 0};
+	struct pkcs11_uri token;
 	struct repo *r;
 	unsigned i;
 	int ret = -1;
@@ -186,8 +187,8 @@ static int rotate_keys(struct api_call *call, struct error *err)
 	if (repository_need(call, &r, err) < 0 || json_only(call->body, names, err) < 0 ||
 	    json_opt_array(call->body, "publishers", &list, err) < 0 ||
 	    json_opt_bool(call->body, "replace", &o.replace, err) < 0 ||
-	    read_publishers(list, publishers, &o.publisher_count, err) < 0 ||
-	    repo_keys_rotate(r, &o, &keys, err) < 0)
+	    read_publishers(list, publishers, &o.publisher_count, err) < 0 || read_scheme(call, &o.scheme, err) < 0 ||
+	    read_token(call, &token, &o.token, err) < 0 || repo_keys_rotate(r, &o, &keys, err) < 0)
 		goto out;
 	json_put_raw(&call->out, NULL, buf_slice(&keys));
 	ret = 0;

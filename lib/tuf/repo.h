@@ -110,6 +110,8 @@ struct repo_rotate_options {
 	const struct repo_publisher *publishers;	/* new ones, in place of those whose slices they ask for */
 	unsigned publisher_count;
 	bool replace;		/* keys that wait for their root already are thrown away */
+	enum key_scheme scheme;	/* and token: as in repo_init_options */
+	const struct pkcs11_uri *token;
 	int64_t now_s;
 };
 /*

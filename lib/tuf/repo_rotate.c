@@ -160,6 +160,8 @@ int repo_keys_rotate(struct repo *r, const struct repo_rotate_options *options, 
 					    .lives = r->online.lives,
 					    .publishers = options->publishers,
 					    .publisher_count = options->publisher_count,
+					    .scheme = options->scheme,
+					    .token = options->token,
 					    .now_s = options->now_s};
 
 	if (repo_writable(r, err) < 0 || repo_init_check(&o, err) < 0 ||
