@@ -71,6 +71,9 @@ $B/tests/unit/%: $B/tests/unit/%.o $B/lib.a
 $B/tests/bench/%: $B/tests/bench/%.o $B/lib.a
 	$(LINK) $< $B/lib.a $(LIBS)
 
+$B/tests/interop/%: $B/tests/interop/%.o $B/lib.a
+	$(LINK) $< $B/lib.a $(LIBS)
+
 $B/tests/fuzz/replay_%: $B/tests/fuzz/fuzz_%.o tests/fuzz/replay.c $B/lib.a
 	$(LINK) -DCORPUS='"tests/fuzz/corpus/$*"' tests/fuzz/replay.c $< $B/lib.a $(LIBS)
 
@@ -97,9 +100,9 @@ check-e2e: $B/meshanics
 check-man: $B/meshanics
 	$(Q)MESHANICS=$(CURDIR)/$B/meshanics tests/run -j $(JOBS) tests/man tests/check-man.sh
 # Against another TUF implementation, from npm: not part of check, since it fetches packages (once, into build/interop).
-interop: $B/meshanics
+interop: $B/meshanics $B/tests/interop/judge
 	$(Q)tests/interop/npm.sh build/interop
-	$(Q)MESHANICS=$(CURDIR)/$B/meshanics \
+	$(Q)MESHANICS=$(CURDIR)/$B/meshanics INTEROP_JUDGE=$(CURDIR)/$B/tests/interop/judge \
 		INTEROP_MODULES=$(CURDIR)/build/interop/node_modules TEST_TIMEOUT=900 tests/run -j $(JOBS) $(INTEROP)
 lint:
 	$(Q)CC="$(CC)" tests/lint
@@ -147,4 +150,4 @@ help:
 .PHONY: all unit-bins fuzz-bins replay-bins check check-unit check-fuzz check-e2e check-man interop lint fuzz static cross \
 	install deb clean help
 
--include $(OBJS:.o=.d) $(UNIT:%.c=$B/%.d) $(FUZZ:%=$B/tests/fuzz/fuzz_%.d)
+-include $(OBJS:.o=.d) $(UNIT:%.c=$B/%.d) $(FUZZ:%=$B/tests/fuzz/fuzz_%.d) $B/tests/interop/judge.d
