@@ -22,8 +22,8 @@ use warnings;
 
 use Digest::SHA qw(sha256_hex sha512_hex);
 use Exporter 'import';
-use Fcntl;
 use IO::Socket::INET;
+use MIME::Base64 qw(encode_base64);
 use POSIX qw(strftime WNOHANG);
 use Socket qw(SOL_SOCKET SO_LINGER);
 use Time::HiRes qw(sleep time);
@@ -81,7 +81,11 @@ sub openssl {
 	my ($in, @args) = @_;
 	my $path = "$work/in." . ++$serial;
 	spew($path, $in) if defined $in;
-	open my $p, '-|', 'openssl', @args, defined $in ? $path : () or die "openssl: $!";
+	my $pid = open(my $p, '-|') // die "fork: $!";
+	if (!$pid) {
+		open STDERR, '>', "$work/openssl.err";
+		exec 'openssl', @args, defined $in ? $path : () or POSIX::_exit(127);
+	}
 	binmode $p;
 	my $out = do { local $/; <$p> };
 	close $p or die "openssl @args failed\n";
@@ -104,9 +108,9 @@ sub key {
 	my $k = $pool{"$kind $n"} ||= do {
 		my $path = "$work/key-$kind-$n.pem";
 		openssl(undef, 'genpkey', @$how, '-out', $path);
-		my $der = $keytype eq 'ed25519';
-		my $public = openssl(undef, 'pkey', '-in', $path, '-pubout', $der ? ('-outform', 'DER') : ());
-		{ path => $path, kind => $kind, public => $der ? unpack('H*', substr($public, -32)) : $public };
+		my $der = openssl(undef, 'pkey', '-in', $path, qw(-pubout -outform DER));
+		{ path => $path, kind => $kind, der => $der, public => $keytype eq 'ed25519' ? unpack('H*', substr($der, -32))
+			: "-----BEGIN PUBLIC KEY-----\n" . encode_base64($der) . "-----END PUBLIC KEY-----\n" };
 	};
 	my $object = { keytype => $keytype, scheme => $scheme, keyval => { public => $k->{public} }, %{ $extra || {} } };
 	return { %$k, object => $object, id => sha256_hex(canonical($object)) };
