@@ -39,7 +39,7 @@ sub num { my $n = shift; return \"$n" }
 sub utc { return strftime('%Y-%m-%dT%H:%M:%SZ', gmtime($now + 86400 * shift)) }	# days from now
 sub slurp { my ($p) = @_; open my $f, '<:raw', $p or return undef; local $/; return scalar <$f> }
 sub spew { my ($p, $t) = @_; open my $f, '>:raw', $p or die "$p: $!"; print $f $t; close $f or die "$p: $!" }
-sub ls { my ($d) = @_; opendir my $h, $d or return (); return sort grep { !/^\.\.?$/ } readdir $h }
+sub ls { my ($d) = @_; opendir my $h, $d or return; my @names = sort grep { !/^\.\.?$/ } readdir $h; return @names }
 sub set_of { return join ' ', sort @_ }
 
 # ---- JSON ----
@@ -389,7 +389,7 @@ sub run {
 	}
 	unshift @argv, @{ $how->{under} || [] };
 	$r->{log} = [];
-	my $pid = $r->spawn(\%env, @argv, @args);
+	my $pid = $r->{pid} = $r->spawn(\%env, @argv, @args);
 	my $end = time + ($how->{seconds} || $client_seconds);
 	my $status;
 	until (defined $status) {
@@ -482,17 +482,21 @@ sub files_below {
 	return map { -d "$dir/$_" && !-l "$dir/$_" ? files_below("$dir/$_") : "$dir/$_" } ls($dir);
 }
 
-# The contents of the artifact directory, the oldest first.
-sub held {
-	my ($r) = @_;
-	my %at = map { $_ => (Time::HiRes::stat($_))[9] } files_below($r->{d});
-	return map { slurp($_) } sort { $at{$a} <=> $at{$b} } keys %at;
-}
-
+# The artifact directory holds files of these contents, and the oldest is the first of them (times may be equal).
 sub holds {
 	my ($r, @want) = @_;
-	my @got = $r->held;
-	check("@got" eq "@want" && @got == @want, "the artifact directory holds '@got'\nwhere '@want' is right");
+	my @left = files_below($r->{d});
+	my $last = 0;
+	my $shown = @left . " files: " . substr join(" ", map { s{.*/}{}r . "=" . substr slurp($_), 0, 40 } @left), 0, 300;
+	check(@left == @want, "the artifact directory holds $shown\nwhere " . @want . " files are right");
+	for my $content (@want) {
+		my ($found) = grep { slurp($_) eq $content } @left;
+		check(defined $found, "the artifact directory holds $shown\nand nothing of the content " . substr $content, 0, 80);
+		my $at = (Time::HiRes::stat($found))[9];
+		check($at >= $last, "the artifact directory holds $shown\nbut an older file was touched");
+		$last = $at;
+		@left = grep { $_ ne $found } @left;
+	}
 }
 
 sub watch {
@@ -508,6 +512,7 @@ sub watch {
 # ---- cases ----
 
 my @cases;
+our @children;	# what a case has started beside the client; ended with it
 
 sub case { push @cases, [@_] }
 
@@ -522,6 +527,8 @@ sub run_cases {
 		my $r = eval { Rig->new };
 		my $fine = $r && eval { $body->($r); 1 };
 		my $why = $@;
+		kill "KILL", @children;
+		waitpid $_, 0 for splice @children;
 		$n++;
 		print $fine ? '' : 'not ', "ok $n - $title\n";
 		printf "#	%.2f s\n", time - $start if $ENV{RIG_TIMES};
