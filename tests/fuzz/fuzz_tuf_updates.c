@@ -198,6 +198,7 @@ struct held {
 	char role[64];
 	struct buf bytes;
 	int64_t version;
+	bool free;		/* what held its version up is gone: it may go back once */
 };
 
 struct device {
@@ -232,13 +233,24 @@ static void must_be_signed(const char *role, struct slice bytes)
 	abort();
 }
 
-/* rotated: versions may go back; a store that was read with damage has forgotten them, too. */
-static void store_change(struct device *d, const struct tuf_change *change, bool rotated, bool faithful)
+/*
+ * Versions are held up by the timestamp and the snapshot. Where rotated keys or a damaged store have taken these away, each
+ * role may go back once, in this update or in a later one.
+ */
+static void held_set_free(struct device *d)
+{
+	unsigned i;
+
+	for (i = 0; i < d->count; i++)
+		d->held[i].free = strcmp(d->held[i].role, "root") != 0;
+}
+
+static void store_change(struct device *d, const struct tuf_change *change, bool faithful)
 {
 	struct held *h = held_find(d, change->role);
 
 	if (change->bytes.ptr == NULL) {
-		REQUIRE(rotated || !faithful);
+		REQUIRE(h == NULL || h->free);
 		if (h != NULL) {
 			buf_release(&h->bytes);
 			*h = d->held[--d->count];
@@ -252,8 +264,9 @@ static void store_change(struct device *d, const struct tuf_change *change, bool
 		*h = (struct held){.bytes = BUF_INIT(KIT_TEXT_MAX)};
 		snprintf(h->role, sizeof(h->role), "%s", change->role);
 	} else {
-		REQUIRE(!faithful || (rotated && strcmp(h->role, "root") != 0) || change->version >= h->version);
+		REQUIRE(!faithful || h->free || change->version >= h->version);
 	}
+	h->free = false;
 	h->version = change->version;
 	buf_clear(&h->bytes);
 	buf_put_slice(&h->bytes, change->bytes);
@@ -264,10 +277,11 @@ static void store_all(struct device *d, struct tuf_client *c, bool faithful)
 {
 	const struct tuf_change *list;
 	unsigned n = tuf_client_changes(c, &list), i;
-	bool rotated = tuf_client_root(c)->head.version > d->root_version;
 
+	if (!faithful || tuf_client_root(c)->head.version > d->root_version)
+		held_set_free(d);
 	for (i = 0; i < n; i++)
-		store_change(d, &list[i], rotated, faithful);
+		store_change(d, &list[i], faithful);
 	REQUIRE(tuf_client_floor(c) <= tuf_client_root(c)->head.expires_s);
 	REQUIRE(tuf_client_time(c) >= d->clock_s);
 	d->floor_s = tuf_client_floor(c);
