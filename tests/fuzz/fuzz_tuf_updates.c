@@ -3,7 +3,8 @@
  * repository (first, next, keys rotated and versions back at 1, without consistent snapshots, expired) and one of a
  * stranger are signed beforehand; the bytes of the input choose the answer to each want: the right file of the current
  * state, the same of another state, any file at all, one with a byte changed or the end cut off, none, a broken
- * connection. In between: a new update, another state, a target to look up, time that passes.
+ * connection. In between: a new update, another state, a target to look up, time that passes. What the client has
+ * verified is given to it again as facts, as long as its store has not changed.
  *
  * Whatever comes: nothing that was not signed for its role becomes trusted, versions go back only with rotated keys, and
  * what is ready fits together.
@@ -201,12 +202,17 @@ struct held {
 	bool free;		/* what held its version up is gone: it may go back once */
 };
 
+static const char *const paths[8] = {"plain", "a/1", "b/2", "c/3", "c/none", "none", "a/none", "b/x"};
+
 struct device {
 	struct held held[ROLES_KNOWN];
 	unsigned count;
 	unsigned world;
 	int64_t clock_s, floor_s;
 	int64_t root_version;
+	bool has_facts;
+	struct tuf_facts facts;
+	struct tuf_found found[ARRAY_SIZE(paths)];	/* path.len 0: not found yet; as long as the facts hold */
 };
 
 static struct held *held_find(struct device *d, const char *role)
@@ -278,14 +284,16 @@ static void store_all(struct device *d, struct tuf_client *c, bool faithful)
 	const struct tuf_change *list;
 	unsigned n = tuf_client_changes(c, &list), i;
 
-	if (!faithful || tuf_client_root(c)->head.version > d->root_version)
+	if (!faithful || tuf_client_version(c, TUF_ROOT) > d->root_version)
 		held_set_free(d);
+	if (n > 0)
+		d->has_facts = false;
 	for (i = 0; i < n; i++)
 		store_change(d, &list[i], faithful);
-	REQUIRE(tuf_client_floor(c) <= tuf_client_root(c)->head.expires_s);
+	REQUIRE(tuf_client_root(c) == NULL || tuf_client_floor(c) <= tuf_client_root(c)->head.expires_s);
 	REQUIRE(tuf_client_time(c) >= d->clock_s);
 	d->floor_s = tuf_client_floor(c);
-	d->root_version = tuf_client_root(c)->head.version;
+	d->root_version = tuf_client_version(c, TUF_ROOT);
 	tuf_client_stored(c);
 	REQUIRE(tuf_client_changes(c, &list) == 0 || list[0].bytes.ptr == NULL);
 }
@@ -351,6 +359,21 @@ static int answer(struct device *d, struct tuf_client *c, struct script *s, bool
 	return tuf_client_feed(c, &bytes, err);
 }
 
+/* Facts alone have answered: they are of this store, and nothing in them has expired. */
+static void check_quick(const struct device *d, const struct tuf_client *c)
+{
+	static const char *const roles[TUF_TYPES] = {"root", "timestamp", "snapshot", "targets"};
+	unsigned i;
+
+	REQUIRE(d->has_facts);
+	for (i = 0; i < TUF_TYPES; i++) {
+		const struct held *h = held_find((struct device *)(uintptr_t)d, roles[i]);
+
+		REQUIRE(h != NULL && h->version == tuf_client_version(c, (enum tuf_type)i));
+		REQUIRE(d->facts.roles[i].expires_s > tuf_client_time(c));
+	}
+}
+
 static void check_ready(struct tuf_client *c)
 {
 	const struct tuf_timestamp *t = tuf_client_timestamp(c);
@@ -387,21 +410,49 @@ static int serve_wants(struct device *d, struct tuf_client *c, struct script *s,
 	return tuf_client_want(c) == NULL ? 0 : -1;
 }
 
-static void lookups(struct device *d, struct tuf_client *c, struct script *s, bool *faithful)
+/* Look a target up, or recall it; what was found is kept. */
+static void lookup(struct device *d, struct tuf_client *c, struct script *s, bool *faithful, unsigned which)
 {
-	static const char *const paths[] = {"plain", "a/1", "b/2", "c/3", "c/none", "none", "a/none", "b/x"};
+	struct tuf_found *known = &d->found[which];
 	struct error err = ERROR_INIT;
 	struct tuf_result result;
+	bool recalled = d->has_facts && known->target.path.len > 0 && tuf_client_recall(c, known);
+
+	if (!recalled && (tuf_client_lookup(c, slice_str(paths[which]), &err) < 0 || serve_wants(d, c, s, faithful) < 0))
+		return;
+	if (tuf_client_result(c, &result, &err) < 0)
+		return;
+	REQUIRE(slice_equal_str(result.path, paths[which]));
+	REQUIRE(result.length >= 3 && result.length <= 7 && result.hashes.has_sha256);
+	if (recalled || !tuf_client_found(c, known))
+		return;
+	known->target.path = slice_str(paths[which]);
+	known->target.custom = SLICE_EMPTY;
+}
+
+static void lookups(struct device *d, struct tuf_client *c, struct script *s, bool *faithful)
+{
 	unsigned n = take(s) & 7;
 
 	while (n-- > 0) {
-		if (tuf_client_lookup(c, slice_str(paths[take(s) & 7]), &err) < 0)
-			continue;
-		if (serve_wants(d, c, s, faithful) == 0 && tuf_client_result(c, &result, &err) == 0)
-			REQUIRE(result.length >= 3 && result.length <= 7 && result.hashes.has_sha256);
-		REQUIRE(tuf_client_ready(c));
-		check_ready(c);
+		lookup(d, c, s, faithful, take(s) & 7);
+		if (tuf_client_ready(c) && tuf_client_root(c) != NULL)
+			check_ready(c);
 	}
+}
+
+/* Facts of an update that is through take the place of older ones; what was found under these is forgotten. */
+static void facts_take(struct device *d, const struct tuf_client *c)
+{
+	struct tuf_facts facts;
+
+	if (!tuf_client_facts(c, &facts))
+		return;
+	if (!d->has_facts || memcmp(facts.timestamp, d->facts.timestamp, SHA256_LEN) != 0 ||
+	    memcmp(facts.roles, d->facts.roles, sizeof(facts.roles)) != 0)
+		memset(d->found, 0, sizeof(d->found));
+	d->facts = facts;
+	d->has_facts = true;
 }
 
 /* One update: the clock goes on, or back; the server is in some state. */
@@ -411,20 +462,32 @@ static void update(struct device *d, struct script *s)
 	struct error err = ERROR_INIT;
 	unsigned how = take(s);
 	struct tuf_client *c;
-	bool faithful = true;
+	bool faithful = true, ready;
 
 	d->world = (how & 15) % WORLDS;
 	d->clock_s = KIT_NOW + ((how >> 4) & 7) * 86400 * 5 - 4 * 86400;
 	options.clock_s = d->clock_s;
 	options.floor_s = d->floor_s;
+	options.facts = d->has_facts ? &d->facts : NULL;
 	REQUIRE((c = tuf_client_new(buf_slice(&anchor), &options, &err)) != NULL);
-	if (serve_wants(d, c, s, &faithful) == 0) {
+	ready = serve_wants(d, c, s, &faithful) == 0;
+	if (ready) {
 		REQUIRE(tuf_client_ready(c));
-		check_ready(c);
-		check_signed(c);
-		lookups(d, c, s, &faithful);
+		if (tuf_client_root(c) == NULL) {
+			check_quick(d, c);
+		} else {
+			check_ready(c);
+			check_signed(c);
+		}
 	}
 	store_all(d, c, faithful);
+	if (!ready)
+		goto out;
+	facts_take(d, c);
+	lookups(d, c, s, &faithful);
+	store_all(d, c, faithful);
+	facts_take(d, c);
+out:
 	tuf_client_free(c);
 }
 

@@ -196,7 +196,6 @@ case 'an artifact of unsigned length is cut off while it comes, not afterwards' 
 	my $path = sha256_hex('contents') . '.file';
 	for my $answer ('endless', 'cut', 'headless', 'silent', 'reset', 'garbage', 404, 403, 500, 206, 302) {
 		$r->{answer}{$path} = $answer;
-		my $start = time;
 		$r->download(1, 'file', seconds => 30);
 		$r->holds;
 	}

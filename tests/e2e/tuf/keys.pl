@@ -234,7 +234,6 @@ for (@root_chains) {
 			my $r = shift;
 			my @keys = map { key($kind, 20 + $_) } 0 .. 9;
 			$r->withdraw('root');
-			my $old_root = $r->doc('root');
 			$r->doc('root')->{version} = num(0);
 			for my $step (@chain) {
 				my ($listed, $threshold, $signers) = @$step;
