@@ -441,12 +441,16 @@ static void lookups(struct device *d, struct tuf_client *c, struct script *s, bo
 	}
 }
 
-/* Facts of an update that is through take the place of older ones; what was found under these is forgotten. */
-static void facts_take(struct device *d, const struct tuf_client *c)
+/*
+ * Facts of an update that is through take the place of older ones; what was found under these is forgotten. From a store that
+ * was not read as it is none can be made.
+ */
+static void facts_take(struct device *d, const struct tuf_client *c, bool faithful)
 {
 	struct tuf_facts facts;
 
-	if (!tuf_client_facts(c, &facts))
+	d->has_facts = d->has_facts && faithful;
+	if (!faithful || !tuf_client_facts(c, &facts))
 		return;
 	if (!d->has_facts || memcmp(facts.timestamp, d->facts.timestamp, SHA256_LEN) != 0 ||
 	    memcmp(facts.roles, d->facts.roles, sizeof(facts.roles)) != 0)
@@ -483,10 +487,10 @@ static void update(struct device *d, struct script *s)
 	store_all(d, c, faithful);
 	if (!ready)
 		goto out;
-	facts_take(d, c);
+	facts_take(d, c, faithful);
 	lookups(d, c, s, &faithful);
 	store_all(d, c, faithful);
-	facts_take(d, c);
+	facts_take(d, c, faithful);
 out:
 	tuf_client_free(c);
 }

@@ -238,6 +238,35 @@ case 'stored files of a stranger are not used, however well they fit each other'
 	$r->trusts($all_one);
 };
 
+case 'what is remembered beside the files may be damaged, exchanged or gone' => sub {
+	my $r = shift;
+	$r->artifact('targets', 'x', 'contents');
+	$r->publish(qw(targets snapshot timestamp));
+	$r->init;
+	$r->download(0, 'x');
+	my $other = Rig->new;
+	$other->artifact('targets', 'x', 'of a stranger');
+	$other->publish(qw(targets snapshot timestamp));
+	$other->init;
+	$other->download(0, 'x');
+	my @ours = grep { !/\.json$/ && !/^(anchor|lock)$/ && -f "$r->{m}/$_" } ls($r->{m});
+	check(@ours, 'nothing is remembered');
+	for my $name (@ours) {
+		my $path = "$r->{m}/$name";
+		my $was = slurp($path);
+		for my $text ('', 'garbage' x 1000, substr($was, 0, length($was) / 2), "\0" x length $was,
+			slurp("$other->{m}/$name") // '') {
+			spew($path, $text);
+			unlink Rig::files_below($r->{d});
+			$r->download(0, 'x');
+			$r->holds('contents');
+		}
+		unlink $path;
+		$r->download(0, 'x');
+		$r->trusts('root 1, snapshot 2, targets 2, timestamp 2');
+	}
+};
+
 case 'files that are not ours in the directory are left alone' => sub {
 	my $r = shift;
 	$r->init;

@@ -367,4 +367,49 @@ case 'a stored delegated role is not used once it has expired, and is replaced w
 	$r->holds('first', 'second');
 };
 
+# ---- what a client remembers of an earlier run ----
+
+case 'a target that was found before is not found once a role on the way to it has expired' => sub {
+	my $r = shift;
+	$r->delegate('targets', 'A');
+	$r->delegate('A', 'B');
+	$r->artifact('B', 'x', 'contents');
+	$r->doc('A')->{expires} = utc(7);
+	$r->publish(qw(A B targets snapshot timestamp));
+	$r->init;
+	$r->download(0, 'x') for 1 .. 2;
+	$r->asked('2.root.json timestamp.json');
+	$r->download(1, 'x', at => 8);
+	$r->download(0, 'x', at => 6);
+};
+
+case 'a target that was found before is not found once its role has other keys' => sub {
+	my $r = shift;
+	$r->artifact('targets', 'x', 'contents');
+	$r->publish(qw(targets snapshot timestamp));
+	$r->init;
+	$r->download(0, 'x') for 1 .. 2;
+	$r->rotate('targets');
+	$r->publish('root');
+	$r->download(1, 'x') for 1 .. 2;
+	$r->publish(qw(targets snapshot timestamp));
+	$r->download(0, 'x');
+};
+
+case 'a target that was found before is found anew when its role has a new version' => sub {
+	my $r = shift;
+	$r->delegate('targets', 'A');
+	$r->artifact('A', 'x', 'contents');
+	$r->publish(qw(A targets snapshot timestamp));
+	$r->init;
+	$r->download(0, 'x') for 1 .. 2;
+	$r->artifact('A', 'x', 'other contents');
+	$r->publish(qw(A snapshot timestamp));
+	$r->download(0, 'x');
+	$r->holds('other contents');
+	delete $r->doc('A')->{targets}{x};
+	$r->publish(qw(A snapshot timestamp));
+	$r->download(1, 'x') for 1 .. 2;
+};
+
 run_cases;
