@@ -4,6 +4,7 @@
  * floor.
  */
 #include <fcntl.h>
+#include <sys/file.h>
 
 #include "base/encode.h"
 #include "commands/command.h"
@@ -40,7 +41,8 @@ static int init_run(struct session *s, const char *path, struct error *err)
 {
 	struct tuf_change root = {.role = "root"};
 
-	if (file_read(AT_FDCWD, path, &s->anchor, err) < 0)
+	if (file_read(AT_FDCWD, path, &s->anchor, err) < 0 ||
+	    newfile_sweep(s->store.dirfd, ".", err) < 0)
 		return -1;
 	root.bytes = buf_slice(&s->anchor);
 	if (file_replace(s->store.dirfd, "anchor", 0600, root.bytes, err) < 0)
@@ -151,6 +153,24 @@ out:
 	return r;
 }
 
+/*
+ * The directory of the targets, locked as one of its writers. Who is alone in it first removes what a crash has left
+ * there; a file system without locks is never swept.
+ */
+static int target_dir_open(const char *path, struct error *err)
+{
+	int fd = file_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, err);
+
+	if (fd < 0)
+		return -1;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && newfile_sweep(fd, ".", err) < 0) {
+		file_close(&fd);
+		return -1;
+	}
+	(void)flock(fd, LOCK_SH);
+	return fd;
+}
+
 static int download_run(struct session *s, struct cmd *cmd, struct error *err)
 {
 	const char *dir, *base;
@@ -162,7 +182,7 @@ static int download_run(struct session *s, struct cmd *cmd, struct error *err)
 	if (need(cmd, "target-dir", &dir, err) < 0 ||
 	    need(cmd, "target-base-url", &base, err) < 0 || refresh_run(s, cmd, base, err) < 0)
 		return -1;
-	if ((dirfd = file_open(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0, err)) < 0)
+	if ((dirfd = target_dir_open(dir, err)) < 0)
 		return -1;
 	for (i = 0; r == 0 && i < cmd_list_count(cmd, "target-name"); i++)
 		r = download_one(s, cmd, cmd_list(cmd, "target-name", i), dirfd, err);
