@@ -63,6 +63,8 @@ static int run(int argc, char **argv)
 	if (argc > 1 && strcmp(argv[1], "--version") == 0)
 		argv[1] = version;
 	if (crypto_start(&err) < 0 || dispatch(&cmd, argc, argv, &err) < 0) {
+		if (cmd.command != NULL && cmd.command->fails_with_1)
+			err.kind = ERR_FAILED;
 		output_error(&cmd, &err);
 		status = error_exit_status(err.kind);
 	}

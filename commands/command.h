@@ -55,6 +55,7 @@ struct command {
 	const struct option *options;	/* ends with name == NULL; may be NULL */
 	unsigned needs;
 	unsigned operands_min, operands_max;	/* of positional arguments */
+	bool fails_with_1;	/* whatever fails, also in the line itself: its callers know 0 and 1 alone */
 	/* Returns 0, or -1 with err; cli/ prints the error and turns its kind into the exit status. */
 	int (*run)(struct cmd *cmd, struct error *err);
 };

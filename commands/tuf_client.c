@@ -304,9 +304,6 @@ static int tuf_client_run(struct cmd *cmd, struct error *err)
 	mirror_close(&s.mirror);
 	trusted_close(&s.store);
 	buf_release(&s.anchor);
-	/* The convention knows two answers: 0 and 1. */
-	if (r < 0)
-		err->kind = ERR_FAILED;
 	return r;
 }
 
@@ -329,5 +326,6 @@ const struct command cmd_tuf_client = {
 	.options = tuf_client_options,
 	.operands_min = 1,
 	.operands_max = 2,
+	.fails_with_1 = true,
 	.run = tuf_client_run,
 };

@@ -295,6 +295,10 @@ int tuf_snapshot_check(const struct tuf_root *root, const struct tuf_timestamp *
 			    err) < 0 ||
 	    version_equal(&timestamp->snapshot, &next->head, "snapshot", "5.5.4", err) < 0)
 		return -1;
+	/* The trusted timestamp may have been lost; the snapshot that it named then says what it would have said. */
+	if (trusted != NULL && next->head.version < trusted->head.version)
+		return error_set(err, ERR_REFUSED, "snapshot version %lld is older than trusted version %lld (5.4.3.2)",
+				 (long long)next->head.version, (long long)trusted->head.version);
 	if (trusted != NULL && snapshot_rollback_check(trusted, next, err) < 0)
 		return -1;
 	return now_s < 0 ? 0 : tuf_verify_expiry(&next->head, now_s, "snapshot", "5.5.6", err);

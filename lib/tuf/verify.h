@@ -56,7 +56,8 @@ WARN_UNUSED int tuf_timestamp_check(const struct tuf_root *root, const struct tu
 				    const struct tuf_timestamp *next, int64_t now_s, struct error *err);
 /*
  * `next` is the snapshot that timestamp names (5.5.2 to 5.5.6): length and hashes where said, signatures, version
- * equal, every role of trusted (NULL on first use) still there and not at a lower version, not expired.
+ * equal and not below that of trusted (NULL on first use), every role of trusted still there and not at a lower version,
+ * not expired.
  */
 WARN_UNUSED int tuf_snapshot_check(const struct tuf_root *root, const struct tuf_timestamp *timestamp,
 				   const struct tuf_snapshot *trusted, const struct tuf_snapshot *next, int64_t now_s,

@@ -670,3 +670,36 @@ TEST(no_byte_of_the_answers_can_be_changed_to_effect)
 	}
 	end();
 }
+
+/* Without the timestamp that named it, the stored snapshot still says below which version nothing may go (5.4.3.2). */
+TEST(a_lost_timestamp_does_not_let_the_snapshot_go_back)
+{
+	struct buf old = BUF_INIT(KIT_TEXT_MAX);
+	struct error err = ERROR_INIT;
+	struct kit_store own;
+	struct kit_run r;
+
+	kit_init(&kit);
+	kit_publish(&kit);
+	buf_put_slice(&old, buf_slice(&kit_file(&kit, "timestamp.json")->bytes));
+	kit.version[TUF_SNAPSHOT]++;
+	kit.version[TUF_TIMESTAMP]++;
+	kit_publish_online(&kit);
+	kit_store_open(&own);
+	CHECK_INT(kit_run(&kit, &r, &own.t, NULL), 0);
+	kit_done(&r);
+	CHECK_INT(file_unlink(own.t.dirfd, "timestamp.json", &err), 0);
+	buf_clear(&kit_file(&kit, "timestamp.json")->bytes);
+	buf_put_slice(&kit_file(&kit, "timestamp.json")->bytes, buf_slice(&old));
+	kit_run(&kit, &r, &own.t, NULL);
+	CHECK_REFUSED(r, "5.4.3.2");
+	kit_done(&r);
+	CHECK_INT(kit_stored_version(&own.t, "snapshot"), 2);
+	kit_publish_online(&kit);
+	kit_run(&kit, &r, &own.t, NULL);
+	CHECK_ACCEPTED(r);
+	kit_done(&r);
+	buf_release(&old);
+	kit_store_close(&own);
+	kit_release(&kit);
+}
