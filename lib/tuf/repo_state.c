@@ -8,74 +8,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/name.h"
 #include "sys/file.h"
 #include "tuf/delegation.h"
 #include "tuf/repo_internal.h"
 #include "tuf/verify.h"
-
-/* ---- names and changes ---- */
-
-void metadata_name(char out[static META_NAME_MAX], const char *role, int64_t version)
-{
-	if (strcmp(role, "timestamp") == 0)
-		snprintf(out, META_NAME_MAX, "timestamp.json");
-	else
-		snprintf(out, META_NAME_MAX, "%" PRId64 ".%s.json", version, role);
-}
-
-bool metadata_name_parse(const char *name, char role[static NAME_LEN_MAX + 1], int64_t *version)
-{
-	const char *p = name, *suffix = strlen(name) > 5 ? name + strlen(name) - 5 : name;
-	struct error ignored = ERROR_INIT;
-	char again[META_NAME_MAX];
-
-	*version = 0;
-	while (*p >= '0' && *p <= '9' && p - name < 17)
-		*version = *version * 10 + (*p++ - '0');
-	if (p != name && *p == '.')
-		p++;
-	if (strcmp(suffix, ".json") != 0 || suffix <= p || suffix - p > NAME_LEN_MAX ||
-	    name_check(slice_of(p, (size_t)(suffix - p)), "role", &ignored) < 0)
-		return false;
-	memcpy(role, p, (size_t)(suffix - p));
-	role[suffix - p] = '\0';
-	metadata_name(again, role, *version);
-	return strcmp(again, name) == 0;
-}
-
-void repo_change_add(struct repo_change *c, const char *role, int64_t version, struct buf *text)
-{
-	struct repo_newfile *f;
-
-	c->files = xreallocarray(c->files, c->count + 1, sizeof(c->files[0]));
-	f = &c->files[c->count++];
-	*f = (struct repo_newfile){.version = version, .text = *text};
-	snprintf(f->role, sizeof(f->role), "%s", role);
-	metadata_name(f->name, role, version);
-	*text = BUF_INIT(text->max);
-}
-
-const struct repo_newfile *repo_change_find(const struct repo_change *c, const char *name)
-{
-	unsigned i;
-
-	for (i = 0; c != NULL && i < c->count; i++) {
-		if (strcmp(c->files[i].name, name) == 0)
-			return &c->files[i];
-	}
-	return NULL;
-}
-
-void repo_change_release(struct repo_change *c)
-{
-	unsigned i;
-
-	for (i = 0; i < c->count; i++)
-		buf_release(&c->files[i].text);
-	free(c->files);
-	*c = (struct repo_change){.files = NULL};
-}
 
 int repo_newest(int metadata_fd, const char *role, int64_t *newest, int64_t *oldest,
 		struct error *err)
@@ -135,12 +71,17 @@ static int view_read(const struct view *v, const char *role, int64_t version, ui
 		       : 0;
 }
 
-/* The newest root, in the change or on the disk; 0 when there is none. */
+/*
+ * The newest root, in the change or on the disk; 0 when there is none. Nobody adds one behind the
+ * back of a repository that is changed, so metadata/, which may be long, is listed at opening only.
+ */
 static int newest_root(const struct view *v, int64_t *version, struct error *err)
 {
 	unsigned i;
 
-	if (repo_newest(v->r->metadata_fd, "root", version, NULL, err) < 0)
+	if (v->change != NULL && v->r->state.root != NULL)
+		*version = v->r->state.root->head.version;
+	else if (repo_newest(v->r->metadata_fd, "root", version, NULL, err) < 0)
 		return -1;
 	for (i = 0; v->change != NULL && i < v->change->count; i++) {
 		const struct repo_newfile *f = &v->change->files[i];
@@ -186,6 +127,7 @@ static int load_snapshot(struct view *v, const struct tuf_snapshot *before, stru
 		      &s->snapshot_text, err) < 0 ||
 	    (s->snapshot = tuf_snapshot_parse(buf_slice(&s->snapshot_text), err)) == NULL)
 		return error_wrap(err, "snapshot");
+	repo_index_make(&s->index, s->snapshot->meta);
 	return tuf_snapshot_check(s->root, s->timestamp, before, s->snapshot, v->now_s, err);
 }
 
@@ -225,8 +167,10 @@ int repo_delegations_check(const struct tuf_targets *targets, struct error *err)
 	return 0;
 }
 
-/* A publisher's file is checked against the snapshot before its keys are: damage and new keys are
- * told apart. */
+/*
+ * A publisher's file is checked against the snapshot before its keys are: damage and new keys are
+ * told apart. Hash bins that it gives to more than the publisher's own keys are a matter of keys, too.
+ */
 static int load_role_file(struct view *v, struct repo_role *role, const struct tuf_metafile *meta,
 			  struct error *err)
 {
@@ -241,8 +185,11 @@ static int load_role_file(struct view *v, struct repo_role *role, const struct t
 	if ((role->file = tuf_targets_parse(text, err)) == NULL)
 		return error_wrap(err, "%s", role->name);
 	role->fault = ROLE_OTHER_KEYS;
-	if (tuf_targets_check(&role->role, role->name, meta, role->file, -1, err) < 0)
+	if (tuf_targets_check(&role->role, role->name, meta, role->file, -1, err) < 0 ||
+	    repo_bins_check(role, role->file, &role->bin_bits, err) < 0)
 		return -1;
+	if (role->bin_bits > 0)
+		role->bins = repo_bins_new(role->bin_bits);
 	role->fault = ROLE_FINE;
 	return 0;
 }
@@ -272,7 +219,7 @@ static int load_role(struct view *v, struct repo_role *role, const struct tuf_de
 	if (tuf_delegation_role(v->s->targets, d, &role->role, err) < 0)
 		return -1;
 	role->held = repo_role_is_held(v->r, role);
-	if (tuf_snapshot_find(v->s->snapshot, slice_str(role->name), &meta, err) < 0)
+	if (!repo_index_find(&v->s->index, role->name, &meta))
 		return 0; /* never published */
 	role->version = meta.version;
 	if (load_role_file(v, role, &meta, &role->why) < 0) {
@@ -318,16 +265,45 @@ int repo_state_load(struct repo_state *s, const struct repo *r, const struct rep
 	return 0;
 }
 
+void repo_role_release(struct repo_role *role)
+{
+	tuf_role_release(&role->role);
+	tuf_targets_free(role->file);
+	buf_release(&role->text);
+	repo_bins_free(role->bins);
+	*role = (struct repo_role){.file = NULL};
+}
+
+void repo_state_replace(struct repo *r, struct repo_state *next)
+{
+	unsigned i;
+
+	for (i = 0; i < next->role_count; i++) {
+		struct repo_role *role = &next->roles[i];
+		struct repo_role *old = repo_state_role(&r->state, slice_str(role->name));
+
+		/* What is known of bins is known by version, and stays right. */
+		if (role->bin_bits > 0 && old != NULL && old->bin_bits == role->bin_bits) {
+			struct repo_bins *swap = role->bins;
+
+			role->bins = old->bins;
+			old->bins = swap;
+		}
+	}
+	repo_role_release(r->bin);
+	repo_state_release(&r->state);
+	r->state = *next;
+	*next = (struct repo_state){.roles = NULL};
+}
+
 void repo_state_release(struct repo_state *s)
 {
 	unsigned i;
 
-	for (i = 0; i < s->role_count; i++) {
-		tuf_role_release(&s->roles[i].role);
-		tuf_targets_free(s->roles[i].file);
-		buf_release(&s->roles[i].text);
-	}
+	for (i = 0; i < s->role_count; i++)
+		repo_role_release(&s->roles[i]);
 	free(s->roles);
+	repo_index_release(&s->index);
 	tuf_root_free(s->root);
 	tuf_targets_free(s->targets);
 	tuf_snapshot_free(s->snapshot);
