@@ -149,7 +149,8 @@ static int sign_text(struct buf *out, struct slice signed_json, const struct tuf
 	if (canonical_of(&canonical, json_root(&doc), err) < 0 ||
 	    sigs_make_over(sigs, signers, count, buf_slice(&canonical), err) < 0)
 		goto out;
-	if (!keep_form && !has_controls(buf_slice(&canonical)))
+	if (!keep_form && !slice_equal(body, buf_slice(&canonical)) &&
+	    !has_controls(buf_slice(&canonical)))
 		body = buf_slice(&canonical);
 	r = envelope_put(out, none, sigs, count, body, err);
 out:

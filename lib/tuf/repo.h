@@ -97,6 +97,7 @@ struct repo_role {
 	bool held;			/* keys/NAME.key is one of its keys and alone meets the threshold */
 	struct buf text;		/* of file */
 	unsigned bin_bits;		/* his artifacts are in 2^bin_bits hash bins; 0: in his file */
+	bool carried;			/* (private) file, text and bins belong to the state before this one */
 	struct repo_bins *bins;		/* what is known of these (repo_bins.c); NULL without bins, and in a bin */
 };
 void repo_role_release(struct repo_role *role);	/* of one that is owned: repo_bin_read */

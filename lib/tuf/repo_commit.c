@@ -23,6 +23,8 @@
 #include "tuf/repo_internal.h"
 
 #define COMMIT_SIZE_MAX (8u << 20)
+#define SWEEP_EVERY 16	 /* of smaller changes, by the version of the snapshot, which rises by one or by the clock */
+#define SWEEP_FILES 8	 /* of a change: more, and it is worth a sweep by itself */
 #define SYNC_EACH_MAX 32 /* files; of more, the file system is synced */
 
 /* ---- 1 and 2 ---- */
@@ -198,6 +200,8 @@ int repo_apply(struct repo *r, struct repo_change *change, int64_t now_s, struct
 		return -1;
 	}
 	repo_state_replace(r, &next);
-	repo_sweep(r, change);
+	/* A long directory is not read for each of many small changes; repo_resign sweeps all of it. */
+	if (change->count > SWEEP_FILES || r->state.snapshot->head.version % SWEEP_EVERY == 0)
+		repo_sweep(r, change);
 	return 0;
 }

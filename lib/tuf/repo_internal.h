@@ -38,6 +38,7 @@ struct repo_state {
 	struct repo_lives lives;
 	struct repo_role *roles;
 	unsigned role_count;
+	bool root_carried, targets_carried;	/* borrowed from the state that this one is to replace: unchanged */
 };
 
 struct repo {
