@@ -277,13 +277,14 @@ static int start_role(struct adoption *a, const struct repo_lives *lives, struct
 		return 0;
 	if (old != NULL && old->file != NULL) {
 		meta.length = -1;
-		if (tuf_targets_check(&role->role, role->name, &meta, old->file, -1, err) == 0 &&
-		    repo_bins_check(role, old->file, &role->bin_bits, err) == 0)
+		role->bin_bits = old->bin_bits;
+		if (tuf_targets_check(&role->role, role->name, &meta, old->file, -1, err) == 0)
 			return repo_follow_keys(a->r, role, old, lives->publisher_s, a->now_s,
 						&a->change, err);
 	}
 	if (!role->held)
 		return 0;
+	role->bin_bits = 0;
 	while (1u << role->bin_bits < a->r->online.bins)
 		role->bin_bits++;
 	return repo_start_role(a->r, role, lives->publisher_s, a->now_s, &a->change, err);

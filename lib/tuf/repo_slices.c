@@ -21,15 +21,15 @@ int publisher_name_check(struct slice name, struct error *err)
 
 int repo_bins_check_count(int64_t bins, const char *publisher, struct error *err)
 {
-	int64_t last = bins - 1;
 	size_t digits = 1;
+	int64_t last;
 
-	if (bins < REPO_BINS_MIN || bins > REPO_BINS_MAX || (bins & last) != 0) {
+	if (bins < REPO_BINS_MIN || bins > REPO_BINS_MAX || (bins & (bins - 1)) != 0) {
 		error_set(err, ERR_USAGE, "%lld hash bins: not a power of two from %d to %d",
 			  (long long)bins, REPO_BINS_MIN, REPO_BINS_MAX);
 		return error_hint(err, "1024 suit some hundred thousand artifacts");
 	}
-	while ((last >>= 4) > 0)
+	for (last = (bins - 1) >> 4; last > 0; last >>= 4)
 		digits++;
 	if (publisher != NULL && strlen(publisher) + strlen("-bin-") + digits > NAME_LEN_MAX)
 		return error_set(err, ERR_USAGE,
