@@ -1,4 +1,5 @@
 /* The files of a change in the making: the few in memory, hash bins in pending/ as they come. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -64,11 +65,30 @@ void repo_change_add(struct repo_change *c, const char *role, int64_t version, s
 	*text = BUF_INIT(text->max);
 }
 
+int repo_pending_clear(int repo_dirfd, struct error *err)
+{
+	struct dirent *e;
+	DIR *d;
+	int fd = file_open(repo_dirfd, "pending", O_RDONLY | O_DIRECTORY, 0, err), ret = 0;
+
+	if (fd < 0)
+		return err->kind == ERR_NOT_FOUND ? 0 : -1;
+	if ((d = fdopendir(fd)) == NULL) {
+		file_close(&fd);
+		return error_set(err, ERR_FAILED, "cannot list pending/");
+	}
+	while (ret == 0 && (e = readdir(d)) != NULL) {
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			ret = file_unlink(fd, e->d_name, err);
+	}
+	closedir(d);
+	return ret;
+}
+
 /* pending/, empty: what lies there belongs to no change that holds. */
 static int open_pending(struct repo_change *c, const struct repo *r, struct error *err)
 {
-	if (file_remove_tree(r->dirfd, "pending", err) < 0 ||
-	    file_mkdirs(r->dirfd, "pending", 0700, err) < 0)
+	if (repo_pending_clear(r->dirfd, err) < 0 || file_mkdirs(r->dirfd, "pending", 0700, err) < 0)
 		return -1;
 	c->pending_fd = file_open(r->dirfd, "pending", O_RDONLY | O_DIRECTORY, 0, err);
 	if (c->pending_fd < 0)
@@ -128,7 +148,7 @@ void repo_change_release(struct repo_change *c)
 	if (c->r != NULL) {
 		file_close(&c->pending_fd);
 		/* What stays is emptied by the next change, or when the repository is opened. */
-		if (!c->holds && file_remove_tree(c->r->dirfd, "pending", &ignored) < 0)
+		if (!c->holds && repo_pending_clear(c->r->dirfd, &ignored) < 0)
 			ignored = ERROR_INIT;
 	}
 	*c = (struct repo_change){.files = NULL};

@@ -86,7 +86,7 @@ static int take_back(const struct repo *r, struct error *err)
 {
 	if (file_unlink(r->dirfd, "commit", err) < 0 || file_sync_dir(r->dirfd, ".", err) < 0)
 		return -1;
-	return file_remove_tree(r->dirfd, "pending", err);
+	return repo_pending_clear(r->dirfd, err);
 }
 
 /* ---- 3 and 4 ---- */
@@ -179,7 +179,7 @@ int repo_recover(struct repo *r, struct error *err)
 	struct repo_state next;
 
 	if (!written && !r->unfinished)
-		return file_remove_tree(r->dirfd, "pending", err);
+		return repo_pending_clear(r->dirfd, err);
 	if (written && finish_interrupted(r, err) < 0)
 		return -1;
 	if (repo_state_load(&next, r, NULL, NULL, -1, err) < 0)

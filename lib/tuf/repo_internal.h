@@ -77,6 +77,8 @@ WARN_UNUSED int repo_change_write(struct repo_change *c, const struct repo *r, c
 /* Open pending/ for the change, empty. One change at a time. */
 WARN_UNUSED int repo_change_begin(struct repo_change *c, const struct repo *r, struct error *err);
 WARN_UNUSED int repo_change_put(struct repo_change *c, const char *name, struct slice text, struct error *err);
+/* Remove all files of pending/, if it is there. */
+WARN_UNUSED int repo_pending_clear(int repo_dirfd, struct error *err);
 /* The file of this name in the memory of the change, or NULL. */
 const struct repo_newfile *repo_change_find(const struct repo_change *c, const char *name);
 void repo_change_release(struct repo_change *c);	/* of one that was not committed, nothing stays */
