@@ -30,7 +30,8 @@ else
 HARDEN  += -D_FORTIFY_SOURCE=3
 endif
 
-LIBSRCS := $(sort $(wildcard lib/*/*.c agent/*.c))
+# module_none.c takes the place of module.c in the static build.
+LIBSRCS := $(filter-out lib/sys/module_none.c,$(sort $(wildcard lib/*/*.c agent/*.c)))
 SRCS    := $(sort $(wildcard cli/*.c commands/*.c)) $(LIBSRCS)
 OBJS    := $(SRCS:%.c=$B/%.o)
 LIBOBJS := $(LIBSRCS:%.c=$B/%.o)
@@ -49,7 +50,7 @@ all: $B/meshanics
 $B/meshanics: $(filter-out $(LIBOBJS),$(OBJS)) $B/lib.a
 	$(LINK) $^ $(LIBS)
 
-$B/meshanics-static: $(filter-out $(LIBOBJS),$(OBJS)) $B/lib.a
+$B/meshanics-static: $(filter-out $(LIBOBJS),$(OBJS)) $B/lib/sys/module_none.o $B/lib.a
 	$(LINK) -static-pie -Wl,-z,pack-relative-relocs $^ $(LIBS)
 
 $B/%.o: %.c

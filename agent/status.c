@@ -9,6 +9,7 @@
 #include "net/client.h"
 #include "sys/clock.h"
 #include "sys/file.h"
+#include "tuf/offline.h"
 
 #define STATUS_MAX (1u << 20)
 
@@ -63,9 +64,11 @@ static int put_status(struct agent *a, struct buf *out, struct error *err)
 {
 	struct json_writer w = JSON_WRITER(out);
 	uint8_t fingerprint[SHA256_LEN];
+	struct offline_state trust;
 	int64_t floor_s = 0;
 
-	if (trusted_floor(&a->trusted, &floor_s, err) < 0)
+	if (trusted_floor(&a->trusted, &floor_s, err) < 0 ||
+	    offline_read(&trust, buf_slice(&a->identity.root), &a->trusted, agent_time_s(a), err) < 0)
 		return -1;
 	identity_fingerprint(&a->identity, fingerprint);
 	json_open_object(&w, NULL);
@@ -81,6 +84,7 @@ static int put_status(struct agent *a, struct buf *out, struct error *err)
 	json_put_string(&w, "last_error", a->talk_error);
 	put_time(&w, "time_used", agent_time_s(a));
 	put_time(&w, "time_floor", floor_s);
+	offline_put(&w, "trust", &trust);
 	json_put_int(&w, "worker_pid", a->worker_pid);
 	put_update(&w, a);
 	json_open_array(&w, "artifacts");

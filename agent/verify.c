@@ -182,6 +182,8 @@ static int run_engine(struct agent *a, struct slice packed, struct error *err)
 	/* Also after a refusal: a root or timestamp that did hold must not be forgotten. */
 	if (c != NULL && trusted_commit_client(&a->trusted, c, r == 0 ? err : &store_err) < 0)
 		r = -1;
+	if (r == 0 && trusted_refreshed(&a->trusted, options.clock_s, &store_err) < 0)
+		log_warn("agent.refreshed", "why=\"%s\"", store_err.text);
 out:
 	tuf_client_free(c);
 	free(list);

@@ -46,6 +46,26 @@ static void put_artifacts(struct cmd *cmd, struct json_value list)
 	table_free(t);
 }
 
+/* What is believed, and until when: of use when the device is cut off. */
+static void put_trust(struct cmd *cmd, struct json_value trust)
+{
+	static const char *const roles[] = {"root", "timestamp", "snapshot", "targets"};
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(roles); i++) {
+		struct json_value role = json_get(trust, roles[i]);
+		struct slice state = json_string(json_get(role, "state")), expires = json_string(json_get(role, "expires"));
+
+		if (expires.len > 0)
+			cmd_printf(cmd, "%-14s version %lld, %.*s, expires %.*s\n", roles[i],
+				   (long long)json_int(json_get(role, "version")), SLICE_ARG(state), SLICE_ARG(expires));
+		else
+			cmd_printf(cmd, "%-14s %.*s\n", roles[i], SLICE_ARG(state));
+	}
+	put_line(cmd, "signed", json_get(trust, "signed_at"));
+	put_line(cmd, "refreshed", json_get(trust, "refreshed"));
+}
+
 static void put_people(struct cmd *cmd, struct json_value s)
 {
 	struct json_value update = json_get(s, "update");
@@ -57,6 +77,7 @@ static void put_people(struct cmd *cmd, struct json_value s)
 	put_line(cmd, "last answer", json_get(s, "last_answer"));
 	put_line(cmd, "last error", json_get(s, "last_error"));
 	put_line(cmd, "time floor", json_get(s, "time_floor"));
+	put_trust(cmd, json_get(s, "trust"));
 	if (json_type(update) == JSON_OBJECT) {
 		put_line(cmd, "update", json_get(update, "artifact"));
 		put_line(cmd, "  state", json_get(update, "state"));

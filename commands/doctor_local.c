@@ -11,6 +11,7 @@
 #include "base/timefmt.h"
 #include "commands/doctor.h"
 #include "crypto/keyfile.h"
+#include "crypto/pkcs11.h"
 #include "sys/file.h"
 #include "sys/sandbox.h"
 #include "tuf/repo.h"
@@ -144,6 +145,19 @@ void doctor_home(struct doctor *d)
 
 /* ---- key files ---- */
 
+/* A key in a token is as good as the way to it. One that wants a person's PIN may lie in a safe until it is needed. */
+static bool check_token(struct doctor *d, const struct keyfile *k)
+{
+	struct error err = ERROR_INIT;
+	struct pkcs11_uri u;
+
+	if (pkcs11_uri_parse(&u, slice_str(k->uri), &err) == 0 && pkcs11_probe(&u, &err) == 0)
+		return true;
+	error_wrap(&err, "key '%s'", k->name);
+	doctor_error(d, k->sealed ? FINDING_WARNING : FINDING_PROBLEM, "keys", &err);
+	return false;
+}
+
 void doctor_key_directory(struct doctor *d, const char *name)
 {
 	char path[4096], file[4096];
@@ -167,6 +181,8 @@ void doctor_key_directory(struct doctor *d, const char *name)
 			doctor_error(d, FINDING_PROBLEM, "keys", &err);
 			continue;
 		}
+		if (keyfile_is_token(&info) && !check_token(d, &info))
+			continue;
 		good++;
 		unsealed += !info.sealed;
 	}

@@ -1,8 +1,4 @@
 /* `key generate`: make a key and write its files. */
-#include <fcntl.h>
-#include <stdio.h>
-
-#include "base/name.h"
 #include "commands/keys.h"
 #include "sys/clock.h"
 #include "sys/file.h"
@@ -14,6 +10,7 @@ static const struct option key_generate_options[] = {
 	  .help = "words for people, kept in the key file" },
 	{ .name = "unsealed", .type = OPT_FLAG,
 	  .help = "keep the secret without a passphrase, for a program's use" },
+	PKCS11_OPTION,
 	PASSPHRASE_OPTIONS,
 	{ .name = NULL },
 };
@@ -29,85 +26,57 @@ static int read_scheme(const struct cmd *cmd, enum key_scheme *scheme, struct er
 	return error_hint(err, "give ed25519 or ecdsa-sha2-nistp256");
 }
 
-/* The line makes sense, and the name is good and free, before anybody thinks of a passphrase. */
-static int check_request(const struct cmd *cmd, const char *name, int keys_fd, struct error *err)
+static int check_options(const struct cmd *cmd, struct error *err)
 {
-	char file[NAME_LEN_MAX + 5];
-
 	if (cmd_flag(cmd, "unsealed") && (cmd_given(cmd, "passphrase-file") || cmd_given(cmd, "passphrase-fd")))
 		return error_set(err, ERR_USAGE, "--unsealed and a passphrase exclude each other");
-	if (name_check(slice_str(name), "key name", err) < 0) {
-		err->kind = ERR_USAGE;
-		return -1;
-	}
-	if (slice_ends(slice_str(name), SLICE_LIT(".key")) || slice_ends(slice_str(name), SLICE_LIT(".pub"))) {
-		error_set(err, ERR_USAGE, "key name '%s' looks like a file", name);
-		return error_hint(err, "give the name alone: the files get their endings by themselves");
-	}
-	snprintf(file, sizeof(file), "%s.key", name);
-	if (file_exists(keys_fd, file)) {
-		error_set(err, ERR_CONFLICT, "key '%s' exists already", name);
-		return error_hint(err, "keys are never overwritten; choose another name");
-	}
-	return 0;
+	if (!cmd_flag(cmd, "unsealed") || !cmd_has(cmd, "pkcs11"))
+		return 0;
+	error_set(err, ERR_USAGE, "--unsealed and --pkcs11 exclude each other");
+	return error_hint(err, "a program finds the PIN of a token by ...&pin-source=file:/path in its URI");
 }
 
-static void report(struct cmd *cmd, const struct keyfile *info, const char *path)
-{
-	struct buf b = BUF_INIT(16384);
-	struct json_writer w = JSON_WRITER(&b);
-
-	if (cmd_json(cmd)) {
-		keys_put_json(&w, NULL, info, path);
-		cmd_write_json(cmd, &b);
-	} else {
-		keys_print(cmd, info, path);
-	}
-	buf_release(&b);
-	if (!info->sealed)
-		cmd_warn(cmd, "whoever reads '%s' holds this key", path);
-}
-
-static int generate(struct cmd *cmd, const char *name, int keys_fd, struct error *err)
+static int generate_file(struct cmd *cmd, const char *name, int keys_fd, enum key_scheme scheme, struct error *err)
 {
 	struct buf passphrase = BUF_SECRET(PASSPHRASE_MAX);
-	char path[KEYS_PATH_MAX];
 	struct seckey *k = NULL;
-	enum key_scheme scheme;
-	struct keyfile info;
 	int r = -1;
 
-	if (read_scheme(cmd, &scheme, err) < 0 || check_request(cmd, name, keys_fd, err) < 0)
-		goto out;
-	if (!cmd_flag(cmd, "unsealed") && cmd_passphrase(cmd, name, "", true, &passphrase, err) < 0)
-		goto out;
-	k = seckey_generate(scheme, err);
-	if (k == NULL ||
-	    keyfile_write(keys_fd, name, k, buf_slice(&passphrase), cmd_string(cmd, "comment", ""), clock_now_s(),
-			  err) < 0)
-		goto out;
-	if (keys_read(cmd, name, path, &info, err) < 0)	/* what is reported is what stands on the disk */
-		goto out;
-	report(cmd, &info, path);
-	r = 0;
-out:
+	if (cmd_flag(cmd, "unsealed") || cmd_passphrase(cmd, name, "", true, &passphrase, err) == 0)
+		k = seckey_generate(scheme, err);
+	if (k != NULL)
+		r = keyfile_write(keys_fd, name, k, buf_slice(&passphrase), cmd_string(cmd, "comment", ""),
+				  clock_now_s(), err);
 	seckey_free(k);
 	buf_release(&passphrase);
 	return r;
 }
 
+static int generate_token(struct cmd *cmd, const char *name, int keys_fd, enum key_scheme scheme, struct error *err)
+{
+	struct buf pin = BUF_SECRET(PASSPHRASE_MAX);
+	struct pkcs11_uri u;
+	int r = -1;
+
+	if (keys_token(cmd, name, &u, &pin, err) == 0)
+		r = keyfile_generate_token(keys_fd, name, &u, scheme, buf_slice(&pin), cmd_string(cmd, "comment", ""),
+					   clock_now_s(), NULL, err);
+	buf_release(&pin);
+	return r;
+}
+
 static int key_generate_run(struct cmd *cmd, struct error *err)
 {
-	char dir[KEYS_PATH_MAX];
-	int keys_fd, r;
+	const char *name = cmd_operand(cmd, 0);
+	enum key_scheme scheme;
+	int keys_fd, r = -1;
 
-	path_join(dir, cmd_home(cmd), "keys");
-	if (file_mkdirs(AT_FDCWD, dir, 0700, err) < 0)
+	if ((keys_fd = keys_directory(cmd, err)) < 0)
 		return -1;
-	keys_fd = file_open(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0, err);
-	if (keys_fd < 0)
-		return -1;
-	r = generate(cmd, cmd_operand(cmd, 0), keys_fd, err);
+	if (read_scheme(cmd, &scheme, err) == 0 && check_options(cmd, err) == 0 &&
+	    keys_check_new(keys_fd, name, err) == 0 &&
+	    (cmd_has(cmd, "pkcs11") ? generate_token : generate_file)(cmd, name, keys_fd, scheme, err) == 0)
+		r = keys_report(cmd, name, err);	/* what stands on the disk */
 	file_close(&keys_fd);
 	return r;
 }

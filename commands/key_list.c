@@ -85,7 +85,7 @@ static void add(struct cmd *cmd, struct listing *l, const char *dir, const char 
 				    name,
 				    short_id,
 				    key_scheme_name(k.pub.scheme),
-				    k.sealed ? "sealed" : "unsealed",
+				    keyfile_is_token(&k) ? "in a token" : k.sealed ? "sealed" : "unsealed",
 				    time_text(created, k.created_s),
 				    k.comment,
 			    });

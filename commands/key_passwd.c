@@ -40,9 +40,17 @@ static int report(struct cmd *cmd, const char *word, struct error *err)
 		cmd_note(cmd, "key '%s' is now %s", k.name, k.sealed ? "sealed with the new passphrase" : "unsealed");
 	}
 	buf_release(&b);
-	if (!k.sealed)
-		cmd_warn(cmd, "whoever reads '%s' holds this key", path);
+	keys_warn_open(cmd, &k, path);
 	return 0;
+}
+
+/* What guards it is not in the file. */
+static int check_file(const struct keyfile *k, struct error *err)
+{
+	if (!keyfile_is_token(k))
+		return 0;
+	error_set(err, ERR_USAGE, "key '%s' is in a token: there is no passphrase to change", k->name);
+	return error_hint(err, "the token's own tool changes its PIN: pkcs11-tool --module FILE --login --change-pin");
 }
 
 static int key_passwd_run(struct cmd *cmd, struct error *err)
@@ -54,7 +62,7 @@ static int key_passwd_run(struct cmd *cmd, struct error *err)
 	struct keyfile k;
 	int r = -1;
 
-	if (keys_read(cmd, word, path, &k, err) < 0)
+	if (keys_read(cmd, word, path, &k, err) < 0 || check_file(&k, err) < 0)
 		goto out;
 	opened = keys_open(cmd, word, err);	/* a wrong passphrase is told before a new one is asked for */
 	if (opened == NULL || ask_new(cmd, &k, &fresh, err) < 0 ||

@@ -22,6 +22,22 @@ WARN_UNUSED int keys_read(const struct cmd *cmd, const char *word, char path[sta
  * cmd_passphrase says (the verb lists PASSPHRASE_OPTIONS); an unsealed file needs none. NULL with err.
  */
 WARN_UNUSED struct seckey *keys_open(struct cmd *cmd, const char *word, struct error *err);
+/* HOME/keys, made if absent; the descriptor, or -1. */
+WARN_UNUSED int keys_directory(const struct cmd *cmd, struct error *err);
+/* The name of a new key is good and free: to be asked before anybody thinks of a passphrase. */
+WARN_UNUSED int keys_check_new(int keys_fd, const char *name, struct error *err);
+/*
+ * --pkcs11 into u, and the PIN of its token into pin (BUF_SECRET, PASSPHRASE_MAX), asked for as a passphrase is. pin stays
+ * empty when the URI has a pin-source. ERR_USAGE for a URI that is wrong.
+ */
+#define PKCS11_OPTION                                                                        \
+	{ .name = "pkcs11", .type = OPT_STRING, .value = "URI",                              \
+	  .help = "pkcs11:token=LABEL?module-path=FILE: the token that holds the key" }
+WARN_UNUSED int keys_token(struct cmd *cmd, const char *name, struct pkcs11_uri *u, struct buf *pin, struct error *err);
+/* Report the key of this name as it stands on the disk, with a warning when no person guards it. */
+WARN_UNUSED int keys_report(struct cmd *cmd, const char *name, struct error *err);
+/* That whoever reads some file holds the key, where it is so. */
+void keys_warn_open(struct cmd *cmd, const struct keyfile *k, const char *path);
 /* What every verb says of a key in --json; name as in json.h. */
 void keys_put_json(struct json_writer *w, const char *name, const struct keyfile *k, const char *path);
 /* The same for people, one fact a line. */

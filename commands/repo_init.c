@@ -15,6 +15,10 @@ static const struct option repo_init_options[] = {
 	  .max = REPO_LIFE_MAX_S, .help = "how long a snapshot is good; 7d when not given" },
 	{ .name = "publisher-life", .type = OPT_DURATION, .value = "TIME", .min = REPO_LIFE_MIN_S,
 	  .max = REPO_LIFE_MAX_S, .help = "how long a publisher's file is good; 90d when not given" },
+	{ .name = "scheme", .type = OPT_STRING, .value = "SCHEME",
+	  .help = "of the keys: ed25519 (the default) or ecdsa-sha2-nistp256" },
+	{ .name = "pkcs11", .type = OPT_STRING, .value = "URI",
+	  .help = "make the keys in a token; the URI ends with &pin-source=file:/path" },
 	{ .name = "output", .type = OPT_STRING, .value = "FILE", .letter = 'o',
 	  .help = "write online-keys.json to FILE as well" },
 	DOOR_OPTIONS,
@@ -39,6 +43,10 @@ static void put_body(struct cmd *cmd, struct buf *out)
 	repo_lives_put(&w, "lives", &lives);
 	if (cmd_has(cmd, "bins"))
 		json_put_int(&w, "bins", cmd_int(cmd, "bins", 0));
+	if (cmd_has(cmd, "scheme"))
+		json_put_string(&w, "scheme", cmd_string(cmd, "scheme", NULL));
+	if (cmd_has(cmd, "pkcs11"))
+		json_put_string(&w, "pkcs11", cmd_string(cmd, "pkcs11", NULL));
 	json_close(&w);
 }
 

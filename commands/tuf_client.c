@@ -7,14 +7,17 @@
 
 #include "base/encode.h"
 #include "commands/command.h"
+#include "base/timefmt.h"
 #include "net/mirror.h"
 #include "sys/clock.h"
 #include "sys/file.h"
-#include "tuf/trusted.h"
+#include "tuf/facts.h"
+#include "tuf/offline.h"
 
 /* One invocation past its options. */
 struct session {
 	struct trusted store;
+	struct facts *facts;	/* NULL: none can be kept */
 	struct buf anchor;
 	struct mirror mirror;
 	struct tuf_client *client;
@@ -62,8 +65,11 @@ static int store_progress(struct session *s, int r, struct error *err)
 static int drive(struct session *s, struct error *err)
 {
 	const struct tuf_source source = {mirror_get, &s->mirror};
+	int r = store_progress(s, tuf_drive(s->client, &s->store, &source, err), err);
 
-	return store_progress(s, tuf_drive(s->client, &s->store, &source, err), err);
+	if (r == 0 && s->facts != NULL)
+		facts_keep(s->facts, s->client);
+	return r;
 }
 
 static int refresh_run(struct session *s, struct cmd *cmd, const char *targets_url,
@@ -71,16 +77,22 @@ static int refresh_run(struct session *s, struct cmd *cmd, const char *targets_u
 {
 	struct tuf_options options = {
 		.mode = TUF_MODE_CLIENT, .clock_s = clock_now_s(), .no_floor = true};
+	struct error ignored = ERROR_INIT;
+	struct tuf_facts facts;
 	const char *url;
 
 	if (need(cmd, "metadata-url", &url, err) < 0)
 		return -1;
 	if (file_read(s->store.dirfd, "anchor", &s->anchor, err) < 0)
 		return error_hint(err, "run 'tuf-client --metadata-dir DIR init ROOT' first");
+	s->facts = facts_open(&s->store, cmd_string(cmd, "metadata-dir", "."), &ignored);
+	if (s->facts != NULL && facts_read(s->facts, &facts))
+		options.facts = &facts;
 	if (mirror_open(&s->mirror, url, targets_url, NULL, options.clock_s, err) < 0 ||
-	    (s->client = tuf_client_new(buf_slice(&s->anchor), &options, err)) == NULL)
+	    (s->client = tuf_client_new(buf_slice(&s->anchor), &options, err)) == NULL ||
+	    drive(s, err) < 0)
 		return -1;
-	return drive(s, err);
+	return trusted_refreshed(&s->store, options.clock_s, err);
 }
 
 /* ---- download ---- */
@@ -104,6 +116,19 @@ static void target_filename(struct buf *out, const char *path)
 	buf_printf(out, "%%sha256-%s", hex);
 }
 
+static int find(struct session *s, const char *path, struct error *err)
+{
+	struct tuf_found known;
+
+	if (s->facts != NULL && facts_recall(s->facts, slice_str(path), &known) && tuf_client_recall(s->client, &known))
+		return 0;
+	if (tuf_client_lookup(s->client, slice_str(path), err) < 0 || drive(s, err) < 0)
+		return -1;
+	if (s->facts != NULL)
+		facts_keep_found(s->facts, s->client);
+	return 0;
+}
+
 static int download_one(struct session *s, struct cmd *cmd, const char *path, int dirfd,
 			struct error *err)
 {
@@ -112,8 +137,7 @@ static int download_one(struct session *s, struct cmd *cmd, const char *path, in
 	bool fetched;
 	int r = -1;
 
-	if (tuf_client_lookup(s->client, slice_str(path), err) < 0 || drive(s, err) < 0 ||
-	    tuf_client_result(s->client, &result, err) < 0)
+	if (find(s, path, err) < 0 || tuf_client_result(s->client, &result, err) < 0)
 		goto out;
 	target_filename(&name, path);
 	if (mirror_target(&s->mirror, &result, dirfd, buf_cstr(&name), &fetched, err) < 0)
@@ -146,6 +170,71 @@ static int download_run(struct session *s, struct cmd *cmd, struct error *err)
 	return r;
 }
 
+/* ---- status ---- */
+
+static void put_status(struct cmd *cmd, const struct offline_state *o)
+{
+	struct buf out = BUF_INIT(8192);
+	struct json_writer w = JSON_WRITER(&out);
+
+	offline_put(&w, NULL, o);
+	cmd_write_json(cmd, &out);
+	buf_release(&out);
+}
+
+static void print_when(struct cmd *cmd, const char *what, int64_t when_s, int64_t now_s)
+{
+	char text[TIME_TEXT_LEN], age[32];
+
+	if (when_s <= 0)
+		cmd_printf(cmd, "%s never\n", what);
+	else
+		cmd_printf(cmd, "%s %s, %s%s\n", what, time_text(text, when_s),
+			   duration_text(age, when_s > now_s ? when_s - now_s : now_s - when_s),
+			   when_s > now_s ? " AHEAD of the clock" : " ago");
+}
+
+static void print_status(struct cmd *cmd, const struct offline_state *o, int64_t now_s)
+{
+	static const char *const columns[] = {"ROLE", "VERSION", "EXPIRES", "STATE"};
+	struct table *t = table_new(columns, ARRAY_SIZE(columns));
+	char version[24], expires[TIME_TEXT_LEN];
+	unsigned i;
+
+	for (i = 0; i < TUF_TYPES; i++) {
+		const struct offline_role *r = &o->roles[i];
+		const char *cells[] = {tuf_type_name((enum tuf_type)i), version, expires, offline_state_name(r->state)};
+
+		snprintf(version, sizeof(version), r->version > 0 ? "%lld" : "-", (long long)r->version);
+		snprintf(expires, sizeof(expires), "-");
+		if (r->version > 0)
+			time_text(expires, r->expires_s);
+		table_row(t, cells);
+	}
+	table_print(cmd, t);
+	table_free(t);
+	print_when(cmd, "refreshed", o->refreshed_s, now_s);
+	if (o->signed_at_s > 0)
+		print_when(cmd, "signed   ", o->signed_at_s, now_s);
+}
+
+/* What is trusted, as the files say it without any server. */
+static int status_run(struct session *s, struct cmd *cmd, struct error *err)
+{
+	struct offline_state o;
+	int64_t now_s = clock_now_s();
+
+	if (file_read(s->store.dirfd, "anchor", &s->anchor, err) < 0)
+		return error_hint(err, "run 'tuf-client --metadata-dir DIR init ROOT' first");
+	if (offline_read(&o, buf_slice(&s->anchor), &s->store, now_s, err) < 0)
+		return -1;
+	if (cmd_json(cmd))
+		put_status(cmd, &o);
+	else
+		print_status(cmd, &o, now_s);
+	return o.usable ? 0 : error_set(err, ERR_FAILED, "no target can be trusted as things are: refresh first");
+}
+
 /* ---- the verb ---- */
 
 static int subverb_run(struct session *s, struct cmd *cmd, struct error *err)
@@ -159,7 +248,9 @@ static int subverb_run(struct session *s, struct cmd *cmd, struct error *err)
 		return refresh_run(s, cmd, NULL, err);
 	if (strcmp(what, "download") == 0 && operands == 1)
 		return download_run(s, cmd, err);
-	return error_set(err, ERR_USAGE, "not 'init ROOT', 'refresh' or 'download': '%s'", what);
+	if (strcmp(what, "status") == 0 && operands == 1)
+		return status_run(s, cmd, err);
+	return error_set(err, ERR_USAGE, "not 'init ROOT', 'refresh', 'download' or 'status': '%s'", what);
 }
 
 /* The state as it is now, for --json: the versions that are trusted. */
@@ -167,14 +258,11 @@ static void print_json(struct cmd *cmd, const struct session *s)
 {
 	struct buf out = BUF_INIT(4096);
 	struct json_writer w = JSON_WRITER(&out);
+	unsigned i;
 
 	json_open_object(&w, NULL);
-	if (s->client != NULL) {
-		json_put_int(&w, "root", tuf_client_root(s->client)->head.version);
-		json_put_int(&w, "timestamp", tuf_client_timestamp(s->client)->head.version);
-		json_put_int(&w, "snapshot", tuf_client_snapshot(s->client)->head.version);
-		json_put_int(&w, "targets", tuf_client_targets(s->client)->head.version);
-	}
+	for (i = 0; s->client != NULL && i < TUF_TYPES; i++)
+		json_put_int(&w, tuf_type_name((enum tuf_type)i), tuf_client_version(s->client, (enum tuf_type)i));
 	json_close(&w);
 	cmd_write_json(cmd, &out);
 	buf_release(&out);
@@ -189,9 +277,10 @@ static int tuf_client_run(struct cmd *cmd, struct error *err)
 	if (need(cmd, "metadata-dir", &dir, err) == 0 &&
 	    trusted_open(&s.store, AT_FDCWD, dir, err) == 0)
 		r = subverb_run(&s, cmd, err);
-	if (r == 0 && cmd_json(cmd))
+	if (r == 0 && cmd_json(cmd) && strcmp(cmd_operand(cmd, 0), "status") != 0)
 		print_json(cmd, &s);
 	tuf_client_free(s.client);
+	facts_close(s.facts);
 	mirror_close(&s.mirror);
 	trusted_close(&s.store);
 	buf_release(&s.anchor);
@@ -215,7 +304,7 @@ static const struct option tuf_client_options[] = {
 
 const struct command cmd_tuf_client = {
 	.name = "tuf-client",
-	.usage = "init <root> | refresh | download",
+	.usage = "init <root> | refresh | download | status",
 	.summary = "update from any TUF repository, as test rigs drive clients",
 	.options = tuf_client_options,
 	.operands_min = 1,

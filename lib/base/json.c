@@ -4,6 +4,7 @@
  */
 #include "base/json.h"
 
+#include <endian.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -22,6 +23,10 @@ struct parser {
 	size_t len, at;
 	uint32_t room;		/* nodes allocated */
 	unsigned flags, depth;
+	uint32_t odd;		/* places so far where the text is not canonical */
+	const struct json_fold *fold;
+	unsigned fold_len;	/* of fold->path */
+	unsigned on_path;	/* containers around us that lie on fold->path, from the top on */
 };
 
 static int parse_value(struct parser *p);
@@ -48,6 +53,11 @@ static int malformed(struct parser *p, const char *what)
 
 static void skip_space(struct parser *p)
 {
+	size_t start = p->at;
+
+	/* Canonical text has none, and every byte that begins something else lies above it. */
+	if (start < p->len && p->ptr[start] > ' ')
+		return;
 	while (p->at < p->len) {
 		uint8_t c = p->ptr[p->at];
 
@@ -55,6 +65,7 @@ static void skip_space(struct parser *p)
 			break;
 		p->at++;
 	}
+	p->odd += p->at != start;
 }
 
 /* The next byte after white space, or 0 at the end (NUL is never valid outside a string). */
@@ -144,6 +155,7 @@ static int parse_escape(struct parser *p)
 	if (p->at == p->len)
 		return malformed(p, "");
 	c = p->ptr[p->at];
+	p->odd += c != '"' && c != '\\';
 	if (c == 'u') {
 		p->at++;
 		if (parse_unicode(p, &cp) < 0)
@@ -159,12 +171,34 @@ static int parse_escape(struct parser *p)
 	return 0;
 }
 
+/*
+ * How many of the bytes from p->at on are ASCII that stands for itself, eight at a time; near the end of the text some
+ * are left to the caller. A byte has its high bit set in `stop` when it is a quote, a backslash, a control character or
+ * no ASCII. A borrow may set that of bytes behind such a one as well, so the first is always right.
+ */
+static size_t plain_run(const struct parser *p)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+	size_t at = p->at;
+	uint64_t w, stop;
+
+	for (; p->len - at >= sizeof(w); at += sizeof(w)) {
+		memcpy(&w, p->ptr + at, sizeof(w));
+		w = le64toh(w);
+		stop = (w | ((w ^ ones * '"') - ones) | ((w ^ ones * '\\') - ones) | (w - ones * 0x20)) & high;
+		if (stop != 0)
+			return at - p->at + (unsigned)__builtin_ctzll(stop) / 8;
+	}
+	return at - p->at;
+}
+
 /* Move over bytes that stand for themselves, up to a quote or a backslash. */
 static int parse_plain(struct parser *p)
 {
 	uint32_t cp;
 	size_t n;
 
+	p->at += plain_run(p);
 	while (p->at < p->len) {
 		uint8_t c = p->ptr[p->at];
 
@@ -315,6 +349,7 @@ static int parse_number(struct parser *p)
 		return convert_int(p, at);
 	if (!(p->flags & JSON_FRACTIONS))
 		return fail(p, ERR_MALFORMED, int_end, "only whole numbers are allowed here");
+	p->odd++;
 	return convert_real(p, at);
 }
 
@@ -332,8 +367,8 @@ static int parse_word(struct parser *p, const char *word, enum json_type type, b
 	return 0;
 }
 
-/* Give the container its extent; p->at is on its closing bracket. */
-static int close_container(struct parser *p, uint32_t at, uint32_t count)
+/* Give the container its extent; p->at is on its closing bracket. odd: what p->odd was when it was opened. */
+static int close_container(struct parser *p, uint32_t at, uint32_t count, uint32_t odd)
 {
 	struct json_node *n;
 
@@ -341,7 +376,8 @@ static int close_container(struct parser *p, uint32_t at, uint32_t count)
 	p->depth--;
 	n = node_end(p, at);
 	n->next = p->doc->count;
-	n->count = count;
+	n->count = count & 0x3fffffff;
+	n->canonical = p->odd == odd;
 	return 0;
 }
 
@@ -358,19 +394,19 @@ static int open_container(struct parser *p, enum json_type type, uint32_t *at)
 
 static int parse_array(struct parser *p)
 {
-	uint32_t at, count = 0;
+	uint32_t at, count = 0, odd = p->odd;
 
 	if (open_container(p, JSON_ARRAY, &at) < 0)
 		return -1;
 	if (peek(p) == ']')
-		return close_container(p, at, 0);
+		return close_container(p, at, 0, odd);
 	for (;;) {
 		if (parse_value(p) < 0)
 			return -1;
 		count++;
 		switch (peek(p)) {
 		case ']':
-			return close_container(p, at, count);
+			return close_container(p, at, count, odd);
 		case ',':
 			p->at++;
 			break;
@@ -395,7 +431,7 @@ static int check_keys(struct parser *p, uint32_t at, uint32_t count)
 	uint32_t few[FEW_KEYS], *keys = few, i, twin = 0;
 
 	p->doc->nodes[at].next = p->doc->count;
-	p->doc->nodes[at].count = count;
+	p->doc->nodes[at].count = count & 0x3fffffff;
 	if (count > FEW_KEYS)
 		keys = xreallocarray(NULL, count, sizeof(keys[0]));
 	json_sorted_keys(p->doc, at, keys);
@@ -406,6 +442,41 @@ static int check_keys(struct parser *p, uint32_t at, uint32_t count)
 	if (keys != few)
 		free(keys);
 	return twin == 0 ? 0 : duplicate(p, twin);
+}
+
+/* The value of this key, which has been parsed: hand it to the fold's check, then drop its content. */
+static int fold_value(struct parser *p, uint32_t key, size_t unescaped_len)
+{
+	struct json *doc = p->doc;
+	struct json_node *n = &doc->nodes[key + 1];
+
+	if (p->fold->check(json_text_at(doc, key), (struct json_value){doc, key + 1}, p->err) < 0)
+		return -1;
+	if (n->type != JSON_OBJECT && n->type != JSON_ARRAY)
+		return 0;
+	n->folded = 1;
+	n->next = doc->count = key + 2;
+	doc->unescaped.len = unescaped_len;
+	return 0;
+}
+
+/* The value of a member; on the way to the members that are folded, or one of these itself. */
+static int parse_member_value(struct parser *p, uint32_t key)
+{
+	size_t unescaped_len = p->doc->unescaped.len;
+	bool on_path = p->fold != NULL && p->on_path + 1 == p->depth;
+	int r;
+
+	if (!on_path)
+		return parse_value(p);
+	if (p->on_path == p->fold_len)
+		return parse_value(p) < 0 ? -1 : fold_value(p, key, unescaped_len);
+	if (!slice_equal_str(json_text_at(p->doc, key), p->fold->path[p->on_path]))
+		return parse_value(p);
+	p->on_path++;
+	r = parse_value(p);
+	p->on_path--;
+	return r;
 }
 
 /* Key, colon, value; *order is how the key stands to the one before it (`before`, 0 for none). */
@@ -420,22 +491,23 @@ static int parse_member(struct parser *p, uint32_t before, int *order)
 	*order = before == 0 ? 1 : slice_compare(json_text_at(p->doc, key), json_text_at(p->doc, before));
 	if (*order == 0)
 		return duplicate(p, key);
+	p->odd += *order < 0;
 	if (peek(p) != ':')
 		return malformed(p, "expected ':'");
 	p->at++;
-	return parse_value(p);
+	return parse_member_value(p, key);
 }
 
 static int parse_object(struct parser *p)
 {
-	uint32_t at, count = 0, key = 0;
+	uint32_t at, count = 0, key = 0, odd = p->odd;
 	bool ascending = true;
 	int order = 1;
 
 	if (open_container(p, JSON_OBJECT, &at) < 0)
 		return -1;
 	if (peek(p) == '}')
-		return close_container(p, at, 0);
+		return close_container(p, at, 0, odd);
 	for (;;) {
 		uint32_t before = key;
 
@@ -449,7 +521,7 @@ static int parse_object(struct parser *p)
 			/* Canonical text has its keys in order, which proves that no two are equal. */
 			if (!ascending && check_keys(p, at, count) < 0)
 				return -1;
-			return close_container(p, at, count);
+			return close_container(p, at, count, odd);
 		case ',':
 			p->at++;
 			break;
@@ -493,10 +565,13 @@ static int parse_document(struct parser *p)
 	return 0;
 }
 
-int json_parse(struct json *doc, struct slice text, unsigned flags, struct error *err)
+static int parse_text(struct json *doc, struct slice text, unsigned flags, const struct json_fold *fold,
+		      struct error *err)
 {
-	struct parser p = {.doc = doc, .err = err, .ptr = text.ptr, .len = text.len, .flags = flags};
+	struct parser p = {.doc = doc, .err = err, .ptr = text.ptr, .len = text.len, .flags = flags, .fold = fold};
 
+	while (fold != NULL && fold->path[p.fold_len] != NULL)
+		p.fold_len++;
 	*doc = JSON_INIT;
 	if (text.len > JSON_TEXT_MAX)
 		return error_set(err, ERR_LIMIT, "JSON text of %zu bytes is larger than %u", text.len,
@@ -510,6 +585,16 @@ int json_parse(struct json *doc, struct slice text, unsigned flags, struct error
 		return -1;
 	}
 	return 0;
+}
+
+int json_parse(struct json *doc, struct slice text, unsigned flags, struct error *err)
+{
+	return parse_text(doc, text, flags, NULL, err);
+}
+
+int json_parse_folded(struct json *doc, struct slice text, const struct json_fold *fold, struct error *err)
+{
+	return parse_text(doc, text, JSON_STRICT, fold, err);
 }
 
 void json_release(struct json *doc)

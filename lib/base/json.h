@@ -50,6 +50,21 @@ struct json_value {
 
 /* Parse text, which is borrowed. -1: ERR_MALFORMED or ERR_LIMIT with line, column and cause. */
 WARN_UNUSED int json_parse(struct json *doc, struct slice text, unsigned flags, struct error *err);
+
+/*
+ * Parsing of texts in which one object has very many members: each is parsed in full and handed to `check`, and then
+ * its content leaves the tape. What stays is the key and a folded value of two nodes in all, whose text json_raw gives.
+ * A folded value has a type and a count; its members are read from a document of its own (json_unfold).
+ */
+struct json_fold {
+	const char *const *path;	/* NULL-terminated: from the top down to the object whose members are folded */
+	/* -1 with err ends the parsing. value is good during the call only. */
+	int (*check)(struct slice key, struct json_value value, struct error *err);
+};
+WARN_UNUSED int json_parse_folded(struct json *doc, struct slice text, const struct json_fold *fold, struct error *err);
+bool json_is_folded(struct json_value v);
+/* The folded value's own document; out borrows the text that v's document borrows. Release it with json_release. */
+WARN_UNUSED int json_unfold(struct json *out, struct json_value v, struct error *err);
 void json_release(struct json *doc);	/* safe on a zeroed or released document */
 
 struct json_value json_root(const struct json *doc);
@@ -108,6 +123,11 @@ WARN_UNUSED int json_only(struct json_value obj, const char *const *names, struc
  * -1: ERR_LIMIT (out's ceiling), ERR_MALFORMED (a fraction).
  */
 WARN_UNUSED int json_canonical(struct buf *out, struct json_value v, struct error *err);
+/*
+ * The canonical form, without a copy where the text of v is canonical as it stands (the parser has seen whether it is):
+ * *out is that text, or borrows from `made`, which is filled otherwise.
+ */
+WARN_UNUSED int json_canonical_slice(struct slice *out, struct buf *made, struct json_value v, struct error *err);
 
 /* ---- writing ---- */
 

@@ -16,7 +16,9 @@ struct json_node {
 	union {
 		struct {
 			uint32_t next;	/* arrays, objects: the node after the whole container */
-			uint32_t count;	/* elements or members */
+			uint32_t count : 30;	/* elements or members */
+			uint32_t canonical : 1;	/* the text of the value is its canonical form */
+			uint32_t folded : 1;	/* the content has been checked and dropped from the tape */
 		};
 		struct {
 			uint32_t offset;	/* strings: in doc->unescaped, or JSON_BORROWED */

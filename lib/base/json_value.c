@@ -1,6 +1,7 @@
 /* Reading a parsed document: values, members, and members that must be there with a type. */
 #include "base/json_tape.h"
 
+#include <assert.h>
 #include <inttypes.h>
 
 static const struct json_value no_value = {NULL, 0};
@@ -41,6 +42,18 @@ struct slice json_raw(struct json_value v)
 	return n == NULL ? SLICE_EMPTY : slice_of(v.doc->text.ptr + n->start, n->raw_len);
 }
 
+bool json_is_folded(struct json_value v)
+{
+	enum json_type type = json_type(v);
+
+	return (type == JSON_ARRAY || type == JSON_OBJECT) && node_of(v)->folded;
+}
+
+int json_unfold(struct json *out, struct json_value v, struct error *err)
+{
+	return json_parse(out, json_raw(v), JSON_STRICT, err);
+}
+
 size_t json_count(struct json_value v)
 {
 	switch (json_type(v)) {
@@ -79,6 +92,7 @@ struct json_iter json_iter(struct json_value v)
 
 	if (type != JSON_ARRAY && type != JSON_OBJECT)
 		return it;
+	assert(!json_is_folded(v)); /* its members are not here */
 	it.next = v.at + 1;
 	it.end = node_of(v)->next;
 	it.keyed = type == JSON_OBJECT;

@@ -276,13 +276,37 @@ static int canonical_array(struct buf *out, const struct json *doc, uint32_t at,
 	return 0;
 }
 
+static int canonical_folded(struct buf *out, struct json_value v, struct error *err)
+{
+	struct json doc = JSON_INIT;
+	int r = json_unfold(&doc, v, err);
+
+	if (r == 0)
+		r = canonical_at(out, &doc, 0, err);
+	json_release(&doc);
+	return r;
+}
+
+static int canonical_container(struct buf *out, const struct json *doc, uint32_t at, struct error *err)
+{
+	const struct json_node *n = &doc->nodes[at];
+
+	if (n->canonical)
+		buf_put_slice(out, json_raw((struct json_value){doc, at}));
+	else if (n->folded)
+		return canonical_folded(out, (struct json_value){doc, at}, err);
+	else
+		return n->type == JSON_OBJECT ? canonical_object(out, doc, at, err)
+					      : canonical_array(out, doc, at, err);
+	return 0;
+}
+
 static int canonical_at(struct buf *out, const struct json *doc, uint32_t at, struct error *err)
 {
 	switch (doc->nodes[at].type) {
 	case JSON_OBJECT:
-		return canonical_object(out, doc, at, err);
 	case JSON_ARRAY:
-		return canonical_array(out, doc, at, err);
+		return canonical_container(out, doc, at, err);
 	case JSON_STRING:
 		canonical_string(out, json_text_at(doc, at));
 		return 0;
@@ -302,5 +326,19 @@ int json_canonical(struct buf *out, struct json_value v, struct error *err)
 		return -1;
 	if (out->failed)
 		return error_set(err, ERR_LIMIT, "canonical JSON is larger than %zu bytes", out->max);
+	return 0;
+}
+
+int json_canonical_slice(struct slice *out, struct buf *made, struct json_value v, struct error *err)
+{
+	enum json_type type = json_type(v);
+
+	if ((type == JSON_OBJECT || type == JSON_ARRAY) && v.doc->nodes[v.at].canonical) {
+		*out = json_raw(v);
+		return 0;
+	}
+	if (json_canonical(made, v, err) < 0)
+		return -1;
+	*out = buf_slice(made);
 	return 0;
 }

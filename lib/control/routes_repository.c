@@ -5,6 +5,7 @@
 #include "base/timefmt.h"
 #include "control/control.h"
 #include "control/routes_repository.h"
+#include "crypto/pkcs11_uri.h"
 #include "tuf/publish.h"
 #include "tuf/repo.h"
 
@@ -158,9 +159,41 @@ static int read_publishers(struct json_value list, struct repo_publisher *out, u
 	return 0;
 }
 
+static int read_scheme(struct api_call *call, enum key_scheme *scheme, struct error *err)
+{
+	struct slice s = SLICE_EMPTY;
+
+	if (json_opt_string(call->body, "scheme", &s, err) < 0)
+		return -1;
+	if (s.ptr == NULL)
+		return 0;
+	*scheme = key_scheme_by_name(s);
+	if (*scheme == KEY_ED25519 || *scheme == KEY_ECDSA_P256)
+		return 0;
+	error_set(err, ERR_USAGE, "cannot make keys of scheme '%.*s'", SLICE_ARG(slice_sub(s, 0, 64)));
+	return error_hint(err, "give ed25519 or ecdsa-sha2-nistp256");
+}
+
+/* A module is code that runs in this process: only who is on this machine may name one. */
+static int read_token(struct api_call *call, struct pkcs11_uri *u, const struct pkcs11_uri **token, struct error *err)
+{
+	struct slice s = SLICE_EMPTY;
+
+	if (json_opt_string(call->body, "pkcs11", &s, err) < 0)
+		return -1;
+	if (s.ptr == NULL)
+		return 0;
+	if (call->actor->kind != ACTOR_LOCAL) {
+		error_set(err, ERR_DENIED, "keys in a token are made on the machine that has the token");
+		return error_hint(err, "run 'meshanics repo init --pkcs11' there");
+	}
+	*token = u;
+	return pkcs11_uri_parse(u, s, err);
+}
+
 static int init(struct api_call *call, struct error *err)
 {
-	static const char *const names[] = {"site", "publishers", "lives", "bins", NULL};
+	static const char *const names[] = {"site", "publishers", "lives", "bins", "scheme", "pkcs11", NULL};
 	struct repo_publisher publishers[ONLINE_PUBLISHERS_MAX];
 	struct repo_init_options o = {
 		.lives = REPO_LIVES_DEFAULT, .publishers = publishers, .now_s = call->now_s};
@@ -168,6 +201,7 @@ static int init(struct api_call *call, struct error *err)
 	struct json_value list = {NULL, 0}, lives = {NULL, 0};
 	struct slice site = SLICE_EMPTY;
 	char site_text[NAME_LEN_MAX + 1];
+	struct pkcs11_uri token;
 	unsigned i;
 	int r = -1;
 
@@ -176,7 +210,8 @@ static int init(struct api_call *call, struct error *err)
 	    json_opt_object(call->body, "lives", &lives, err) < 0 ||
 	    (lives.doc != NULL && repo_lives_parse(&o.lives, lives, err) < 0) ||
 	    json_opt_int(call->body, "bins", 0, INT64_MAX, &o.bins, err) < 0 ||
-	    read_publishers(list, publishers, &o.publisher_count, err) < 0)
+	    read_publishers(list, publishers, &o.publisher_count, err) < 0 || read_scheme(call, &o.scheme, err) < 0 ||
+	    read_token(call, &token, &o.token, err) < 0)
 		goto out;
 	snprintf(site_text, sizeof(site_text), "%.*s", SLICE_ARG(site));
 	o.site = site_text;

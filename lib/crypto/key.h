@@ -56,19 +56,26 @@ WARN_UNUSED int pubkey_from_tuf(struct pubkey *k, struct json_value object, stru
  */
 WARN_UNUSED int pubkey_verify(const struct pubkey *k, struct slice msg, struct slice sig, struct error *err);
 
-/* ---- secret keys: locked, guarded memory, wiped on free ---- */
+/* ---- secret keys: in locked, guarded memory, wiped on free; or in a token, which signs itself ---- */
 struct seckey;
+struct pkcs11_key;	/* pkcs11.h */
 WARN_UNUSED struct seckey *seckey_generate(enum key_scheme scheme, struct error *err);	/* Ed25519 or P-256 */
 /* Ed25519: the 32-byte seed. P-256: the 32-byte scalar, 0 < d < n. */
 WARN_UNUSED struct seckey *seckey_from_raw(enum key_scheme scheme, struct slice raw, struct error *err);
+/* The key of a token, which is taken in every case; pub is its public half. */
+WARN_UNUSED struct seckey *seckey_from_token(struct pkcs11_key *token, const struct pubkey *pub, struct error *err);
 void seckey_free(struct seckey *k);	/* NULL is fine */
 const struct pubkey *seckey_public(const struct seckey *k);
-void seckey_put_raw(const struct seckey *k, struct buf *secret_out);
-/* P-256 scalar for TLS; 32 bytes, borrowed; NULL for Ed25519. */
+/* ERR_REFUSED when the key is in a token, which it cannot leave. */
+WARN_UNUSED int seckey_put_raw(const struct seckey *k, struct buf *secret_out, struct error *err);
+/* P-256 scalar for TLS; 32 bytes, borrowed; NULL for Ed25519 and for keys in tokens. */
 const uint8_t *seckey_p256_scalar(const struct seckey *k);
-/* Appends the signature of msg to sig_out in the form pubkey_verify takes. */
+/*
+ * Appends the signature of msg to sig_out in the form pubkey_verify takes. What a token made has been verified: ERR_REFUSED
+ * when it does not hold, else what pkcs11.h says.
+ */
 WARN_UNUSED int seckey_sign(const struct seckey *k, struct slice msg, struct buf *sig_out, struct error *err);
-/* ECDSA over a ready SHA-256 (for X.509, whose TBS may be large). P-256 only (asserted). Nonces are RFC 6979's. */
+/* ECDSA over a ready SHA-256 (for X.509, whose TBS may be large). P-256 only (asserted). Nonces are RFC 6979's, but in tokens. */
 WARN_UNUSED int seckey_sign_sha256(const struct seckey *k, const uint8_t hash[static 32], struct buf *sig_out,
 				   struct error *err);
 /* The other half, for a P-256 key: 0 is the only yes. */

@@ -26,10 +26,12 @@ out:
 	return r;
 }
 
-/* What a new file says of itself. */
-static int describe(struct keyfile *info, const char *name, const char *comment, int64_t created_s, struct error *err)
+int keyfile_describe(struct keyfile *info, const char *name, const char *comment, int64_t created_s,
+		     struct error *err)
 {
 	*info = (struct keyfile){.created_s = created_s};
+	if (comment == NULL)
+		comment = "";
 	if (name_check(slice_str(name), "key name", err) < 0)
 		return -1;
 	if (strlen(comment) >= sizeof(info->comment))
@@ -42,8 +44,8 @@ static int describe(struct keyfile *info, const char *name, const char *comment,
 	return 0;
 }
 
-/* The two files of a new key. The public one goes last: where it is, the key is. */
-static int create(int dirfd, const char *name, struct slice text, const struct pubkey *pub, struct error *err)
+/* The public file goes last: where it is, the key is. */
+int keyfile_create(int dirfd, const char *name, struct slice text, const struct pubkey *pub, struct error *err)
 {
 	char key_name[NAME_LEN_MAX + 5], pub_name[NAME_LEN_MAX + 5];
 	struct buf pem = BUF_INIT(PUBKEY_PEM_MAX);
@@ -76,9 +78,9 @@ int keyfile_write(int dirfd, const char *name, const struct seckey *k, struct sl
 	struct keyfile info;
 	int r = -1;
 
-	if (describe(&info, name, comment == NULL ? "" : comment, created_s, err) == 0 &&
+	if (keyfile_describe(&info, name, comment, created_s, err) == 0 &&
 	    keyfile_put(&text, &info, k, passphrase, KEYFILE_COST, err) == 0)
-		r = create(dirfd, name, buf_slice(&text), seckey_public(k), err);
+		r = keyfile_create(dirfd, name, buf_slice(&text), seckey_public(k), err);
 	buf_release(&text);
 	return r;
 }
@@ -101,7 +103,7 @@ struct seckey *keyfile_open(int dirfd, const char *path, struct slice passphrase
 
 	if (load(&p, dirfd, path, err) < 0)
 		return NULL;
-	k = keyfile_unseal(&p, passphrase, err);
+	k = keyfile_is_token(&p.info) ? keyfile_open_token(&p.info, passphrase, err) : keyfile_unseal(&p, passphrase, err);
 	if (k == NULL)
 		error_wrap(err, "cannot open key '%s'", path);
 	keyfile_parts_release(&p);

@@ -1,6 +1,8 @@
 /* Key files as text: taken apart with every bound checked before anything is believed, and put together. */
 #include "crypto/keyfile_format.h"
 
+#include <assert.h>
+
 #include <sodium.h>
 
 #include "base/json.h"
@@ -102,12 +104,32 @@ static int read_header(struct keyfile_parts *p, struct json_value header, struct
 	return info->sealed ? read_cost(p, kdf, err) : 0;
 }
 
+/* In place of a secret: the token that holds it. Somebody has to give the PIN unless the URI says where it lies. */
+static int read_token(struct keyfile *info, struct json_value root, struct error *err)
+{
+	static const char *const members[] = {"header", "token", NULL};
+	struct pkcs11_uri u;
+	struct slice text;
+
+	if (json_only(root, members, err) < 0 || json_need_string(root, "token", &text, err) < 0 ||
+	    pkcs11_uri_parse(&u, text, err) < 0)
+		return -1;
+	if (u.object[0] == '\0' && u.id_len == 0)
+		return error_set(err, ERR_MALFORMED, "the URI names no key by object or id");
+	memcpy(info->uri, text.ptr, text.len);
+	info->uri[text.len] = '\0';
+	info->sealed = u.pin_file[0] == '\0';
+	return 0;
+}
+
 /* The secret as it lies in the file. */
 static int read_body(struct keyfile_parts *p, struct json_value root, struct error *err)
 {
 	static const char *const sealed_members[] = {"header", "nonce", "sealed", NULL};
 	static const char *const open_members[] = {"header", "secret", NULL};
 
+	if (!p->info.sealed && json_get(root, "token").doc != NULL)
+		return read_token(&p->info, root, err);
 	if (json_only(root, p->info.sealed ? sealed_members : open_members, err) < 0)
 		return -1;
 	if (!p->info.sealed)
@@ -182,6 +204,7 @@ struct seckey *keyfile_unseal(const struct keyfile_parts *p, struct slice passph
 	uint8_t secret[KEYFILE_SECRET_LEN];
 	struct seckey *k = NULL;
 
+	assert(!keyfile_is_token(&p->info));
 	if (open_body(secret, p, passphrase, err) == 0)
 		k = seckey_from_raw(p->info.pub.scheme, slice_of(secret, sizeof(secret)), err);
 	explicit_bzero(secret, sizeof(secret));
@@ -203,7 +226,7 @@ static void put_header(struct json_writer *w, const struct keyfile_parts *p)
 	json_put_string(w, "created", time_text(created, p->info.created_s));
 	json_put_string(w, "comment", p->info.comment);
 	pubkey_put_tuf(w, "key", &p->info.pub);
-	if (p->info.sealed) {
+	if (p->info.sealed && !keyfile_is_token(&p->info)) {
 		json_open_object(w, "kdf");
 		json_put_string(w, "name", KDF);
 		json_put_int(w, "ops", p->cost.ops);
@@ -247,6 +270,11 @@ static int seal_body(struct keyfile_parts *p, struct slice passphrase, struct er
 	return 0;
 }
 
+static int check_size(const struct buf *out, struct error *err)
+{
+	return out->failed ? error_set(err, ERR_LIMIT, "key file is larger than %zu bytes", out->max) : 0;
+}
+
 int keyfile_put(struct buf *out, const struct keyfile *info, const struct seckey *k, struct slice passphrase,
 		struct keyfile_cost cost, struct error *err)
 {
@@ -257,7 +285,9 @@ int keyfile_put(struct buf *out, const struct keyfile *info, const struct seckey
 
 	p.info.pub = *seckey_public(k);
 	p.info.sealed = passphrase.len > 0;
-	seckey_put_raw(k, &secret);
+	p.info.uri[0] = '\0';
+	if (seckey_put_raw(k, &secret, err) < 0)
+		goto out;
 	memcpy(p.body, secret.ptr, KEYFILE_SECRET_LEN);
 	if (p.info.sealed && seal_body(&p, passphrase, err) < 0)
 		goto out;
@@ -272,9 +302,23 @@ int keyfile_put(struct buf *out, const struct keyfile *info, const struct seckey
 	}
 	json_close(&w);
 	buf_put_u8(out, '\n');
-	r = out->failed ? error_set(err, ERR_LIMIT, "key file is larger than %zu bytes", out->max) : 0;
+	r = check_size(out, err);
 out:
 	buf_release(&secret);
 	keyfile_parts_release(&p);
 	return r;
+}
+
+int keyfile_put_token(struct buf *out, const struct keyfile *info, struct error *err)
+{
+	const struct keyfile_parts p = {.info = *info};
+	struct json_writer w = JSON_WRITER(out);
+
+	w.indent = 2;
+	json_open_object(&w, NULL);
+	put_header(&w, &p);
+	json_put_string(&w, "token", info->uri);
+	json_close(&w);
+	buf_put_u8(out, '\n');
+	return check_size(out, err);
 }

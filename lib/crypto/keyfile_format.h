@@ -37,7 +37,7 @@ struct keyfile_parts {
 /* -1: ERR_MALFORMED, ERR_LIMIT (cost), or what pubkey_check says. Nothing is allocated at the file's word. */
 WARN_UNUSED int keyfile_parse(struct keyfile_parts *p, struct slice text, struct error *err);
 void keyfile_parts_release(struct keyfile_parts *p);	/* safe on a zeroed one */
-/* The key of a parsed file. ERR_REFUSED: passphrase, tampering, or a secret of another key. */
+/* The key of a parsed file that is not in a token (asserted). ERR_REFUSED: passphrase, tampering, or a secret of another key. */
 WARN_UNUSED struct seckey *keyfile_unseal(const struct keyfile_parts *p, struct slice passphrase, struct error *err);
 /*
  * Append a key file to out (BUF_SECRET); the header takes name, comment and created_s from info. passphrase empty:
@@ -45,5 +45,17 @@ WARN_UNUSED struct seckey *keyfile_unseal(const struct keyfile_parts *p, struct 
  */
 WARN_UNUSED int keyfile_put(struct buf *out, const struct keyfile *info, const struct seckey *k,
 			    struct slice passphrase, struct keyfile_cost cost, struct error *err);
+/* The same for a key in a token: info with its public part and its URI. */
+WARN_UNUSED int keyfile_put_token(struct buf *out, const struct keyfile *info, struct error *err);
+
+/* ---- keyfile.c, for keyfile_token.c ---- */
+/* What a new file says of itself; comment may be NULL. */
+WARN_UNUSED int keyfile_describe(struct keyfile *info, const char *name, const char *comment, int64_t created_s,
+				 struct error *err);
+/* The two files of a new key; ERR_CONFLICT when either exists. */
+WARN_UNUSED int keyfile_create(int dirfd, const char *name, struct slice text, const struct pubkey *pub,
+			       struct error *err);
+/* ---- keyfile_token.c ---- */
+WARN_UNUSED struct seckey *keyfile_open_token(const struct keyfile *info, struct slice pin, struct error *err);
 
 #endif

@@ -1,4 +1,7 @@
-/* Secret keys: they live between guard pages, out of the swap, read-only once made, and are wiped on free. */
+/*
+ * Secret keys: they live between guard pages, out of the swap, read-only once made, and are wiped on free. Those of
+ * tokens stay there.
+ */
 #include <assert.h>
 
 #include <sodium.h>
@@ -6,12 +9,14 @@
 #include "crypto/ecdsa.h"
 #include "crypto/hash.h"
 #include "crypto/key.h"
+#include "crypto/pkcs11.h"
 #include "sys/rng.h"
 
 struct seckey {
 	struct pubkey pub;
 	/* Ed25519: seed, then public key, as libsodium signs with. P-256: the scalar. */
 	uint8_t secret[crypto_sign_ed25519_SECRETKEYBYTES];
+	struct pkcs11_key *token;	/* owned; then there is no secret here */
 };
 
 #define RAW_LEN 32	/* of both schemes */
@@ -29,6 +34,17 @@ static int derive(struct seckey *k, enum key_scheme scheme, const uint8_t raw[st
 	return p256_public(&k->pub, k->secret, err);
 }
 
+static struct seckey *allocate(struct error *err)
+{
+	struct seckey *k = sodium_malloc(sizeof(*k));
+
+	if (k == NULL)
+		error_set(err, ERR_FAILED, "no guarded memory for a secret key");
+	else
+		k->token = NULL;
+	return k;
+}
+
 struct seckey *seckey_from_raw(enum key_scheme scheme, struct slice raw, struct error *err)
 {
 	struct seckey *k;
@@ -41,11 +57,9 @@ struct seckey *seckey_from_raw(enum key_scheme scheme, struct slice raw, struct 
 		error_set(err, ERR_MALFORMED, "a secret key has %d bytes, not %zu", RAW_LEN, raw.len);
 		return NULL;
 	}
-	k = sodium_malloc(sizeof(*k));
-	if (k == NULL) {
-		error_set(err, ERR_FAILED, "no guarded memory for a secret key");
+	k = allocate(err);
+	if (k == NULL)
 		return NULL;
-	}
 	if (derive(k, scheme, raw.ptr, err) < 0) {
 		sodium_free(k);
 		return NULL;
@@ -68,8 +82,25 @@ struct seckey *seckey_generate(enum key_scheme scheme, struct error *err)
 	return k;
 }
 
+struct seckey *seckey_from_token(struct pkcs11_key *token, const struct pubkey *pub, struct error *err)
+{
+	struct seckey *k = allocate(err);
+
+	if (k == NULL) {
+		pkcs11_key_free(token);
+		return NULL;
+	}
+	memset(k->secret, 0, sizeof(k->secret));
+	k->pub = *pub;
+	k->token = token;
+	(void)sodium_mprotect_readonly(k);
+	return k;
+}
+
 void seckey_free(struct seckey *k)
 {
+	if (k != NULL)
+		pkcs11_key_free(k->token);
 	sodium_free(k);
 }
 
@@ -78,20 +109,25 @@ const struct pubkey *seckey_public(const struct seckey *k)
 	return &k->pub;
 }
 
-void seckey_put_raw(const struct seckey *k, struct buf *secret_out)
+int seckey_put_raw(const struct seckey *k, struct buf *secret_out, struct error *err)
 {
 	assert(secret_out->secret);
+	if (k->token != NULL)
+		return error_set(err, ERR_REFUSED, "the secret of the key cannot leave its token");
 	buf_put(secret_out, k->secret, RAW_LEN);
+	return 0;
 }
 
 const uint8_t *seckey_p256_scalar(const struct seckey *k)
 {
-	return k->pub.scheme == KEY_ECDSA_P256 ? k->secret : NULL;
+	return k->pub.scheme == KEY_ECDSA_P256 && k->token == NULL ? k->secret : NULL;
 }
 
 int seckey_sign_sha256(const struct seckey *k, const uint8_t hash[static 32], struct buf *sig_out, struct error *err)
 {
 	assert(k->pub.scheme == KEY_ECDSA_P256);
+	if (k->token != NULL)
+		return pkcs11_key_sign(k->token, &k->pub, slice_of(hash, SHA256_LEN), sig_out, err);
 	return p256_sign(k->secret, hash, sig_out, err);
 }
 
@@ -101,8 +137,10 @@ int seckey_sign(const struct seckey *k, struct slice msg, struct buf *sig_out, s
 
 	if (k->pub.scheme == KEY_ECDSA_P256) {
 		sha256_of(msg, hash);
-		return p256_sign(k->secret, hash, sig_out, err);
+		return seckey_sign_sha256(k, hash, sig_out, err);
 	}
+	if (k->token != NULL)
+		return pkcs11_key_sign(k->token, &k->pub, msg, sig_out, err);
 	crypto_sign_ed25519_detached(sig, NULL, msg.ptr, msg.len, k->secret);
 	buf_put(sig_out, sig, sizeof(sig));
 	return 0;

@@ -2,8 +2,8 @@
  * SQLite made safe. A db is one connection, used by one thread at a time; a query is one prepared
  * statement of it, taken from the connection's cache.
  *
- * What db_open promises of every connection: the file is ours alone (0600, no symlink), WAL with
- * synchronous=FULL (a commit that returned survives the power cut), foreign keys and recursive triggers on,
+ * What db_open promises of every connection: the file is ours alone (0600, no symlink), WAL (or what the schema asks for)
+ * with synchronous=FULL (a commit that returned survives the power cut), foreign keys and recursive triggers on,
  * schema not trusted, defensive, no extensions, no double-quoted strings, a busy timeout of 5 s, and after
  * the migrations an authorizer that refuses UPDATE, DELETE, DROP and ALTER of append-only tables, ATTACH,
  * and any change of the schema or of these settings.
@@ -36,6 +36,11 @@ struct db_schema {
 	unsigned version;		/* the number of migrations; the user_version this program works with */
 	const char *const *append_only;	/* table names, NULL-terminated; may be NULL */
 	unsigned cache_kib;		/* page cache of one connection; 0: 2048 */
+	/*
+	 * A rollback journal instead of WAL: for a database that one process at a time opens, mostly to read a row.
+	 * Nothing is made beside it then unless something is written.
+	 */
+	bool rollback_journal;
 };
 
 enum db_mode {

@@ -105,13 +105,16 @@ static int set_pragmas(struct db *db, bool writable, struct error *err)
 		return -1;
 	if (!writable)
 		return db_exec(db, "PRAGMA query_only=ON", err);
-	return db_exec(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=FAST;"
+	if (db_exec(db, db->schema->rollback_journal ? "PRAGMA journal_mode=DELETE" : "PRAGMA journal_mode=WAL", err) < 0)
+		return -1;
+	return db_exec(db, "PRAGMA synchronous=FULL; PRAGMA secure_delete=FAST;"
 			   "PRAGMA journal_size_limit=67108864", err);
 }
 
 /* An INSERT OR REPLACE slips past the triggers of append-only tables without recursive_triggers. */
 static int check_pragmas(struct db *db, bool writable, struct error *err)
 {
+	const char *journal = db->schema->rollback_journal ? "delete" : "wal";
 	int64_t recursive, keys, sync;
 	char mode[16];
 	struct query q;
@@ -128,7 +131,7 @@ static int check_pragmas(struct db *db, bool writable, struct error *err)
 	query_close(&q);
 	if (r < 0)
 		return -1;
-	if (recursive != 1 || keys != 1 || (writable && (sync != 2 || strcmp(mode, "wal") != 0)))
+	if (recursive != 1 || keys != 1 || (writable && (sync != 2 || strcmp(mode, journal) != 0)))
 		return error_set(err, ERR_FAILED, "%s: SQLite does not keep our settings", db->schema->what);
 	return 0;
 }
@@ -250,9 +253,18 @@ static int remove_leftovers(const char *fresh, struct error *err)
 	return 0;
 }
 
+static int sync_file(const char *path, struct error *err)
+{
+	int fd = file_open(AT_FDCWD, path, O_RDWR | O_NOFOLLOW, 0, err);
+	int r = fd < 0 ? -1 : file_sync(fd, path, err);
+
+	file_close(&fd);
+	return r;
+}
+
 /*
- * A whole database beside its final name, so that no half-made or empty one ever stands there. Without a log: what
- * is committed is in the file itself, and a close that fails to write the log back is not noticed.
+ * A whole database beside its final name, so that no half-made or empty one ever stands there. Without a journal or
+ * any sync on the way: until it has its name nobody would miss it, and before that it is synced once.
  */
 static int create(const char *path, const struct db_schema *schema, struct error *err)
 {
@@ -272,11 +284,11 @@ static int create(const char *path, const struct db_schema *schema, struct error
 	if (db == NULL)
 		return -1;
 	snprintf(stamp, sizeof(stamp), "PRAGMA application_id=%u", schema->application_id);
-	if (db_exec(db, "PRAGMA synchronous=FULL", err) == 0 && db_exec(db, stamp, err) == 0 &&
-	    migrate(db, 0, err) == 0)
+	if (db_exec(db, "PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF", err) == 0 &&
+	    db_exec(db, stamp, err) == 0 && migrate(db, 0, err) == 0)
 		r = 0;
 	db_close(db);
-	return r < 0 ? -1 : file_rename(AT_FDCWD, fresh, AT_FDCWD, path, err);
+	return r < 0 || sync_file(fresh, err) < 0 ? -1 : file_rename(AT_FDCWD, fresh, AT_FDCWD, path, err);
 }
 
 static int ready(struct db *db, enum db_mode mode, struct error *err)

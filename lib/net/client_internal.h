@@ -5,7 +5,7 @@
 #include "net/client.h"
 #include "net/stream.h"
 
-#define CLIENT_READ_CHUNK 16384
+#define CLIENT_READ_CHUNK 65536
 
 struct client {
 	struct url url;

@@ -21,9 +21,9 @@ static int copy_key(struct tls_config *c, const struct seckey *key, struct error
 	struct buf raw = BUF_SECRET(64);
 
 	if (key == NULL || seckey_p256_scalar(key) == NULL)
-		return error_set(err, ERR_USAGE, "a TLS identity needs a P-256 key");
-	seckey_put_raw(key, &raw);
-	c->key = seckey_from_raw(KEY_ECDSA_P256, buf_slice(&raw), err);
+		return error_set(err, ERR_USAGE, "a TLS identity needs a P-256 key that is in no token");
+	if (seckey_put_raw(key, &raw, err) == 0)
+		c->key = seckey_from_raw(KEY_ECDSA_P256, buf_slice(&raw), err);
 	buf_release(&raw);
 	if (c->key == NULL)
 		return -1;
@@ -119,6 +119,8 @@ struct tls_config *tls_config_server(const struct tls_server_params *p, struct e
 		  copy_cas(c, p->client_cas, p->client_ca_count, err) == 0)) {
 		if (p->sessions_max > 0)
 			c->sessions = tls_sessions_new(p->sessions_max);
+		if (p->sessions_max > 0 && c->ca_count > 0)
+			c->known = tls_known_new(p->sessions_max);
 		return c;
 	}
 	tls_config_free(c);
@@ -163,6 +165,7 @@ void tls_config_free(struct tls_config *c)
 	free(c->cas);
 	seckey_free(c->key);
 	tls_sessions_free(c->sessions);
+	tls_known_free(c->known);
 	free(c);
 }
 

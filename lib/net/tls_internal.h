@@ -31,6 +31,16 @@ void tls_sessions_drop(struct tls_sessions *s, const uint8_t id[static 32]);
 void tls_sessions_evict(struct tls_sessions *s, const uint8_t fingerprint[static 32]);
 unsigned tls_sessions_count(struct tls_sessions *s);
 
+/* ---- leaves that one of our CAs has signed (tls_known.c): bounded, safe for threads ---- */
+
+struct tls_known;
+struct tls_known *tls_known_new(unsigned max);	/* NULL: go without */
+void tls_known_free(struct tls_known *k);	/* NULL is fine */
+/* The CA (its index in the configuration) and the key usages that BearSSL found. */
+bool tls_known_get(struct tls_known *k, const uint8_t fingerprint[static 32], uint32_t *ca, unsigned *usages);
+void tls_known_put(struct tls_known *k, const uint8_t fingerprint[static 32], uint32_t ca, unsigned usages);
+unsigned tls_known_count(struct tls_known *k);
+
 /* ---- configuration (tls_config.c) ---- */
 
 struct tls_ca {			/* a trusted certificate authority, read once */
@@ -56,6 +66,7 @@ struct tls_config {
 	enum tls_client_auth client_auth;
 	bool accept_expired;
 	struct tls_sessions *sessions;			/* NULL: none */
+	struct tls_known *known;			/* NULL: none */
 };
 
 void tls_anchor_of(br_x509_trust_anchor *a, const struct x509 *ca);	/* borrows from ca */
@@ -80,6 +91,9 @@ struct tls_verify {
 };
 
 extern const br_x509_class tls_verify_class;
+
+/* ---- elliptic curves (tls_curves.c) ---- */
+extern const br_ec_impl tls_curves;	/* X25519, P-256, P-384 */
 
 /* ---- one connection (tls.c) ---- */
 

@@ -4,7 +4,8 @@
  *
  *	1. read the leaf strictly (crypto/x509.h) and find the time of judgement
  *	2. validity of the leaf, its extended key usage, and on clients the server's name or address
- *	3. the path up to one of the trusted CAs: signatures, names, CA flags, key usage (BearSSL's "minimal")
+ *	3. the path up to one of the trusted CAs: signatures, names, CA flags, key usage (BearSSL's "minimal"); a server
+ *	   remembers which leaves a CA of its own has signed
  *	4. validity of that CA
  *
  * BearSSL's validation context lives on the stack for step 3 alone: nothing of one peer can reach the next.
@@ -157,20 +158,68 @@ static unsigned path_check(struct tls_verify *v, const br_x509_trust_anchor *anc
 	return 0;
 }
 
+static int ca_check(const struct x509 *ca, int64_t time, struct error *err)
+{
+	return time <= ca->not_after_s ? 0 : past_end(err, "CA", ca->not_after_s, time);
+}
+
+/* The key of a leaf whose path is known to hold, as path_check would have given it. */
+static void use_leaf_key(struct tls_verify *v, const struct x509 *leaf, unsigned usages)
+{
+	memcpy(v->point, leaf->key.data, leaf->key.len);
+	v->pkey = (br_x509_pkey){.key_type = BR_KEYTYPE_EC};
+	v->pkey.key.ec = (br_ec_public_key){.curve = BR_EC_secp256r1, .q = v->point, .qlen = leaf->key.len};
+	v->usages = usages;
+}
+
+/*
+ * Step 3 by memory: a leaf alone, which the CA itself has signed. What lies between a leaf and its CA is verified each
+ * time, for it may end.
+ */
+static bool known_leaf(struct tls *t, const struct x509 *leaf, const struct x509 **ca)
+{
+	uint8_t fingerprint[32];
+	unsigned usages;
+	uint32_t i;
+
+	if (t->config->known == NULL || t->verify.count != 1)
+		return false;
+	x509_fingerprint(fingerprint, leaf->der);
+	if (!tls_known_get(t->config->known, fingerprint, &i, &usages))
+		return false;
+	use_leaf_key(&t->verify, leaf, usages);
+	*ca = &t->config->cas[i].cert;
+	return true;
+}
+
+static void remember_leaf(const struct tls *t, const struct x509 *leaf, size_t ca)
+{
+	uint8_t fingerprint[32];
+
+	if (t->config->known == NULL || t->verify.count != 1)
+		return;
+	x509_fingerprint(fingerprint, leaf->der);
+	tls_known_put(t->config->known, fingerprint, (uint32_t)ca, t->verify.usages);
+}
+
 /* Steps 3 and 4 with the CAs of the configuration. */
 static int trusted_check(struct tls *t, const struct x509 *leaf, int64_t path_time, int64_t time,
 			 struct error *err)
 {
 	const char *problem = path_problem(BR_ERR_X509_NOT_TRUSTED);
+	const struct x509 *ca;
 	size_t i;
 
+	if (known_leaf(t, leaf, &ca))
+		return ca_check(ca, time, err);
 	for (i = 0; i < t->config->ca_count; i++) {
-		const struct x509 *ca = &t->config->cas[i].cert;
 		unsigned code = path_check(&t->verify, &t->config->anchors[i], path_time);
 
-		if (code == 0)
-			return time <= ca->not_after_s ? 0
-						       : past_end(err, "CA", ca->not_after_s, time);
+		ca = &t->config->cas[i].cert;
+		if (code == 0) {
+			remember_leaf(t, leaf, i);
+			return ca_check(ca, time, err);
+		}
 		if (code != BR_ERR_X509_NOT_TRUSTED)
 			problem = path_problem(code);
 		else if (slice_equal(ca->subject, leaf->issuer))

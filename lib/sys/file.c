@@ -171,6 +171,9 @@ int file_read(int dirfd, const char *path, struct buf *out, struct error *err)
 
 	if (fd < 0)
 		return -1;
+	/* One byte more than it holds, so that the end of the file is seen without growing. */
+	if (st.st_size > 0 && (uint64_t)st.st_size < out->max - out->len)
+		buf_reserve(out, (size_t)st.st_size + 1);
 	r = file_read_fd(fd, out, path, err);
 	close(fd);
 	return r;

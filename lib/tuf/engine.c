@@ -33,9 +33,9 @@ void tuf_want_fetch(struct tuf_client *c, enum tuf_stage stage, const char *role
 
 	want_open(c, stage, role);
 	c->want.version = version;
-	if (stage == STAGE_ROOT_CHAIN)
+	if (stage == STAGE_ROOT_CHAIN || stage == STAGE_QUICK_ROOT)
 		c->want.max_len = TUF_ROOT_MAX;
-	else if (stage == STAGE_TIMESTAMP)
+	else if (stage == STAGE_TIMESTAMP || stage == STAGE_QUICK_TIMESTAMP)
 		c->want.max_len = TUF_TIMESTAMP_MAX;
 	if (version > 0)
 		buf_printf(&path, "%lld.", (long long)version);
@@ -82,17 +82,25 @@ struct tuf_client *tuf_client_new(struct slice anchor, const struct tuf_options 
 			  (unsigned long long)TUF_ROOT_MAX);
 		goto fail;
 	}
-	if ((c->root = tuf_root_parse(buf_slice(&c->root_bytes), err)) == NULL ||
-	    tuf_root_check_self(c->root, err) < 0) {
-		error_wrap(err, "trusted root");
+	sha256_of(anchor, c->anchor_hash);
+	if (tuf_quick_begin(c))
+		return c;
+	if (tuf_anchor_adopt(c, err) < 0)
 		goto fail;
-	}
-	c->root_dirty = true;
 	tuf_want_stored(c, STAGE_ROOT_STORED, "root");
 	return c;
 fail:
 	tuf_client_free(c);
 	return NULL;
+}
+
+int tuf_anchor_adopt(struct tuf_client *c, struct error *err)
+{
+	if ((c->root = tuf_root_parse(buf_slice(&c->root_bytes), err)) == NULL ||
+	    tuf_root_check_self(c->root, err) < 0)
+		return error_wrap(err, "trusted root");
+	c->root_dirty = true;
+	return 0;
 }
 
 void tuf_client_free(struct tuf_client *c)
@@ -110,6 +118,9 @@ void tuf_client_free(struct tuf_client *c)
 	buf_release(&c->timestamp_bytes);
 	buf_release(&c->snapshot_bytes);
 	buf_release(&c->reference_bytes);
+	buf_release(&c->ahead.root);
+	buf_release(&c->ahead.timestamp);
+	buf_release(&c->search.result_bytes);
 	for (i = 0; i < c->chain_count; i++)
 		buf_release(&c->chain[i]);
 	free(c->chain);
@@ -122,6 +133,10 @@ void tuf_client_free(struct tuf_client *c)
 static int answer(struct tuf_client *c, struct buf *bytes, struct error *err)
 {
 	switch (c->stage) {
+	case STAGE_QUICK_ROOT:
+		return tuf_quick_root(c, bytes, err);
+	case STAGE_QUICK_TIMESTAMP:
+		return tuf_quick_timestamp(c, bytes, err);
 	case STAGE_ROOT_STORED:
 		return tuf_root_stored(c, bytes, err);
 	case STAGE_OWN:
@@ -129,7 +144,7 @@ static int answer(struct tuf_client *c, struct buf *bytes, struct error *err)
 	case STAGE_ROOT_CHAIN:
 		return tuf_root_fetched(c, bytes, err);
 	case STAGE_TIMESTAMP_STORED:
-		return tuf_timestamp_stored(c, bytes);
+		return tuf_timestamp_stored(c, bytes, err);
 	case STAGE_TIMESTAMP:
 		return tuf_timestamp_fetched(c, bytes, err);
 	case STAGE_SNAPSHOT_STORED:

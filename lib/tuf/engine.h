@@ -11,7 +11,11 @@
  *
  *	client mode:  ROOT ---------> TIMESTAMP -> SNAPSHOT -> TARGETS -> READY <-> SEARCH
  *	import mode:  ROOT with OWN ------------------------> TARGETS -> WALK -> READY
+ *	with facts:   QUICK -> READY, or, when anything is new, expired or searched, -> ROOT as above
  *
+ * QUICK: facts say what an earlier update has verified. Only what must come from the server is fetched, (N+1).root.json
+ *	and the timestamp; when there is no such root, the timestamp is the same to the byte and nothing has expired, then
+ *	all of it still holds and no file is read or parsed. Else the stages above run, with what has been fetched.
  * ROOT: the stored root, then (N+1).root.json until there is none, at most TUF_ROOTS_MAX of them (5.3).
  * OWN: the site's own stored snapshot. An import may not go below the versions that it lists; for the targets role
  *	that bound falls when the new roots change both the targets keys and the online keys (recovery, as in 5.3.11).
@@ -42,12 +46,23 @@ enum tuf_mode {
 	TUF_MODE_IMPORT,	/* a site's repository takes root, targets and delegations; snapshot and timestamp are its own */
 };
 
+/* What an update has verified, to be kept beside the files by the caller (facts.h), and believed as much as these. */
+struct tuf_facts {
+	uint8_t anchor[SHA256_LEN];	/* SHA-256 of the anchor */
+	uint8_t timestamp[SHA256_LEN];	/* and of the timestamp as received */
+	bool consistent_snapshot;
+	struct {
+		int64_t version, expires_s;
+	} roles[TUF_TYPES];
+};
+
 struct tuf_options {
 	enum tuf_mode mode;
 	int64_t clock_s;	/* the system clock at the start of the update */
 	int64_t floor_s;	/* the stored time floor; 0: none */
 	int64_t build_s;	/* build time of the program; 0 where it must not count */
 	bool no_floor;		/* signed-at neither raises the time of this update nor the floor (tuf-client) */
+	const struct tuf_facts *facts;	/* of the last update in client mode, copied; NULL: everything is verified anew */
 };
 
 /* One file that the engine wants. Valid until the next call on the client. */
@@ -101,12 +116,31 @@ struct tuf_result {
 /* The target found. ERR_NOT_FOUND: no role that may speak for the path lists it. */
 WARN_UNUSED int tuf_client_result(const struct tuf_client *c, struct tuf_result *out, struct error *err);
 /*
+ * A search that has ended well and the time until which its result stands for as long as the facts do: no role that
+ * was visited has expired by then. false: nothing was searched and found, or it was recalled.
+ */
+struct tuf_found {
+	struct tuf_result target;
+	int64_t expires_s;
+};
+bool tuf_client_found(const struct tuf_client *c, struct tuf_found *out);
+/*
+ * In place of a lookup: take the result of an earlier search for f->target.path, made when the facts were the same.
+ * Copies it. false: it cannot be used now (something is new, or has expired), and the path is to be looked up.
+ */
+bool tuf_client_recall(struct tuf_client *c, const struct tuf_found *f);
+
+/*
  * Append the URL path below the targets URL: DIR/HASH.FILE or DIR/FILE, percent-encoded but for slashes. SHA-256 is
  * taken where known, else SHA-512.
  */
 void tuf_result_put_path(struct buf *out, const struct tuf_result *r);
 
-/* ---- what is trusted now; borrowed, NULL while there is none ---- */
+/*
+ * ---- what is trusted now; borrowed, NULL while there is none ----
+ * The files are not at hand when facts alone have answered; versions always are, 0 while there is none.
+ */
+int64_t tuf_client_version(const struct tuf_client *c, enum tuf_type type);
 const struct tuf_root *tuf_client_root(const struct tuf_client *c);
 const struct tuf_timestamp *tuf_client_timestamp(const struct tuf_client *c);
 const struct tuf_snapshot *tuf_client_snapshot(const struct tuf_client *c);
@@ -129,6 +163,8 @@ struct tuf_change {
 unsigned tuf_client_changes(struct tuf_client *c, const struct tuf_change **list);
 /* The caller has stored the changes. */
 void tuf_client_stored(struct tuf_client *c);
+/* What to keep for the next update. false: the update is not through, or what is kept already still holds. */
+bool tuf_client_facts(const struct tuf_client *c, struct tuf_facts *out);
 /* The roots accepted in this update, oldest first, as received. Returns the count. */
 unsigned tuf_client_chain(const struct tuf_client *c, const struct slice **list);
 

@@ -1,6 +1,8 @@
 /* Blocking drivers of the engine. */
 #include "tuf/engine_drive.h"
 
+#include "sys/memory.h"
+
 /* Answer one want from the store; whatever is wrong with it, the engine can do without. */
 static int drive_stored(struct tuf_client *c, const struct trusted *store, struct buf *bytes,
 			struct error *err)
@@ -30,7 +32,12 @@ int tuf_drive(struct tuf_client *c, struct trusted *store, const struct tuf_sour
 
 	while ((w = tuf_client_want(c)) != NULL) {
 		struct buf bytes = BUF_INIT(w->max_len);
-		int r = w->stored ? drive_stored(c, store, &bytes, err)
+		int r;
+
+		/* What is signed to be large comes into memory of that size at once, not by way of smaller copies. */
+		if (w->length > 0 && buf_reserve(&bytes, (size_t)w->length))
+			memory_expect(&bytes);
+		r = w->stored ? drive_stored(c, store, &bytes, err)
 				  : drive_fetched(c, source, &bytes, err);
 
 		buf_release(&bytes);

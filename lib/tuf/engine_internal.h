@@ -11,8 +11,11 @@
  *
  *	ROOT_STORED -> [OWN ->] ROOT_CHAIN -> TIMESTAMP_STORED -> TIMESTAMP -> SNAPSHOT_STORED -> SNAPSHOT
  *	   -> ROLE_STORED -> ROLE -> READY;   READY -> ROLE_STORED in a search or walk;   any -> FAILED
+ *	QUICK_ROOT -> QUICK_TIMESTAMP -> READY;   either, and READY before a search, -> ROOT_STORED
  */
 enum tuf_stage {
+	STAGE_QUICK_ROOT,
+	STAGE_QUICK_TIMESTAMP,
 	STAGE_ROOT_STORED,
 	STAGE_OWN,
 	STAGE_ROOT_CHAIN,
@@ -53,6 +56,7 @@ struct role_step {
 
 struct role_search {
 	bool running, failed;
+	bool waiting;			/* for the update: the search begins when that is through */
 	char path[TUF_PATH_MAX + 1];
 	size_t path_len;
 	struct role_step *stack;	/* owned; the top is visited next */
@@ -61,6 +65,18 @@ struct role_search {
 	unsigned visited_count;
 	const struct role_slot *found;	/* NULL while (or if) there is none */
 	struct tuf_target target;
+	bool recalled;			/* the result is this, of an earlier search */
+	struct tuf_result result;	/* path and custom in result_bytes */
+	struct buf result_bytes;
+};
+
+/* What the facts have made us fetch before the stages that use it. */
+struct fetched_ahead {
+	int64_t root_version;		/* 0: no root was asked for, or it has been used */
+	bool root_absent;
+	struct buf root;
+	bool has_timestamp;
+	struct buf timestamp;
 };
 
 /* Delegators whose roles are being walked, the innermost on top. */
@@ -80,8 +96,13 @@ struct tuf_client {
 	struct tuf_want want;
 	int64_t time_s, floor_s;
 
+	uint8_t anchor_hash[SHA256_LEN];
+	struct tuf_facts facts;
+	bool quick;			/* the facts stand for the files, none of which has been read */
+	struct fetched_ahead ahead;
+
 	struct buf root_bytes, timestamp_bytes, snapshot_bytes, reference_bytes;
-	struct tuf_root *root;
+	struct tuf_root *root;		/* NULL while quick; root_bytes is the anchor then */
 	struct tuf_timestamp *timestamp;
 	struct tuf_snapshot *snapshot;
 	/* The stored snapshot, good or not for this update: nothing it lists may vanish or go back. */
@@ -126,10 +147,18 @@ WARN_UNUSED int tuf_fresh(const struct tuf_client *c, const struct tuf_head *fil
 WARN_UNUSED int tuf_root_stored(struct tuf_client *c, struct buf *bytes, struct error *err);
 WARN_UNUSED int tuf_own_stored(struct tuf_client *c, struct buf *bytes, struct error *err);
 WARN_UNUSED int tuf_root_fetched(struct tuf_client *c, struct buf *bytes, struct error *err);
-WARN_UNUSED int tuf_timestamp_stored(struct tuf_client *c, struct buf *bytes);
+WARN_UNUSED int tuf_timestamp_stored(struct tuf_client *c, struct buf *bytes, struct error *err);
 WARN_UNUSED int tuf_timestamp_fetched(struct tuf_client *c, struct buf *bytes, struct error *err);
 WARN_UNUSED int tuf_snapshot_stored(struct tuf_client *c, struct buf *bytes, struct error *err);
 WARN_UNUSED int tuf_snapshot_fetched(struct tuf_client *c, struct buf *bytes, struct error *err);
+/* engine_facts.c */
+bool tuf_quick_begin(struct tuf_client *c);	/* false: there are no facts to begin with */
+WARN_UNUSED int tuf_quick_root(struct tuf_client *c, struct buf *bytes, struct error *err);
+WARN_UNUSED int tuf_quick_timestamp(struct tuf_client *c, struct buf *bytes, struct error *err);
+/* The facts do not do: on with the stages that read the files. */
+WARN_UNUSED int tuf_quick_end(struct tuf_client *c, struct error *err);
+/* engine.c: the anchor becomes the trusted root. */
+WARN_UNUSED int tuf_anchor_adopt(struct tuf_client *c, struct error *err);
 /* engine_roles.c; begin: the update has come to the targets role. */
 WARN_UNUSED int tuf_roles_begin(struct tuf_client *c, struct error *err);
 WARN_UNUSED int tuf_roles_stored(struct tuf_client *c, struct buf *bytes, struct error *err);
@@ -154,6 +183,8 @@ void tuf_slots_trim(struct tuf_client *c);
 WARN_UNUSED int tuf_search_visit(struct tuf_client *c, const struct role_slot *slot, struct error *err);
 /* Visit what is at hand, until a file is needed or the search is through. */
 WARN_UNUSED int tuf_search_run(struct tuf_client *c, struct error *err);
+/* The update is through: begin the search that has waited for it, if there is one. */
+WARN_UNUSED int tuf_search_start(struct tuf_client *c, struct error *err);
 /* After a failure: a running search ends and leaves the client ready. Returns whether there was one. */
 bool tuf_search_fail(struct tuf_client *c);
 

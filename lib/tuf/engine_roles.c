@@ -124,7 +124,7 @@ int tuf_load_begin(struct tuf_client *c, const struct role_slot *by, const struc
 static struct role_slot *load_accept(struct tuf_client *c, struct buf *bytes, bool fresh,
 				     struct error *err)
 {
-	struct tuf_targets *file = tuf_targets_parse(buf_slice(bytes), err);
+	struct tuf_targets *file = tuf_targets_parse_folded(buf_slice(bytes), err);
 	const struct role_load *l = &c->load;
 	struct tuf_metafile meta = l->meta;
 
@@ -158,7 +158,7 @@ static int role_loaded(struct tuf_client *c, struct role_slot *slot, struct erro
 		return tuf_search_visit(c, slot, err) < 0 ? -1 : tuf_search_run(c, err);
 	if (c->opt.mode == TUF_MODE_CLIENT) {
 		c->stage = STAGE_READY;
-		return 0;
+		return tuf_search_start(c, err);
 	}
 	return tuf_walk_begin(c, slot, err);
 }

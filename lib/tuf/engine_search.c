@@ -147,25 +147,46 @@ int tuf_client_lookup(struct tuf_client *c, struct slice path, struct error *err
 		err->kind = ERR_USAGE;
 		return -1;
 	}
-	tuf_slots_trim(c);
-	s->running = true;
-	s->failed = false;
-	s->found = NULL;
-	s->depth = s->visited_count = 0;
+	s->recalled = false;
+	s->failed = true;	/* until it has ended */
+	s->waiting = true;
 	memcpy(s->path, path.ptr, path.len);
 	s->path[path.len] = '\0';
 	s->path_len = path.len;
-	if (tuf_search_visit(c, c->slots[0], err) < 0 || tuf_search_run(c, err) < 0) {
-		tuf_search_fail(c);
+	if (c->quick) {
+		if (tuf_quick_end(c, err) == 0)
+			return 0;
+		c->stage = STAGE_FAILED;
 		return -1;
 	}
-	return 0;
+	if (tuf_search_start(c, err) == 0)
+		return 0;
+	tuf_search_fail(c);
+	return -1;
+}
+
+int tuf_search_start(struct tuf_client *c, struct error *err)
+{
+	struct role_search *s = &c->search;
+
+	if (!s->waiting)
+		return 0;
+	tuf_slots_trim(c);
+	s->waiting = s->failed = false;
+	s->running = true;
+	s->found = NULL;
+	s->depth = s->visited_count = 0;
+	return tuf_search_visit(c, c->slots[0], err) < 0 ? -1 : tuf_search_run(c, err);
 }
 
 int tuf_client_result(const struct tuf_client *c, struct tuf_result *out, struct error *err)
 {
 	const struct role_search *s = &c->search;
 
+	if (s->recalled) {
+		*out = s->result;
+		return 0;
+	}
 	if (s->running || s->failed)
 		return error_set(err, ERR_FAILED, "the search for '%s' did not come to an end",
 				 s->path);
@@ -184,6 +205,41 @@ int tuf_client_result(const struct tuf_client *c, struct tuf_result *out, struct
 	if (json_type(s->target.custom) != JSON_NONE)
 		out->custom = json_raw(s->target.custom);
 	return 0;
+}
+
+bool tuf_client_found(const struct tuf_client *c, struct tuf_found *out)
+{
+	const struct role_search *s = &c->search;
+	struct error ignored = ERROR_INIT;
+	unsigned i;
+
+	if (c->opt.mode != TUF_MODE_CLIENT || c->quick || s->recalled ||
+	    tuf_client_result(c, &out->target, &ignored) < 0)
+		return false;
+	out->expires_s = c->slots[0]->file->head.expires_s;
+	for (i = 0; i < s->visited_count; i++)
+		if (s->visited[i]->file->head.expires_s < out->expires_s)
+			out->expires_s = s->visited[i]->file->head.expires_s;
+	return true;
+}
+
+bool tuf_client_recall(struct tuf_client *c, const struct tuf_found *f)
+{
+	struct role_search *s = &c->search;
+	struct buf *b = &s->result_bytes;
+
+	if (c->stage != STAGE_READY || !c->quick || f->expires_s <= c->time_s)
+		return false;
+	buf_release(b);
+	*b = BUF_INIT(f->target.path.len + f->target.custom.len);
+	buf_put_slice(b, f->target.path);
+	buf_put_slice(b, f->target.custom);
+	s->result = f->target;
+	s->result.path = slice_sub(buf_slice(b), 0, f->target.path.len);
+	s->result.custom = slice_sub(buf_slice(b), f->target.path.len, SIZE_MAX);
+	s->result.prefixed = c->facts.consistent_snapshot;
+	s->recalled = true;
+	return true;
 }
 
 void tuf_result_put_path(struct buf *out, const struct tuf_result *r)

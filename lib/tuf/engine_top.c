@@ -85,12 +85,22 @@ static void chain_append(struct tuf_client *c, struct slice bytes)
 	c->chain_count++;
 }
 
-static int timestamp_begin(struct tuf_client *c)
+/* The server's timestamp, unless it has come already. */
+static int timestamp_fetch(struct tuf_client *c, struct error *err)
+{
+	if (!c->ahead.has_timestamp) {
+		tuf_want_fetch(c, STAGE_TIMESTAMP, "timestamp", 0);
+		return 0;
+	}
+	c->ahead.has_timestamp = false;
+	return tuf_timestamp_fetched(c, &c->ahead.timestamp, err) < 0 ? error_wrap(err, "timestamp.json") : 0;
+}
+
+static int timestamp_begin(struct tuf_client *c, struct error *err)
 {
 	if (c->online_dropped)
-		tuf_want_fetch(c, STAGE_TIMESTAMP, "timestamp", 0);
-	else
-		tuf_want_stored(c, STAGE_TIMESTAMP_STORED, "timestamp");
+		return timestamp_fetch(c, err);
+	tuf_want_stored(c, STAGE_TIMESTAMP_STORED, "timestamp");
 	return 0;
 }
 
@@ -99,13 +109,27 @@ static int chain_end(struct tuf_client *c, struct error *err)
 {
 	if (tuf_fresh(c, &c->root->head, "root", "5.3.10", err) < 0)
 		return -1;
-	return c->opt.mode == TUF_MODE_IMPORT ? tuf_roles_begin(c, err) : timestamp_begin(c);
+	return c->opt.mode == TUF_MODE_IMPORT ? tuf_roles_begin(c, err) : timestamp_begin(c, err);
+}
+
+/* The next root has come already, or is known to be absent. */
+static int chain_ahead(struct tuf_client *c, struct error *err)
+{
+	struct fetched_ahead *a = &c->ahead;
+	int64_t version = a->root_version;
+
+	a->root_version = 0;
+	if (tuf_root_fetched(c, a->root_absent ? NULL : &a->root, err) == 0)
+		return 0;
+	return a->root_absent ? -1 : error_wrap(err, "%lld.root.json", (long long)version);
 }
 
 static int chain_next(struct tuf_client *c, struct error *err)
 {
 	if (c->chain_count == TUF_ROOTS_MAX || c->root->head.version == TUF_VERSION_MAX)
 		return chain_end(c, err);
+	if (c->root->head.version + 1 == c->ahead.root_version)
+		return chain_ahead(c, err);
 	tuf_want_fetch(c, STAGE_ROOT_CHAIN, "root", c->root->head.version + 1);
 	c->want.may_be_absent = true;
 	return 0;
@@ -195,7 +219,7 @@ static void timestamp_adopt(struct tuf_client *c, struct buf *bytes, struct tuf_
 	*bytes = BUF_INIT(bytes->max);
 }
 
-int tuf_timestamp_stored(struct tuf_client *c, struct buf *bytes)
+int tuf_timestamp_stored(struct tuf_client *c, struct buf *bytes, struct error *err)
 {
 	struct error ignored = ERROR_INIT;
 	struct tuf_timestamp *t =
@@ -206,8 +230,7 @@ int tuf_timestamp_stored(struct tuf_client *c, struct buf *bytes)
 		t = NULL;
 	}
 	tuf_timestamp_free(t);
-	tuf_want_fetch(c, STAGE_TIMESTAMP, "timestamp", 0);
-	return 0;
+	return timestamp_fetch(c, err);
 }
 
 static int snapshot_fetch(struct tuf_client *c, struct error *err)

@@ -91,14 +91,16 @@ static void head_release(struct tuf_head *h)
 }
 
 /* On failure the caller releases h. h must stay where it is: values point into h->doc. */
-static int head_parse(struct tuf_head *h, enum tuf_type type, struct slice text, struct error *err)
+static int head_parse(struct tuf_head *h, enum tuf_type type, struct slice text, const struct json_fold *fold,
+		      struct error *err)
 {
 	struct slice type_name, spec_version, expires;
 	struct json_value top;
 
 	h->type = type;
 	h->text = text;
-	if (json_parse(&h->doc, text, JSON_STRICT, err) < 0)
+	if ((fold != NULL ? json_parse_folded(&h->doc, text, fold, err)
+			  : json_parse(&h->doc, text, JSON_STRICT, err)) < 0)
 		return -1;
 	top = json_root(&h->doc);
 	if (json_type(top) != JSON_OBJECT)
@@ -210,7 +212,7 @@ struct tuf_root *tuf_root_parse(struct slice text, struct error *err)
 {
 	struct tuf_root *r = xcalloc(1, sizeof(*r));
 
-	if (head_parse(&r->head, TUF_ROOT, text, err) < 0 ||
+	if (head_parse(&r->head, TUF_ROOT, text, NULL, err) < 0 ||
 	    json_opt_bool(r->head.body, "consistent_snapshot", &r->consistent_snapshot, err) < 0 ||
 	    root_roles_parse(r, err) < 0 || root_site_parse(r, err) < 0) {
 		tuf_root_free(r);
@@ -274,7 +276,7 @@ struct tuf_timestamp *tuf_timestamp_parse(struct slice text, struct error *err)
 	struct tuf_timestamp *t = xcalloc(1, sizeof(*t));
 	struct json_value meta, entry;
 
-	if (head_parse(&t->head, TUF_TIMESTAMP, text, err) < 0 ||
+	if (head_parse(&t->head, TUF_TIMESTAMP, text, NULL, err) < 0 ||
 	    json_need_object(t->head.body, "meta", &meta, err) < 0 ||
 	    json_need_object(meta, "snapshot.json", &entry, err) < 0)
 		goto fail;
@@ -327,7 +329,7 @@ struct tuf_snapshot *tuf_snapshot_parse(struct slice text, struct error *err)
 {
 	struct tuf_snapshot *s = xcalloc(1, sizeof(*s));
 
-	if (head_parse(&s->head, TUF_SNAPSHOT, text, err) < 0 ||
+	if (head_parse(&s->head, TUF_SNAPSHOT, text, NULL, err) < 0 ||
 	    json_need_object(s->head.body, "meta", &s->meta, err) < 0 ||
 	    snapshot_meta_check(s->meta, err) < 0) {
 		tuf_snapshot_free(s);
@@ -362,11 +364,43 @@ int tuf_snapshot_find(const struct tuf_snapshot *s, struct slice role, struct tu
 
 /* ---- targets ---- */
 
+/* What is wrong with a target's entry. */
+static int target_entry_refuse(struct json_value entry, struct error *err)
+{
+	struct json_value object = {NULL, 0};
+	int64_t length;
+
+	if (json_need_int(entry, "length", 0, INT64_MAX, &length, err) < 0 ||
+	    json_need_object(entry, "hashes", &object, err) < 0 || json_opt_object(entry, "custom", &object, err) < 0)
+		return -1;
+	return error_set(err, ERR_MALFORMED, "entry is no target");
+}
+
+/* The members of an entry, found in one pass: files list them by the hundred thousand. */
+struct target_members {
+	struct json_value length, hashes, custom;
+};
+
+static struct target_members target_members(struct json_value entry)
+{
+	struct target_members m = {.length = {NULL, 0}};
+	struct json_iter it = json_iter(entry);
+
+	while (json_next(&it)) {
+		if (slice_equal(it.key, SLICE_LIT("length")))
+			m.length = it.value;
+		else if (slice_equal(it.key, SLICE_LIT("hashes")))
+			m.hashes = it.value;
+		else if (slice_equal(it.key, SLICE_LIT("custom")))
+			m.custom = it.value;
+	}
+	return m;
+}
+
 int tuf_target_parse(struct tuf_target *out, struct slice path, struct json_value entry,
 		     struct error *err)
 {
-	struct json_value hashes;
-	int64_t length;
+	struct target_members m;
 
 	*out = (struct tuf_target){.path = path};
 	if (tuf_name_bytes_check(path, TUF_PATH_MAX, "target path", err) < 0)
@@ -374,33 +408,42 @@ int tuf_target_parse(struct tuf_target *out, struct slice path, struct json_valu
 	if (json_type(entry) != JSON_OBJECT)
 		return error_set(err, ERR_MALFORMED, "entry is %s, not an object",
 				 json_type_name(json_type(entry)));
-	if (json_need_int(entry, "length", 0, INT64_MAX, &length, err) < 0 ||
-	    json_need_object(entry, "hashes", &hashes, err) < 0 ||
-	    json_opt_object(entry, "custom", &out->custom, err) < 0)
-		return -1;
-	out->length = (uint64_t)length;
-	return tuf_hashes_parse(&out->hashes, hashes, err);
+	m = target_members(entry);
+	if (json_type(m.length) != JSON_INT || json_int(m.length) < 0 || json_type(m.hashes) != JSON_OBJECT ||
+	    (m.custom.doc != NULL && json_type(m.custom) != JSON_OBJECT))
+		return target_entry_refuse(entry, err);
+	out->length = (uint64_t)json_int(m.length);
+	out->custom = m.custom;
+	return tuf_hashes_parse(&out->hashes, m.hashes, err);
 }
 
-static int targets_entries_check(struct json_value targets, struct error *err)
+static int target_entry_check(struct slice path, struct json_value entry, struct error *err)
 {
-	struct json_iter it = json_iter(targets);
 	struct tuf_target ignored;
 
-	while (json_next(&it))
-		if (tuf_target_parse(&ignored, it.key, it.value, err) < 0)
-			return error_wrap(err, "target '%.*s'",
-					  SLICE_ARG(slice_sub(it.key, 0, 80)));
+	if (tuf_target_parse(&ignored, path, entry, err) < 0)
+		return error_wrap(err, "target '%.*s'", SLICE_ARG(slice_sub(path, 0, 80)));
 	return 0;
 }
 
-struct tuf_targets *tuf_targets_parse(struct slice text, struct error *err)
+static int target_entries_check(struct json_value targets, struct error *err)
+{
+	struct json_iter it = json_iter(targets);
+
+	while (json_next(&it))
+		if (target_entry_check(it.key, it.value, err) < 0)
+			return -1;
+	return 0;
+}
+
+/* fold: the entries have been checked on the way. */
+static struct tuf_targets *targets_parse(struct slice text, const struct json_fold *fold, struct error *err)
 {
 	struct tuf_targets *t = xcalloc(1, sizeof(*t));
 
-	if (head_parse(&t->head, TUF_TARGETS, text, err) < 0 ||
+	if (head_parse(&t->head, TUF_TARGETS, text, fold, err) < 0 ||
 	    json_need_object(t->head.body, "targets", &t->targets, err) < 0 ||
-	    targets_entries_check(t->targets, err) < 0 ||
+	    (fold == NULL && target_entries_check(t->targets, err) < 0) ||
 	    json_opt_object(t->head.body, "delegations", &t->delegations, err) < 0)
 		goto fail;
 	if (json_type(t->delegations) != JSON_NONE &&
@@ -414,10 +457,29 @@ fail:
 	return NULL;
 }
 
+struct tuf_targets *tuf_targets_parse(struct slice text, struct error *err)
+{
+	return targets_parse(text, NULL, err);
+}
+
+struct tuf_targets *tuf_targets_parse_folded(struct slice text, struct error *err)
+{
+	static const char *const path[] = {"signed", "targets", NULL};
+	static const struct json_fold fold = {path, target_entry_check};
+	struct tuf_targets *t = targets_parse(text, &fold, err);
+
+	if (t != NULL)
+		t->found = xcalloc(1, sizeof(*t->found));
+	return t;
+}
+
 void tuf_targets_free(struct tuf_targets *t)
 {
 	if (t == NULL)
 		return;
+	if (t->found != NULL)
+		json_release(t->found);
+	free(t->found);
 	head_release(&t->head);
 	free(t);
 }
@@ -430,5 +492,11 @@ int tuf_targets_find(const struct tuf_targets *t, struct slice path, struct tuf_
 	if (json_type(entry) == JSON_NONE)
 		return error_set(err, ERR_NOT_FOUND, "no target '%.*s'",
 				 SLICE_ARG(slice_sub(path, 0, 200)));
+	if (json_is_folded(entry)) {
+		json_release(t->found);
+		if (json_unfold(t->found, entry, err) < 0)
+			return -1;
+		entry = json_root(t->found);
+	}
 	return tuf_target_parse(out, path, entry, err);
 }

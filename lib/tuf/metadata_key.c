@@ -137,17 +137,18 @@ static int key_words(struct json_value object, struct slice *keytype, struct sli
 static int key_compute_id(char id[static TUF_KEYID_LEN], struct json_value object,
 			  struct error *err)
 {
-	struct buf canonical = BUF_INIT(KEY_OBJECT_MAX);
+	struct buf made = BUF_INIT(KEY_OBJECT_MAX);
 	uint8_t hash[SHA256_LEN];
+	struct slice canonical;
 	int r = -1;
 
-	if (json_canonical(&canonical, object, err) < 0)
+	if (json_canonical_slice(&canonical, &made, object, err) < 0)
 		goto out;
-	sha256_of(buf_slice(&canonical), hash);
+	sha256_of(canonical, hash);
 	hex_encode(id, hash, sizeof(hash));
 	r = 0;
 out:
-	buf_release(&canonical);
+	buf_release(&made);
 	return r;
 }
 

@@ -164,8 +164,7 @@ int artifact_signer(const struct repo *r, const uint8_t sha256[static SHA256_LEN
 		for (k = 0; k < keys->count; k++) {
 			*role = &r->state.roles[i];
 			*key = &keys->list[k];
-			if (keys->list[k].pub.scheme == KEY_ED25519 &&
-			    sshsig_verify_sha256(&keys->list[k].pub, PUBLISH_NAMESPACE, sha256,
+			if (sshsig_verify_sha256(&keys->list[k].pub, PUBLISH_NAMESPACE, sha256,
 						 armored, err) == 0)
 				return 0;
 			if (err->kind == ERR_MALFORMED)

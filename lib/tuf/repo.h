@@ -6,7 +6,7 @@
  *	targets/    NAMESPACE/NAME/SHA256.VERSION	as clients ask for it (consistent snapshot)
  *	staging/    SHA256 (complete blobs)  SHA256.part (on their way)	see publish.h
  *	pending/    metadata files of a change in the making;  commit: their names, once the change holds
- *	keys/       timestamp.key snapshot.key record-site.key ... PUBLISHER.key	0600, unsealed
+ *	keys/       timestamp.key snapshot.key record-site.key ... PUBLISHER.key	0600, unsealed or naming a token
  *	online-keys.json	the public part of keys/, for the ceremony
  *
  * metadata/ and targets/ are a static tree which any web server can carry. Every change goes from what nobody
@@ -38,12 +38,16 @@ struct repo;
 /* HOME/control/lock, made if absent. The descriptor (close it to let go), or -1: ERR_RETRY when held. */
 WARN_UNUSED int repo_lock(const char *home, struct error *err);
 
+struct pkcs11_uri;	/* crypto/pkcs11_uri.h */
+
 struct repo_init_options {
 	const char *site;
 	struct repo_lives lives;
 	const struct repo_publisher *publishers;	/* a key is made for each that brings none */
 	unsigned publisher_count;
 	int64_t bins;	/* hash bins of each publisher whose key is held here, a power of two; 0: none */
+	enum key_scheme scheme;	/* of the keys; KEY_NONE: Ed25519 */
+	const struct pkcs11_uri *token;	/* make them there, with the PIN of its pin-source; NULL: in unsealed files */
 	int64_t now_s;
 };
 /*
@@ -54,7 +58,7 @@ WARN_UNUSED int repo_make_room(const char *home, struct error *err);
 /*
  * Make HOME/repo with fresh online keys and online-keys.json, which is also appended to out. An export record
  * key is made where site is "main". ERR_CONFLICT when there is a repository already; a crash half way leaves
- * none. The lock is held.
+ * none, but may leave keys in the token. The lock is held.
  */
 WARN_UNUSED int repo_init(const char *home, const struct repo_init_options *options, struct buf *out,
 			  struct error *err);

@@ -8,17 +8,30 @@
 #include "sys/file.h"
 #include "tuf/repo_internal.h"
 
+/* One token may serve several sites: the label says whose key it is. */
+static int make_token_key(int keys_fd, const char *name, const struct repo_init_options *o, enum key_scheme scheme,
+			  const char *comment, struct pubkey *out, struct error *err)
+{
+	struct pkcs11_uri u = *o->token;
+
+	snprintf(u.object, sizeof(u.object), "%.63s %.63s", o->site, name);
+	return keyfile_generate_token(keys_fd, name, &u, scheme, SLICE_EMPTY, comment, o->now_s, out, err);
+}
+
 /* Make keys/NAME.key and say which public key it is. */
 static int make_key(int keys_fd, const char *name, const struct repo_init_options *o,
 		    struct pubkey *out, struct error *err)
 {
+	enum key_scheme scheme = o->scheme == KEY_NONE ? KEY_ED25519 : o->scheme;
 	char comment[128];
 	struct seckey *k;
 	int ret = -1;
 
-	if ((k = seckey_generate(KEY_ED25519, err)) == NULL)
-		return -1;
 	snprintf(comment, sizeof(comment), "online %s of site %.63s", name, o->site);
+	if (o->token != NULL)
+		return make_token_key(keys_fd, name, o, scheme, comment, out, err);
+	if ((k = seckey_generate(scheme, err)) == NULL)
+		return -1;
 	if (keyfile_write(keys_fd, name, k, SLICE_EMPTY, comment, o->now_s, err) == 0) {
 		*out = *seckey_public(k);
 		ret = 0;
@@ -107,12 +120,23 @@ out:
 	return ret;
 }
 
+/* The keys of a repository get their names here, and nobody is there to give a PIN. */
+static int check_token(const struct pkcs11_uri *u, struct error *err)
+{
+	if (u->object[0] != '\0' || u->id_len > 0)
+		return error_set(err, ERR_USAGE, "the URI of a repository's token names a key by object or id");
+	if (u->pin_file[0] != '\0')
+		return 0;
+	error_set(err, ERR_USAGE, "the URI of a repository's token has no pin-source");
+	return error_hint(err, "write the PIN to a file of mode 0600 and add &pin-source=file:/path to the URI");
+}
+
 static int check_options(const struct repo_init_options *o, struct error *err)
 {
 	const int64_t lives[] = {o->lives.timestamp_s, o->lives.snapshot_s, o->lives.publisher_s};
 	unsigned i;
 
-	if (name_check(slice_str(o->site), "site", err) < 0)
+	if (name_check(slice_str(o->site), "site", err) < 0 || (o->token != NULL && check_token(o->token, err) < 0))
 		return -1;
 	for (i = 0; i < ARRAY_SIZE(lives); i++) {
 		if (lives[i] < REPO_LIFE_MIN_S || lives[i] > REPO_LIFE_MAX_S)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/encode.h"
@@ -272,4 +273,25 @@ int trusted_commit_client(struct trusted *t, struct tuf_client *c, struct error 
 		return -1;
 	tuf_client_stored(c);
 	return 0;
+}
+
+int trusted_refreshed(struct trusted *t, int64_t now_s, struct error *err)
+{
+	struct timespec when[2] = {{.tv_sec = (time_t)now_s}, {.tv_sec = (time_t)now_s}};
+	int fd = file_open(t->dirfd, "refreshed", O_WRONLY | O_CREAT | O_NOFOLLOW, 0600, err);
+	int r = 0;
+
+	if (fd < 0)
+		return -1;
+	if (futimens(fd, when) < 0)
+		r = error_errno(err, errno, "cannot note the time of this update");
+	file_close(&fd);
+	return r;
+}
+
+int64_t trusted_refreshed_s(const struct trusted *t)
+{
+	struct stat st;
+
+	return fstatat(t->dirfd, "refreshed", &st, AT_SYMLINK_NOFOLLOW) < 0 ? 0 : (int64_t)st.st_mtim.tv_sec;
 }

@@ -40,6 +40,12 @@ WARN_UNUSED int trusted_commit(struct trusted *t, const struct tuf_change *chang
 			       struct error *err);
 /* Store what the client has changed, and its floor; then tells the client so. */
 WARN_UNUSED int trusted_commit_client(struct trusted *t, struct tuf_client *c, struct error *err);
+/*
+ * When an update last ended well: kept as the time of the file `refreshed`, whose loss does no harm, so nothing is
+ * synced. trusted_refreshed_s: 0 when never.
+ */
+WARN_UNUSED int trusted_refreshed(struct trusted *t, int64_t now_s, struct error *err);
+int64_t trusted_refreshed_s(const struct trusted *t);
 /* Append the file name of a role: percent-encoded, or %sha256-HEX where that would be longer than a file name may be. */
 void trusted_filename(struct buf *out, const char *role);
 

@@ -85,9 +85,9 @@ int tuf_verify_role(const struct tuf_role *role, const struct tuf_head *file,
 		    struct tuf_tally *tally, const char *what, const char *clause,
 		    struct error *err)
 {
-	struct buf canonical =
-		BUF_INIT(json_raw(file->body).len); /* the canonical form is never longer */
+	struct buf made = BUF_INIT(json_raw(file->body).len); /* the canonical form is never longer */
 	struct tuf_tally own, *t = tally != NULL ? tally : &own;
+	struct slice payload;
 	int r = -1;
 
 	*t = (struct tuf_tally){.threshold = role->threshold};
@@ -95,9 +95,9 @@ int tuf_verify_role(const struct tuf_role *role, const struct tuf_head *file,
 		error_set(err, ERR_REFUSED, "%s: role has no threshold (%s)", what, clause);
 		goto out;
 	}
-	if (json_canonical(&canonical, file->body, err) < 0)
+	if (json_canonical_slice(&payload, &made, file->body, err) < 0)
 		goto out;
-	tally_fill(t, role, file, buf_slice(&canonical), tally == NULL);
+	tally_fill(t, role, file, payload, tally == NULL);
 	if (t->good < t->threshold) {
 		error_set(err, ERR_REFUSED, "%s: signed by %u of the %u keys needed (%s)", what,
 			  t->good, t->threshold, clause);
@@ -105,7 +105,7 @@ int tuf_verify_role(const struct tuf_role *role, const struct tuf_head *file,
 	}
 	r = 0;
 out:
-	buf_release(&canonical);
+	buf_release(&made);
 	return r;
 }
 

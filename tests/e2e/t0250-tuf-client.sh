@@ -33,12 +33,30 @@ test_expect 'without init there is nothing to trust' '
 	grep "init ROOT" err
 '
 
+test_expect 'the trusted state is read without a server' '
+	test_status 1 meshanics tuf-client --metadata-dir m status >out 2>err &&
+	grep "^root  *1 .* good" out && grep "^timestamp  *-  *-  *missing" out && grep "^refreshed never" out &&
+	grep "refresh first" err &&
+	test_status 1 meshanics tuf-client --metadata-dir m status --json >out 2>err &&
+	test "$(jq -r .root.state,.targets.state out)" = "good
+missing" &&
+	jq -e "has(\"refreshed\") | not" out &&
+	echo torn >m/root.json &&
+	test_status 1 meshanics tuf-client --metadata-dir m status >out 2>err && grep "^root  *1 .* good" out
+'
+
+test_expect 'a state under an anchor that does not hold is refused' '
+	mkdir held && meshanics tuf-client --metadata-dir held init "$root/threshold-zero.json" &&
+	test_status 1 meshanics tuf-client --metadata-dir held status 2>err && grep "trusted root" err
+'
+
 test_expect 'options that are missing are named' '
 	test_status 1 meshanics tuf-client init "$root/good.json" 2>err && grep "metadata-dir is needed" err &&
 	test_status 1 meshanics tuf-client --metadata-dir m refresh 2>err && grep "metadata-url is needed" err &&
 	test_status 1 meshanics tuf-client --metadata-dir m --metadata-url http://127.0.0.1:1/ download 2>err &&
 	grep "target-name is needed" err &&
-	test_status 1 meshanics tuf-client --metadata-dir m upload 2>err && grep "not .init ROOT." err
+	test_status 1 meshanics tuf-client --metadata-dir m upload 2>err && grep "not .init ROOT." err &&
+	test_status 1 meshanics tuf-client --metadata-dir fresh status 2>err && grep "init ROOT" err
 '
 
 test_done

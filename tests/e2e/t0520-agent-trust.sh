@@ -29,7 +29,10 @@ test_expect 'a timestamp that has expired holds an update up, with the clause; a
 	test_wait 20 grep "agent.transfer.*kind=retry.*expired.*5\.4\.4" days.log && status >out &&
 	test_json ".update.state == \"downloading\" and (.update.reason | test(\"expired\"))" out && fleet_current 1 "plc 2.0" &&
 	test_stop days && test_start agent1 meshanics agent run --home dev1 && test_wait 30 outcome 4.0 healthy &&
-	fleet_current 1 "plc 4.0" && test_stop agent1
+	fleet_current 1 "plc 4.0" && status >out &&
+	test_json ".trust.root.state == \"good\" and .trust.targets.version >= 1 and .trust.timestamp.expires > .trust.signed_at" out &&
+	test_json ".trust.refreshed >= .trust.signed_at" out &&
+	meshanics agent status --home dev1 >out && grep "^timestamp  *version [0-9]*, good, expires 20" out && test_stop agent1
 '
 test_expect 'a clock at 1970: the build time and the floor stand in for it, and updates go on' '
 	agent_at early "@1970-01-02 00:00:00" &&

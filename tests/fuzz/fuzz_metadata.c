@@ -38,6 +38,32 @@ static void try_snapshot(struct slice text, struct error *err)
 	tuf_snapshot_free(s);
 }
 
+/* The folded reading of a file is the whole one: same verdict, same entries, same bytes to sign. */
+static void check_folded(struct slice text, const struct tuf_targets *whole)
+{
+	struct error err = ERROR_INIT;
+	struct tuf_targets *t = tuf_targets_parse_folded(text, &err);
+	struct buf a = BUF_INIT(text.len), b = BUF_INIT(text.len);
+	struct tuf_target x, y;
+	struct json_iter it;
+
+	if ((t == NULL) != (whole == NULL))
+		abort();
+	if (t == NULL)
+		return;
+	if (json_canonical(&a, t->head.body, &err) < 0 || json_canonical(&b, whole->head.body, &err) < 0 ||
+	    !slice_equal(buf_slice(&a), buf_slice(&b)))
+		abort();
+	for (it = json_iter(whole->targets); json_next(&it);)
+		if (tuf_targets_find(t, it.key, &x, &err) < 0 || tuf_targets_find(whole, it.key, &y, &err) < 0 ||
+		    x.length != y.length || memcmp(&x.hashes, &y.hashes, sizeof(x.hashes)) != 0 ||
+		    !slice_equal(json_raw(x.custom), json_raw(y.custom)))
+			abort();
+	buf_release(&a);
+	buf_release(&b);
+	tuf_targets_free(t);
+}
+
 /* What was accepted as well-formed can be read entry by entry. */
 static void try_targets(struct slice text, struct error *err)
 {
@@ -48,6 +74,7 @@ static void try_targets(struct slice text, struct error *err)
 	struct json_iter entry;
 	unsigned bins = 0;
 
+	check_folded(text, t);
 	if (t == NULL)
 		return;
 	for (entry = json_iter(t->targets); json_next(&entry);)

@@ -310,6 +310,90 @@ TEST(json_canonical_form)
 	CHECK_STR(canonical("{}"), "{}");
 }
 
+/* Is the text taken as it stands? */
+static bool stands(const char *text)
+{
+	struct buf made = BUF_INIT(4096);
+	struct slice out;
+	struct json doc;
+	bool as_it_is;
+
+	REQUIRE(json_parse(&doc, slice_str(text), JSON_STRICT, &err) == 0);
+	REQUIRE(json_canonical_slice(&out, &made, json_root(&doc), &err) == 0);
+	as_it_is = made.len == 0;
+	json_release(&doc);
+	buf_release(&made);
+	return as_it_is;
+}
+
+TEST(json_canonical_text_is_not_copied)
+{
+	CHECK(stands("{\"a\":[1,{},true,\"x\\\"\\\\\xc3\xa9\"],\"b\":-3}"));
+	CHECK(stands("  [\"white space around it is not of it\"] "));
+	CHECK(!stands("[1, 2]"));
+	CHECK(!stands("{\"b\":1,\"a\":2}"));
+	CHECK(!stands("[{\"b\":1,\"a\":2}]"));
+	CHECK(!stands("[\"\\n\"]"));
+	CHECK(!stands("[\"\\/\"]"));
+	CHECK(!stands("[\"\\u0041\"]"));
+	CHECK(!stands("{\"\\u0041\":1}"));
+}
+
+static int fold_check(struct slice key, struct json_value value, struct error *e)
+{
+	if (slice_equal_str(key, "bad"))
+		return error_set(e, ERR_REFUSED, "no");
+	return json_type(json_get(value, "n")) == JSON_INT ? 0 : error_set(e, ERR_MALFORMED, "no n");
+}
+
+static const char *const fold_path[] = {"x", "y", NULL};
+static const struct json_fold fold = {fold_path, fold_check};
+
+TEST(json_folds_the_members_of_one_object)
+{
+	const char *text = "{\"a\":{\"y\":{\"z\":1}},\"x\":{\"w\":[{\"y\":{}}],\"y\":"
+			   "{\"k\\u0041\":{\"n\":1,\"s\":\"\\u0042\"},\"b\":{\"n\":2}}},\"z\":\"\\u0043\"}";
+	struct json doc, inner;
+	struct json_value members, v;
+	struct buf out = BUF_INIT(4096), whole = BUF_INIT(4096);
+
+	REQUIRE(json_parse_folded(&doc, slice_str(text), &fold, &err) == 0);
+	members = json_get(json_get(json_root(&doc), "x"), "y");
+	CHECK_INT(json_count(members), 2);
+	v = json_get(members, "kA");
+	CHECK(json_is_folded(v) && !json_is_folded(members));
+	CHECK_INT(json_count(v), 2);
+	REQUIRE(json_unfold(&inner, v, &err) == 0);
+	CHECK(slice_equal_str(json_string(json_get(json_root(&inner), "s")), "B"));
+	json_release(&inner);
+	CHECK(slice_equal_str(json_string(json_get(json_root(&doc), "z")), "C"));
+	CHECK_INT(json_int(json_get(json_get(json_get(json_root(&doc), "a"), "y"), "z")), 1);
+	/* The canonical form is that of the whole. */
+	REQUIRE(json_canonical(&out, json_root(&doc), &err) == 0);
+	json_release(&doc);
+	REQUIRE(json_parse(&doc, slice_str(text), JSON_STRICT, &err) == 0);
+	REQUIRE(json_canonical(&whole, json_root(&doc), &err) == 0);
+	CHECK(slice_equal(buf_slice(&out), buf_slice(&whole)));
+	json_release(&doc);
+	buf_release(&out);
+	buf_release(&whole);
+}
+
+TEST(json_fold_refuses_what_its_check_refuses)
+{
+	struct json doc;
+
+	CHECK(json_parse_folded(&doc, SLICE_LIT("{\"x\":{\"y\":{\"bad\":{\"n\":1}}}}"), &fold, &err) < 0);
+	CHECK_INT(err.kind, ERR_REFUSED);
+	CHECK(json_parse_folded(&doc, SLICE_LIT("{\"x\":{\"y\":{\"a\":7}}}"), &fold, &err) < 0);
+	CHECK_STR(err.text, "no n");
+	CHECK(json_parse_folded(&doc, SLICE_LIT("{\"x\":{\"y\":{\"a\":{\"n\":1},\"a\":{\"n\":1}}}}"), &fold, &err) < 0);
+	CHECK_INT(err.kind, ERR_MALFORMED);
+	/* What is no object is not folded, and not checked. */
+	REQUIRE(json_parse_folded(&doc, SLICE_LIT("{\"x\":[{\"y\":{\"a\":1}}],\"y\":{\"a\":1}}"), &fold, &err) == 0);
+	json_release(&doc);
+}
+
 TEST(json_canonical_stops_at_the_ceiling)
 {
 	struct buf out = BUF_INIT(4);

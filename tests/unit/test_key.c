@@ -119,7 +119,7 @@ TEST(generated_keys_sign_and_differ)
 		CHECK(seckey_sign(a, SLICE_EMPTY, &sig, &err) == 0);
 		CHECK(pubkey_verify(seckey_public(a), SLICE_EMPTY, buf_slice(&sig), &err) == 0);
 		CHECK(pubkey_verify(seckey_public(b), SLICE_EMPTY, buf_slice(&sig), &err) < 0);
-		seckey_put_raw(a, &raw);
+		REQUIRE(seckey_put_raw(a, &raw, &err) == 0);
 		c = seckey_from_raw(schemes[i], buf_slice(&raw), &err);
 		REQUIRE(c != NULL);
 		CHECK(pubkey_equal(seckey_public(a), seckey_public(c)));

@@ -243,6 +243,76 @@ TEST(malformed_files_are_refused)
 	buf_release(&text);
 }
 
+/* A file without a secret, for the key k and this URI. */
+static struct buf token_text(const struct seckey *k, const char *uri)
+{
+	struct keyfile info = {.name = "alice", .comment = "safe 3", .created_s = 5, .pub = *seckey_public(k)};
+	struct buf text = BUF_INIT(KEYFILE_SIZE_MAX);
+	struct error err = ERROR_INIT;
+
+	snprintf(info.uri, sizeof(info.uri), "%s", uri);
+	REQUIRE(keyfile_put_token(&text, &info, &err) == 0);
+	return text;
+}
+
+TEST(files_of_token_keys_round_trip)
+{
+	static const char *const uris[] = {"pkcs11:token=ops;id=%00?module-path=/m",
+					   "pkcs11:token=ops;object=a?module-path=/m&pin-source=file:/pin"};
+	struct seckey *k = new_key(KEY_ECDSA_P256);
+	struct error err = ERROR_INIT;
+	struct keyfile_parts p;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(uris); i++) {
+		struct buf text = token_text(k, uris[i]);
+
+		REQUIRE(keyfile_parse(&p, buf_slice(&text), &err) == 0);
+		CHECK_STR(p.info.uri, uris[i]);
+		CHECK_STR(p.info.comment, "safe 3");
+		CHECK(keyfile_is_token(&p.info) && pubkey_equal(&p.info.pub, seckey_public(k)));
+		CHECK_INT(p.info.sealed, i == 0);	/* somebody has to give the PIN */
+		keyfile_parts_release(&p);
+		buf_release(&text);
+	}
+	seckey_free(k);
+}
+
+TEST(malformed_files_of_token_keys_are_refused)
+{
+	static const struct {
+		const char *from, *to;
+	} edits[] = {
+		{"\"token\":", "\"secret\": \"00\", \"token\":"},
+		{"\"token\":", "\"nonce\": \"00\", \"token\":"},
+		{"\"token\": \"", "\"token\": 1, \"x\": \""},
+		{"\"key\":", "\"kdf\": {}, \"key\":"},
+		{"pkcs11:", "pkcs12:"},
+		{";id=%00", ""},
+		{"module-path", "module-name"},
+		{"token=ops;", ""},
+	};
+	struct seckey *k = new_key(KEY_ED25519);
+	struct buf text = token_text(k, "pkcs11:token=ops;id=%00?module-path=/m");
+	struct error err = ERROR_INIT;
+	struct keyfile_parts p;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(edits); i++) {
+		struct buf bad = edited(buf_slice(&text), edits[i].from, edits[i].to);
+
+		if (keyfile_parse(&p, buf_slice(&bad), &err) == 0) {
+			printf("# accepted: %s\n", edits[i].to);
+			keyfile_parts_release(&p);
+			CHECK(false);
+		}
+		CHECK_INT(err.kind, ERR_MALFORMED);
+		buf_release(&bad);
+	}
+	buf_release(&text);
+	seckey_free(k);
+}
+
 TEST(secret_of_another_key_is_refused)
 {
 	struct seckey *a = new_key(KEY_ED25519), *b = new_key(KEY_ED25519);

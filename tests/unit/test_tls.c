@@ -1,6 +1,7 @@
 /* TLS between two engines in memory: who is let in, who is not, and in which words. */
 #include "tap.h"
 
+#include "net/tls_internal.h"
 #include "tls_fixture.h"
 
 static struct fixture f;
@@ -498,6 +499,77 @@ static struct tls_config *pin_config(const struct cert *ca)
 	c = tls_config_client(&p, &err);
 	REQUIRE(c != NULL);
 	return c;
+}
+
+/* As connect_at, but nothing is resumed: the client starts afresh. Returns whether both ends are up. */
+static bool full_handshake(struct tls_config *sc, struct tls_config *cc, int64_t now)
+{
+	connect_at(sc, cc, "control.example", now, T0, NULL);
+	return both_up() && !tls_peer(server)->resumed;
+}
+
+TEST(a_leaf_that_is_known_is_judged_in_all_but_its_signature)
+{
+	struct cert stranger, brief;
+	struct tls_config *sc, *cc, *other, *soon;
+	uint8_t fingerprint[32];
+
+	f = fixture_make();
+	stranger = cert_make("cell-1", &f.other_ca, X509_EKU_CLIENT, NULL, T0 - DAY, T0 + 90 * DAY);
+	brief = cert_make("cell-2", &f.device_ca, X509_EKU_CLIENT, NULL, T0 - DAY, T0 + DAY);
+	sc = server_config(&f.server, &f.server_ca, TLS_CLIENT_REQUIRED, &f.device_ca, false, 16);
+	cc = client_config(&f.device, &f.server_ca);
+	other = client_config(&stranger, &f.server_ca);
+	soon = client_config(&brief, &f.server_ca);
+	CHECK(full_handshake(sc, cc, T0));
+	CHECK_INT(tls_known_count(sc->known), 1);
+	CHECK(full_handshake(sc, cc, T0));
+	x509_fingerprint(fingerprint, buf_slice(&f.device.der));
+	CHECK(tls_peer(server)->present && memcmp(tls_peer(server)->fingerprint, fingerprint, 32) == 0);
+	CHECK_INT(tls_known_count(sc->known), 1);
+	/* Another CA of that name has signed for the same name: nothing known of it, and nothing learned. */
+	CHECK(!full_handshake(sc, other, T0));
+	CHECK(failed(server, ERR_REFUSED, "another key"));
+	CHECK_INT(tls_known_count(sc->known), 1);
+	/* Known while it was valid, and over now. */
+	CHECK(full_handshake(sc, soon, T0));
+	CHECK(full_handshake(sc, soon, T0 + DAY));
+	CHECK(!full_handshake(sc, soon, T0 + DAY + 1));
+	CHECK(failed(server, ERR_RETRY, "expired"));
+	/* The CA is over, too. */
+	CHECK(!full_handshake(sc, cc, T0 + 4000 * DAY));
+	CHECK(failed(server, ERR_RETRY, "expired"));
+	tls_config_free(other);
+	tls_config_free(soon);
+	cert_free(&stranger);
+	cert_free(&brief);
+	done(sc, cc);
+}
+
+/* Whoever has only seen a certificate that is known has not its key: CertificateVerify is checked as ever. */
+TEST(a_known_leaf_without_its_key_is_refused)
+{
+	struct tls_config *sc, *cc;
+	struct cert thief;
+	struct tls_config *tc;
+
+	f = fixture_make();
+	sc = server_config(&f.server, &f.server_ca, TLS_CLIENT_REQUIRED, &f.device_ca, false, 16);
+	cc = client_config(&f.device, &f.server_ca);
+	thief = cert_make("cell-1", &f.device_ca, X509_EKU_CLIENT, NULL, T0 - DAY, T0 + 90 * DAY);
+	tc = client_config(&thief, &f.server_ca);
+	CHECK(full_handshake(sc, cc, T0));
+	/* The thief's key under the known certificate. */
+	free(tc->chain[0].data);
+	tc->chain[0].data = xmalloc(f.device.der.len);
+	memcpy(tc->chain[0].data, f.device.der.ptr, f.device.der.len);
+	tc->chain[0].data_len = f.device.der.len;
+	CHECK(!full_handshake(sc, tc, T0));
+	CHECK(!tls_established(server));
+	CHECK(full_handshake(sc, cc, T0));
+	tls_config_free(tc);
+	cert_free(&thief);
+	done(sc, cc);
 }
 
 TEST(a_pinned_ca_is_enough)

@@ -466,7 +466,9 @@ static void save_pem(const char *name, const struct cert *c, bool key)
 		static const uint8_t tail[] = {0xa0, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7};
 		struct buf der = BUF_SECRET(100);
 
-		seckey_put_raw(c->key, &raw);
+		struct error err = ERROR_INIT;
+
+		REQUIRE(seckey_put_raw(c->key, &raw, &err) == 0);
 		buf_put(&der, head, sizeof(head));
 		buf_put_slice(&der, buf_slice(&raw));
 		buf_put(&der, tail, sizeof(tail));

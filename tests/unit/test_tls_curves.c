@@ -1,0 +1,117 @@
+/* The curves of a handshake: RFC 7748's vectors, and BearSSL's own arithmetic as the judge of all the rest. */
+#include "tap.h"
+
+#include "base/encode.h"
+#include "crypto/key.h"
+#include "crypto/x25519.h"
+#include "net/tls_internal.h"
+#include "sys/rng.h"
+
+static void from_hex(uint8_t out[static 32], const char *hex)
+{
+	struct error err = ERROR_INIT;
+
+	REQUIRE(hex_decode(out, 32, slice_str(hex), &err) == 0);
+}
+
+/* RFC 7748, section 5.2 and 6.1. */
+TEST(x25519_gives_the_values_of_the_rfc)
+{
+	static const struct {
+		const char *scalar, *point, *shared;
+	} vectors[] = {
+		{"a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4",
+		 "e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c",
+		 "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552"},
+		{"4b66e9d4d1b4673c5ad22691957d6af5c11b6421e0ea01d42ca4169e7918ba0d",
+		 "e5210f12786811d3f4b7959d0538ae2c31dbe7106fc03c3efc4cd549c715a493",
+		 "95cbde9476e8907d7aade45cb4b873f88b595a68799fa152e6f8f7647aac7957"},
+		{"77076d0a7318a57d3c16c17251b26645df4c2ddf5c0b9d1d0e4c3a6b0d4b6b5d", NULL, NULL},
+	};
+	uint8_t scalar[32], point[32], shared[32], want[32], nine[32] = {9};
+	unsigned i;
+
+	for (i = 0; vectors[i].point != NULL; i++) {
+		from_hex(scalar, vectors[i].scalar);
+		from_hex(point, vectors[i].point);
+		from_hex(want, vectors[i].shared);
+		CHECK(x25519_shared(shared, scalar, point) == 0);
+		CHECK(memcmp(shared, want, 32) == 0);
+	}
+	/* Any scalar: its public value is what it makes of the base point. */
+	from_hex(scalar, vectors[i].scalar);
+	x25519_public(point, scalar);
+	CHECK(x25519_shared(shared, scalar, nine) == 0);
+	CHECK(memcmp(shared, point, 32) == 0);
+}
+
+TEST(points_of_small_order_agree_on_nothing)
+{
+	static const char *const points[] = {
+		"0000000000000000000000000000000000000000000000000000000000000000",
+		"0100000000000000000000000000000000000000000000000000000000000000",
+		"e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+		"5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	};
+	uint8_t scalar[32], point[32], shared[32];
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(points); i++) {
+		rng_bytes(scalar, sizeof(scalar));
+		from_hex(point, points[i]);
+		CHECK(x25519_shared(shared, scalar, point) < 0);
+		CHECK(tls_curves.mul(point, 32, scalar, 32, BR_EC_curve25519) == 0);
+	}
+}
+
+/* Scalars of every length that BearSSL may hand over, any point (the high bit of one counts for nothing). */
+TEST(curve25519_is_what_bearssl_computes)
+{
+	const br_ec_impl *judge = br_ec_get_default();
+	uint8_t x[32], ours[32], theirs[32];
+	unsigned i;
+
+	for (i = 0; i < 400; i++) {
+		size_t len = i < 300 ? 32 : rng_below(33);
+
+		rng_bytes(x, sizeof(x));
+		CHECK_INT(tls_curves.mulgen(ours, x, len, BR_EC_curve25519), 32);
+		CHECK_INT(judge->mulgen(theirs, x, len, BR_EC_curve25519), 32);
+		CHECK(memcmp(ours, theirs, 32) == 0);
+		rng_bytes(ours, sizeof(ours));
+		memcpy(theirs, ours, sizeof(ours));
+		CHECK_INT(tls_curves.mul(ours, 32, x, len, BR_EC_curve25519), 1);
+		CHECK_INT(judge->mul(theirs, 32, x, len, BR_EC_curve25519), 1);
+		CHECK(memcmp(ours, theirs, 32) == 0);
+	}
+	CHECK(tls_curves.mul(ours, 31, x, 32, BR_EC_curve25519) == 0);
+	CHECK(tls_curves.mul(ours, 32, x, 33, BR_EC_curve25519) == 0);
+	CHECK_INT(tls_curves.mulgen(ours, x, 33, BR_EC_curve25519), 0);
+}
+
+TEST(the_other_curves_are_bearssls)
+{
+	const br_ec_impl *judge = br_ec_get_default();
+	static const int curves[] = {BR_EC_secp256r1, BR_EC_secp384r1};
+	uint8_t x[32], a[97], b[97];
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(curves); i++) {
+		size_t len, same, n;
+
+		CHECK(tls_curves.generator(curves[i], &len) == judge->generator(curves[i], &same) && len == same);
+		CHECK(tls_curves.order(curves[i], &len) == judge->order(curves[i], &same) && len == same);
+		CHECK_INT(tls_curves.xoff(curves[i], &len), judge->xoff(curves[i], &same));
+		CHECK_INT(len, same);
+		rng_bytes(x, sizeof(x));
+		n = tls_curves.mulgen(a, x, sizeof(x), curves[i]);
+		CHECK_INT(judge->mulgen(b, x, sizeof(x), curves[i]), n);
+		CHECK(memcmp(a, b, n) == 0);
+		CHECK_INT(tls_curves.mul(a, n, x, sizeof(x), curves[i]), 1);
+		CHECK_INT(judge->mul(b, n, x, sizeof(x), curves[i]), 1);
+		CHECK(memcmp(a, b, n) == 0);
+	}
+}
