@@ -104,7 +104,7 @@ WARN_UNUSED int publish_commit(struct repo *r, struct slice role, int64_t expect
  * The same for many files in one change with one snapshot and one timestamp: bins, or publishers without. Each is checked
  * and its blobs are placed as it is added; bins are not kept in memory. A batch that is freed before its commit, or
  * whose commit fails, has changed nothing that is published. One batch of a repository at a time, and no other change
- * of it meanwhile. result.version is that of the file added last; a role added twice is ERR_USAGE, at the commit.
+ * of it meanwhile. result.version is that of the file added last. A role twice is refused, at the latest by the commit.
  */
 struct publish_batch;
 WARN_UNUSED struct publish_batch *publish_batch_new(struct repo *r, int64_t now_s, struct error *err);

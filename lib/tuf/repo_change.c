@@ -117,13 +117,14 @@ int repo_change_begin(struct repo_change *c, const struct repo *r, struct error 
 int repo_change_write(struct repo_change *c, const struct repo *r, const char *role,
 		      int64_t version, struct slice text, struct error *err)
 {
-	struct repo_newfile *f;
+	char name[META_NAME_MAX];
 
-	if (repo_change_begin(c, r, err) < 0)
+	metadata_name(name, role, version);
+	/* In the list only once it is whole: what is listed is published. */
+	if (repo_change_begin(c, r, err) < 0 || repo_change_put(c, name, text, err) < 0)
 		return -1;
-	f = add(c, role, version, text);
-	f->written = true;
-	return repo_change_put(c, f->name, text, err);
+	add(c, role, version, text)->written = true;
+	return 0;
 }
 
 const struct repo_newfile *repo_change_find(const struct repo_change *c, const char *name)

@@ -20,6 +20,18 @@ void repo_signer_close(struct repo_signer *s)
 	s->key = NULL;
 }
 
+/* A key that can sign, under the first of its ids: targets may list one public key twice. */
+static bool is_first(const struct tuf_keys *keys, unsigned i)
+{
+	unsigned k;
+
+	for (k = 0; k < i; k++) {
+		if (pubkey_equal(&keys->list[k].pub, &keys->list[i].pub))
+			return false;
+	}
+	return keys->list[i].pub.scheme != KEY_NONE;
+}
+
 /* The bins by the publisher's own keys, as many of them (TAP 15). */
 static void put_delegations(struct json_writer *w, const struct repo_role *publisher)
 {
@@ -30,18 +42,20 @@ static void put_delegations(struct json_writer *w, const struct repo_role *publi
 	json_open_object(w, "delegations");
 	json_open_object(w, "keys");
 	for (i = 0; i < keys->count; i++) {
+		if (!is_first(keys, i))
+			continue;
 		key_id(id, &keys->list[i].pub);
-		if (keys->list[i].pub.scheme != KEY_NONE)
-			tuf_key_put(w, id, &keys->list[i].pub);
+		tuf_key_put(w, id, &keys->list[i].pub);
 	}
 	json_close(w);
 	json_open_object(w, "succinct_roles");
 	json_put_int(w, "bit_length", publisher->bin_bits);
 	json_open_array(w, "keyids");
 	for (i = 0; i < keys->count; i++) {
+		if (!is_first(keys, i))
+			continue;
 		key_id(id, &keys->list[i].pub);
-		if (keys->list[i].pub.scheme != KEY_NONE)
-			json_put_string(w, NULL, id);
+		json_put_string(w, NULL, id);
 	}
 	json_close(w);
 	snprintf(prefix, sizeof(prefix), "%s-bin", publisher->name);
