@@ -1,6 +1,6 @@
 /*
- * Step three of publishing: next files of publishers and bins are checked, their blobs are put in place, and all of
- * them are named at once.
+ * Step three of publishing: next files of publishers and bins are checked, their blobs are put in
+ * place, and all of them are named at once.
  */
 #include "tuf/publish.h"
 
@@ -15,11 +15,13 @@
 #include "sys/file.h"
 #include "tuf/publish_internal.h"
 
-#define DROP_MAX 65536 /* staged blobs removed after a commit; of more, the rest is swept with its age */
+#define DROP_MAX                                                                                   \
+	65536 /* staged blobs removed after a commit; of more, the rest is swept with its age */
 
 /* ---- blobs ---- */
 
-void blob_placed_name(char out[static BLOB_NAME_MAX], struct slice path, const uint8_t sha256[static SHA256_LEN])
+void blob_placed_name(char out[static BLOB_NAME_MAX], struct slice path,
+		      const uint8_t sha256[static SHA256_LEN])
 {
 	struct buf b = BUF_INIT(BLOB_NAME_MAX - 1);
 
@@ -110,7 +112,8 @@ struct publish_batch *publish_batch_new(struct repo *r, int64_t now_s, struct er
 {
 	struct publish_batch *b;
 
-	if (repo_writable(r, err) < 0 || repo_adopted(r, err) < 0 || repo_check_clock(r, now_s, err) < 0)
+	if (repo_writable(r, err) < 0 || repo_adopted(r, err) < 0 ||
+	    repo_check_clock(r, now_s, err) < 0)
 		return NULL;
 	b = xcalloc(1, sizeof(*b));
 	b->r = r;
@@ -142,7 +145,8 @@ static int find_roles(struct publish_file *f, struct slice name, struct error *e
 	return 0;
 }
 
-static int add_checked(struct publish_batch *b, const struct publish_file *f, struct slice text, struct error *err)
+static int add_checked(struct publish_batch *b, const struct publish_file *f, struct slice text,
+		       struct error *err)
 {
 	struct buf copy = BUF_INIT(PUBLISH_FILE_MAX);
 
@@ -150,14 +154,15 @@ static int add_checked(struct publish_batch *b, const struct publish_file *f, st
 	b->result.added += (unsigned)f->added_count;
 	b->result.removed += (unsigned)f->removed_count;
 	if (f->is_bin)
-		return repo_change_write(&b->change, b->r, f->role->name, b->result.version, text, err);
+		return repo_change_write(&b->change, b->r, f->role->name, b->result.version, text,
+					 err);
 	buf_put_slice(&copy, text);
 	repo_change_add(&b->change, f->role->name, b->result.version, &copy);
 	return 0;
 }
 
-int publish_batch_add(struct publish_batch *b, struct slice role, int64_t expected_version, struct slice file,
-		      struct error *err)
+int publish_batch_add(struct publish_batch *b, struct slice role, int64_t expected_version,
+		      struct slice file, struct error *err)
 {
 	struct publish_file f = {.r = b->r, .now_s = b->now_s};
 	int r = -1;
@@ -165,8 +170,8 @@ int publish_batch_add(struct publish_batch *b, struct slice role, int64_t expect
 	if (find_roles(&f, role, err) < 0)
 		return -1;
 	if (file.len > PUBLISH_FILE_MAX)
-		return error_set(err, ERR_LIMIT, "the file of '%s' is larger than %llu bytes", f.role->name,
-				 (unsigned long long)PUBLISH_FILE_MAX);
+		return error_set(err, ERR_LIMIT, "the file of '%s' is larger than %llu bytes",
+				 f.role->name, (unsigned long long)PUBLISH_FILE_MAX);
 	if ((f.next = tuf_targets_parse(file, err)) == NULL)
 		return error_wrap(err, "the file of '%s'", f.role->name);
 	if (publish_check(&f, expected_version, err) == 0 && place_blobs(b, &f, err) == 0)
@@ -183,7 +188,8 @@ int publish_batch_commit(struct publish_batch *b, struct publish_result *out, st
 	*out = b->result;
 	if (b->change.count == 0)
 		return 0;
-	if (repo_seal(b->r, &b->change, &o, err) < 0 || repo_apply(b->r, &b->change, b->now_s, err) < 0)
+	if (repo_seal(b->r, &b->change, &o, err) < 0 ||
+	    repo_apply(b->r, &b->change, b->now_s, err) < 0)
 		return -1;
 	drop_staged(b);
 	return 0;

@@ -89,7 +89,8 @@ int publish_next_release(struct slice current, const char *path, int64_t above, 
 		target = json_get(json_get(b.body, "targets"), path);
 		highest = target.doc != NULL ? 0 : highest_release(&b, name_of(slice_str(path)));
 		/* Publishing the same again is no new release. */
-		*release = target.doc != NULL ? release_of(target) : (highest > above ? highest : above) + 1;
+		*release = target.doc != NULL ? release_of(target)
+					      : (highest > above ? highest : above) + 1;
 		r = 0;
 	}
 	build_release(&b);
@@ -157,14 +158,15 @@ static struct entry *find_entry(struct build *b, size_t count, const char *path)
 	return count == 0 ? NULL : bsearch(&wanted, b->entries, count, sizeof(wanted), by_path);
 }
 
-static int apply_add(struct build *b, size_t kept, const struct publish_change *c, struct error *err)
+static int apply_add(struct build *b, size_t kept, const struct publish_change *c,
+		     struct error *err)
 {
 	struct entry *e = find_entry(b, kept, c->path);
 	bool same = false;
 
 	if (descriptor_check(c->descriptor, err) < 0)
 		return error_wrap(err, "'%s': descriptor", c->path);
-	if (e == NULL) {
+	if (e == NULL || e->withdrawn) {
 		b->entries[b->count++] = (struct entry){.path = slice_str(c->path), .added = c};
 		b->changed = true;
 		return 0;
@@ -178,7 +180,8 @@ static int apply_add(struct build *b, size_t kept, const struct publish_change *
 	return error_hint(err, "a published version never changes; publish a new one");
 }
 
-static int apply_withdraw(struct build *b, size_t kept, const struct publish_change *c, struct error *err)
+static int apply_withdraw(struct build *b, size_t kept, const struct publish_change *c,
+			  struct error *err)
 {
 	struct entry *e = find_entry(b, kept, c->path);
 
@@ -195,8 +198,8 @@ static int check_twice(const struct build *b, struct error *err)
 	size_t i;
 
 	for (i = 1; i < b->count; i++) {
-		if (slice_equal(b->entries[i - 1].path, b->entries[i].path) && !b->entries[i - 1].withdrawn &&
-		    !b->entries[i].withdrawn)
+		if (slice_equal(b->entries[i - 1].path, b->entries[i].path) &&
+		    !b->entries[i - 1].withdrawn && !b->entries[i].withdrawn)
 			return error_set(err, ERR_USAGE, "'%.*s' is to be published twice",
 					 SLICE_ARG(b->entries[i].path));
 	}
@@ -217,7 +220,8 @@ static int build_entries(struct build *b, const struct publish_change *changes, 
 	if (kept > 0)
 		qsort(b->entries, kept, sizeof(b->entries[0]), by_path);
 	for (i = 0; i < count; i++) {
-		if ((changes[i].withdraw ? apply_withdraw : apply_add)(b, kept, &changes[i], err) < 0)
+		if ((changes[i].withdraw ? apply_withdraw : apply_add)(b, kept, &changes[i], err) <
+		    0)
 			return -1;
 	}
 	if (b->count > 0)
@@ -261,7 +265,8 @@ static struct mark *find_mark(struct mark *marks, size_t count, struct slice nam
 }
 
 /* One mark a name, in order. Owned by the caller. */
-static struct mark *withdrawn_names(const struct publish_change *changes, unsigned count, size_t *out)
+static struct mark *withdrawn_names(const struct publish_change *changes, unsigned count,
+				    size_t *out)
 {
 	struct mark *marks = xcalloc(count, sizeof(*marks));
 	size_t n = 0, i, k = 0;

@@ -18,7 +18,8 @@ static int check_slice(const struct publish_file *c, struct slice path, struct e
 		return error_hint(err, "meshanics artifact list --publishers shows the slices");
 	}
 	if (c->is_bin && repo_bin_of(c->publisher, path) != c->bin)
-		return error_set(err, ERR_REFUSED, "'%s' does not belong to hash bin '%s'", shown, c->role->name);
+		return error_set(err, ERR_REFUSED, "'%s' does not belong to hash bin '%s'", shown,
+				 c->role->name);
 	return 0;
 }
 
@@ -26,7 +27,8 @@ static int check_slice(const struct publish_file *c, struct slice path, struct e
 static int check_same(const struct tuf_target *old, const struct tuf_target *next,
 		      struct error *err)
 {
-	struct json_value was = json_get(old->custom, "meshanics"), is = json_get(next->custom, "meshanics");
+	struct json_value was = json_get(old->custom, "meshanics"),
+			  is = json_get(next->custom, "meshanics");
 	struct buf a = BUF_INIT(DESCRIPTOR_SIZE_MAX), b = BUF_INIT(DESCRIPTOR_SIZE_MAX);
 	int r = -1;
 
@@ -54,7 +56,8 @@ static int check_blob(const struct publish_file *c, const struct tuf_target *t, 
 
 	blob_staged_name(staged, t->hashes.sha256);
 	blob_placed_name(placed, t->path, t->hashes.sha256);
-	if (blob_has_size(c->r->dirfd, staged, t->length) || blob_has_size(c->r->dirfd, placed, t->length))
+	if (blob_has_size(c->r->dirfd, staged, t->length) ||
+	    blob_has_size(c->r->dirfd, placed, t->length))
 		return 0;
 	error_set(err, ERR_NOT_FOUND,
 		  "'%.*s': no staged blob of %" PRIu64 " bytes with this SHA-256",
@@ -144,8 +147,9 @@ static int check_version(const struct publish_file *c, int64_t expected, struct 
 }
 
 /*
- * A publisher's file lists targets or delegates to his bins, as it has done so far; a bin delegates nothing. A file of
- * his that lists targets where clients look for bins would take back everything that he has published.
+ * A publisher's file lists targets or delegates to his bins, as it has done so far; a bin delegates
+ * nothing. A file of his that lists targets where clients look for bins would take back everything
+ * that he has published.
  */
 static int check_delegations(const struct publish_file *c, struct error *err)
 {
@@ -160,8 +164,10 @@ static int check_delegations(const struct publish_file *c, struct error *err)
 	if (bits == c->publisher->bin_bits)
 		return 0;
 	if (c->publisher->bin_bits == 0)
-		return error_set(err, ERR_REFUSED, "publisher '%s' may not delegate", c->publisher->name);
-	return error_set(err, ERR_REFUSED, "publisher '%s' publishes in %u hash bins, and these stay",
+		return error_set(err, ERR_REFUSED, "publisher '%s' may not delegate",
+				 c->publisher->name);
+	return error_set(err, ERR_REFUSED,
+			 "publisher '%s' publishes in %u hash bins, and these stay",
 			 c->publisher->name, 1u << c->publisher->bin_bits);
 }
 

@@ -137,9 +137,9 @@ int artifact_each(const struct repo *r,
 	for (i = 0; i < r->state.role_count; i++) {
 		const struct repo_role *role = &r->state.roles[i];
 
-		if ((role->bin_bits > 0 ? each_of_bins(r, role, each, arg, err)
-					: each_of_file(r, role, UINT_MAX, role->file, each, arg,
-						       err)) < 0)
+		if ((role->bin_bits > 0
+			     ? each_of_bins(r, role, each, arg, err)
+			     : each_of_file(r, role, UINT_MAX, role->file, each, arg, err)) < 0)
 			return -1;
 	}
 	return 0;

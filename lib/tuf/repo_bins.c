@@ -9,6 +9,12 @@
 #define BITS_MAX 14 /* REPO_BINS_MAX */
 _Static_assert(1 << BITS_MAX == REPO_BINS_MAX, "bits and number of bins");
 
+/* One note a bin, right for as long as snapshot names the version that it is of. */
+struct repo_bins {
+	unsigned count;
+	struct repo_bin_note notes[];
+};
+
 /* ---- the delegation ---- */
 
 static bool has_key(const struct tuf_role *role, const struct tuf_key *key)
@@ -22,20 +28,25 @@ static bool has_key(const struct tuf_role *role, const struct tuf_key *key)
 	return false;
 }
 
-/* No key that the publisher does not have, and no fewer of them: he cannot give away more than is his. */
-static int check_keys(const struct repo_role *publisher, const struct tuf_role *bins, struct error *err)
+/* No key that the publisher does not have, and no fewer of them: he cannot give away more than is
+ * his. */
+static int check_keys(const struct repo_role *publisher, const struct tuf_role *bins,
+		      struct error *err)
 {
 	unsigned i;
 
 	if (bins->threshold < publisher->role.threshold)
-		return error_set(err, ERR_REFUSED,
-				 "publisher '%s' lets %u of his keys sign his hash bins, where he needs %u",
-				 publisher->name, bins->threshold, publisher->role.threshold);
+		return error_set(
+			err, ERR_REFUSED,
+			"publisher '%s' lets %u of his keys sign his hash bins, where he needs %u",
+			publisher->name, bins->threshold, publisher->role.threshold);
 	for (i = 0; i < bins->keys.count; i++) {
-		if (bins->keys.list[i].pub.scheme == KEY_NONE || !has_key(&publisher->role, &bins->keys.list[i]))
-			return error_set(err, ERR_REFUSED,
-					 "publisher '%s' delegates to key %.16s..., which is not his",
-					 publisher->name, bins->keys.list[i].id);
+		if (bins->keys.list[i].pub.scheme == KEY_NONE ||
+		    !has_key(&publisher->role, &bins->keys.list[i]))
+			return error_set(
+				err, ERR_REFUSED,
+				"publisher '%s' delegates to key %.16s..., which is not his",
+				publisher->name, bins->keys.list[i].id);
 	}
 	return 0;
 }
@@ -50,8 +61,8 @@ static int bins_role(const struct tuf_targets *file, struct tuf_role *out, struc
 	return tuf_delegation_role(file, &d, out, err);
 }
 
-int repo_bins_check(const struct repo_role *publisher, const struct tuf_targets *file, unsigned *bits,
-		    struct error *err)
+int repo_bins_check(const struct repo_role *publisher, const struct tuf_targets *file,
+		    unsigned *bits, struct error *err)
 {
 	struct json_value succinct = json_get(file->delegations, "succinct_roles");
 	struct slice prefix = json_string(json_get(succinct, "name_prefix"));
@@ -65,15 +76,19 @@ int repo_bins_check(const struct repo_role *publisher, const struct tuf_targets 
 		return 0;
 	snprintf(expected, sizeof(expected), "%s-bin", publisher->name);
 	if (succinct.doc == NULL)
-		return error_set(err, ERR_REFUSED, "publisher '%s' may not delegate but to hash bins of his own",
+		return error_set(err, ERR_REFUSED,
+				 "publisher '%s' may not delegate but to hash bins of his own",
 				 publisher->name);
 	if (n > BITS_MAX || !slice_equal_str(prefix, expected) ||
 	    repo_bins_check_count(INT64_C(1) << n, publisher->name, err) < 0)
-		return error_set(err, ERR_REFUSED,
-				 "publisher '%s' delegates to hash bins other than 2 to %d called '%s-HEX'",
-				 publisher->name, REPO_BINS_MAX, expected);
+		return error_set(
+			err, ERR_REFUSED,
+			"publisher '%s' delegates to hash bins other than 2 to %d called '%s-HEX'",
+			publisher->name, REPO_BINS_MAX, expected);
 	if (json_count(file->targets) > 0)
-		return error_set(err, ERR_REFUSED, "publisher '%s' lists targets beside his hash bins", publisher->name);
+		return error_set(err, ERR_REFUSED,
+				 "publisher '%s' lists targets beside his hash bins",
+				 publisher->name);
 	if (bins_role(file, &role, err) < 0)
 		return -1;
 	r = check_keys(publisher, &role, err);
@@ -91,22 +106,26 @@ bool repo_bins_same_keys(const struct repo_role *publisher, const struct tuf_tar
 
 	if (bins_role(file, &role, &ignored) < 0)
 		return false;
-	same = role.threshold == publisher->role.threshold && tuf_keys_same(&role.keys, &publisher->role.keys);
+	same = role.threshold == publisher->role.threshold &&
+	       tuf_keys_same(&role.keys, &publisher->role.keys);
 	tuf_role_release(&role);
 	return same;
 }
 
 /* ---- names ---- */
 
-void repo_bin_name(const char *publisher, unsigned bits, unsigned bin, char out[static NAME_LEN_MAX + 1])
+void repo_bin_name(const char *publisher, unsigned bits, unsigned bin,
+		   char out[static NAME_LEN_MAX + 1])
 {
 	char hex[12];
 
 	snprintf(hex, sizeof(hex), "%04x", bin & (REPO_BINS_MAX - 1));
-	snprintf(out, NAME_LEN_MAX + 1, "%.*s-bin-%s", NAME_LEN_MAX - 9, publisher, hex + 4 - (bits + 3) / 4);
+	snprintf(out, NAME_LEN_MAX + 1, "%.*s-bin-%s", NAME_LEN_MAX - 9, publisher,
+		 hex + 4 - (bits + 3) / 4);
 }
 
-static void name_of(const struct repo_role *publisher, unsigned bin, char out[static NAME_LEN_MAX + 1])
+static void name_of(const struct repo_role *publisher, unsigned bin,
+		    char out[static NAME_LEN_MAX + 1])
 {
 	repo_bin_name(publisher->name, publisher->bin_bits, bin, out);
 }
@@ -167,7 +186,8 @@ static int check_signed(const struct tuf_metafile *meta, struct repo_role *bin, 
 	return 0;
 }
 
-void repo_bin_read(const struct repo *r, const struct repo_role *publisher, unsigned bin, struct repo_role *out)
+void repo_bin_read(const struct repo *r, const struct repo_role *publisher, unsigned bin,
+		   struct repo_role *out)
 {
 	struct tuf_metafile meta;
 
@@ -181,13 +201,17 @@ void repo_bin_read(const struct repo *r, const struct repo_role *publisher, unsi
 	if (bins_role(publisher->file, &out->role, &out->why) == 0 &&
 	    read_named(r, &meta, out, &out->why) == 0 && check_signed(&meta, out, &out->why) == 0)
 		return;
+	/* Noted, or it would be due for ever. */
+	publisher->bins->notes[bin] =
+		(struct repo_bin_note){.version = meta.version, .fault = out->fault};
 	tuf_targets_free(out->file);
 	out->file = NULL;
 	buf_release(&out->text);
 }
 
 /* The one that was read last, if it is still the one that is published. */
-static const struct repo_role *read_cached(const struct repo *r, const struct repo_role *publisher, unsigned bin)
+static const struct repo_role *read_cached(const struct repo *r, const struct repo_role *publisher,
+					   unsigned bin)
 {
 	struct tuf_metafile meta = {.version = 0};
 	char name[NAME_LEN_MAX + 1];
@@ -212,18 +236,14 @@ const struct repo_role *repo_file_find(const struct repo *r, struct slice name)
 	return role == NULL ? NULL : read_cached(r, role, bin);
 }
 
-const struct repo_role *repo_file_of_path(const struct repo *r, const struct repo_role *publisher, struct slice path)
+const struct repo_role *repo_file_of_path(const struct repo *r, const struct repo_role *publisher,
+					  struct slice path)
 {
-	return publisher->bin_bits == 0 ? publisher : read_cached(r, publisher, repo_bin_of(publisher, path));
+	return publisher->bin_bits == 0 ? publisher
+					: read_cached(r, publisher, repo_bin_of(publisher, path));
 }
 
 /* ---- what is known of all of them ---- */
-
-/* One note a bin, right for as long as snapshot names the version that it is of. */
-struct repo_bins {
-	unsigned count;
-	struct repo_bin_note notes[];
-};
 
 struct repo_bins *repo_bins_new(unsigned bits)
 {
@@ -239,7 +259,8 @@ void repo_bins_free(struct repo_bins *b)
 	free(b);
 }
 
-const struct repo_bin_note *repo_bin_note(const struct repo *r, const struct repo_role *publisher, unsigned bin)
+const struct repo_bin_note *repo_bin_note(const struct repo *r, const struct repo_role *publisher,
+					  unsigned bin)
 {
 	struct repo_bin_note *note = &publisher->bins->notes[bin];
 	struct repo_role read = {.file = NULL};
@@ -273,7 +294,8 @@ int64_t repo_bins_newest(const struct repo *r, const struct repo_role *publisher
 	return newest;
 }
 
-void repo_bins_sum(const struct repo *r, const struct repo_role *publisher, struct repo_bins_sum *out)
+void repo_bins_sum(const struct repo *r, const struct repo_role *publisher,
+		   struct repo_bins_sum *out)
 {
 	unsigned i, first = 0;
 

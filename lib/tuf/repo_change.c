@@ -88,7 +88,8 @@ int repo_pending_clear(int repo_dirfd, struct error *err)
 /* pending/, empty: what lies there belongs to no change that holds. */
 static int open_pending(struct repo_change *c, const struct repo *r, struct error *err)
 {
-	if (repo_pending_clear(r->dirfd, err) < 0 || file_mkdirs(r->dirfd, "pending", 0700, err) < 0)
+	if (repo_pending_clear(r->dirfd, err) < 0 ||
+	    file_mkdirs(r->dirfd, "pending", 0700, err) < 0)
 		return -1;
 	c->pending_fd = file_open(r->dirfd, "pending", O_RDONLY | O_DIRECTORY, 0, err);
 	if (c->pending_fd < 0)

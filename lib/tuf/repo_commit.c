@@ -3,7 +3,8 @@
  *
  *	1. every file is complete and synced in pending/
  *	2. `commit`, the list of their names, appears by one rename: from here the change holds
- *	3. the files are renamed into metadata/ in the order of the list, and synced before the last, timestamp.json
+ *	3. the files are renamed into metadata/ in the order of the list, and synced before the
+ *last, timestamp.json
  *	4. `commit` is removed
  *
  * Opening repeats 3 and 4 when `commit` is there, and empties pending/ when it is not. For clients
@@ -11,7 +12,8 @@
  * trust (a new root is, and is good with the old timestamp as long as the online keys stay).
  *
  * Directories are synced once for all their files, and of very many files the file system is synced
- * as a whole: a change of sixteen thousand hash bins waits for the disk as often as one of three files.
+ * as a whole: a change of sixteen thousand hash bins waits for the disk as often as one of three
+ *files.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +25,9 @@
 #include "tuf/repo_internal.h"
 
 #define COMMIT_SIZE_MAX (8u << 20)
-#define SWEEP_EVERY 16	 /* of smaller changes, by the version of the snapshot, which rises by one or by the clock */
+#define SWEEP_EVERY                                                                                \
+	16 /* of smaller changes, by the version of the snapshot, which rises by one or by the     \
+	      clock */
 #define SWEEP_FILES 8	 /* of a change: more, and it is worth a sweep by itself */
 #define SYNC_EACH_MAX 32 /* files; of more, the file system is synced */
 
@@ -73,7 +77,7 @@ static int write_pending(const struct repo *r, struct repo_change *c, struct err
 	}
 	if (sync_pending(c, err) < 0)
 		goto out;
-	c->holds = true;	/* or perhaps not; take_back knows */
+	c->holds = true; /* or perhaps not; take_back knows */
 	ret = file_replace(r->dirfd, "commit", 0600, buf_slice(&list), err);
 out:
 	buf_release(&list);
@@ -154,7 +158,8 @@ int repo_commit(struct repo *r, struct repo_change *change, struct error *err)
 	if (finish(r, change->pending_fd, err) < 0) {
 		r->unfinished = true;
 		error_wrap(err, "the change is written, but not in its place yet");
-		return error_hint(err, "it will be finished by the next command, once the disk works");
+		return error_hint(err,
+				  "it will be finished by the next command, once the disk works");
 	}
 	return 0;
 }
@@ -200,7 +205,8 @@ int repo_apply(struct repo *r, struct repo_change *change, int64_t now_s, struct
 		return -1;
 	}
 	repo_state_replace(r, &next);
-	/* A long directory is not read for each of many small changes; repo_resign sweeps all of it. */
+	/* A long directory is not read for each of many small changes; repo_resign sweeps all of
+	 * it. */
 	if (change->count > SWEEP_FILES || r->state.snapshot->head.version % SWEEP_EVERY == 0)
 		repo_sweep(r, change);
 	return 0;

@@ -1,4 +1,5 @@
-/* The entries of a snapshot in order: with hash bins there are tens of thousands, and many are looked up. */
+/* The entries of a snapshot in order: with hash bins there are tens of thousands, and many are
+ * looked up. */
 #include <stdlib.h>
 
 #include "tuf/repo_internal.h"
@@ -17,8 +18,8 @@ void repo_index_make(struct repo_index *x, struct json_value meta)
 	*x = (struct repo_index){.list = xcalloc(json_count(meta), sizeof(x->list[0]))};
 	for (it = json_iter(meta); json_next(&it); x->count++) {
 		x->list[x->count] = (struct repo_index_entry){it.key, it.value};
-		sorted = sorted && (x->count == 0 ||
-				    slice_compare(x->list[x->count - 1].file, it.key) < 0);
+		sorted = sorted &&
+			 (x->count == 0 || slice_compare(x->list[x->count - 1].file, it.key) < 0);
 	}
 	/* As we sign it, it is in order. */
 	if (!sorted)

@@ -81,7 +81,8 @@ struct resigning {
 	struct repo_resigned *out;
 };
 
-/* A bin that is damaged, or that others signed, is left as it is: what it said is not known here. */
+/* A bin that is damaged, or that others signed, is left as it is: what it said is not known here.
+ */
 static int resign_bin(struct resigning *g, struct repo_signer *s, const struct repo_role *publisher,
 		      unsigned i, struct error *err)
 {

@@ -130,11 +130,13 @@ static int by_file_name(const void *a, const void *b)
 	return strcmp(nx, ny);
 }
 
-/* Those that the snapshot is to name, in order; a role is there once, or nobody knows which file holds. */
-static int listed_files(const struct repo_change *change, const struct repo_newfile ***out, unsigned *count,
-			struct error *err)
+/* Those that the snapshot is to name, in order; a role is there once, or nobody knows which file
+ * holds. */
+static int listed_files(const struct repo_change *change, const struct repo_newfile ***out,
+			unsigned *count, struct error *err)
 {
-	const struct repo_newfile **list = xcalloc(change->count, sizeof(const struct repo_newfile *));
+	const struct repo_newfile **list =
+		xcalloc(change->count, sizeof(const struct repo_newfile *));
 	unsigned i;
 
 	*out = list;
@@ -147,7 +149,8 @@ static int listed_files(const struct repo_change *change, const struct repo_newf
 		qsort(list, *count, sizeof(list[0]), by_file_name);
 	for (i = 1; i < *count; i++) {
 		if (strcmp(list[i - 1]->role, list[i]->role) == 0)
-			return error_set(err, ERR_USAGE, "'%s' is there twice in one change", list[i]->role);
+			return error_set(err, ERR_USAGE, "'%s' is there twice in one change",
+					 list[i]->role);
 	}
 	return 0;
 }
@@ -163,8 +166,8 @@ static int entry_order(const struct repo_index_entry *old, const struct repo_new
 
 /* Entries of the snapshot in force stay, also of roles that are delegated no more (5.5.5), unless
  * replaced. Both lists are in order, and so is what is written. */
-static int put_snapshot_meta(struct json_writer *w, const struct repo *r, const struct repo_change *change,
-			     struct error *err)
+static int put_snapshot_meta(struct json_writer *w, const struct repo *r,
+			     const struct repo_change *change, struct error *err)
 {
 	const struct repo_index *old = &r->state.index;
 	const struct repo_newfile **new;
@@ -175,7 +178,9 @@ static int put_snapshot_meta(struct json_writer *w, const struct repo *r, const 
 	ret = listed_files(change, &new, &count, err);
 	json_open_object(w, "meta");
 	while (ret == 0 && (i < count || k < old->count)) {
-		int order = i == count ? -1 : k == old->count ? 1 : entry_order(&old->list[k], new[i]);
+		int order = i == count	      ? -1
+			    : k == old->count ? 1
+					      : entry_order(&old->list[k], new[i]);
 
 		if (order < 0) {
 			json_put_value_key(w, old->list[k].file, old->list[k].entry);

@@ -1,4 +1,5 @@
-/* What the box signs for publishers whose key it holds: their files, their hash bins, and both anew. */
+/* What the box signs for publishers whose key it holds: their files, their hash bins, and both
+ * anew. */
 #include <stdlib.h>
 
 #include "base/timefmt.h"
@@ -65,8 +66,8 @@ static void put_delegations(struct json_writer *w, const struct repo_role *publi
 	json_close(w);
 }
 
-static void put_body(struct json_writer *w, const struct repo_role *role, const struct tuf_targets *from,
-		     int64_t version, int64_t expires_s)
+static void put_body(struct json_writer *w, const struct repo_role *role,
+		     const struct tuf_targets *from, int64_t version, int64_t expires_s)
 {
 	char text[TIME_TEXT_LEN];
 	struct json_value kept;
@@ -89,8 +90,9 @@ static void put_body(struct json_writer *w, const struct repo_role *role, const 
 	json_close(w);
 }
 
-static int sign_file(struct repo_signer *s, const struct repo_role *role, const struct tuf_targets *from,
-		     struct buf *file, int64_t *version, struct error *err)
+static int sign_file(struct repo_signer *s, const struct repo_role *role,
+		     const struct tuf_targets *from, struct buf *file, int64_t *version,
+		     struct error *err)
 {
 	struct buf body = BUF_INIT(TUF_UNSIGNED_MAX);
 	struct json_writer w = JSON_WRITER(&body);
@@ -104,7 +106,8 @@ static int sign_file(struct repo_signer *s, const struct repo_role *role, const 
 	put_body(&w, role, from, *version, s->now_s + s->life_s);
 	tuf_signer_init(&signer, s->key);
 	if (body.failed)
-		error_set(err, ERR_LIMIT, "%s would be larger than %zu bytes", role->name, body.max);
+		error_set(err, ERR_LIMIT, "%s would be larger than %zu bytes", role->name,
+			  body.max);
 	else
 		ret = tuf_sign_canonical(file, buf_slice(&body), &signer, 1, err);
 out:
@@ -112,8 +115,8 @@ out:
 	return ret;
 }
 
-int repo_sign_role(struct repo_signer *s, const struct repo_role *role, const struct tuf_targets *from,
-		   struct error *err)
+int repo_sign_role(struct repo_signer *s, const struct repo_role *role,
+		   const struct tuf_targets *from, struct error *err)
 {
 	struct buf file = BUF_INIT(TUF_SIGNED_MAX);
 	int64_t version;
@@ -126,8 +129,8 @@ int repo_sign_role(struct repo_signer *s, const struct repo_role *role, const st
 	return ret;
 }
 
-int repo_sign_bin(struct repo_signer *s, const struct repo_role *bin, const struct tuf_targets *from,
-		  struct error *err)
+int repo_sign_bin(struct repo_signer *s, const struct repo_role *bin,
+		  const struct tuf_targets *from, struct error *err)
 {
 	struct buf file = BUF_INIT(TUF_SIGNED_MAX);
 	int64_t version;
@@ -151,7 +154,8 @@ static int start_bins(struct repo_signer *s, const struct repo_role *publisher, 
 
 	for (i = 0; i < 1u << publisher->bin_bits; i++) {
 		repo_bin_name(publisher->name, publisher->bin_bits, i, bin.name);
-		bin.version = repo_index_find(&s->r->state.index, bin.name, &meta) ? meta.version : 0;
+		bin.version =
+			repo_index_find(&s->r->state.index, bin.name, &meta) ? meta.version : 0;
 		if (repo_sign_bin(s, &bin, NULL, err) < 0)
 			return -1;
 	}
@@ -176,8 +180,8 @@ int repo_start_role(struct repo *r, const struct repo_role *role, int64_t life_s
 }
 
 /* Keep a bin that the new keys have signed; what others have signed is believed no more. */
-static int follow_bin(struct repo_signer *s, const struct repo_role *role, const struct repo_role *old, unsigned i,
-		      struct error *err)
+static int follow_bin(struct repo_signer *s, const struct repo_role *role,
+		      const struct repo_role *old, unsigned i, struct error *err)
 {
 	struct error ignored = ERROR_INIT;
 	struct repo_role bin;
@@ -192,8 +196,8 @@ static int follow_bin(struct repo_signer *s, const struct repo_role *role, const
 	return ret;
 }
 
-int repo_follow_keys(struct repo *r, const struct repo_role *role, const struct repo_role *old, int64_t life_s,
-		     int64_t now_s, struct repo_change *change, struct error *err)
+int repo_follow_keys(struct repo *r, const struct repo_role *role, const struct repo_role *old,
+		     int64_t life_s, int64_t now_s, struct repo_change *change, struct error *err)
 {
 	struct repo_signer s;
 	unsigned i;

@@ -48,9 +48,10 @@ int repo_newest(int metadata_fd, const char *role, int64_t *newest, int64_t *old
 /* ---- reading ---- */
 
 /*
- * A change replaces a few files. The others are carried over from the state in force as they are, verified and
- * parsed: of two publishers with a hundred thousand artifacts each, one publishes without a look at the other's
- * file. Carried parts are borrowed until repo_state_replace makes them the new state's own.
+ * A change replaces a few files. The others are carried over from the state in force as they are,
+ * verified and parsed: of two publishers with a hundred thousand artifacts each, one publishes
+ * without a look at the other's file. Carried parts are borrowed until repo_state_replace makes
+ * them the new state's own.
  */
 
 /* What a load works on. */
@@ -173,7 +174,8 @@ static int load_targets(struct view *v, struct error *err)
 		s->targets_text = before->targets_text;
 		s->targets_carried = true;
 		return v->now_s < 0 ? 0
-				    : tuf_verify_expiry(&s->targets->head, v->now_s, "targets", "5.6.5", err);
+				    : tuf_verify_expiry(&s->targets->head, v->now_s, "targets",
+							"5.6.5", err);
 	}
 	if (view_read(v, "targets", meta.version, TUF_SIGNED_MAX, &s->targets_text, err) < 0 ||
 	    (s->targets = tuf_targets_parse(buf_slice(&s->targets_text), err)) == NULL)
@@ -207,7 +209,8 @@ int repo_delegations_check(const struct tuf_targets *targets, struct error *err)
 
 /*
  * A publisher's file is checked against the snapshot before its keys are: damage and new keys are
- * told apart. Hash bins that it gives to more than the publisher's own keys are a matter of keys, too.
+ * told apart. Hash bins that it gives to more than the publisher's own keys are a matter of keys,
+ * too.
  */
 static int load_role_file(struct view *v, struct repo_role *role, const struct tuf_metafile *meta,
 			  struct error *err)
@@ -250,10 +253,12 @@ bool repo_role_is_held(const struct repo *r, const struct repo_role *role)
 static bool carry_role(const struct view *v, struct repo_role *role)
 {
 	const struct repo_state *before = view_before(v);
-	const struct repo_role *old = before == NULL ? NULL : repo_state_role(before, slice_str(role->name));
+	const struct repo_role *old =
+		before == NULL ? NULL : repo_state_role(before, slice_str(role->name));
 
 	if (old == NULL || old->file == NULL || old->version != role->version ||
-	    old->role.threshold != role->role.threshold || !tuf_keys_same(&old->role.keys, &role->role.keys))
+	    old->role.threshold != role->role.threshold ||
+	    !tuf_keys_same(&old->role.keys, &role->role.keys))
 		return false;
 	role->file = old->file;
 	role->text = old->text;

@@ -1,6 +1,7 @@
 /*
- * Removing superseded files of metadata/. Clients in the middle of an update still ask for the newest few of each
- * role; the rest goes. Failing to is no failure of the change: the next sweep sees the same files.
+ * Removing superseded files of metadata/. Clients in the middle of an update still ask for the
+ * newest few of each role; the rest goes. Failing to is no failure of the change: the next sweep
+ * sees the same files.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -98,8 +99,9 @@ static int64_t version_in_force(const struct repo_state *s, const char *role)
 }
 
 /*
- * Hash bins are many, and all are signed anew at a time: their old files go sooner. Versions are Unix seconds, so
- * that of the file which took its place says since when nobody is sent to this one.
+ * Hash bins are many, and all are signed anew at a time: their old files go sooner. Versions are
+ * Unix seconds, so that of the file which took its place says since when nobody is sent to this
+ * one.
  */
 static bool long_superseded(const struct repo_state *s, const struct old_file *successor)
 {

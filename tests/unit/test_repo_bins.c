@@ -290,6 +290,36 @@ TEST(withdrawn_from_its_bin)
 	fix_end(&f);
 }
 
+TEST(many_changes_of_one_file)
+{
+	struct publish_terms terms = {.now_s = FIX_NOW, .life_s = FIX_DAY};
+	struct publish_change c[4] = {
+		{.path = "plant/b/1", .descriptor = &plain}, {.path = "plant/a/1", .descriptor = &plain},
+		{.path = "plant/c/1", .descriptor = &plain}};
+	struct buf first = BUF_INIT(1u << 16), next = BUF_INIT(1u << 16);
+	struct error err = ERROR_INIT;
+	struct tuf_targets *t;
+
+	MUST(publish_build(&first, SLICE_EMPTY, c, 3, &terms, NULL, &err));
+	c[3] = c[0];
+	REFUSED(publish_build(&next, SLICE_EMPTY, c, 4, &terms, NULL, &err), ERR_USAGE, "published twice");
+	/* Withdrawn and there again, withdrawn for good, and withdrawn twice. */
+	c[1] = c[3] = (struct publish_change){.path = "plant/a/1", .withdraw = true};
+	c[2] = c[0];
+	c[0] = (struct publish_change){.path = "plant/b/1", .withdraw = true};
+	terms.last_version = FIX_NOW;
+	MUST(publish_build(&next, buf_slice(&first), c, 3, &terms, NULL, &err));
+	REQUIRE((t = tuf_targets_parse(buf_slice(&next), &err)) != NULL);
+	CHECK_INT(json_count(t->targets), 2);
+	CHECK(json_get(t->targets, "plant/b/1").doc != NULL && json_get(t->targets, "plant/c/1").doc != NULL);
+	CHECK_INT(json_int(json_get(json_get(json_get(t->head.body, "x-meshanics"), "releases"), "plant/a")), 5);
+	tuf_targets_free(t);
+	buf_clear(&next);
+	REFUSED(publish_build(&next, buf_slice(&first), c, 4, &terms, NULL, &err), ERR_NOT_FOUND, "not published");
+	buf_release(&first);
+	buf_release(&next);
+}
+
 /* ---- refusals ---- */
 
 static const struct {
