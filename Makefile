@@ -41,6 +41,7 @@ FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.
 REPLAY  := $(FUZZ:%=$B/tests/fuzz/replay_%)
 FUZZBIN := $(FUZZ:%=$B/tests/fuzz/fuzz_%)
 E2E     := $(sort $(wildcard tests/e2e/t*.sh))
+INTEROP := $(sort $(wildcard tests/interop/t*.sh))
 MAN     := $(sort $(wildcard man/*.[1-8]))
 LINK     = $(Q)$(CC) $(CFLAGS) $(HARDEN) $(LDFLAGS) $(LDHARD) -o $@
 
@@ -70,6 +71,9 @@ $B/tests/unit/%: $B/tests/unit/%.o $B/lib.a
 $B/tests/bench/%: $B/tests/bench/%.o $B/lib.a
 	$(LINK) $< $B/lib.a $(LIBS)
 
+$B/tests/interop/%: $B/tests/interop/%.o $B/lib.a
+	$(LINK) $< $B/lib.a $(LIBS)
+
 $B/tests/fuzz/replay_%: $B/tests/fuzz/fuzz_%.o tests/fuzz/replay.c $B/lib.a
 	$(LINK) -DCORPUS='"tests/fuzz/corpus/$*"' tests/fuzz/replay.c $< $B/lib.a $(LIBS)
 
@@ -95,6 +99,11 @@ check-e2e: $B/meshanics
 	$(Q)MESHANICS=$(CURDIR)/$B/meshanics tests/run -j $(JOBS) $(E2E)
 check-man: $B/meshanics
 	$(Q)MESHANICS=$(CURDIR)/$B/meshanics tests/run -j $(JOBS) tests/man tests/check-man.sh
+# Against another TUF implementation, from npm: not part of check, since it fetches packages (once, into build/interop).
+interop: $B/meshanics $B/tests/interop/judge
+	$(Q)tests/interop/npm.sh build/interop
+	$(Q)MESHANICS=$(CURDIR)/$B/meshanics INTEROP_JUDGE=$(CURDIR)/$B/tests/interop/judge \
+		INTEROP_MODULES=$(CURDIR)/build/interop/node_modules TEST_TIMEOUT=900 tests/run -j $(JOBS) $(INTEROP)
 lint:
 	$(Q)CC="$(CC)" tests/lint
 
@@ -135,9 +144,10 @@ clean:
 help:
 	@echo 'all (build/meshanics)  static  cross  install  deb  clean'
 	@echo 'check = check-unit check-fuzz lint check-man check-e2e with sanitizers;  fuzz (T=seconds each)'
+	@echo 'interop (against tuf-js; needs node and npm)'
 
 .SECONDARY:
-.PHONY: all unit-bins fuzz-bins replay-bins check check-unit check-fuzz check-e2e check-man lint fuzz static cross \
+.PHONY: all unit-bins fuzz-bins replay-bins check check-unit check-fuzz check-e2e check-man interop lint fuzz static cross \
 	install deb clean help
 
--include $(OBJS:.o=.d) $(UNIT:%.c=$B/%.d) $(FUZZ:%=$B/tests/fuzz/fuzz_%.d)
+-include $(OBJS:.o=.d) $(UNIT:%.c=$B/%.d) $(FUZZ:%=$B/tests/fuzz/fuzz_%.d) $B/tests/interop/judge.d

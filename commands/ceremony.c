@@ -1,6 +1,8 @@
 /* The files of a ceremony, between the operator's words and lib/tuf/ceremony. */
 #include "commands/ceremony.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 
@@ -57,21 +59,32 @@ int step_read(struct step *s, const char *path, struct buf *out, struct error *e
 int step_end(struct step *s, const char *name, const char *fingerprint, const char *detail, struct error *err)
 {
 	const char *names[STEP_FILES_MAX];
+	char begun[TRANSCRIPT_HEAD_LEN];
 	struct transcript_step line = {.step = name,
 				       .fingerprint = fingerprint,
 				       .detail = detail,
 				       .files = names,
 				       .hashes = (const uint8_t (*)[SHA256_LEN])s->hashes,
 				       .file_count = s->count,
-				       .now_s = s->now_s};
+				       .now_s = s->now_s,
+				       .head = begun};
 	unsigned i;
 
+	memcpy(begun, s->head, sizeof(begun));
 	for (i = 0; i < s->count; i++)
 		names[i] = s->names[i];
 	return transcript_append(cmd_home(s->cmd), &line, s->head, err);
 }
 
 /* ---- files ---- */
+
+int ceremony_check_absent(const char *path, struct error *err)
+{
+	if (!file_exists(AT_FDCWD, path))
+		return 0;
+	error_set(err, ERR_CONFLICT, "'%s' exists already", path);
+	return error_hint(err, "nothing is overwritten: move it away, or choose another name with --output");
+}
 
 int ceremony_write(const char *path, struct slice content, struct error *err)
 {
@@ -155,6 +168,52 @@ int publishers_read(struct cmd *cmd, struct repo_publisher **list, unsigned *cou
 	return 0;
 }
 
+int publisher_keys_read(struct cmd *cmd, struct repo_publisher *list, unsigned count, struct error *err)
+{
+	struct ceremony_signer *signers = NULL;
+	unsigned n = 0, i;
+	int r = -1;
+
+	if (!cmd_has(cmd, "key"))
+		return 0;
+	if (count != 1)
+		return error_set(err, ERR_USAGE, "--key goes with exactly one --publisher, not %u", count);
+	if (signers_read(cmd, "key", ONLINE_RECORD_KEYS_MAX, &signers, &n, err) == 0) {
+		list->keys = xcalloc(n, sizeof(*list->keys));
+		for (i = 0; i < n; i++)
+			list->keys[i] = signers[i].key;
+		list->key_count = n;
+		r = 0;
+	}
+	free(signers);
+	return r;
+}
+
+int names_read(struct cmd *cmd, struct ceremony_name **list, unsigned *count, struct error *err)
+{
+	const char *path = cmd_string(cmd, "names", NULL);
+	struct buf text = BUF_INIT(CEREMONY_REQUEST_MAX);
+	struct ceremony *c = NULL;
+	int r = -1;
+
+	*list = NULL;
+	*count = 0;
+	if (path == NULL)
+		return 0;
+	if (file_read(AT_FDCWD, path, &text, err) < 0)
+		goto out;
+	if ((c = ceremony_parse(buf_slice(&text), err)) == NULL) {
+		error_wrap(err, "--names '%s'", path);
+		goto out;
+	}
+	*count = ceremony_names(c, list);
+	r = 0;
+out:
+	ceremony_free(c);
+	buf_release(&text);
+	return r;
+}
+
 void publishers_drop(struct repo_publisher *list, unsigned count)
 {
 	unsigned i;
@@ -164,7 +223,108 @@ void publishers_drop(struct repo_publisher *list, unsigned count)
 	free(list);
 }
 
+int online_keys_read(struct step *s, const char *path, struct online_keys *out, struct error *err)
+{
+	struct buf text = BUF_INIT(ONLINE_KEYS_SIZE_MAX);
+	int r = -1;
+
+	if (step_read(s, path, &text, err) == 0)
+		r = online_keys_parse(out, buf_slice(&text), err) < 0 ? error_wrap(err, "'%s'", path) : 0;
+	buf_release(&text);
+	return r;
+}
+
+/* ---- operands that may be directories ---- */
+
+static int add_file(struct file_list *l, const char *dir, const char *name, bool found, struct error *err)
+{
+	struct file_operand *f;
+	int n;
+
+	if (l->count == CEREMONY_ANSWERS_MAX)
+		return error_set(err, ERR_LIMIT, "more than %d files", CEREMONY_ANSWERS_MAX);
+	l->list = xreallocarray(l->list, (size_t)l->count + 1, sizeof(*l->list));
+	f = &l->list[l->count];
+	n = dir == NULL ? snprintf(f->path, sizeof(f->path), "%s", name)
+			: snprintf(f->path, sizeof(f->path), "%s/%s", dir, name);
+	if (n < 0 || (size_t)n >= sizeof(f->path))
+		return error_set(err, ERR_USAGE, "the name of a file is too long");
+	f->found = found;
+	l->count++;
+	return 0;
+}
+
+/* A file of a directory counts when it says that it is an answer; what else lies there is nobody's business. */
+static bool is_answer(const char *dir, const char *name)
+{
+	struct buf text = BUF_INIT(CEREMONY_ANSWER_MAX);
+	struct error ignored = ERROR_INIT;
+	char path[4096];
+	bool yes = false;
+
+	if (strlen(dir) + strlen(name) + 2 < sizeof(path))
+		yes = file_read(AT_FDCWD, path_join(path, dir, name), &text, &ignored) == 0 &&
+		      ceremony_kind(buf_slice(&text)) == CEREMONY_ANSWER;
+	buf_release(&text);
+	return yes;
+}
+
+static int not_hidden(const struct dirent *e)
+{
+	return e->d_name[0] != '.';
+}
+
+static int add_directory(struct file_list *l, const char *dir, struct error *err)
+{
+	struct dirent **names = NULL;
+	int n = scandir(dir, &names, not_hidden, alphasort), i, r = 0;
+
+	if (n < 0)
+		return error_errno(err, errno, "cannot list '%s'", dir);
+	for (i = 0; i < n; i++) {
+		if (r == 0 && is_answer(dir, names[i]->d_name))
+			r = add_file(l, dir, names[i]->d_name, true, err);
+		free(names[i]);
+	}
+	free(names);
+	return r;
+}
+
+int files_gather(struct cmd *cmd, unsigned from, struct file_list *out, struct error *err)
+{
+	struct stat st;
+	unsigned i;
+	int r = 0;
+
+	*out = (struct file_list){.count = 0};
+	for (i = from; r == 0 && i < cmd_operand_count(cmd); i++) {
+		const char *name = cmd_operand(cmd, i);
+
+		r = stat(name, &st) == 0 && S_ISDIR(st.st_mode) ? add_directory(out, name, err)
+								 : add_file(out, NULL, name, false, err);
+	}
+	return r;
+}
+
+void files_release(struct file_list *l)
+{
+	free(l->list);
+	*l = (struct file_list){.count = 0};
+}
+
 /* ---- reports ---- */
+
+const char *who_text(struct buf *out, const struct ceremony *c, const char *keyid)
+{
+	struct slice label = ceremony_label(c, keyid);
+
+	buf_clear(out);
+	if (label.len > 0)
+		buf_printf(out, "%.*s (%.16s...)", SLICE_ARG(label), keyid);
+	else
+		buf_printf(out, "key %.16s...", keyid);
+	return buf_cstr(out);
+}
 
 void request_report(struct cmd *cmd, const struct ceremony *c, const char *path, int64_t now_s)
 {

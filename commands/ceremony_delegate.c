@@ -18,6 +18,7 @@ static const struct option ceremony_delegate_options[] = {
 	  .help = "take a publisher's slice away; repeat" },
 	{ .name = "expires", .type = OPT_DURATION, .value = "TIME", .min = 1, .max = REPO_LIFE_MAX_S,
 	  .help = "life of the new targets; 180d when not given" },
+	NAMES_OPTION,
 	{ .name = "output", .type = OPT_STRING, .value = "FILE", .letter = 'o',
 	  .help = "write the request to FILE; request.json when not given" },
 	{ .name = NULL },
@@ -29,6 +30,8 @@ struct ingredients {
 	unsigned publisher_count;
 	const char **removed;
 	unsigned removed_count;
+	struct ceremony_name *names;
+	unsigned name_count;
 	uint8_t nonce[16];
 };
 
@@ -38,29 +41,7 @@ static void ingredients_release(struct ingredients *g)
 	buf_release(&g->targets);
 	publishers_drop(g->publishers, g->publisher_count);
 	free(g->removed);
-}
-
-/* --key says whose keys only when one publisher is named. */
-static int give_keys(struct cmd *cmd, struct ingredients *g, struct error *err)
-{
-	struct ceremony_signer *signers = NULL;
-	unsigned count = 0, i;
-	int r = -1;
-
-	if (!cmd_has(cmd, "key"))
-		return 0;
-	if (g->publisher_count != 1)
-		return error_set(err, ERR_USAGE, "--key goes with exactly one --publisher, not %u",
-				 g->publisher_count);
-	if (signers_read(cmd, "key", ONLINE_RECORD_KEYS_MAX, &signers, &count, err) == 0) {
-		g->publishers->keys = xcalloc(count, sizeof(*g->publishers->keys));
-		for (i = 0; i < count; i++)
-			g->publishers->keys[i] = signers[i].key;
-		g->publishers->key_count = count;
-		r = 0;
-	}
-	free(signers);
-	return r;
+	free(g->names);
 }
 
 static int gather(struct step *s, struct ingredients *g, struct error *err)
@@ -69,7 +50,8 @@ static int gather(struct step *s, struct ingredients *g, struct error *err)
 
 	if (step_read(s, cmd_string(s->cmd, "root", ""), &g->root, err) < 0 ||
 	    step_read(s, cmd_string(s->cmd, "targets", ""), &g->targets, err) < 0 ||
-	    publishers_read(s->cmd, &g->publishers, &g->publisher_count, err) < 0 || give_keys(s->cmd, g, err) < 0)
+	    publishers_read(s->cmd, &g->publishers, &g->publisher_count, err) < 0 || publisher_keys_read(s->cmd, g->publishers, g->publisher_count, err) < 0 ||
+	    names_read(s->cmd, &g->names, &g->name_count, err) < 0)
 		return -1;
 	g->removed_count = cmd_list_count(s->cmd, "remove");
 	g->removed = xcalloc(g->removed_count, sizeof(*g->removed));
@@ -96,6 +78,8 @@ static int make_request(struct step *s, struct ingredients *g, struct buf *out, 
 	d.publisher_count = g->publisher_count;
 	d.removed = g->removed;
 	d.removed_count = g->removed_count;
+	d.names = g->names;
+	d.name_count = g->name_count;
 	return ceremony_delegate(out, &d, err);
 }
 
@@ -107,7 +91,7 @@ static int delegate_run(struct cmd *cmd, struct step *s, struct error *err)
 	struct ceremony *c = NULL;
 	int r = -1;
 
-	if (make_request(s, &g, &text, err) < 0 || (c = ceremony_parse(buf_slice(&text), err)) == NULL ||
+	if (ceremony_check_absent(output, err) < 0 || make_request(s, &g, &text, err) < 0 || (c = ceremony_parse(buf_slice(&text), err)) == NULL ||
 	    step_note(s, output, buf_slice(&text), err) < 0 ||
 	    step_end(s, "delegate", ceremony_fingerprint(c), "request for the next targets", err) < 0 ||
 	    ceremony_write(output, buf_slice(&text), err) < 0)

@@ -11,29 +11,40 @@ static const struct option ceremony_finish_options[] = {
 	{ .name = NULL },
 };
 
-/* The same answer twice is no harm and counts once; any other bad one is. */
-static int take_answers(struct step *s, struct ceremony *c, struct error *err)
+/*
+ * The same answer twice is no harm and counts once, and in a directory answers of other ceremonies may lie about; any
+ * other bad one ends it.
+ */
+static int take_answer(struct step *s, struct ceremony *c, const struct file_operand *f, struct error *err)
 {
 	struct buf text = BUF_INIT(CEREMONY_ANSWER_MAX);
-	unsigned i;
-	int r = 0;
+	int r = file_read(AT_FDCWD, f->path, &text, err);
 
-	for (i = 1; r == 0 && i < cmd_operand_count(s->cmd); i++) {
-		const char *path = cmd_operand(s->cmd, i);
-
-		buf_clear(&text);
-		if ((r = step_read(s, path, &text, err)) < 0)
-			break;
-		r = ceremony_add_answer(c, buf_slice(&text), NULL, err);
-		if (r < 0 && err->kind == ERR_CONFLICT) {
-			cmd_warn(s->cmd, "'%s': %s", path, err->text);
+	if (r == 0 && (r = ceremony_add_answer(c, buf_slice(&text), NULL, err)) < 0) {
+		if (err->kind == ERR_CONFLICT ||
+		    (f->found && !ceremony_is_answered_by(c, buf_slice(&text)))) {
+			cmd_warn(s->cmd, "'%s' is not counted: %s", f->path, err->text);
 			*err = ERROR_INIT;
 			r = 0;
-		} else if (r < 0) {
-			error_wrap(err, "'%s'", path);
+		} else {
+			error_wrap(err, "'%s'", f->path);
 		}
+	} else if (r == 0) {
+		r = step_note(s, f->path, buf_slice(&text), err);
 	}
 	buf_release(&text);
+	return r;
+}
+
+static int take_answers(struct step *s, struct ceremony *c, struct error *err)
+{
+	struct file_list files;
+	unsigned i;
+	int r = files_gather(s->cmd, 1, &files, err);
+
+	for (i = 0; r == 0 && i < files.count; i++)
+		r = take_answer(s, c, &files.list[i], err);
+	files_release(&files);
 	return r;
 }
 

@@ -60,17 +60,6 @@ static void ingredients_release(struct ingredients *g)
 	publishers_drop(g->publishers, g->publisher_count);
 }
 
-static int read_online(struct step *s, const char *path, struct online_keys *out, struct error *err)
-{
-	struct buf text = BUF_INIT(ONLINE_KEYS_SIZE_MAX);
-	int r = -1;
-
-	if (step_read(s, path, &text, err) == 0)
-		r = online_keys_parse(out, buf_slice(&text), err) < 0 ? error_wrap(err, "'%s'", path) : 0;
-	buf_release(&text);
-	return r;
-}
-
 static int gather(struct step *s, struct ingredients *g, struct error *err)
 {
 	const char *online = cmd_string(s->cmd, "online-keys", NULL), *site = cmd_string(s->cmd, "site", NULL);
@@ -82,7 +71,7 @@ static int gather(struct step *s, struct ingredients *g, struct error *err)
 	}
 	if (cmd_has(s->cmd, "signers"))
 		return error_set(err, ERR_USAGE, "--signers belongs to --rehearsal");
-	if (read_online(s, online, &g->online, err) < 0 ||
+	if (online_keys_read(s, online, &g->online, err) < 0 ||
 	    signers_read(s->cmd, "root-key", CEREMONY_SIGNERS_MAX, &g->root, &g->root_count, err) < 0 ||
 	    signers_read(s->cmd, "targets-key", CEREMONY_SIGNERS_MAX, &g->targets, &g->targets_count, err) < 0 ||
 	    signers_read(s->cmd, "export-key", ONLINE_RECORD_KEYS_MAX, &g->export, &g->export_count, err) < 0)
@@ -152,11 +141,8 @@ static int new_run(struct cmd *cmd, struct step *s, struct error *err)
 	struct ceremony *c = NULL;
 	int r = -1;
 
-	if (file_exists(AT_FDCWD, output)) {
-		error_set(err, ERR_CONFLICT, "'%s' exists already", output);
-		error_hint(err, "nothing is overwritten: move it away, or choose another name with --output");
+	if (ceremony_check_absent(output, err) < 0)
 		goto out;
-	}
 	if ((cmd_flag(cmd, "rehearsal") ? gather_rehearsal(s, &g, output, err) : gather(s, &g, err)) < 0 ||
 	    publishers_read(cmd, &g.publishers, &g.publisher_count, err) < 0 || make_request(s, &g, &text, err) < 0 ||
 	    (c = ceremony_parse(buf_slice(&text), err)) == NULL || step_note(s, output, buf_slice(&text), err) < 0 ||

@@ -94,7 +94,8 @@ static int sign_run(struct cmd *cmd, struct step *s, struct error *err)
 		goto out;
 	snprintf(name, sizeof(name), "answer-%s.json", key.name);
 	output = cmd_string(cmd, "output", name);
-	if (ceremony_check_key(c, &key, err) < 0 || ceremony_check_time(c, s->now_s, err) < 0)
+	if (ceremony_check_key(c, &key, err) < 0 || ceremony_check_time(c, s->now_s, err) < 0 ||
+	    ceremony_check_absent(output, err) < 0)
 		goto out;
 	show(cmd, c, &key, s->now_s);
 	if (approve(cmd, c, err) < 0 || write_answer(s, c, &key, output, err) < 0)

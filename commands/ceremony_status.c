@@ -1,38 +1,25 @@
 /* `ceremony status`: who has signed a request and who is missing; without one, the transcript of this machine. */
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include "base/timefmt.h"
 #include "commands/ceremony.h"
-#include "sys/clock.h"
+#include "sys/file.h"
 
 /* ---- the transcript ---- */
 
-static void print_line(struct cmd *cmd, struct json_value line)
-{
-	struct slice time = json_string(json_get(line, "time")), step = json_string(json_get(line, "step")),
-		     request = json_string(json_get(line, "request")), detail = json_string(json_get(line, "detail"));
-
-	cmd_printf(cmd, "%.*s  %-8.*s  %.16s  %.*s\n", SLICE_ARG(time), SLICE_ARG(step),
-		   request.len < 16 ? "" : (const char *)request.ptr, SLICE_ARG(detail));
-}
-
 static int print_transcript(struct cmd *cmd, struct slice text, struct error *err)
 {
-	size_t at = 0;
+	struct transcript_reader t;
+	char when[TIME_TEXT_LEN];
+	int r;
 
-	while (at < text.len) {
-		size_t end = slice_find(text, '\n', at);
-		struct json doc = JSON_INIT;
-		int r = json_parse(&doc, slice_sub(text, at, end - at), JSON_STRICT, err);
-
-		if (r == 0)
-			print_line(cmd, json_root(&doc));
-		json_release(&doc);
-		if (r < 0)
-			return -1;
-		at = end + 1;
-	}
-	return 0;
+	transcript_start(&t, text);
+	while ((r = transcript_next(&t, err)) > 0)
+		cmd_printf(cmd, "%s  %-8.*s  %.*s  %.*s\n", time_text(when, t.time_s), SLICE_ARG(t.step),
+			   SLICE_ARG(slice_sub(t.request, 0, 16)), SLICE_ARG(t.detail));
+	transcript_stop(&t);
+	return r;
 }
 
 static int transcript_status(struct cmd *cmd, struct error *err)
@@ -53,98 +40,208 @@ static int transcript_status(struct cmd *cmd, struct error *err)
 
 /* ---- one request ---- */
 
-struct answers {
+struct status {
+	struct step *s;
+	struct ceremony *c;
+	struct file_list files;
 	struct json_writer *w;	/* NULL: for people */
 	unsigned refused;
 };
 
-/* A bad answer is reported, and the others still count. */
-static int take_answer(struct step *s, struct ceremony *c, const char *path, struct answers *a, struct error *err)
+static void put_answer(struct status *st, const struct ceremony_answer_info *info)
 {
-	struct buf text = BUF_INIT(CEREMONY_ANSWER_MAX);
-	struct ceremony_answer_info info;
+	struct json_writer *w = st->w;
+	struct slice label = ceremony_label(st->c, info->keyid);
 	char when[TIME_TEXT_LEN];
-	int r;
-
-	if ((r = step_read(s, path, &text, err)) == 0)
-		r = ceremony_add_answer(c, buf_slice(&text), &info, err);
-	buf_release(&text);
-	a->refused += r < 0;
-	if (a->w != NULL) {
-		json_open_object(a->w, NULL);
-		json_put_string(a->w, "file", path);
-		json_put_bool(a->w, "accepted", r == 0);
-		if (r == 0)
-			json_put_string(a->w, "keyid", info.keyid);
-		else
-			json_put_string(a->w, "why", err->text);
-		json_close(a->w);
-	} else if (r == 0) {
-		cmd_printf(s->cmd, "%s: signed by %.16s... at %s\n", path, info.keyid, time_text(when, info.signed_s));
-	} else {
-		cmd_printf(s->cmd, "%s: NOT COUNTED: %s\n", path, err->text);
-	}
-	return 0;
-}
-
-static int take_answers(struct step *s, struct ceremony *c, struct answers *a, struct error *err)
-{
 	unsigned i;
 
-	if (a->w != NULL)
-		json_open_array(a->w, "answers");
-	for (i = 1; i < cmd_operand_count(s->cmd); i++) {
-		if (take_answer(s, c, cmd_operand(s->cmd, i), a, err) < 0)
-			return -1;
+	json_put_string(w, "keyid", info->keyid);
+	if (label.len > 0)
+		json_put_slice(w, "label", label);
+	json_put_string(w, "signed_at", time_text(when, info->signed_s));
+	json_open_array(w, "documents");
+	for (i = 0; i < ceremony_document_count(st->c); i++) {
+		if (info->documents[i])
+			json_put_string(w, NULL, ceremony_document_at(st->c, i)->role);
 	}
-	if (a->w != NULL)
-		json_close(a->w);
-	return 0;
+	json_close(w);
+	if (info->transcript[0] != '\0')
+		json_put_string(w, "transcript", info->transcript);
+	json_put_hex(w, "sha256", info->sha256, SHA256_LEN);
 }
 
-static int request_status(struct step *s, struct ceremony *c, struct error *err)
+/* What the signer had before him: the request by its fingerprint, which documents, when, and where in his transcript. */
+static void print_answer(struct status *st, const char *path, const struct ceremony_answer_info *info)
+{
+	const struct ceremony *c = st->c;
+	struct buf who = BUF_INIT(256);
+	char when[TIME_TEXT_LEN];
+	unsigned i;
+
+	cmd_printf(st->s->cmd, "%s: %s has seen %.16s... and signed", path, who_text(&who, c, info->keyid),
+		   ceremony_fingerprint(c));
+	for (i = 0; i < ceremony_document_count(c); i++) {
+		if (info->documents[i])
+			cmd_printf(st->s->cmd, " %s", ceremony_document_at(c, i)->role);
+	}
+	cmd_printf(st->s->cmd, " at %s", time_text(when, info->signed_s));
+	if (info->transcript[0] != '\0')
+		cmd_printf(st->s->cmd, ", transcript %.16s...", info->transcript);
+	cmd_printf(st->s->cmd, "\n");
+	buf_release(&who);
+}
+
+/*
+ * A bad answer is reported, and the others still count. One for another ceremony that only lay in a directory does not
+ * make the status a failure.
+ */
+static void take_answer(struct status *st, const struct file_operand *f)
+{
+	const char *path = f->path;
+	struct buf text = BUF_INIT(CEREMONY_ANSWER_MAX);
+	struct ceremony_answer_info info;
+	struct error why = ERROR_INIT;
+	int r;
+
+	if ((r = file_read(AT_FDCWD, path, &text, &why)) == 0)
+		r = ceremony_add_answer(st->c, buf_slice(&text), &info, &why);
+	st->refused += r < 0 && !(f->found && !ceremony_is_answered_by(st->c, buf_slice(&text)));
+	buf_release(&text);
+	if (st->w != NULL) {
+		json_open_object(st->w, NULL);
+		json_put_string(st->w, "file", path);
+		json_put_bool(st->w, "accepted", r == 0);
+		if (r == 0)
+			put_answer(st, &info);
+		else
+			json_put_string(st->w, "why", why.text);
+		json_close(st->w);
+	} else if (r == 0) {
+		print_answer(st, path, &info);
+	} else {
+		cmd_printf(st->s->cmd, "%s: NOT COUNTED: %s\n", path, why.text);
+	}
+}
+
+static void print_ways(struct status *st, const struct ceremony_way *ways, unsigned count)
+{
+	struct buf who = BUF_INIT(256);
+	unsigned i, k;
+
+	cmd_printf(st->s->cmd, "enough would be%s\n", count == CEREMONY_WAYS_MAX ? ", among others" : "");
+	for (i = 0; i < count; i++) {
+		cmd_printf(st->s->cmd, "  ");
+		for (k = 0; k < ways[i].count; k++)
+			cmd_printf(st->s->cmd, "%s%s", k == 0 ? "" : " and ",
+				   who_text(&who, st->c, ways[i].keys[k]->id));
+		cmd_printf(st->s->cmd, "\n");
+	}
+	buf_release(&who);
+}
+
+static void put_ways(struct status *st, const struct ceremony_way *ways, unsigned count)
+{
+	unsigned i, k;
+
+	json_open_array(st->w, "enough");
+	for (i = 0; i < count; i++) {
+		json_open_array(st->w, NULL);
+		for (k = 0; k < ways[i].count; k++)
+			json_put_string(st->w, NULL, ways[i].keys[k]->id);
+		json_close(st->w);
+	}
+	json_close(st->w);
+}
+
+static const char *next_step(bool complete, bool expired)
+{
+	if (expired)
+		return "this request has expired: begin a new ceremony";
+	if (complete)
+		return "complete: meshanics ceremony finish, with this request and these answers";
+	return "not complete: carry the request to those who are missing, meshanics ceremony sign";
+}
+
+static void judge(struct status *st)
+{
+	int64_t expires_s = ceremony_expires_s(st->c), left_s = expires_s - st->s->now_s;
+	struct ceremony_way ways[CEREMONY_WAYS_MAX];
+	unsigned count = ceremony_ways(st->c, ways);
+	char when[TIME_TEXT_LEN], life[32];
+	struct error missing = ERROR_INIT;
+	bool complete = ceremony_complete(st->c, &missing) == 0;
+
+	if (st->w != NULL) {
+		tally_put(st->w, st->c);
+		put_ways(st, ways, count);
+		json_put_bool(st->w, "complete", complete);
+		json_put_string(st->w, "expires", time_text(when, expires_s));
+		json_put_bool(st->w, "expired", left_s <= 0);
+		json_put_string(st->w, "next", next_step(complete, left_s <= 0));
+		return;
+	}
+	tally_print(st->s->cmd, st->c);
+	if (count > 0)
+		print_ways(st, ways, count);
+	cmd_printf(st->s->cmd, "to be signed and finished before %s (%s%s)\n", time_text(when, expires_s),
+		   left_s > 0 ? "in " : "", duration_text(life, left_s));
+	cmd_printf(st->s->cmd, "%s\n", next_step(complete, left_s <= 0));
+}
+
+static void request_status(struct status *st)
+{
+	const struct ceremony *c = st->c;
+	unsigned i;
+
+	if (st->w != NULL) {
+		json_open_object(st->w, NULL);
+		json_put_string(st->w, "request", ceremony_fingerprint(c));
+		json_put_string(st->w, "site", ceremony_site(c));
+		json_put_bool(st->w, "rehearsal", ceremony_rehearsal(c));
+		json_open_array(st->w, "answers");
+	} else {
+		cmd_printf(st->s->cmd, "request %s of site '%s'%s\n", ceremony_fingerprint(c), ceremony_site(c),
+			   ceremony_rehearsal(c) ? ", a rehearsal" : "");
+	}
+	for (i = 0; i < st->files.count; i++)
+		take_answer(st, &st->files.list[i]);
+	if (st->w != NULL)
+		json_close(st->w);
+	judge(st);
+	if (st->w != NULL)
+		json_close(st->w);
+}
+
+static int status_run(struct cmd *cmd, struct step *s, struct error *err)
 {
 	struct buf out = BUF_INIT(4u << 20);
 	struct json_writer w = JSON_WRITER(&out);
-	struct answers a = {.w = cmd_json(s->cmd) ? &w : NULL};
-	struct error missing = ERROR_INIT;
-	bool complete;
+	struct status st = {.s = s, .w = cmd_json(cmd) ? &w : NULL};
+	int r = -1;
 
-	json_open_object(&w, NULL);
-	json_put_string(&w, "request", ceremony_fingerprint(c));
-	json_put_string(&w, "site", ceremony_site(c));
-	json_put_bool(&w, "rehearsal", ceremony_rehearsal(c));
-	if (take_answers(s, c, &a, err) < 0)
-		return -1;
-	complete = ceremony_complete(c, &missing) == 0;
-	if (cmd_json(s->cmd)) {
-		tally_put(&w, c);
-		json_put_bool(&w, "complete", complete);
-		json_close(&w);
-		cmd_write_json(s->cmd, &out);
-	} else {
-		cmd_printf(s->cmd, "request %s of site '%s'%s\n", ceremony_fingerprint(c), ceremony_site(c),
-			   ceremony_rehearsal(c) ? ", a rehearsal" : "");
-		tally_print(s->cmd, c);
-		cmd_printf(s->cmd, "%s\n", complete ? "complete: meshanics ceremony finish" : "not complete");
+	if ((st.c = ceremony_read(s, cmd_operand(cmd, 0), err)) != NULL && files_gather(cmd, 1, &st.files, err) == 0) {
+		request_status(&st);
+		if (st.w != NULL)
+			cmd_write_json(cmd, &out);
+		r = st.refused == 0
+			    ? 0
+			    : error_set(err, ERR_REFUSED, "%u of the answers do not count", st.refused);
 	}
+	ceremony_free(st.c);
+	files_release(&st.files);
 	buf_release(&out);
-	return a.refused == 0 ? 0 : error_set(err, ERR_REFUSED, "%u of the answers do not count", a.refused);
+	return r;
 }
 
 static int ceremony_status_run(struct cmd *cmd, struct error *err)
 {
-	struct ceremony *c = NULL;
 	struct step *s;
 	int r = -1;
 
 	if (cmd_operand_count(cmd) == 0)
 		return transcript_status(cmd, err);
-	if ((s = step_begin(cmd, err)) == NULL)
-		return -1;
-	if ((c = ceremony_read(s, cmd_operand(cmd, 0), err)) != NULL)
-		r = request_status(s, c, err);
-	ceremony_free(c);
+	if ((s = step_begin(cmd, err)) != NULL)
+		r = status_run(cmd, s, err);
 	free(s);
 	return r;
 }

@@ -7,6 +7,8 @@
 #define ADOPT_FILE_MAX (900u << 10)	/* all files of one request together: the body of a request is 1 MiB */
 
 static const struct option repo_adopt_options[] = {
+	{ .name = "accept-clock", .type = OPT_FLAG,
+	  .help = "the clock is right although it has jumped since the last signature" },
 	DOOR_OPTIONS,
 	{ .name = NULL },
 };
@@ -27,6 +29,7 @@ static int put_files(struct cmd *cmd, struct buf *out, struct error *err)
 			json_put_slice(&w, NULL, buf_slice(&text));
 	}
 	json_close(&w);
+	json_put_bool(&w, "accept_clock", cmd_flag(cmd, "accept-clock"));
 	json_close(&w);
 	buf_release(&text);
 	if (r == 0 && out->failed)

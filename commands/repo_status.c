@@ -79,6 +79,8 @@ static void judge_all(struct cmd *cmd, const struct answer *a, struct verdict *v
 	if (!cmd_json(cmd)) {
 		cmd_printf(cmd, "site %.*s\n", SLICE_ARG(json_string(json_get(answer_root(a), "site"))));
 		table_print(cmd, t);
+		if (json_bool(json_get(answer_root(a), "staged_keys")))
+			cmd_printf(cmd, "new online keys wait for a root that names them\n");
 	}
 	table_free(t);
 }

@@ -109,6 +109,7 @@ static int get_repository(struct api_call *call, struct error *err)
 	json_open_object(w, NULL);
 	json_put_string(w, "site", repo_site(r));
 	json_put_bool(w, "adopted", repo_root(r) != NULL);
+	json_put_bool(w, "staged_keys", repo_keys_staged(r));
 	put_time(w, "now", call->now_s);
 	json_open_array(w, "roles");
 	for (i = 0; i < n; i++) {
@@ -185,7 +186,7 @@ static int read_token(struct api_call *call, struct pkcs11_uri *u, const struct 
 		return 0;
 	if (call->actor->kind != ACTOR_LOCAL) {
 		error_set(err, ERR_DENIED, "keys in a token are made on the machine that has the token");
-		return error_hint(err, "run 'meshanics repo init --pkcs11' there");
+		return error_hint(err, "run this command with --pkcs11 there");
 	}
 	*token = u;
 	return pkcs11_uri_parse(u, s, err);
@@ -227,6 +228,33 @@ out:
 	return r;
 }
 
+static int rotate_keys(struct api_call *call, struct error *err)
+{
+	static const char *const names[] = {"publishers", "replace", "scheme", "pkcs11", NULL};
+	struct repo_publisher publishers[ONLINE_PUBLISHERS_MAX];
+	struct repo_rotate_options o = {.publishers = publishers, .now_s = call->now_s};
+	struct buf keys = BUF_INIT(ONLINE_KEYS_SIZE_MAX);
+	struct json_value list = {NULL, 0};
+	struct pkcs11_uri token;
+	struct repo *r;
+	unsigned i;
+	int ret = -1;
+
+	if (repository_need(call, &r, err) < 0 || json_only(call->body, names, err) < 0 ||
+	    json_opt_array(call->body, "publishers", &list, err) < 0 ||
+	    json_opt_bool(call->body, "replace", &o.replace, err) < 0 ||
+	    read_publishers(list, publishers, &o.publisher_count, err) < 0 || read_scheme(call, &o.scheme, err) < 0 ||
+	    read_token(call, &token, &o.token, err) < 0 || repo_keys_rotate(r, &o, &keys, err) < 0)
+		goto out;
+	json_put_raw(&call->out, NULL, buf_slice(&keys));
+	ret = 0;
+out:
+	for (i = 0; i < o.publisher_count; i++)
+		repo_publisher_release(&publishers[i]);
+	buf_release(&keys);
+	return ret;
+}
+
 static int refresh(struct api_call *call, struct error *err)
 {
 	static const char *const names[] = {"force", "accept_clock", "timestamp_life_s", NULL};
@@ -252,7 +280,8 @@ static int refresh(struct api_call *call, struct error *err)
 
 static int adopt(struct api_call *call, struct error *err)
 {
-	static const char *const names[] = {"files", NULL};
+	static const char *const names[] = {"files", "accept_clock", NULL};
+	bool accept = false;
 	struct slice files[ADOPT_FILES_MAX];
 	struct json_value list;
 	struct json_iter it;
@@ -261,6 +290,7 @@ static int adopt(struct api_call *call, struct error *err)
 	unsigned n = 0;
 
 	if (repository_need(call, &r, err) < 0 || json_only(call->body, names, err) < 0 ||
+	    json_opt_bool(call->body, "accept_clock", &accept, err) < 0 ||
 	    json_need_array(call->body, "files", &list, err) < 0)
 		return -1;
 	if (json_count(list) == 0 || json_count(list) > ADOPT_FILES_MAX)
@@ -270,7 +300,7 @@ static int adopt(struct api_call *call, struct error *err)
 			return error_set(err, ERR_MALFORMED, "'files' must hold the files' texts");
 		files[n++] = json_string(it.value);
 	}
-	if (repo_adopt(r, files, n, call->now_s, &done, err) < 0)
+	if (repo_adopt_with(r, files, n, call->now_s, accept ? REPO_ACCEPT_CLOCK : 0u, &done, err) < 0)
 		return -1;
 	json_open_object(&call->out, NULL);
 	json_put_int(&call->out, "root_version", done.root_version);
@@ -290,6 +320,9 @@ const struct api_route routes_repository[] = {
 	{ .class = API_OPERATOR, .method = "POST", .pattern = "/api/v1/repository", .action = "repository.init",
 	  .permission = "repository.write", .mutates = true, .summary = "make a repository with fresh online keys",
 	  .handle = init },
+	{ .class = API_OPERATOR, .method = "POST", .pattern = "/api/v1/repository/keys", .action = "repository.keys",
+	  .permission = "repository.write", .mutates = true,
+	  .summary = "make new online keys, which wait for the root that names them", .handle = rotate_keys },
 	{ .class = API_OPERATOR, .method = "POST", .pattern = "/api/v1/repository/refresh", .action = "repository.refresh",
 	  .permission = "repository.write", .mutates = true, .summary = "sign what is due, or all that is signed online",
 	  .handle = refresh },

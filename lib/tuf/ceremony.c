@@ -1,8 +1,6 @@
-/* Reading a request. Whatever a signer relies on is checked here, before anything is shown to him.
- */
+/* Reading a request: its form, the metadata in it, and what it is asked about. */
 #include "tuf/ceremony_internal.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/encode.h"
@@ -49,123 +47,9 @@ static int read_in_force(struct ceremony *c, struct json_value top, struct error
 	return 0;
 }
 
-static int check_role_keys(const struct tuf_root *root, enum tuf_type type, struct error *err)
-{
-	const struct tuf_role *role = &root->roles[type];
-	unsigned i, j;
-
-	if (role->keys.count > CEREMONY_SIGNERS_MAX)
-		return error_set(err, ERR_LIMIT, "%s has more than %d keys", tuf_type_name(type),
-				 CEREMONY_SIGNERS_MAX);
-	if (role->threshold > role->keys.count)
-		return error_set(err, ERR_REFUSED, "%s wants %u signatures of %u keys",
-				 tuf_type_name(type), role->threshold, role->keys.count);
-	for (i = 0; i < role->keys.count; i++) {
-		if (role->keys.list[i].pub.scheme == KEY_NONE)
-			return error_set(err, ERR_REFUSED, "%s key %.16s... cannot be used here",
-					 tuf_type_name(type), role->keys.list[i].id);
-		for (j = 0; j < i; j++) {
-			if (pubkey_equal(&role->keys.list[i].pub, &role->keys.list[j].pub))
-				return error_set(err, ERR_REFUSED, "%s lists one key twice",
-						 tuf_type_name(type));
-		}
-	}
-	return 0;
-}
-
-static int check_root(const struct ceremony *c, struct error *err)
-{
-	const struct tuf_root *old = c->root_in_force;
-	int64_t wanted = old == NULL ? 1 : old->head.version + 1;
-	struct repo_lives lives;
-	enum tuf_type type;
-
-	if (c->root == NULL)
-		return 0;
-	if (strcmp(c->root->site, c->site) != 0)
-		return error_set(err, ERR_REFUSED, "root is for site '%s', the request says '%s'",
-				 c->root->site, c->site);
-	if (c->root->head.version != wanted)
-		return error_set(err, ERR_REFUSED,
-				 "root has version %" PRId64 " instead of %" PRId64,
-				 c->root->head.version, wanted);
-	if (repo_is_rehearsal(&c->root->head) != c->rehearsal)
-		return error_set(err, ERR_REFUSED,
-				 "root and request disagree on whether this is a rehearsal");
-	if (!c->root->consistent_snapshot)
-		return error_set(err, ERR_REFUSED, "root does not ask for consistent snapshots");
-	for (type = TUF_ROOT; type < TUF_TYPES; type++) {
-		if (check_role_keys(c->root, type, err) < 0)
-			return -1;
-	}
-	return repo_lives_of_root(c->root, &lives, err);
-}
-
 const struct tuf_root *ceremony_signing_root(const struct ceremony *c)
 {
 	return c->root != NULL ? c->root : c->root_in_force;
-}
-
-static int check_targets(const struct ceremony *c, struct error *err)
-{
-	const struct tuf_targets *old = c->targets_in_force;
-	struct repo_publisher *list = NULL;
-	unsigned count = 0;
-	int r;
-
-	if (c->targets == NULL)
-		return 0;
-	if (old == NULL ? c->targets->head.version != 1
-			: c->targets->head.version <= old->head.version)
-		return error_set(err, ERR_REFUSED,
-				 "targets has version %" PRId64 ", which does not follow %" PRId64,
-				 c->targets->head.version, old == NULL ? 0 : old->head.version);
-	if (repo_is_rehearsal(&c->targets->head) != c->rehearsal)
-		return error_set(err, ERR_REFUSED,
-				 "targets and request disagree on whether this is a rehearsal");
-	if (json_count(c->targets->targets) > 0 && old == NULL)
-		return error_set(err, ERR_REFUSED,
-				 "targets names artifacts itself; that is for publishers");
-	if (check_role_keys(ceremony_signing_root(c), TUF_TARGETS, err) < 0)
-		return -1;
-	r = publishers_of_targets(c->targets, &list, &count, err);
-	publishers_free(list, count);
-	return r;
-}
-
-/* What is called "in force" must be that for a client which trusts the root in force. */
-static int check_in_force(const struct ceremony *c, struct error *err)
-{
-	struct tuf_metafile meta = {.length = -1};
-
-	if (c->root_in_force == NULL)
-		return 0;
-	if (strcmp(c->root_in_force->site, c->site) != 0)
-		return error_set(err, ERR_REFUSED,
-				 "root in force is of site '%s', the request says '%s'",
-				 c->root_in_force->site, c->site);
-	if (c->targets_in_force == NULL)
-		return 0;
-	meta.version = c->targets_in_force->head.version;
-	return tuf_targets_check(&c->root_in_force->roles[TUF_TARGETS], "targets in force", &meta,
-				 c->targets_in_force, -1, err);
-}
-
-/* Each purpose has its documents, no others. */
-static int check_purpose(const struct ceremony *c, struct slice purpose, struct error *err)
-{
-	bool root = c->root != NULL, targets = c->targets != NULL,
-	     old_root = c->root_in_force != NULL, old_targets = c->targets_in_force != NULL;
-	char shown[64];
-
-	if (slice_equal_str(purpose, "create") && root && targets && !old_root && !old_targets)
-		return 0;
-	if (slice_equal_str(purpose, "rotate") && root && old_root && (!targets || old_targets))
-		return 0;
-	if (slice_equal_str(purpose, "delegate") && !root && targets && old_root && old_targets)
-		return 0;
-	return error_set(err, ERR_MALFORMED, "'purpose' '%s' does not fit what the request holds",
-			 printable(shown, sizeof(shown), purpose));
 }
 
 /* ---- the request itself ---- */
@@ -279,8 +163,7 @@ static int parse(struct ceremony *c, struct error *err)
 		return -1;
 	top = json_root(&c->doc);
 	if (read_head(c, top, &purpose, err) < 0 || read_documents(c, top, err) < 0 ||
-	    read_in_force(c, top, err) < 0 || check_purpose(c, purpose, err) < 0 ||
-	    check_in_force(c, err) < 0 || check_root(c, err) < 0 || check_targets(c, err) < 0 ||
+	    read_in_force(c, top, err) < 0 || ceremony_check_content(c, purpose, err) < 0 ||
 	    set_fingerprint(c, top, err) < 0)
 		return -1;
 	set_documents(c);
@@ -352,4 +235,51 @@ const struct ceremony_document *ceremony_document_at(const struct ceremony *c, u
 struct slice ceremony_label(const struct ceremony *c, const char *keyid)
 {
 	return json_string(json_get(c->labels, keyid));
+}
+
+unsigned ceremony_names(const struct ceremony *c, struct ceremony_name **list)
+{
+	unsigned count = 0;
+	struct json_iter it;
+
+	*list = xcalloc(json_count(c->labels), sizeof(**list));
+	for (it = json_iter(c->labels); json_next(&it); count++) {
+		snprintf((*list)[count].keyid, sizeof((*list)[count].keyid), "%.*s",
+			 SLICE_ARG(it.key));
+		snprintf((*list)[count].label, sizeof((*list)[count].label), "%.*s",
+			 SLICE_ARG(json_string(it.value)));
+	}
+	return count;
+}
+
+int64_t ceremony_expires_s(const struct ceremony *c)
+{
+	int64_t first = c->documents[0].expires_s;
+	unsigned i;
+
+	for (i = 1; i < c->document_count; i++) {
+		if (c->documents[i].expires_s < first)
+			first = c->documents[i].expires_s;
+	}
+	return first;
+}
+
+enum ceremony_kind ceremony_kind(struct slice text)
+{
+	enum ceremony_kind kind = CEREMONY_OTHER;
+	struct error ignored = ERROR_INIT;
+	struct json doc = JSON_INIT;
+	struct slice format;
+
+	if (json_parse(&doc, text, JSON_STRICT, &ignored) < 0)
+		return kind;
+	format = json_string(json_get(json_root(&doc), "format"));
+	if (slice_equal_str(format, CEREMONY_REQUEST_FORMAT))
+		kind = CEREMONY_REQUEST;
+	else if (slice_equal_str(format, CEREMONY_ANSWER_FORMAT))
+		kind = CEREMONY_ANSWER;
+	else if (json_type(json_get(json_root(&doc), "signed")) == JSON_OBJECT)
+		kind = CEREMONY_METADATA;
+	json_release(&doc);
+	return kind;
 }

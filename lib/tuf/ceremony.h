@@ -2,9 +2,10 @@
  * Ceremonies: root and targets metadata made by people whose machines share nothing but a stick
  * (man/meshanics-ceremony.5 has the formats, man/meshanics-ceremonies.7 the story).
  *
- *	ceremony_plan --new--> REQUEST ---sign---> ANSWER (one a signer)
- *	                          |                   |
- *	                          +------ finish <----+----> root.json, targets.json
+ *	new, rotate, delegate ---> REQUEST ---sign---> ANSWER (one a signer)
+ *	                              |                   |
+ *	                              +------ finish <----+----> root.json, targets.json
+ *	                                         verify, at any time afterwards
  *
  * A request holds complete unsigned metadata, the metadata it replaces, and nothing secret. It never changes:
  * its fingerprint is the SHA-256 of its canonical form, and an answer is good for that fingerprint only. What a
@@ -31,6 +32,12 @@
 struct ceremony_signer {
 	char label[NAME_LEN_MAX + 1];
 	struct pubkey key;
+};
+
+/* What people call a key that a request knows by its id only. Not signed either. */
+struct ceremony_name {
+	char keyid[KEY_FINGERPRINT_LEN];
+	char label[NAME_LEN_MAX + 1];
 };
 
 /* ---- new: the request for the first root and targets ---- */
@@ -61,12 +68,48 @@ struct ceremony_delegation {
 	const char *const *removed;	/* names of publishers that lose their slice */
 	unsigned removed_count;
 	int64_t life_s;
+	const struct ceremony_name *names;
+	unsigned name_count;
 	int64_t now_s;
 	const uint8_t *nonce;
 	const char *transcript_head;
 };
 /* With nothing added or removed: a renewal of targets as they are. */
 WARN_UNUSED int ceremony_delegate(struct buf *out, const struct ceremony_delegation *d, struct error *err);
+
+/* ---- rotate: the request for the next root and, where targets are given, the next targets under it ---- */
+enum ceremony_roles {
+	CEREMONY_ROOT = 1 << 0,
+	CEREMONY_TARGETS = 1 << 1,
+};
+/* A key that loses its part: the one given, or the only one whose id begins with these digits. */
+struct ceremony_removal {
+	const struct pubkey *key;	/* NULL: by id */
+	const char *keyid;		/* CEREMONY_PREFIX_MIN to 64 digits */
+	const char *said;		/* the operator's word for it */
+	unsigned roles;			/* ERR_NOT_FOUND when it is in none of them */
+};
+struct ceremony_rotation {
+	/*
+	 * Root in force, targets in force (empty: they stay as they are), what happens to publishers, and the life of
+	 * targets. A publisher without keys gets those that online has for its name.
+	 */
+	struct ceremony_delegation next;
+	const struct ceremony_signer *root_added, *targets_added;
+	unsigned root_added_count, targets_added_count;
+	const struct ceremony_removal *removed;
+	unsigned removed_count;
+	unsigned root_threshold, targets_threshold;	/* 0: as in force */
+	const struct online_keys *online;		/* NULL: the online keys stay */
+	const struct pubkey *export_keys;		/* in place of those in force; none: these stay */
+	unsigned export_count;
+	int64_t root_life_s;
+};
+/*
+ * With nothing added, removed or set: a renewal. ERR_USAGE, ERR_REFUSED, ERR_NOT_FOUND: what makes no sense (a
+ * threshold above the keys, a key that is there already, an online key as root key, ...).
+ */
+WARN_UNUSED int ceremony_rotate(struct buf *out, const struct ceremony_rotation *r, struct error *err);
 
 /*
  * Keys for a rehearsal: `count` signers, whose unsealed key files rehearsal-1.key, ... are written to dirfd, and
@@ -75,6 +118,10 @@ WARN_UNUSED int ceremony_delegate(struct buf *out, const struct ceremony_delegat
 WARN_UNUSED int ceremony_rehearsal_keys(int dirfd, const char *site, unsigned count, int64_t now_s,
 					struct ceremony_signer *signers, struct online_keys *online,
 					struct error *err);
+
+/* What a file says it is, for those who are handed many; nothing is checked by this. */
+enum ceremony_kind { CEREMONY_OTHER, CEREMONY_REQUEST, CEREMONY_ANSWER, CEREMONY_METADATA };
+enum ceremony_kind ceremony_kind(struct slice text);
 
 /* ---- a request as read ---- */
 struct ceremony;
@@ -103,6 +150,8 @@ unsigned ceremony_document_count(const struct ceremony *c);
 const struct ceremony_document *ceremony_document_at(const struct ceremony *c, unsigned i);
 /* What the request calls this key id; empty when it has no label. Borrowed. */
 struct slice ceremony_label(const struct ceremony *c, const char *keyid);
+/* All it calls by name: *list is to be freed. The count. */
+unsigned ceremony_names(const struct ceremony *c, struct ceremony_name **list);
 
 /* ---- sign ---- */
 /*
@@ -123,6 +172,8 @@ struct ceremony_answer_info {
 	char keyid[KEY_FINGERPRINT_LEN];
 	int64_t signed_s;
 	uint8_t sha256[SHA256_LEN];	/* of the answer file */
+	bool documents[2];		/* what it signs, by document */
+	char transcript[KEY_FINGERPRINT_LEN];	/* head of the signer's transcript before; "" when not said */
 };
 /*
  * Take an answer into c: ERR_REFUSED for another request, a key that is not asked, a bad signature or proof;
@@ -130,12 +181,27 @@ struct ceremony_answer_info {
  */
 WARN_UNUSED int ceremony_add_answer(struct ceremony *c, struct slice text, struct ceremony_answer_info *out,
 				    struct error *err);
+/* Does the text claim to answer this request? Only for sorting what lies about: nothing is checked by this. */
+bool ceremony_is_answered_by(const struct ceremony *c, struct slice text);
 /* Who has signed for document i, demand d: keyids of role->keys in order, true where signed. */
 struct ceremony_tally {
 	unsigned signed_count, threshold;
 	bool has_signed[TUF_ROLE_KEYS_MAX];
 };
 void ceremony_tally(const struct ceremony *c, unsigned document, unsigned demand, struct ceremony_tally *out);
+/*
+ * The smallest sets of missing signers whose answers would complete the request, at most CEREMONY_WAYS_MAX of them.
+ * The count; 0 when it is complete, or when more than CEREMONY_WAY_KEYS_MAX signers are missing.
+ */
+#define CEREMONY_WAYS_MAX 8
+#define CEREMONY_WAY_KEYS_MAX 16
+struct ceremony_way {
+	const struct tuf_key *keys[CEREMONY_WAY_KEYS_MAX];	/* borrowed from c */
+	unsigned count;
+};
+unsigned ceremony_ways(const struct ceremony *c, struct ceremony_way list[static CEREMONY_WAYS_MAX]);
+/* When the first document of the request expires: until then it can be signed and finished. */
+int64_t ceremony_expires_s(const struct ceremony *c);
 /* Every threshold is met. ERR_REFUSED naming the role and who is missing. */
 WARN_UNUSED int ceremony_complete(const struct ceremony *c, struct error *err);
 /*
@@ -147,13 +213,14 @@ WARN_UNUSED int ceremony_finish(const struct ceremony *c, unsigned document, int
 
 /* ---- transcript: HOME/ceremony/transcript, one JSON line a step, chained by SHA-256 ---- */
 struct transcript_step {
-	const char *step;		/* "new", "sign", "finish", "delegate" */
+	const char *step;		/* "new", "rotate", "delegate", "sign", "finish" */
 	const char *fingerprint;	/* of the request */
 	const char *detail;		/* printable words */
 	const char *const *files;	/* names ... */
 	const uint8_t (*hashes)[SHA256_LEN];	/* ... and the SHA-256 of each file read or written */
 	unsigned file_count;
 	int64_t now_s;
+	const char *head;	/* when the step began: ERR_RETRY when another came between; NULL: whichever */
 };
 #define TRANSCRIPT_HEAD_LEN 65
 #define TRANSCRIPT_SIZE_MAX (16u << 20)
@@ -166,5 +233,57 @@ WARN_UNUSED int transcript_append(const char *home, const struct transcript_step
 /* Check the chain, append its text to out; an absent transcript is an empty one, whose head is 64 zeros. */
 WARN_UNUSED int transcript_read(const char *home, struct buf *out, char head[static TRANSCRIPT_HEAD_LEN],
 				struct error *err);
+
+/* Walks the text of a transcript, whoever's it is, and checks each line against the one before. */
+struct transcript_reader {
+	char head[TRANSCRIPT_HEAD_LEN];	/* of the lines read so far */
+	int64_t n;			/* and their count */
+	/* The last line read; borrowed until the next call. */
+	int64_t time_s;
+	struct slice prev, step, request, detail;
+	struct json_value files;	/* array of {name, sha256}, checked */
+	/* private */
+	struct slice text;
+	size_t at;
+	struct json doc;
+};
+void transcript_start(struct transcript_reader *t, struct slice text);	/* text is borrowed */
+/* 1: a line, 0: the end, -1: ERR_REFUSED, ERR_MALFORMED naming the line. */
+WARN_UNUSED int transcript_next(struct transcript_reader *t, struct error *err);
+void transcript_stop(struct transcript_reader *t);
+
+/* ---- verify: do request, answers, results and transcripts fit each other? ---- */
+enum ceremony_verdict {
+	CEREMONY_HOLDS,
+	CEREMONY_UNPROVEN,	/* nothing speaks against it, and no transcript for it */
+	CEREMONY_BROKEN,
+};
+struct ceremony_finding {
+	enum ceremony_verdict verdict;
+	const char *file;	/* as it was named */
+	const char *text;	/* printable words */
+};
+struct ceremony_file {
+	const char *name;	/* the transcripts speak of what follows its last slash */
+	struct slice text;
+	bool own;		/* a transcript of this home: it need not speak of this ceremony */
+};
+struct ceremony_evidence {
+	struct ceremony_file request;
+	const struct ceremony_file *files;	/* answers and results, told apart by what they are */
+	unsigned file_count;
+	const struct ceremony_file *transcripts;
+	unsigned transcript_count;
+	bool strict;	/* what is unproven does not hold */
+	void (*tell)(void *arg, const struct ceremony_finding *f);	/* each check, in order; may be NULL */
+	void *arg;
+};
+/*
+ * Checked are: the request by itself; each answer against it; the thresholds; each result (the document of the request,
+ * signatures of the answers and no others, the chain as a client checks it; not whether it has expired since); the chain
+ * of each transcript; that the heads which request and answers carry stand where they were made, at the same time; that
+ * the lines of this ceremony name these files by their hashes. 0: all of it holds. ERR_REFUSED: the first that does not.
+ */
+WARN_UNUSED int ceremony_verify(const struct ceremony_evidence *e, struct error *err);
 
 #endif

@@ -205,7 +205,7 @@ out:
 
 /* What an answer says, before it is believed. */
 struct reading {
-	struct slice request, site, proof;
+	struct slice request, site, transcript, proof;
 	struct tuf_key signer;
 	struct json_value signatures;
 	int64_t signed_s;
@@ -217,9 +217,11 @@ static int read_answer(struct reading *a, struct json_value top, struct error *e
 					    "signer",	  "signed_at", "signatures",
 					    "transcript", "proof",     NULL};
 	static const char *const roles[] = {"root", "targets", NULL};
-	struct slice format = SLICE_EMPTY, when = SLICE_EMPTY, transcript = SLICE_EMPTY;
+	struct slice format = SLICE_EMPTY, when = SLICE_EMPTY;
+	uint8_t head[SHA256_LEN];
 	struct json_value signer;
 
+	a->transcript = SLICE_EMPTY;
 	if (json_need_string(top, "format", &format, err) < 0)
 		return -1;
 	if (!slice_equal_str(format, CEREMONY_ANSWER_FORMAT))
@@ -233,8 +235,10 @@ static int read_answer(struct reading *a, struct json_value top, struct error *e
 	    time_parse(&a->signed_s, when, err) < 0 ||
 	    json_need_object(top, "signatures", &a->signatures, err) < 0 ||
 	    json_only(a->signatures, roles, err) < 0 ||
-	    json_opt_string(top, "transcript", &transcript, err) < 0)
+	    json_opt_string(top, "transcript", &a->transcript, err) < 0)
 		return -1;
+	if (a->transcript.len > 0 && hex_decode(head, sizeof(head), a->transcript, err) < 0)
+		return error_wrap(err, "'transcript'");
 	return json_need_string(top, "proof", &a->proof, err);
 }
 
@@ -319,6 +323,17 @@ static int check_first(const struct ceremony *c, const struct reading *a, struct
 	return 0;
 }
 
+static void tell_answer(const struct reading *a, const struct ceremony_answer *answer,
+			struct slice text, struct ceremony_answer_info *out)
+{
+	*out = (struct ceremony_answer_info){
+		.signed_s = a->signed_s,
+		.documents = {answer->sigs[0].len > 0, answer->sigs[1].len > 0}};
+	snprintf(out->keyid, sizeof(out->keyid), "%s", a->signer.id);
+	snprintf(out->transcript, sizeof(out->transcript), "%.*s", SLICE_ARG(a->transcript));
+	sha256_of(text, out->sha256);
+}
+
 static int take_answer(struct ceremony *c, struct slice text, struct json_value top,
 		       struct ceremony_answer_info *out, struct error *err)
 {
@@ -329,15 +344,12 @@ static int take_answer(struct ceremony *c, struct slice text, struct json_value 
 	if (read_answer(&a, top, err) < 0 || check_fits(c, &a, err) < 0 ||
 	    check_proof(&a, top, err) < 0)
 		return -1;
-	if (out != NULL) {
-		snprintf(out->keyid, sizeof(out->keyid), "%s", a.signer.id);
-		out->signed_s = a.signed_s;
-		sha256_of(text, out->sha256);
-	}
 	for (i = 0; i < c->document_count; i++) {
 		if (check_signature(c, i, &a, &answer.sigs[i], err) < 0)
 			goto fail;
 	}
+	if (out != NULL)
+		tell_answer(&a, &answer, text, out);
 	if (check_first(c, &a, err) < 0)
 		goto fail;
 	answer.key = a.signer.pub;
@@ -364,4 +376,16 @@ int ceremony_add_answer(struct ceremony *c, struct slice text, struct ceremony_a
 		r = take_answer(c, text, json_root(&doc), out, err);
 	json_release(&doc);
 	return r < 0 ? error_wrap(err, "answer") : 0;
+}
+
+bool ceremony_is_answered_by(const struct ceremony *c, struct slice text)
+{
+	struct error ignored = ERROR_INIT;
+	struct json doc = JSON_INIT;
+	bool yes =
+		json_parse(&doc, text, JSON_STRICT, &ignored) == 0 &&
+		slice_equal_str(json_string(json_get(json_root(&doc), "request")), c->fingerprint);
+
+	json_release(&doc);
+	return yes;
 }

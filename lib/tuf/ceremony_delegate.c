@@ -14,45 +14,63 @@ static bool is_removed(const struct ceremony_delegation *d, const char *name)
 	return false;
 }
 
-/* The publishers of the next targets: those in force without the removed, each replaced or followed
- * by the given. */
-static int next_publishers(const struct ceremony_delegation *d, const struct repo_publisher *old,
-			   unsigned old_count, struct repo_publisher **list, unsigned *count,
-			   struct error *err)
+/* Those in force and the given, without the removed, each once. */
+static int merge(const struct ceremony_delegation *d, const struct repo_publisher *old,
+		 unsigned old_count, struct repo_publisher *list, unsigned *count,
+		 struct error *err)
 {
 	unsigned i;
 
-	*list = xcalloc((size_t)old_count + d->publisher_count, sizeof(**list));
-	for (i = 0; i < d->removed_count; i++) {
-		if (publisher_find(old, old_count, d->removed[i]) == NULL)
-			return error_set(err, ERR_NOT_FOUND, "there is no publisher '%s' to remove",
-					 d->removed[i]);
-	}
 	for (i = 0; i < old_count; i++) {
 		if (!is_removed(d, old[i].name) &&
 		    publisher_find(d->publishers, d->publisher_count, old[i].name) == NULL)
-			publisher_copy(&(*list)[(*count)++], &old[i], &old[i]);
+			publisher_copy(&list[(*count)++], &old[i], &old[i]);
 	}
 	for (i = 0; i < d->publisher_count; i++) {
-		const struct repo_publisher *now =
-			publisher_find(old, old_count, d->publishers[i].name);
-		const struct repo_publisher *keys =
-			d->publishers[i].key_count > 0 ? &d->publishers[i] : now;
-		const struct repo_publisher *slices =
-			d->publishers[i].slices.count > 0 ? &d->publishers[i] : now;
+		const struct repo_publisher *given = &d->publishers[i],
+					    *now = publisher_find(old, old_count, given->name);
 
-		if (keys == NULL || slices == NULL)
+		if (now == NULL && (given->key_count == 0 || given->slices.count == 0))
 			return error_set(err, ERR_USAGE,
 					 "the new publisher '%s' needs a key and a slice",
-					 d->publishers[i].name);
-		publisher_copy(&(*list)[(*count)++], keys, slices);
+					 given->name);
+		if (is_removed(d, given->name))
+			return error_set(err, ERR_USAGE, "publisher '%s' is both named and removed",
+					 given->name);
+		publisher_copy(&list[(*count)++], given->key_count > 0 ? given : now,
+			       given->slices.count > 0 ? given : now);
 	}
-	return publishers_check_disjoint(*list, *count, err);
+	return publishers_check_disjoint(list, *count, err);
 }
 
-static void put_next_targets(struct json_writer *w, const struct ceremony_delegation *d,
-			     const struct tuf_targets *old, const struct repo_publisher *list,
-			     unsigned count)
+int ceremony_next_publishers(const struct ceremony_delegation *d, const struct tuf_targets *old,
+			     struct repo_publisher **list, unsigned *count, struct error *err)
+{
+	struct repo_publisher *now = NULL;
+	unsigned now_count = 0, i;
+	int r = -1;
+
+	*list = NULL;
+	*count = 0;
+	if (publishers_of_targets(old, &now, &now_count, err) < 0)
+		goto out;
+	for (i = 0; i < d->removed_count; i++) {
+		if (publisher_find(now, now_count, d->removed[i]) == NULL) {
+			error_set(err, ERR_NOT_FOUND, "there is no publisher '%s' to remove",
+				  d->removed[i]);
+			goto out;
+		}
+	}
+	*list = xcalloc((size_t)now_count + d->publisher_count, sizeof(**list));
+	r = merge(d, now, now_count, *list, count, err);
+out:
+	publishers_free(now, now_count);
+	return r;
+}
+
+void ceremony_put_next_targets(struct json_writer *w, const struct ceremony_delegation *d,
+			       const struct tuf_targets *old, const struct repo_publisher *list,
+			       unsigned count)
 {
 	struct json_value kept = json_get(old->head.body, "x-meshanics");
 
@@ -69,31 +87,40 @@ static int write_delegate(struct buf *out, const struct ceremony_delegation *d,
 			  const struct tuf_root *root, const struct tuf_targets *old,
 			  struct error *err)
 {
-	struct repo_publisher *now = NULL, *next = NULL;
-	unsigned now_count = 0, next_count = 0;
+	struct repo_publisher *next = NULL;
 	struct json_writer w = JSON_WRITER(out);
+	unsigned next_count = 0;
 	size_t from = out->len;
 	int r = -1;
 
-	if (publishers_of_targets(old, &now, &now_count, err) < 0 ||
-	    next_publishers(d, now, now_count, &next, &next_count, err) < 0)
+	if (ceremony_next_publishers(d, old, &next, &next_count, err) < 0)
 		goto out;
 	w.indent = 2;
 	json_open_object(&w, NULL);
 	ceremony_put_request_head(&w, "delegate", root->site, repo_is_rehearsal(&root->head),
 				  d->now_s, d->nonce, d->transcript_head);
-	json_open_object(&w, "labels");
-	json_close(&w);
-	put_next_targets(&w, d, old, next, next_count);
+	ceremony_put_labels(&w, d->names, d->name_count);
+	ceremony_put_next_targets(&w, d, old, next, next_count);
 	json_put_raw(&w, "root_in_force", d->root);
 	json_put_raw(&w, "targets_in_force", d->targets);
 	json_close(&w);
 	buf_put_u8(out, '\n');
 	r = ceremony_check_written(out, from, err);
 out:
-	publishers_free(now, now_count);
 	publishers_free(next, next_count);
 	return r;
+}
+
+int ceremony_check_delegation(const struct ceremony_delegation *d, struct error *err)
+{
+	if (d->life_s < 1 || d->life_s > REPO_LIFE_MAX_S)
+		return error_set(err, ERR_USAGE, "targets live from 1 second to 10 years");
+	if (d->publisher_count > ONLINE_PUBLISHERS_MAX)
+		return error_set(err, ERR_USAGE, "more than %d publishers", ONLINE_PUBLISHERS_MAX);
+	if (d->root.len > TUF_ROOT_MAX || d->targets.len > CEREMONY_REQUEST_MAX / 2)
+		return error_set(err, ERR_LIMIT,
+				 "root or targets are larger than a ceremony handles");
+	return 0;
 }
 
 int ceremony_delegate(struct buf *out, const struct ceremony_delegation *d, struct error *err)
@@ -102,13 +129,8 @@ int ceremony_delegate(struct buf *out, const struct ceremony_delegation *d, stru
 	struct tuf_root *root = NULL;
 	int r = -1;
 
-	if (d->life_s < 1 || d->life_s > REPO_LIFE_MAX_S)
-		return error_set(err, ERR_USAGE, "targets live from 1 second to 10 years");
-	if (d->publisher_count > ONLINE_PUBLISHERS_MAX)
-		return error_set(err, ERR_USAGE, "more than %d publishers", ONLINE_PUBLISHERS_MAX);
-	if (d->root.len > TUF_ROOT_MAX || d->targets.len > CEREMONY_REQUEST_MAX / 2)
-		return error_set(err, ERR_LIMIT,
-				 "root or targets are larger than a ceremony handles");
+	if (ceremony_check_delegation(d, err) < 0)
+		return -1;
 	if ((root = tuf_root_parse(d->root, err)) == NULL) {
 		error_wrap(err, "root");
 		goto out;

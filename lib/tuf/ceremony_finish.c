@@ -74,8 +74,7 @@ int ceremony_complete(const struct ceremony *c, struct error *err)
 	return 0;
 }
 
-/* The id under which a demand of the document lists the key: that of the new role first. */
-static const char *listed_id(const struct ceremony_document *d, const struct pubkey *key)
+const char *ceremony_listed_id(const struct ceremony_document *d, const struct pubkey *key)
 {
 	unsigned k, n;
 
@@ -99,7 +98,7 @@ int ceremony_assemble(const struct ceremony *c, unsigned document, struct buf *o
 	if (tuf_sign_envelope(&file, d->signed_json, NULL, 0, err) < 0)
 		goto out;
 	for (i = 0; i < c->answer_count; i++) {
-		const char *id = listed_id(d, &c->answers[i].key);
+		const char *id = ceremony_listed_id(d, &c->answers[i].key);
 		struct buf swap = file;
 
 		if (id == NULL || c->answers[i].sigs[document].len == 0)

@@ -79,16 +79,6 @@ static void put_role(struct json_writer *w, const char *name, const struct cerem
 	json_close(w);
 }
 
-static void put_online_role(struct json_writer *w, const char *name, const struct pubkey *k)
-{
-	json_open_object(w, name);
-	json_open_array(w, "keyids");
-	ceremony_put_keyid(w, k);
-	json_close(w);
-	json_put_int(w, "threshold", 1);
-	json_close(w);
-}
-
 static void put_record_keys(struct json_writer *w, const char *name, const struct pubkey *a,
 			    unsigned a_count, const struct pubkey *b, unsigned b_count)
 {
@@ -142,8 +132,8 @@ static void put_root(struct json_writer *w, const struct ceremony_plan *p)
 	json_open_object(w, "roles");
 	put_role(w, "root", p->root_signers, p->root_count, p->root_threshold);
 	put_role(w, "targets", p->targets_signers, p->targets_count, p->targets_threshold);
-	put_online_role(w, "snapshot", &p->online->snapshot);
-	put_online_role(w, "timestamp", &p->online->timestamp);
+	ceremony_put_online_role(w, "snapshot", &p->online->snapshot);
+	ceremony_put_online_role(w, "timestamp", &p->online->timestamp);
 	json_close(w);
 	put_site(w, p);
 	json_close(w);

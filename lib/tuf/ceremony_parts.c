@@ -47,6 +47,16 @@ void ceremony_put_keyid(struct json_writer *w, const struct pubkey *k)
 	json_put_string(w, NULL, id);
 }
 
+void ceremony_put_online_role(struct json_writer *w, const char *name, const struct pubkey *k)
+{
+	json_open_object(w, name);
+	json_open_array(w, "keyids");
+	ceremony_put_keyid(w, k);
+	json_close(w);
+	json_put_int(w, "threshold", 1);
+	json_close(w);
+}
+
 /* One delegated role: any one of its keys may sign, and the search for its slices ends there. */
 static void put_delegation(struct json_writer *w, const struct repo_publisher *p)
 {
@@ -88,31 +98,6 @@ void ceremony_put_delegations(struct json_writer *w, const struct repo_publisher
 	json_close(w);
 }
 
-const struct repo_publisher *publisher_find(const struct repo_publisher *list, unsigned count,
-					    const char *name)
-{
-	unsigned i;
-
-	for (i = 0; i < count; i++) {
-		if (strcmp(list[i].name, name) == 0)
-			return &list[i];
-	}
-	return NULL;
-}
-
-void publisher_copy(struct repo_publisher *to, const struct repo_publisher *keys,
-		    const struct repo_publisher *slices)
-{
-	unsigned i;
-
-	*to = (struct repo_publisher){.key_count = keys->key_count};
-	snprintf(to->name, sizeof(to->name), "%s", slices->name);
-	to->keys = xcalloc(keys->key_count, sizeof(to->keys[0]));
-	memcpy(to->keys, keys->keys, keys->key_count * sizeof(to->keys[0]));
-	for (i = 0; i < slices->slices.count; i++)
-		text_list_add(&to->slices, slices->slices.items[i]);
-}
-
 void ceremony_put_request_head(struct json_writer *w, const char *purpose, const char *site,
 			       bool rehearsal, int64_t now_s, const uint8_t *nonce,
 			       const char *transcript_head)
@@ -128,6 +113,23 @@ void ceremony_put_request_head(struct json_writer *w, const char *purpose, const
 	json_put_hex(w, "nonce", nonce, CEREMONY_NONCE_LEN);
 	if (transcript_head != NULL)
 		json_put_string(w, "transcript", transcript_head);
+}
+
+void ceremony_put_labels(struct json_writer *w, const struct ceremony_name *names, unsigned count)
+{
+	unsigned i, k;
+
+	json_open_object(w, "labels");
+	for (i = 0; i < count; i++) {
+		if (names[i].label[0] == '\0')
+			continue;
+		for (k = 0; k < i && (names[k].label[0] == '\0' ||
+				      strcmp(names[k].keyid, names[i].keyid) != 0);)
+			k++;
+		if (k == i)
+			json_put_string(w, names[i].keyid, names[i].label);
+	}
+	json_close(w);
 }
 
 int ceremony_check_written(const struct buf *out, size_t from, struct error *err)

@@ -5,6 +5,18 @@
 #include "base/timefmt.h"
 #include "tuf/ceremony_internal.h"
 
+#define DAY_S (INT64_C(24) * 3600)
+#define LONG_LIFE_S (10 * DAY_S) /* from here on a life is told in whole days */
+
+void ceremony_put_who(struct buf *out, const struct ceremony *c, const char *keyid)
+{
+	struct slice label = ceremony_label(c, keyid);
+
+	if (label.len > 0)
+		buf_printf(out, "'%.*s' ", SLICE_ARG(label));
+	buf_printf(out, label.len > 0 ? "(%.16s...)" : "key %.16s...", keyid);
+}
+
 static void put_key(struct buf *out, const struct ceremony *c, const char *keyid)
 {
 	struct slice label = ceremony_label(c, keyid);
@@ -38,7 +50,12 @@ static void put_life(struct buf *out, const struct tuf_head *head, int64_t now_s
 {
 	char text[TIME_TEXT_LEN], life[32];
 
-	duration_text(life, head->expires_s - now_s);
+	int64_t left_s = head->expires_s - now_s;
+
+	/* A year stays "365d" on its way from table to table. */
+	if (left_s >= LONG_LIFE_S)
+		left_s += DAY_S / 2;
+	duration_text(life, left_s);
 	buf_printf(out, "version %" PRId64 ", valid until %s (%s%s)\n", head->version,
 		   time_text(text, head->expires_s), head->expires_s > now_s ? "for " : "EXPIRED ",
 		   life);
@@ -80,41 +97,31 @@ static void put_lives(struct buf *out, const struct ceremony *c)
 		   duration_text(publisher, lives.publisher_s));
 }
 
-/* What differs from the root in force; silence is no difference. */
-static void put_root_changes(struct buf *out, const struct ceremony *c)
+/* Members that this program does not know are signed as well: nobody shall sign them unseen. */
+static void put_unknown(struct buf *out, struct json_value object, const char *const *known)
 {
-	static const char *const names[TUF_TYPES] = {[TUF_ROOT] = "root",
-						     [TUF_TIMESTAMP] = "timestamp",
-						     [TUF_SNAPSHOT] = "snapshot",
-						     [TUF_TARGETS] = "targets"};
-	const struct tuf_root *old = c->root_in_force;
-	unsigned changes = 0, i;
+	char shown[128];
+	struct json_iter it;
+	unsigned i;
 
-	if (old == NULL)
-		return;
-	buf_printf(out, "  Against root version %" PRId64 ", which is in force:\n",
-		   old->head.version);
-	for (i = 0; i < TUF_TYPES; i++) {
-		const struct tuf_role *a = &old->roles[i], *b = &c->root->roles[i];
-
-		if (!tuf_keys_same(&a->keys, &b->keys) || a->threshold != b->threshold) {
+	for (it = json_iter(object); json_next(&it);) {
+		for (i = 0; known[i] != NULL && !slice_equal_str(it.key, known[i]);)
+			i++;
+		if (known[i] == NULL)
 			buf_printf(
-				out, "    the keys of %s change: %u of %u before, %u of %u after\n",
-				names[i], a->threshold, a->keys.count, b->threshold, b->keys.count);
-			changes++;
-		}
+				out,
+				"  NOTE: it also holds '%s', which this program does not know.\n",
+				printable(shown, sizeof(shown), it.key));
 	}
-	if (!tuf_keys_same(&old->site_keys, &c->root->site_keys) ||
-	    !tuf_keys_same(&old->export_keys, &c->root->export_keys)) {
-		buf_put_str(out, "    the record keys change\n");
-		changes++;
-	}
-	if (changes == 0)
-		buf_put_str(out, "    no key changes; the date does\n");
 }
 
 static void put_root(struct buf *out, const struct ceremony *c, int64_t now_s)
 {
+	static const char *const members[] = {
+		"_type",       "spec_version",	      "version", "expires", "keys", "roles",
+		"x-meshanics", "consistent_snapshot", NULL};
+	static const char *const ours[] = {"site", "rehearsal", "record_keys", "lives", NULL};
+
 	buf_printf(out, "\nROOT of site '%s', ", c->site);
 	put_life(out, &c->root->head, now_s);
 	buf_put_str(out, "  Whoever believes this root lets\n");
@@ -125,9 +132,16 @@ static void put_root(struct buf *out, const struct ceremony *c, int64_t now_s)
 	put_record_keys(out, c, &c->root->site_keys, "Receipts and audit heads are signed by");
 	put_record_keys(out, c, &c->root->export_keys, "Bundles are signed by");
 	put_lives(out, c);
-	put_root_changes(out, c);
+	ceremony_put_root_changes(out, c, now_s);
+	put_unknown(out, c->root->head.body, members);
+	put_unknown(out, json_get(c->root->head.body, "x-meshanics"), ours);
 	if (c->root->roles[TUF_ROOT].threshold == 1)
 		buf_put_str(out, "  NOTE: one key alone can replace this root.\n");
+	if (c->root->roles[TUF_ROOT].threshold == c->root->roles[TUF_ROOT].keys.count)
+		buf_put_str(
+			out,
+			"  NOTE: when one of the root keys is lost, nobody can replace this root "
+			"any more.\n");
 }
 
 /* ---- targets ---- */
@@ -148,98 +162,11 @@ static void put_publisher(struct buf *out, const struct ceremony *c, const struc
 	}
 }
 
-static const struct repo_publisher *by_name(const struct repo_publisher *list, unsigned count,
-					    const char *name)
-{
-	unsigned i;
-
-	for (i = 0; i < count; i++) {
-		if (strcmp(list[i].name, name) == 0)
-			return &list[i];
-	}
-	return NULL;
-}
-
-static bool has_key(const struct repo_publisher *p, const struct pubkey *k)
-{
-	unsigned i;
-
-	for (i = 0; i < p->key_count; i++) {
-		if (pubkey_equal(&p->keys[i], k))
-			return true;
-	}
-	return false;
-}
-
-static bool same_keys(const struct repo_publisher *a, const struct repo_publisher *b)
-{
-	unsigned i;
-
-	for (i = 0; i < a->key_count; i++) {
-		if (!has_key(b, &a->keys[i]))
-			return false;
-	}
-	return a->key_count == b->key_count;
-}
-
-static bool same_slices(const struct repo_publisher *a, const struct repo_publisher *b)
-{
-	unsigned i;
-
-	for (i = 0; i < a->slices.count && i < b->slices.count; i++) {
-		if (strcmp(a->slices.items[i], b->slices.items[i]) != 0)
-			return false;
-	}
-	return a->slices.count == b->slices.count;
-}
-
-static unsigned put_publisher_change(struct buf *out, const struct repo_publisher *old,
-				     const struct repo_publisher *next)
-{
-	if (old == NULL) {
-		buf_printf(out, "    publisher '%s' is new\n", next->name);
-		return 1;
-	}
-	if (!same_keys(old, next))
-		buf_printf(out, "    publisher '%s' has other keys\n", next->name);
-	if (!same_slices(old, next))
-		buf_printf(out, "    publisher '%s' has another slice\n", next->name);
-	return !same_keys(old, next) + !same_slices(old, next);
-}
-
-static void put_targets_changes(struct buf *out, const struct ceremony *c,
-				const struct repo_publisher *next, unsigned next_count)
-{
-	struct error ignored = ERROR_INIT;
-	struct repo_publisher *old = NULL;
-	unsigned old_count = 0, changes = 0, i;
-
-	if (c->targets_in_force == NULL)
-		return;
-	buf_printf(out, "  Against targets version %" PRId64 ", which is in force:\n",
-		   c->targets_in_force->head.version);
-	if (publishers_of_targets(c->targets_in_force, &old, &old_count, &ignored) < 0) {
-		buf_printf(out, "    cannot be compared: %s\n", ignored.text);
-		publishers_free(old, old_count);
-		return;
-	}
-	for (i = 0; i < next_count; i++)
-		changes +=
-			put_publisher_change(out, by_name(old, old_count, next[i].name), &next[i]);
-	for (i = 0; i < old_count; i++) {
-		if (by_name(next, next_count, old[i].name) == NULL) {
-			buf_printf(out, "    publisher '%s' may publish NOTHING any more\n",
-				   old[i].name);
-			changes++;
-		}
-	}
-	if (changes == 0)
-		buf_put_str(out, "    no publisher changes; the date does\n");
-	publishers_free(old, old_count);
-}
-
 static void put_targets(struct buf *out, const struct ceremony *c, int64_t now_s)
 {
+	static const char *const members[] = {"_type",	 "spec_version", "version",	"expires",
+					      "targets", "delegations",	 "x-meshanics", NULL};
+	static const char *const ours[] = {"rehearsal", NULL};
 	struct error ignored = ERROR_INIT;
 	struct repo_publisher *list = NULL;
 	unsigned count = 0, i;
@@ -251,8 +178,13 @@ static void put_targets(struct buf *out, const struct ceremony *c, int64_t now_s
 		for (i = 0; i < count; i++)
 			put_publisher(out, c, &list[i]);
 		buf_put_str(out, "  Nobody may publish anything else.\n");
-		put_targets_changes(out, c, list, count);
+		if (json_count(c->targets->targets) > 0)
+			buf_printf(out, "  It names %zu artifacts itself, as before.\n",
+				   json_count(c->targets->targets));
+		ceremony_put_targets_changes(out, c, list, count);
 	}
+	put_unknown(out, c->targets->head.body, members);
+	put_unknown(out, json_get(c->targets->head.body, "x-meshanics"), ours);
 	publishers_free(list, count);
 }
 

@@ -9,54 +9,106 @@
 
 #define TRANSCRIPT_FILE "transcript"
 
-/* Check one line against its place and the head so far. */
-static int check_line(struct slice line, int64_t n, const char *head, struct error *err)
-{
-	struct json doc = JSON_INIT;
-	struct slice prev = SLICE_EMPTY;
-	int64_t number = 0;
-	int r = -1;
+/* ---- reading ---- */
 
-	if (json_parse(&doc, line, JSON_STRICT, err) < 0 ||
-	    json_need_int(json_root(&doc), "n", 1, INT64_MAX, &number, err) < 0 ||
-	    json_need_string(json_root(&doc), "prev", &prev, err) < 0)
-		goto out;
-	if (number != n)
-		error_set(err, ERR_REFUSED, "it has number %" PRId64, number);
-	else if (!slice_equal_str(prev, head))
-		error_set(err, ERR_REFUSED, "it does not follow the line before");
-	else
-		r = 0;
-out:
-	json_release(&doc);
-	return r < 0 ? error_wrap(err, "transcript, line %" PRId64, n) : 0;
+void transcript_start(struct transcript_reader *t, struct slice text)
+{
+	static const uint8_t none[SHA256_LEN] = {0};
+
+	*t = (struct transcript_reader){.text = text, .doc = JSON_INIT};
+	hex_encode(t->head, none, sizeof(none));
+}
+
+void transcript_stop(struct transcript_reader *t)
+{
+	json_release(&t->doc);
+}
+
+static int check_files(struct json_value files, struct error *err)
+{
+	static const char *const names[] = {"name", "sha256", NULL};
+	struct slice name = SLICE_EMPTY, hex = SLICE_EMPTY;
+	uint8_t hash[SHA256_LEN];
+	struct json_iter it;
+
+	for (it = json_iter(files); json_next(&it);) {
+		if (json_type(it.value) != JSON_OBJECT)
+			return error_set(err, ERR_MALFORMED, "'files' does not hold objects");
+		if (json_only(it.value, names, err) < 0 ||
+		    json_need_string(it.value, "name", &name, err) < 0 ||
+		    json_need_string(it.value, "sha256", &hex, err) < 0 ||
+		    hex_decode(hash, sizeof(hash), hex, err) < 0)
+			return error_wrap(err, "'files'");
+	}
+	return 0;
+}
+
+static int read_line(struct transcript_reader *t, struct error *err)
+{
+	static const char *const names[] = {"n",       "prev",	"time",	  "step",
+					    "request", "files", "detail", NULL};
+	struct json_value top = json_root(&t->doc);
+	struct slice time = SLICE_EMPTY;
+	int64_t number = 0;
+
+	if (json_only(top, names, err) < 0 ||
+	    json_need_int(top, "n", 1, INT64_MAX, &number, err) < 0 ||
+	    json_need_string(top, "prev", &t->prev, err) < 0)
+		return -1;
+	if (number != t->n + 1)
+		return error_set(err, ERR_REFUSED, "it has number %" PRId64, number);
+	if (!slice_equal_str(t->prev, t->head))
+		return error_set(err, ERR_REFUSED, "it does not follow the line before");
+	if (json_need_string(top, "time", &time, err) < 0 ||
+	    time_parse(&t->time_s, time, err) < 0 ||
+	    json_need_string(top, "step", &t->step, err) < 0 ||
+	    json_need_string(top, "request", &t->request, err) < 0 ||
+	    json_need_string(top, "detail", &t->detail, err) < 0 ||
+	    json_need_array(top, "files", &t->files, err) < 0)
+		return -1;
+	return check_files(t->files, err);
+}
+
+int transcript_next(struct transcript_reader *t, struct error *err)
+{
+	size_t end = slice_find(t->text, '\n', t->at);
+	struct slice line = slice_sub(t->text, t->at, end == SIZE_MAX ? SIZE_MAX : end - t->at);
+	uint8_t hash[SHA256_LEN];
+
+	if (t->at >= t->text.len)
+		return 0;
+	json_release(&t->doc);
+	if (end == SIZE_MAX)
+		error_set(err, ERR_REFUSED, "it is cut short");
+	else if (json_parse(&t->doc, line, JSON_STRICT, err) == 0 && read_line(t, err) == 0)
+		goto good;
+	error_wrap(err, "transcript, line %" PRId64, t->n + 1);
+	return error_hint(err, "somebody has changed this file; keep it and find out who");
+good:
+	sha256_of(line, hash);
+	hex_encode(t->head, hash, sizeof(hash));
+	t->n++;
+	t->at = end + 1;
+	return 1;
 }
 
 /* Check the chain; head and *lines are those of its end. */
 static int check_chain(struct slice text, char head[static TRANSCRIPT_HEAD_LEN], int64_t *lines,
 		       struct error *err)
 {
-	uint8_t hash[SHA256_LEN] = {0};
-	size_t at = 0;
+	struct transcript_reader t;
+	int r;
 
-	hex_encode(head, hash, sizeof(hash));
-	for (*lines = 0; at < text.len; (*lines)++) {
-		size_t end = slice_find(text, '\n', at);
-		struct slice line = slice_sub(text, at, end == SIZE_MAX ? SIZE_MAX : end - at);
-
-		if (end == SIZE_MAX)
-			return error_set(err, ERR_REFUSED,
-					 "transcript, line %" PRId64 ": it is cut short",
-					 *lines + 1);
-		if (check_line(line, *lines + 1, head, err) < 0)
-			return error_hint(
-				err, "somebody has changed this file; keep it and find out who");
-		sha256_of(line, hash);
-		hex_encode(head, hash, sizeof(hash));
-		at = end + 1;
-	}
-	return 0;
+	transcript_start(&t, text);
+	while ((r = transcript_next(&t, err)) > 0)
+		;
+	memcpy(head, t.head, TRANSCRIPT_HEAD_LEN);
+	*lines = t.n;
+	transcript_stop(&t);
+	return r;
 }
+
+/* ---- the file ---- */
 
 static int open_dir(const char *home, int *fd, struct error *err)
 {
@@ -112,6 +164,12 @@ static int append(int dirfd, const struct transcript_step *s, char head[static T
 
 	if (read_chain(dirfd, &text, head, &lines, err) < 0)
 		goto out;
+	if (s->head != NULL && strcmp(s->head, head) != 0) {
+		error_set(err, ERR_RETRY,
+			  "another step of a ceremony was taken on this machine meanwhile");
+		error_hint(err, "repeat this one");
+		goto out;
+	}
 	from = text.len;
 	put_line(&text, s, lines + 1, head);
 	sha256_of(slice_sub(buf_slice(&text), from, SIZE_MAX), hash);

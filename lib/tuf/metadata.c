@@ -321,7 +321,7 @@ static int snapshot_meta_check(struct json_value meta, struct error *err)
 		if (snapshot_entry_check(it.key, it.value, err) < 0)
 			return error_wrap(err, "meta '%.*s'", SLICE_ARG(slice_sub(it.key, 0, 80)));
 	if (json_type(json_get(meta, "targets.json")) == JSON_NONE)
-		return error_set(err, ERR_MALFORMED, "meta does not list targets.json (4.5)");
+		return error_set(err, ERR_MALFORMED, "meta does not list targets.json (4.4)");
 	return 0;
 }
 

@@ -59,6 +59,8 @@ static struct repo *open_any(const char *home, bool readonly, struct error *err)
 	}
 	if (r->state.root == NULL && repo_state_load(&r->state, r, NULL, NULL, -1, err) < 0)
 		goto fail;
+	if (!readonly && repo_keys_settle(r, err) < 0)
+		goto fail;
 	return r;
 fail:
 	error_wrap(err, "repository");
@@ -95,7 +97,9 @@ int repo_writable(struct repo *r, struct error *err)
 {
 	if (r->readonly)
 		return error_set(err, ERR_FAILED, "the repository is open for reading only");
-	return r->unfinished ? repo_recover(r, err) : 0;
+	if (r->unfinished && repo_recover(r, err) < 0)
+		return -1;
+	return repo_keys_settle(r, err);
 }
 
 int repo_adopted(const struct repo *r, struct error *err)

@@ -8,6 +8,7 @@
  *	pending/    metadata files of a change in the making;  commit: their names, once the change holds
  *	keys/       timestamp.key snapshot.key record-site.key ... PUBLISHER.key	0600, unsealed or naming a token
  *	online-keys.json	the public part of keys/, for the ceremony
+ *	keys-next/  online-keys-next.json	new online keys that wait for their root
  *
  * metadata/ and targets/ are a static tree which any web server can carry. Every change goes from what nobody
  * names yet to what names it: blob, publisher file, snapshot, and last, by one rename, timestamp.json. The files
@@ -137,6 +138,24 @@ int64_t repo_bins_newest(const struct repo *r, const struct repo_role *publisher
 /* Its slices, an array of patterns as targets lists them. */
 struct json_value repo_role_slices(const struct repo *r, unsigned i);
 
+/* ---- new online keys: made here, named by a ceremony, in force with the root that names them ---- */
+struct repo_rotate_options {
+	const struct repo_publisher *publishers;	/* new ones, in place of those whose slices they ask for */
+	unsigned publisher_count;
+	bool replace;		/* keys that wait for their root already are thrown away */
+	enum key_scheme scheme;	/* and token: as in repo_init_options */
+	const struct pkcs11_uri *token;
+	int64_t now_s;
+};
+/*
+ * Stage fresh snapshot, timestamp and record keys, and a key for each new publisher, beside those in use, which go on
+ * signing until repo_adopt takes a root that names the new ones. Their public part is appended to out. ERR_CONFLICT
+ * when some wait already, or a new publisher has a key here.
+ */
+WARN_UNUSED int repo_keys_rotate(struct repo *r, const struct repo_rotate_options *options, struct buf *out,
+				 struct error *err);
+bool repo_keys_staged(const struct repo *r);	/* some wait for their root */
+
 /* ---- root and targets from the ceremony ---- */
 struct repo_adoption {
 	int64_t root_version, targets_version;	/* now in force */
@@ -151,6 +170,12 @@ struct repo_adoption {
  */
 WARN_UNUSED int repo_adopt(struct repo *r, const struct slice *files, unsigned count, int64_t now_s,
 			   struct repo_adoption *out, struct error *err);
+/*
+ * The same with flags: REPO_ACCEPT_CLOCK, as for repo_resign, when a box comes back that could not sign for long, since
+ * its root had expired.
+ */
+WARN_UNUSED int repo_adopt_with(struct repo *r, const struct slice *files, unsigned count, int64_t now_s,
+				unsigned flags, struct repo_adoption *out, struct error *err);
 
 /* ---- signing on schedule ---- */
 enum repo_resign_flags {

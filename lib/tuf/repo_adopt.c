@@ -17,6 +17,7 @@ struct adoption {
 	unsigned root_count;
 	struct tuf_targets *targets; /* the newest one given, or NULL */
 	const struct tuf_root *root; /* the one in force afterwards */
+	struct repo_keyring former;  /* while keys that were staged for this root sign */
 	struct repo_change change;
 };
 
@@ -53,7 +54,9 @@ static int type_of(struct slice file, enum tuf_type *type, struct error *err)
 		error_set(err, ERR_MALFORMED, "neither root nor targets, but '%s'",
 			  printable(shown, sizeof(shown), name));
 	if (ret < 0)
-		error_hint(err, "root.json and targets.json are what 'meshanics ceremony finish' writes");
+		error_hint(
+			err,
+			"root.json and targets.json are what 'meshanics ceremony finish' writes");
 out:
 	json_release(&doc);
 	return ret;
@@ -326,8 +329,26 @@ static int put_in_force(struct adoption *a, struct error *err)
 	return repo_apply(a->r, &a->change, a->now_s, err);
 }
 
+/* A refresh cannot help where the root has expired, so its hint would lead in a circle. */
+static int check_clock(const struct repo *r, int64_t now_s, unsigned flags, struct error *err)
+{
+	if (repo_clock_check_build(now_s, err) < 0)
+		return -1;
+	if ((flags & REPO_ACCEPT_CLOCK) || repo_check_clock(r, now_s, err) == 0)
+		return 0;
+	err->hint[0] = '\0';
+	return error_hint(
+		err, "if the clock is right: meshanics repo adopt --accept-clock; else set it");
+}
+
 int repo_adopt(struct repo *r, const struct slice *files, unsigned count, int64_t now_s,
 	       struct repo_adoption *out, struct error *err)
+{
+	return repo_adopt_with(r, files, count, now_s, 0, out, err);
+}
+
+int repo_adopt_with(struct repo *r, const struct slice *files, unsigned count, int64_t now_s,
+		    unsigned flags, struct repo_adoption *out, struct error *err)
 {
 	struct adoption *a = xcalloc(1, sizeof(*a));
 	unsigned i;
@@ -336,16 +357,21 @@ int repo_adopt(struct repo *r, const struct slice *files, unsigned count, int64_
 	a->r = r;
 	a->now_s = now_s;
 	*out = (struct repo_adoption){.roots = 0};
-	if (repo_writable(r, err) < 0 || repo_check_clock(r, now_s, err) < 0 ||
+	if (repo_writable(r, err) < 0 || check_clock(r, now_s, flags, err) < 0 ||
 	    sort_out(a, files, count, err) < 0 || follow_chain(a, out, err) < 0 ||
-	    check_final_root(a, err) < 0 || check_targets(a, out, err) < 0)
+	    repo_staged_enter(r, a->root, &a->former, err) < 0 || check_final_root(a, err) < 0 ||
+	    check_targets(a, out, err) < 0)
 		goto out;
 	if (out->roots + out->targets > 0 && put_in_force(a, err) < 0)
+		goto out;
+	repo_staged_leave(r, &a->former);
+	if (repo_keys_settle(r, err) < 0)
 		goto out;
 	out->root_version = r->state.root->head.version;
 	out->targets_version = r->state.targets->head.version;
 	ret = 0;
 out:
+	repo_staged_leave(r, &a->former);
 	repo_change_release(&a->change);
 	for (i = 0; i < a->root_count; i++)
 		tuf_root_free(a->roots[i]);

@@ -66,8 +66,8 @@ static int add_publisher(int keys_fd, const struct repo_init_options *o,
 	return 0;
 }
 
-static int make_keys(int keys_fd, const struct repo_init_options *o, struct online_keys *k,
-		     struct error *err)
+int repo_make_keys(int keys_fd, const struct repo_init_options *o, struct online_keys *k,
+		   struct error *err)
 {
 	unsigned i;
 
@@ -105,7 +105,7 @@ static int fill(int dirfd, const struct repo_init_options *o, struct buf *out, s
 	    file_mkdirs(dirfd, "staging", 0700, err) < 0 ||
 	    file_mkdirs(dirfd, "keys", 0700, err) < 0 ||
 	    (keys_fd = file_open(dirfd, "keys", O_RDONLY | O_DIRECTORY, 0, err)) < 0 ||
-	    make_keys(keys_fd, o, &k, err) < 0)
+	    repo_make_keys(keys_fd, o, &k, err) < 0)
 		goto out;
 	online_keys_put(out, &k);
 	if (out->failed) {
@@ -131,7 +131,7 @@ static int check_token(const struct pkcs11_uri *u, struct error *err)
 	return error_hint(err, "write the PIN to a file of mode 0600 and add &pin-source=file:/path to the URI");
 }
 
-static int check_options(const struct repo_init_options *o, struct error *err)
+int repo_init_check(const struct repo_init_options *o, struct error *err)
 {
 	const int64_t lives[] = {o->lives.timestamp_s, o->lives.snapshot_s, o->lives.publisher_s};
 	unsigned i;
@@ -189,7 +189,7 @@ int repo_init(const char *home, const struct repo_init_options *options, struct 
 	int dirfd, ret = -1;
 
 	path_join(path, home, "repo");
-	if (check_options(options, err) < 0 || file_mkdirs(AT_FDCWD, path, 0700, err) < 0 ||
+	if (repo_init_check(options, err) < 0 || file_mkdirs(AT_FDCWD, path, 0700, err) < 0 ||
 	    (dirfd = file_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, err)) < 0)
 		return -1;
 	if (file_exists(dirfd, "online-keys.json")) {

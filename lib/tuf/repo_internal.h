@@ -110,6 +110,26 @@ bool repo_role_is_held(const struct repo *r, const struct repo_role *role);
 /* A delegation that this repository can carry: a name for a file name, patterns, terminating. ERR_REFUSED. */
 WARN_UNUSED int repo_delegations_check(const struct tuf_targets *targets, struct error *err);
 
+/* ---- repo_init.c ---- */
+WARN_UNUSED int repo_init_check(const struct repo_init_options *o, struct error *err);
+/* Fresh online keys into keys_fd; k, which is overwritten, says which. */
+WARN_UNUSED int repo_make_keys(int keys_fd, const struct repo_init_options *o, struct online_keys *k,
+			       struct error *err);
+
+/* ---- repo_rotate.c ---- */
+/* The keys that staged ones stand in for. */
+struct repo_keyring {
+	bool used;
+	int keys_fd;
+	struct online_keys online;
+};
+/* Sign with the staged keys where this root names them; in any case repo_staged_leave goes back to those before. */
+WARN_UNUSED int repo_staged_enter(struct repo *r, const struct tuf_root *root, struct repo_keyring *former,
+				  struct error *err);
+void repo_staged_leave(struct repo *r, struct repo_keyring *former);
+/* Put staged keys in their place once the root in force names them; else nothing. */
+WARN_UNUSED int repo_keys_settle(struct repo *r, struct error *err);
+
 /* ---- repo_bins.c ---- */
 /*
  * The file delegates nothing, or hash bins as this repository keeps them, *bits of them: no targets beside them, the

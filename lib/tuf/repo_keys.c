@@ -18,6 +18,32 @@ void repo_publisher_release(struct repo_publisher *p)
 	*p = (struct repo_publisher){.keys = NULL};
 }
 
+const struct repo_publisher *publisher_find(const struct repo_publisher *list, unsigned count,
+					    const char *name)
+{
+	unsigned i;
+
+	for (i = 0; i < count; i++) {
+		if (strcmp(list[i].name, name) == 0)
+			return &list[i];
+	}
+	return NULL;
+}
+
+void publisher_copy(struct repo_publisher *to, const struct repo_publisher *keys,
+		    const struct repo_publisher *slices)
+{
+	unsigned i;
+
+	*to = (struct repo_publisher){.key_count = keys->key_count};
+	snprintf(to->name, sizeof(to->name), "%s", slices->name);
+	to->keys = xcalloc(keys->key_count, sizeof(to->keys[0]));
+	if (keys->key_count > 0)
+		memcpy(to->keys, keys->keys, keys->key_count * sizeof(to->keys[0]));
+	for (i = 0; i < slices->slices.count; i++)
+		text_list_add(&to->slices, slices->slices.items[i]);
+}
+
 void online_keys_release(struct online_keys *k)
 {
 	unsigned i;

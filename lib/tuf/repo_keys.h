@@ -85,6 +85,10 @@ WARN_UNUSED int publisher_add_slice(struct repo_publisher *p, struct slice patte
 /* "NAME" or "NAME:SLICE[,SLICE...]" into p (overwritten, owned by the caller; without keys). ERR_USAGE. */
 WARN_UNUSED int publisher_parse_word(struct repo_publisher *p, const char *word, struct error *err);
 void repo_publisher_release(struct repo_publisher *p);
+/* By name, or NULL. */
+const struct repo_publisher *publisher_find(const struct repo_publisher *list, unsigned count, const char *name);
+/* A copy with the keys of one and the name and slices of the other. */
+void publisher_copy(struct repo_publisher *to, const struct repo_publisher *keys, const struct repo_publisher *slices);
 /* Names distinct, slices disjoint between any two: a terminating delegation would hide the later one. ERR_REFUSED. */
 WARN_UNUSED int publishers_check_disjoint(const struct repo_publisher *list, unsigned count, struct error *err);
 

@@ -160,6 +160,21 @@ test_expect 'an artifact is signed in the token; ssh-keygen accepts it' '
 	ssh-keygen -Y verify -f signers -I releases -n meshanics-artifact -s plc.sig <plc &&
 	as hq verify plc && as hq repo verify
 '
+test_expect 'new online keys are made in the token as well, and sign once root names them' '
+	as hq repo keys rotate --pkcs11 "$(uri ops "pin-source=file:$TEST_DIR/pin")" --scheme ecdsa-sha2-nistp256 -o next.json &&
+	as alice ceremony rotate --root hq.out/root.json --online-keys next.json -o rotate.json &&
+	next=$(fingerprint rotate.json) && mkdir rotated &&
+	for who in alice bob carol; do
+		as $who ceremony sign rotate.json --key $who --passphrase-file pin --fingerprint "$next" -o $who.again || return 1
+	done &&
+	as alice ceremony finish rotate.json alice.again bob.again carol.again -o rotated &&
+	as hq repo adopt rotated/root.json && as hq repo refresh --force && as hq repo verify &&
+	as hq key show ./hq/repo/keys/snapshot.key --json >out &&
+	test_json ".kind == \"token\" and .scheme == \"ecdsa-sha2-nistp256\"" out &&
+	test_json "[.signed.keys[] | select(.scheme == \"ecdsa-sha2-nistp256\")] | length >= 3" rotated/root.json &&
+	meshanics tuf-client --metadata-dir client --metadata-url "http://127.0.0.1:$(cat web.port)/" refresh &&
+	cmp client/root.json rotated/root.json
+'
 test_expect 'a repository with P-256 keys in a token, root by a token alone' '
 	site_init old --scheme ecdsa-sha2-nistp256 --pkcs11 "$(uri ops "pin-source=file:$TEST_DIR/pin")" &&
 	test_json ".snapshot.scheme == \"ecdsa-sha2-nistp256\" and .record_keys.site[0].keytype == \"ecdsa\"" old.online.json &&

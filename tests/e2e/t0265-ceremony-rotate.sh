@@ -1,0 +1,139 @@
+#!/bin/sh
+# Rotations beside the stories: what is refused, answers over days, boxes that come late or come anew.
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/e2e/site.sh
+. "$TEST_SRC/tests/e2e/site.sh"
+test_need jq faketime
+
+# rotate OUT ARG...: alice's request for the root after hq.out/root.json
+rotate() {
+	rotate_o=$1
+	shift
+	as alice ceremony rotate --root hq.out/root.json --names hq.request.json -o "$rotate_o" "$@"
+}
+# signed REQUEST DIR WHO...: these sign, alice finishes into DIR
+signed() {
+	signed_r=$1 signed_d=$2
+	shift 2
+	mkdir -p "$signed_d" && signed_f=$(fingerprint "$signed_r") || return 1
+	for signed_w in "$@"; do
+		as "$signed_w" ceremony sign "$signed_r" --key "$signed_w" --fingerprint "$signed_f" \
+			-o "$signed_d/answer-$signed_w.json" >/dev/null || return 1
+	done
+	as alice ceremony finish "$signed_r" "$signed_d" -o "$signed_d"
+}
+
+test_expect 'a site is in force' 'site_up hq && signer dave && signer mallory'
+
+test_expect 'a key is meant by its file, its name, or the beginning of its id' '
+	id=$(as bob key show bob --json | jq -r .keyid) &&
+	rotate a.json --remove-key bob.pub --root-threshold 1 --targets hq.out/targets.json >a &&
+	rotate b.json --remove-key bob --root-threshold 1 --targets hq.out/targets.json >b &&
+	rotate c.json --remove-key "$(echo "$id" | cut -c 1-8)" --root-threshold 1 --targets hq.out/targets.json >c &&
+	for f in a b c; do
+		grep ".bob. ($(echo "$id" | cut -c 1-16)...) may NO LONGER help to replace this root, say who publishes what by itself" $f &&
+		test "$(jq ".root.roles.root.keyids | length" $f.json)" = 2 || return 1
+	done &&
+	rotate d.json --remove-root-key bob --root-threshold 1 >d && grep "but it may still say who publishes what by itself" d &&
+	grep "NOTE: one key alone can replace this root" d
+'
+
+# refused STATUS WORDS ARG...
+refused() {
+	refused_s=$1 refused_w=$2
+	shift 2
+	test_status "$refused_s" rotate no.json "$@" >out 2>err
+	cat err
+	grep -e "$refused_w" err && test ! -e no.json
+}
+test_expect 'what makes no sense is refused, with a word on what to do' '
+	refused 2 "would want 2 signatures of 1 key" --remove-root-key bob --remove-root-key carol && grep -e "hint: .*--add-root-key" err &&
+	refused 2 "would want 5 signatures of 3 keys" --root-threshold 5 &&
+	refused 3 "is a key of this role already" --add-root-key bob.pub &&
+	refused 3 "is added twice" --add-root-key dave.pub --add-root-key dave.pub &&
+	refused 3 "both added to root and removed" --add-root-key bob.pub --remove-root-key bob &&
+	refused 1 "not among the root or targets keys of root 1" --remove-key mallory.pub &&
+	refused 1 "not among the targets keys" --remove-targets-key carol &&
+	refused 2 "is no known key" --remove-key nobody && grep "hint: .*--names" err &&
+	refused 2 "at least 8 digits" --remove-key abc &&
+	refused 2 "targets has to be signed anew" --targets-threshold 2 && grep -e "hint: .*--targets FILE" err &&
+	refused 2 "give the targets in force" --remove-publisher releases &&
+	refused 1 "no publisher .nobody. to remove" --targets hq.out/targets.json --remove-publisher nobody &&
+	refused 3 "online keys in force" --online-keys hq.online.json && grep "hint: .*repo keys rotate" err &&
+	refused 3 "also the online key of snapshot" --add-root-key hq/repo/keys/snapshot.pub &&
+	refused 3 "never the NAME.key" --add-root-key dave/keys/dave.key &&
+	test_status 3 as alice ceremony rotate --root hq.out/targets.json -o no.json &&
+	test_status 2 as alice ceremony rotate -o no.json && test_status 1 rotate a.json
+'
+
+test_expect 'answers come in any order over days, and status says what each has seen' '
+	rotate slow.json --add-root-key dave.pub --remove-root-key bob &&
+	mkdir box && f=$(fingerprint slow.json) && digits=$f &&
+	as alice ceremony status slow.json box --json >s && test_json ".enough == [[.signatures[0].keys[] | select(.label != \"dave\") | .keyid]]" s &&
+	as dave ceremony sign slow.json --key dave --fingerprint "$f" -o box/answer-dave.json >out && grep "(for 365d)" out &&
+	cp box/answer-dave.json box/copy.json && cp hq.carol.json box/old-answer.json && echo "{}" >box/note.json &&
+	as carol ceremony sign slow.json --key carol --fingerprint "$f" -o box/carol.answer &&
+	test_status 3 as alice ceremony status slow.json box >out && cat out && grep "copy.json: NOT COUNTED: .*answered already" out &&
+	grep "old-answer.json: NOT COUNTED: .*another request" out && ! grep note.json out &&
+	grep "dave.json: dave ([0-9a-f]*...) has seen $f.*and signed root at" out && grep "transcript [0-9a-f]\{16\}" out &&
+	grep "^  alice (.*)$" out && grep "^  bob (.*)$" out && grep "to be signed and finished before 20.*(in 365d\|364d" out &&
+	rm box/copy.json && as alice ceremony status slow.json box --json >s &&
+	test_json ".complete == false and .expired == false and (.enough | length) == 2 and (.answers | length) == 3" s &&
+	test_json ".answers[] | select(.label == \"carol\") | .documents == [\"root\"] and (.transcript | length) == 64" s &&
+	test_status 3 as alice ceremony status slow.json box/old-answer.json
+'
+
+test_expect 'an answer that is there is noticed before the passphrase is asked' '
+	test_status 1 as carol ceremony sign slow.json --key carol -o box/carol.answer 2>err && grep "exists already" err
+'
+
+test_expect 'more answers than needed do no harm, one of another request does when it is named' '
+	as alice ceremony sign slow.json --key alice --fingerprint "$digits" -o box/answer-alice.json &&
+	as bob ceremony sign slow.json --key bob --fingerprint "$digits" -o box/answer-bob.json &&
+	test_status 3 as alice ceremony finish slow.json box/answer-alice.json box/carol.answer box/old-answer.json 2>err &&
+	grep "old-answer.json.*another request" err &&
+	mkdir slow && as alice ceremony finish slow.json box -o slow 2>err && grep "old-answer.json. is not counted" err &&
+	test "$(jq ".signatures | length" slow/root.json)" = 4 &&
+	as alice ceremony verify slow.json box/answer-alice.json box/answer-bob.json box/answer-dave.json box/carol.answer slow/root.json
+'
+
+test_expect 'a box that is two roots behind takes both at once, in any order, and none alone' '
+	as alice ceremony rotate --root slow/root.json --names slow.json -o third.json &&
+	signed third.json third alice carol && test_status 3 as hq repo adopt third/root.json 2>err &&
+	as hq repo adopt third/root.json slow/root.json >out && grep "root     version 3, new" out &&
+	as hq repo refresh --force && as hq repo verify
+'
+
+test_expect 'a new box takes over from one that is lost, with all roots and the new targets' '
+	as anew repo init --publisher "releases:plant/*/*" -o anew.json &&
+	as alice ceremony rotate --root third/root.json --names slow.json --targets hq.out/targets.json \
+		--online-keys anew.json --publisher releases -o fourth.json >out &&
+	grep "may now sign for publisher .releases." out && grep "may NO LONGER sign for publisher .releases." out &&
+	signed fourth.json fourth alice carol &&
+	test_status 3 as hq repo adopt fourth/root.json fourth/targets.json 2>err && grep "own snapshot key" err &&
+	as anew repo adopt hq.out/root.json slow/root.json third/root.json fourth/root.json fourth/targets.json &&
+	as anew repo verify && echo x >x && as anew sign x --namespace plant --name x --version 1
+'
+
+test_expect 'a root that has expired can be followed, when the operator vouches for the clock' '
+	late() { late_h=$TEST_DIR/$1; shift; test_at +420d meshanics --home "$late_h" "$@"; } &&
+	late alice ceremony rotate --root fourth/root.json --targets fourth/targets.json --names fourth.json -o fifth.json >out &&
+	grep "in force though it expired at .*devices still take its successor" out && f=$(fingerprint fifth.json) &&
+	for w in alice carol; do late $w ceremony sign fifth.json --key $w --fingerprint $f -o late-$w.json || return 1; done &&
+	mkdir fifth && late alice ceremony finish fifth.json late-alice.json late-carol.json -o fifth &&
+	test_status 4 late anew repo adopt fifth/root.json fifth/targets.json 2>err && grep "hint: .*repo adopt --accept-clock" err &&
+	late anew repo adopt --accept-clock fifth/root.json fifth/targets.json && late anew repo refresh --force && late anew repo verify
+'
+
+test_expect 'staged keys wait, are told, and can be made anew' '
+	test_status 1 as nothing repo keys rotate 2>err && grep "repo init" err &&
+	as hq repo keys rotate -o next.json && as hq repo status >out && grep "new online keys wait" out &&
+	cmp next.json hq/repo/online-keys-next.json && test "$(stat -c %a hq/repo/keys-next/snapshot.key)" = 600 &&
+	! grep -i secret next.json && test_json ".publishers[0].name == \"releases\"" next.json &&
+	test_status 1 as hq repo keys rotate 2>err && grep "wait for their root already" err && grep -e "--replace" err &&
+	as hq repo keys rotate --replace -o next2.json && ! cmp next.json next2.json &&
+	as hq repo status --json | jq -e .staged_keys && as hq repo refresh --force
+'
+
+test_done
