@@ -194,4 +194,20 @@ test_expect 'a backup holds the bins, and serves again' '
 	meshanics artifact show plant/plc/1.1 --home again && meshanics repo status --home again
 '
 
+test_expect 'after a theft: new online keys, and a new publisher with as many empty bins' '
+	meshanics repo keys rotate --home hq --publisher "plant2:plant/*/*" -o next.json && test_json ".bins == 16" next.json &&
+	meshanics ceremony rotate --home off --root signed/root.json --targets signed/targets.json --online-keys next.json \
+		--publisher plant2 --remove-publisher plant -o next.request &&
+	digits=$(meshanics ceremony status next.request --home off --json | jq -r .request | cut -c 1-16) &&
+	for who in root1 root2 targets1; do
+		meshanics ceremony sign next.request --home off --key $who --fingerprint "$digits" -o next-$who.json || return 1
+	done &&
+	mkdir next && meshanics ceremony finish next.request next-*.json --home off -o next &&
+	meshanics repo adopt --home hq next/root.json next/targets.json &&
+	meshanics repo verify --home hq >out && grep "1 publisher, 16 hash bins, 0 targets" out &&
+	test_status 1 meshanics artifact show plant/plc/1.1 --home hq &&
+	fleet_sign 1.1 >out && grep "publisher  plant2" out && meshanics repo verify --home hq >out && grep "1 target," out &&
+	test_json ".signed.meta | has(\"plant-bin-0.json\") and has(\"plant2-bin-0.json\")" "$(newest snapshot)"
+'
+
 test_done
