@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "sys/clock.h"
 #include "sys/file.h"
+#include "tuf/delegation.h"
 
 #define STORED_FILE_MAX (64u << 20)
 #define METADATA_TEXT_MAX 32768
@@ -91,25 +92,68 @@ out:
 	return r;
 }
 
+/* What of a role's name is told: of the hash bins of a publisher, which are many, only that they are his. */
+static struct slice told_name(struct slice role)
+{
+	struct slice prefix = tuf_bin_prefix(role);
+
+	return prefix.len > 0 ? prefix : role;
+}
+
+struct told {
+	struct slice name;
+	int64_t version;	/* of several bins, the highest */
+};
+
+/* Where the name is told, or -1. The last is tried first: the bins of one publisher are neighbours. */
+static int told_find(const struct told *list, unsigned count, struct slice name)
+{
+	int i;
+
+	for (i = (int)count - 1; i >= 0; i--)
+		if (slice_equal(list[i].name, name))
+			return i;
+	return -1;
+}
+
+static unsigned told_roles(const struct tuf_snapshot *s, struct told *list, unsigned max)
+{
+	struct json_iter it = json_iter(s->meta);
+	unsigned count = 0;
+
+	while (json_next(&it)) {
+		struct slice name = told_name(slice_sub(it.key, 0, it.key.len - 5));
+		int64_t version = json_int(json_get(it.value, "version"));
+		int at = told_find(list, count, name);
+
+		if (at >= 0 && version > list[at].version)
+			list[at].version = version;
+		else if (at < 0 && count < max)
+			list[count++] = (struct told){name, version};
+	}
+	return count;
+}
+
 /* The versions that hold now, by role, as heartbeats tell them: what a restored control plane must not go below. */
 static int keep_versions(struct agent *a, struct tuf_client *c, struct error *err)
 {
 	const struct tuf_snapshot *s = tuf_client_snapshot(c);
 	struct buf text = BUF_INIT(METADATA_TEXT_MAX);
 	struct json_writer w = JSON_WRITER(&text);
-	struct json_iter it = json_iter(s->meta);
-	unsigned n = 3;
+	struct told list[METADATA_ROLES_MAX];
+	unsigned n, i;
 	int r;
 
+	n = told_roles(s, list, METADATA_ROLES_MAX - 3);
 	json_open_object(&w, NULL);
 	json_put_int(&w, "root", tuf_client_root(c)->head.version);
 	json_put_int(&w, "timestamp", tuf_client_timestamp(c)->head.version);
 	json_put_int(&w, "snapshot", s->head.version);
-	while (n < METADATA_ROLES_MAX && json_next(&it)) {
-		if (!slice_ends(it.key, SLICE_LIT(".json")))
-			continue;
-		json_put_value_key(&w, slice_sub(it.key, 0, it.key.len - 5), json_get(it.value, "version"));
-		n++;
+	for (i = 0; i < n; i++) {
+		char key[TUF_ROLE_NAME_MAX + 1];
+
+		snprintf(key, sizeof(key), "%.*s", SLICE_ARG(list[i].name));
+		json_put_int(&w, key, list[i].version);
 	}
 	json_close(&w);
 	r = text.failed ? 0 : state_set_metadata(a->db, buf_slice(&text), err);

@@ -83,6 +83,7 @@ static void check_roles(struct doctor *d, struct repo *r)
 {
 	const struct repo_expiry *list;
 	unsigned count = repo_expiries(r, &list), i;
+	struct repo_bins_sum sum;
 	char what[TUF_ROLE_NAME_MAX + 64];
 
 	for (i = 0; i < count; i++) {
@@ -99,6 +100,12 @@ static void check_roles(struct doctor *d, struct repo *r)
 
 		if (role->fault != ROLE_FINE)
 			doctor_error(d, FINDING_PROBLEM, "repo", &role->why);
+		if (role->fault != ROLE_FINE || role->bin_bits == 0)
+			continue;
+		repo_bins_sum(r, role, &sum);
+		if (sum.damaged > 0)
+			doctor_say(d, FINDING_PROBLEM, "repo", "meshanics repo verify names them; restore them from a backup",
+				   "%u of the %u hash bins of '%s' are damaged", sum.damaged, sum.count, role->name);
 	}
 }
 

@@ -7,6 +7,8 @@ static const struct option repo_init_options[] = {
 	{ .name = "site", .type = OPT_STRING, .value = "SITE", .help = "name of the site; main when not given" },
 	{ .name = "publisher", .type = OPT_LIST, .value = "NAME:SLICE,...",
 	  .help = "make a key for a publisher who asks for these slices; repeat" },
+	{ .name = "bins", .type = OPT_INT, .value = "N", .min = REPO_BINS_MIN, .max = REPO_BINS_MAX,
+	  .help = "keep these publishers' artifacts in N hash bins, a power of two" },
 	{ .name = "timestamp-life", .type = OPT_DURATION, .value = "TIME", .min = REPO_LIFE_MIN_S,
 	  .max = REPO_LIFE_MAX_S, .help = "how long a timestamp is good; 1d when not given" },
 	{ .name = "snapshot-life", .type = OPT_DURATION, .value = "TIME", .min = REPO_LIFE_MIN_S,
@@ -39,6 +41,8 @@ static void put_body(struct cmd *cmd, struct buf *out)
 		json_put_string(&w, NULL, cmd_list(cmd, "publisher", i));
 	json_close(&w);
 	repo_lives_put(&w, "lives", &lives);
+	if (cmd_has(cmd, "bins"))
+		json_put_int(&w, "bins", cmd_int(cmd, "bins", 0));
 	if (cmd_has(cmd, "scheme"))
 		json_put_string(&w, "scheme", cmd_string(cmd, "scheme", NULL));
 	if (cmd_has(cmd, "pkcs11"))
@@ -58,6 +62,8 @@ static void report(struct cmd *cmd, const struct answer *a)
 	cmd_printf(cmd, "site       %.*s\n", SLICE_ARG(json_string(json_get(answer_root(a), "site"))));
 	for (it = json_iter(json_get(answer_root(a), "publishers")); json_next(&it);)
 		cmd_printf(cmd, "publisher  %.*s\n", SLICE_ARG(json_string(json_get(it.value, "name"))));
+	if (cmd_has(cmd, "bins"))
+		cmd_printf(cmd, "hash bins  %lld of each publisher\n", (long long)cmd_int(cmd, "bins", 0));
 	if (output == NULL)
 		cmd_printf(cmd, "public     %s/repo/online-keys.json\n", cmd_home(cmd));
 	else

@@ -15,7 +15,7 @@ static const struct option repo_refresh_options[] = {
 static void report(struct cmd *cmd, const struct answer *a)
 {
 	struct json_value v = answer_root(a);
-	int64_t publishers = json_int(json_get(v, "publishers"));
+	int64_t publishers = json_int(json_get(v, "publishers")), bins = json_int(json_get(v, "bins"));
 
 	if (!json_bool(json_get(v, "timestamp"))) {
 		cmd_printf(cmd, "nothing is due\n");
@@ -23,6 +23,8 @@ static void report(struct cmd *cmd, const struct answer *a)
 	}
 	if (publishers > 0)
 		cmd_printf(cmd, "signed %lld publisher%s\n", (long long)publishers, publishers == 1 ? "" : "s");
+	if (bins > 0)
+		cmd_printf(cmd, "signed %lld hash bin%s\n", (long long)bins, bins == 1 ? "" : "s");
 	if (json_bool(json_get(v, "snapshot")))
 		cmd_printf(cmd, "signed snapshot\n");
 	cmd_printf(cmd, "signed timestamp\n");

@@ -51,9 +51,12 @@ static void add_row(struct table *t, struct verdict *v, struct json_value role, 
 {
 	char name[300], version[24], expires[TIME_TEXT_LEN], left[32];
 	const char *cells[] = {name, version, expires, left, "by ceremony", judge(v, role, now_s, within_s)};
-	int64_t expires_s = json_int(json_get(role, "expires_s"));
+	int64_t expires_s = json_int(json_get(role, "expires_s")), bins = json_int(json_get(role, "bins"));
 
 	snprintf(name, sizeof(name), "%.*s", SLICE_ARG(json_string(json_get(role, "role"))));
+	if (bins > 0)
+		snprintf(name, sizeof(name), "%.*s, first of %lld", SLICE_ARG(json_string(json_get(role, "role"))),
+			 (long long)bins);
 	snprintf(version, sizeof(version), "%lld", (long long)json_int(json_get(role, "version")));
 	time_text(expires, expires_s);
 	duration_text(left, expires_s - now_s);

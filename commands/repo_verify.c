@@ -38,9 +38,19 @@ static void put_counts(struct json_writer *w, const struct repo_check *c)
 	json_put_bool(w, "ok", c->findings == 0);
 	json_put_int(w, "roots", c->roots);
 	json_put_int(w, "publishers", c->roles);
+	json_put_int(w, "bins", c->bins);
 	json_put_int(w, "targets", c->targets);
 	json_put_int(w, "bytes", (int64_t)c->bytes);
 	json_close(w);
+}
+
+static void print_counts(struct cmd *cmd, const struct repo_check *c)
+{
+	cmd_printf(cmd, "all right: %u root%s, %u publisher%s, ", c->roots, c->roots == 1 ? "" : "s", c->roles,
+		   c->roles == 1 ? "" : "s");
+	if (c->bins > 0)
+		cmd_printf(cmd, "%u hash bins, ", c->bins);
+	cmd_printf(cmd, "%u target%s, %" PRIu64 " bytes\n", c->targets, c->targets == 1 ? "" : "s", c->bytes);
 }
 
 static int repo_verify_run(struct cmd *cmd, struct error *err)
@@ -61,9 +71,7 @@ static int repo_verify_run(struct cmd *cmd, struct error *err)
 	if (cmd_json(cmd) && !out.failed && (r == 0 || check.findings > 0))
 		cmd_write_json(cmd, &out);
 	else if (r == 0)
-		cmd_printf(cmd, "all right: %u root%s, %u publisher%s, %u target%s, %" PRIu64 " bytes\n", check.roots,
-			   check.roots == 1 ? "" : "s", check.roles, check.roles == 1 ? "" : "s", check.targets,
-			   check.targets == 1 ? "" : "s", check.bytes);
+		print_counts(cmd, &check);
 	if (r < 0 && check.findings > 1)
 		error_wrap(err, "%u findings, the first", check.findings);
 	buf_release(&out);

@@ -22,7 +22,9 @@ struct work {
 	struct json doc;
 	struct json_value publisher; /* in it */
 	struct seckey *key;
-	int64_t version; /* published */
+	char file[TUF_ROLE_NAME_MAX + 1]; /* the role whose file lists the path: the publisher, or a bin of his */
+	int64_t version; /* published, of that file */
+	int64_t release_floor; /* of releases in hash bins */
 	int64_t life_s;
 };
 
@@ -84,14 +86,15 @@ static int find_role(struct work *w, struct error *err)
 	struct slice name;
 
 	w->text = BUF_INIT(16u << 20);
-	if (ask(w->p, "GET", "/api/v1/repository", SLICE_EMPTY, &w->text, &w->doc, err) < 0 ||
+	if (ask(w->p, "GET", "/api/v1/repository/publishers", SLICE_EMPTY, &w->text, &w->doc, err) < 0 ||
 	    json_need_array(json_root(&w->doc), "publishers", &publishers, err) < 0 ||
 	    choose(w, publishers, &w->publisher, err) < 0 ||
 	    json_need_string(w->publisher, "name", &name, err) < 0 ||
 	    publisher_name_check(name, err) < 0 ||
 	    json_need_int(w->publisher, "version", 0, TUF_VERSION_MAX, &w->version, err) < 0 ||
 	    json_need_object(json_root(&w->doc), "lives", &lives, err) < 0 ||
-	    json_need_int(lives, "publisher", 1, REPO_LIFE_MAX_S, &w->life_s, err) < 0)
+	    json_need_int(lives, "publisher", 1, REPO_LIFE_MAX_S, &w->life_s, err) < 0 ||
+	    json_need_int(json_root(&w->doc), "release_floor", 0, TUF_VERSION_MAX, &w->release_floor, err) < 0)
 		return -1;
 	snprintf(w->p->role, sizeof(w->p->role), "%.*s", SLICE_ARG(name));
 	return 0;
@@ -187,12 +190,13 @@ static int stage(struct publication *p, struct error *err)
 
 /* ---- the role's file ---- */
 
-static int fetch_role(struct work *w, struct buf *current, struct error *err)
+/* The file of a role as published; empty when there is none. */
+static int fetch_role(struct work *w, const char *role, struct buf *current, struct error *err)
 {
 	char target[TARGET_MAX];
 
 	buf_clear(current);
-	snprintf(target, sizeof(target), "/api/v1/repository/roles/%s", w->p->role);
+	snprintf(target, sizeof(target), "/api/v1/repository/roles/%s", role);
 	if (door_call(w->p->door, "GET", target, SLICE_EMPTY, current, err) == 0)
 		return 0;
 	if (err->kind != ERR_NOT_FOUND)
@@ -201,18 +205,59 @@ static int fetch_role(struct work *w, struct buf *current, struct error *err)
 	return 0;
 }
 
+/* The publisher's own bin for the path, as his file delegates it; "" when he has none. */
+static int bin_of(const struct work *w, const struct tuf_targets *file, char out[static TUF_ROLE_NAME_MAX + 1],
+		  struct error *err)
+{
+	struct tuf_delegation_iter it = tuf_delegation_iter(file, slice_str(w->p->path));
+	struct slice prefix, owner = slice_str(w->p->role);
+	struct tuf_delegation d;
+
+	out[0] = '\0';
+	if (!tuf_delegation_next(&it, &d))
+		return 0;
+	prefix = tuf_bin_prefix(slice_str(d.name));
+	if (prefix.len != owner.len + strlen("-bin") || !slice_starts(prefix, owner))
+		return error_set(err, ERR_REFUSED, "publisher '%s' delegates to '%.80s', which is no hash bin of his",
+				 w->p->role, d.name);
+	snprintf(out, TUF_ROLE_NAME_MAX + 1, "%s", d.name);
+	return 0;
+}
+
 /* What is published may have moved since we looked. */
-static int version_of(struct work *w, struct slice current, struct error *err)
+static int look_at(struct work *w, struct slice current, char bin[static TUF_ROLE_NAME_MAX + 1], struct error *err)
 {
 	struct tuf_targets *t;
+	int r;
 
+	bin[0] = '\0';
 	if (current.len == 0)
 		return 0;
 	if ((t = tuf_targets_parse(current, err)) == NULL)
-		return error_wrap(err, "the published file of '%s'", w->p->role);
+		return error_wrap(err, "the published file of '%s'", w->file);
 	w->version = t->head.version;
+	r = bin_of(w, t, bin, err);
 	tuf_targets_free(t);
-	return 0;
+	return r;
+}
+
+/* The file that is to list the path: the publisher's, or the one of its hash bin. */
+static int fetch_current(struct work *w, struct buf *current, struct error *err)
+{
+	char bin[TUF_ROLE_NAME_MAX + 1], deeper[TUF_ROLE_NAME_MAX + 1];
+
+	snprintf(w->file, sizeof(w->file), "%s", w->p->role);
+	if (fetch_role(w, w->file, current, err) < 0 || look_at(w, buf_slice(current), bin, err) < 0)
+		return -1;
+	if (bin[0] == '\0') {
+		w->release_floor = 0;
+		return 0;
+	}
+	snprintf(w->file, sizeof(w->file), "%s", bin);
+	w->version = 0;
+	if (fetch_role(w, w->file, current, err) < 0 || look_at(w, buf_slice(current), deeper, err) < 0)
+		return -1;
+	return deeper[0] == '\0' ? 0 : error_set(err, ERR_REFUSED, "hash bin '%s' delegates further", bin);
 }
 
 static int put_file_as_blob(struct publication *p, struct slice file,
@@ -245,7 +290,7 @@ static int commit(struct work *w, struct slice file, struct error *err)
 	json_put_int(&j, "expected_version", w->version);
 	json_put_hex(&j, "file_sha256", hash, sizeof(hash));
 	json_close(&j);
-	snprintf(target, sizeof(target), "/api/v1/repository/roles/%s", w->p->role);
+	snprintf(target, sizeof(target), "/api/v1/repository/roles/%s", w->file);
 	if (ask(w->p, "PUT", target, buf_slice(&body), &text, &doc, err) == 0)
 		r = json_need_int(json_root(&doc), "version", 1, TUF_VERSION_MAX, &w->p->version,
 				  err);
@@ -271,9 +316,9 @@ static int try_once(struct work *w, struct publish_change *change, bool *again, 
 	tuf_signer_init(&signer, w->key);
 	terms.signers = &signer;
 	terms.signer_count = 1;
-	if (fetch_role(w, &current, err) < 0 || version_of(w, buf_slice(&current), err) < 0 ||
-	    (number &&
-	     publish_next_release(buf_slice(&current), change->path, &d->release, err) < 0))
+	if (fetch_current(w, &current, err) < 0 ||
+	    (number && publish_next_release(buf_slice(&current), change->path, w->release_floor,
+					    &d->release, err) < 0))
 		goto out;
 	terms.last_version = w->version;
 	if (publish_build(&next, buf_slice(&current), change, 1, &terms,

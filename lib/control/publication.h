@@ -3,11 +3,12 @@
  * is published, sign it here, commit it there. When somebody else has published meanwhile (409), the file is made
  * anew on his.
  *
- *	GET  /repository            whose slice is it, which version is published
- *	PUT  /blobs...              the bytes
- *	GET  /repository/roles/R    what is published            <--+
- *	PUT  /blobs/SHA256          the role's next file            | 409
- *	PUT  /repository/roles/R    {"expected_version", ...} ------+
+ *	GET  /repository/publishers  whose slice is it
+ *	PUT  /blobs...               the bytes
+ *	GET  /repository/roles/P     what is published, and whether it is in hash bins  <--+
+ *	GET  /repository/roles/BIN   in the bin of the path, then			   |
+ *	PUT  /blobs/SHA256           the next file of P or the bin			   | 409
+ *	PUT  /repository/roles/...   {"expected_version", ...} ----------------------------+
  */
 #ifndef MESHANICS_CONTROL_PUBLICATION_H
 #define MESHANICS_CONTROL_PUBLICATION_H

@@ -159,7 +159,7 @@ static int find_role(struct api_call *call, const struct repo_role **role, struc
 
 	if (repository_need(call, &r, err) < 0)
 		return -1;
-	*role = repo_role_find(r, call->params[0]);
+	*role = repo_file_find(r, call->params[0]);
 	if (*role == NULL)
 		return error_set(err, ERR_NOT_FOUND, "targets delegates to no '%.*s'", SLICE_ARG(call->params[0]));
 	return 0;

@@ -6,6 +6,7 @@
 #include "control/control.h"
 #include "control/routes_repository.h"
 #include "crypto/pkcs11_uri.h"
+#include "tuf/publish.h"
 #include "tuf/repo.h"
 
 #define ADOPT_FILES_MAX 64
@@ -20,21 +21,25 @@ static void put_time(struct json_writer *w, const char *name, int64_t t_s)
 		json_put_string(w, name, time_text(text, t_s));
 }
 
-/* A publisher as targets delegates to it: what a signer has to know before he signs. */
-static void put_publisher(struct json_writer *w, const struct repo *r, unsigned i)
+static const char *fault_name(enum role_fault fault)
 {
 	static const char *const faults[] = {
 		[ROLE_FINE] = "none", [ROLE_OTHER_KEYS] = "other_keys", [ROLE_DAMAGED] = "damaged"};
+
+	return faults[fault];
+}
+
+/* A publisher as targets delegates to it: what a signer has to know before he signs. */
+static void put_publisher(struct json_writer *w, const struct repo *r, unsigned i)
+{
 	const struct repo_role *role = repo_role_at(r, i);
 	struct json_iter it;
 	unsigned k;
 
-	json_open_object(w, NULL);
 	json_put_string(w, "name", role->name);
 	json_put_int(w, "version", role->version);
 	json_put_bool(w, "online", role->held);
-	json_put_string(w, "fault", faults[role->fault]);
-	json_put_int(w, "artifacts", role->file == NULL ? 0 : (int64_t)json_count(role->file->targets));
+	json_put_string(w, "fault", fault_name(role->fault));
 	json_open_array(w, "keyids");
 	for (k = 0; k < role->role.keys.count; k++)
 		json_put_string(w, NULL, role->role.keys.list[k].id);
@@ -43,7 +48,51 @@ static void put_publisher(struct json_writer *w, const struct repo *r, unsigned 
 	for (it = json_iter(repo_role_slices(r, i)); json_next(&it);)
 		json_put_value(w, NULL, it.value);
 	json_close(w);
+}
+
+/* What is in his file or his bins; for these, all of them are looked at. */
+static void put_content(struct json_writer *w, const struct repo *r, const struct repo_role *role)
+{
+	struct repo_bins_sum sum;
+
+	if (role->bin_bits == 0) {
+		json_put_int(w, "artifacts", role->file == NULL ? 0 : (int64_t)json_count(role->file->targets));
+		return;
+	}
+	repo_bins_sum(r, role, &sum);
+	json_put_int(w, "artifacts", (int64_t)sum.artifacts);
+	json_open_object(w, "bins");
+	json_put_int(w, "count", sum.count);
+	json_put_int(w, "damaged", sum.damaged);
 	json_close(w);
+}
+
+/*
+ * What a signer asks for before he signs: without a look at content, since of a million artifacts in hash bins
+ * one is published as fast as of ten.
+ */
+static int get_publishers(struct api_call *call, struct error *err)
+{
+	struct json_writer *w = &call->out;
+	struct repo_lives lives;
+	struct repo *r;
+	unsigned i;
+
+	if (repository_need(call, &r, err) < 0)
+		return -1;
+	json_open_object(w, NULL);
+	json_open_array(w, "publishers");
+	for (i = 0; i < repo_role_count(r); i++) {
+		json_open_object(w, NULL);
+		put_publisher(w, r, i);
+		json_close(w);
+	}
+	json_close(w);
+	lives = repo_lives(r);
+	repo_lives_put(w, "lives", &lives);
+	json_put_int(w, "release_floor", publish_release_floor(r));
+	json_close(w);
+	return 0;
 }
 
 static int get_repository(struct api_call *call, struct error *err)
@@ -71,12 +120,18 @@ static int get_repository(struct api_call *call, struct error *err)
 		json_put_int(w, "expires_s", list[i].expires_s);
 		put_time(w, "due", list[i].due_s);
 		json_put_bool(w, "online", list[i].online);
+		if (list[i].bins > 0)
+			json_put_int(w, "bins", list[i].bins);
 		json_close(w);
 	}
 	json_close(w);
 	json_open_array(w, "publishers");
-	for (i = 0; i < repo_role_count(r); i++)
+	for (i = 0; i < repo_role_count(r); i++) {
+		json_open_object(w, NULL);
 		put_publisher(w, r, i);
+		put_content(w, r, repo_role_at(r, i));
+		json_close(w);
+	}
 	json_close(w);
 	lives = repo_lives(r);
 	repo_lives_put(w, "lives", &lives);
@@ -139,7 +194,7 @@ static int read_token(struct api_call *call, struct pkcs11_uri *u, const struct 
 
 static int init(struct api_call *call, struct error *err)
 {
-	static const char *const names[] = {"site", "publishers", "lives", "scheme", "pkcs11", NULL};
+	static const char *const names[] = {"site", "publishers", "lives", "bins", "scheme", "pkcs11", NULL};
 	struct repo_publisher publishers[ONLINE_PUBLISHERS_MAX];
 	struct repo_init_options o = {
 		.lives = REPO_LIVES_DEFAULT, .publishers = publishers, .now_s = call->now_s};
@@ -155,6 +210,7 @@ static int init(struct api_call *call, struct error *err)
 	    name_check(site, "site", err) < 0 || json_opt_array(call->body, "publishers", &list, err) < 0 ||
 	    json_opt_object(call->body, "lives", &lives, err) < 0 ||
 	    (lives.doc != NULL && repo_lives_parse(&o.lives, lives, err) < 0) ||
+	    json_opt_int(call->body, "bins", 0, INT64_MAX, &o.bins, err) < 0 ||
 	    read_publishers(list, publishers, &o.publisher_count, err) < 0 || read_scheme(call, &o.scheme, err) < 0 ||
 	    read_token(call, &token, &o.token, err) < 0)
 		goto out;
@@ -215,6 +271,7 @@ static int refresh(struct api_call *call, struct error *err)
 		return -1;
 	json_open_object(&call->out, NULL);
 	json_put_int(&call->out, "publishers", done.publishers);
+	json_put_int(&call->out, "bins", done.bins);
 	json_put_bool(&call->out, "snapshot", done.snapshot);
 	json_put_bool(&call->out, "timestamp", done.timestamp);
 	json_close(&call->out);
@@ -272,12 +329,15 @@ const struct api_route routes_repository[] = {
 	{ .class = API_OPERATOR, .method = "POST", .pattern = "/api/v1/repository/adopt", .action = "repository.adopt",
 	  .permission = "repository.write", .mutates = true, .summary = "install root and targets from a ceremony",
 	  .handle = adopt },
+	{ .class = API_OPERATOR, .method = "GET", .pattern = "/api/v1/repository/publishers",
+	  .action = "repository.publishers", .permission = "repository.read", .exclusive = true,
+	  .summary = "publishers with their keys and slices, for those who sign", .handle = get_publishers },
 	{ .class = API_OPERATOR, .method = "GET", .pattern = "/api/v1/repository/roles/{role}",
 	  .action = "repository.role", .permission = "repository.read", .exclusive = true,
-	  .summary = "a publisher's file as published", .handle = repository_get_role },
+	  .summary = "the file of a publisher or a hash bin as published", .handle = repository_get_role },
 	{ .class = API_OPERATOR, .method = "PUT", .pattern = "/api/v1/repository/roles/{role}",
 	  .action = "artifact.publish", .permission = "artifact.publish", .mutates = true,
-	  .summary = "publish a publisher's next file, staged as a blob", .handle = repository_put_role },
+	  .summary = "publish the next file of a publisher or a bin, staged as a blob", .handle = repository_put_role },
 	{ .class = API_OPERATOR, .method = "GET", .pattern = "/api/v1/blobs/{sha256}", .action = "blob.show",
 	  .permission = "artifact.publish", .summary = "how many bytes of a blob are staged", .handle = repository_get_blob },
 	{ .class = API_OPERATOR, .method = "PUT", .pattern = "/api/v1/blobs/{sha256}", .action = "blob.stage",

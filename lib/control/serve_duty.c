@@ -39,11 +39,11 @@ static int sign_run(struct db *db, void *arg, struct error *err)
 				.verdict = "ok"};
 
 	if (restored_check(db, j->control->repo, j->now_s, err) < 0 ||
-	    repo_resign(j->control->repo, j->now_s, 0, 0, &j->done, err) < 0)
+	    repo_resign(j->control->repo, j->now_s, REPO_SOME, 0, &j->done, err) < 0)
 		return -1;
 	j->due_s = repo_due(j->control->repo);
 	/* A timestamp every few hours is routine; a new snapshot or publisher file is worth a row. */
-	return j->done.snapshot || j->done.publishers > 0 ? audit_append(db, &e, err) : 0;
+	return j->done.snapshot || j->done.publishers + j->done.bins > 0 ? audit_append(db, &e, err) : 0;
 }
 
 static void duty_sign(struct serve *s, int64_t now_s)
@@ -57,9 +57,9 @@ static void duty_sign(struct serve *s, int64_t now_s)
 		return;
 	r = writer_call(s->writer, sign_run, &j, &err);
 	trouble_set(&trouble, r, &err);
-	if (r == 0 && (j.done.snapshot || j.done.timestamp || j.done.publishers > 0))
-		log_info("serve.signed", "snapshot=%d timestamp=%d publishers=%u", j.done.snapshot, j.done.timestamp,
-			 j.done.publishers);
+	if (r == 0 && (j.done.snapshot || j.done.timestamp || j.done.publishers + j.done.bins > 0))
+		log_info("serve.signed", "snapshot=%d timestamp=%d publishers=%u bins=%u", j.done.snapshot,
+			 j.done.timestamp, j.done.publishers, j.done.bins);
 	/* Look often: a new root may have shortened the lives, a failure (a jumped clock) may be over. */
 	s->sign_due_s = r == 0 && j.due_s < now_s + SIGN_LOOK_S ? j.due_s : now_s + SIGN_LOOK_S;
 }

@@ -247,18 +247,31 @@ int backup_restore(const char *home, int fd, struct slice passphrase, const char
 
 /* ---- afterwards ---- */
 
-/* No device has seen more of this publisher than there is here. */
-static int check_role(struct db *db, const struct repo_role *role, struct error *err)
+/* No device has seen more of this role than there is here. */
+static int check_seen(struct db *db, const char *role, int64_t here, const char *publisher, struct error *err)
 {
-	int64_t here = role->file == NULL ? 0 : role->file->head.version, seen;
+	int64_t seen;
 
-	if (devices_highest_version(db, slice_str(role->name), &seen, err) < 0)
+	if (devices_highest_version(db, slice_str(role), &seen, err) < 0)
 		return -1;
 	if (seen <= here)
 		return 0;
 	error_set(err, ERR_RETRY, "restored from a backup: '%s' stands at version %lld here, devices have seen %lld",
-		  role->name, (long long)here, (long long)seen);
-	return error_hint(err, "publish what '%s' has published since the backup", role->name);
+		  role, (long long)here, (long long)seen);
+	return error_hint(err, "publish what '%s' has published since the backup", publisher);
+}
+
+/* Of hash bins devices tell the highest version only: versions are times, so a later change of any bin shows. */
+static int check_role(struct db *db, const struct repo *repo, const struct repo_role *role, struct error *err)
+{
+	char bins[NAME_LEN_MAX + 8];
+
+	if (check_seen(db, role->name, role->file == NULL ? 0 : role->file->head.version, role->name, err) < 0)
+		return -1;
+	if (role->bin_bits == 0)
+		return 0;
+	snprintf(bins, sizeof(bins), "%s-bin", role->name);
+	return check_seen(db, bins, repo_bins_newest(repo, role), role->name, err);
 }
 
 static int note_settled(struct db *db, int64_t now_s, struct error *err)
@@ -285,7 +298,7 @@ int restored_check(struct db *db, const struct repo *repo, int64_t now_s, struct
 		return error_hint(err, "signing goes on by itself within %d seconds", RESTORED_WAIT_S);
 	}
 	for (i = 0; i < repo_role_count(repo); i++)
-		if (check_role(db, repo_role_at(repo, i), err) < 0)
+		if (check_role(db, repo, repo_role_at(repo, i), err) < 0)
 			return -1;
 	return note_settled(db, now_s, err);
 }

@@ -40,6 +40,7 @@ ssize_t sys_pwrite(int fd, const void *p, size_t n, off_t offset);
 ssize_t sys_copy_range(int from, off_t *from_at, int to, off_t *to_at, size_t n);
 int sys_clone(int to, int from);
 int sys_fsync(int fd);
+int sys_syncfs(int fd);
 int sys_ftruncate(int fd, off_t len);
 int sys_rename(int from_dirfd, const char *from, int to_dirfd, const char *to, unsigned flags);
 int sys_link(int from_dirfd, const char *from, int to_dirfd, const char *to);
@@ -75,6 +76,11 @@ int sys_clone(int to, int from);	/* ioctl FICLONE, the whole file */
 static inline int sys_fsync(int fd)
 {
 	return fsync(fd);
+}
+
+static inline int sys_syncfs(int fd)
+{
+	return syncfs(fd);
 }
 
 static inline int sys_ftruncate(int fd, off_t len)

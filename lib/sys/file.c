@@ -219,6 +219,11 @@ int file_sync_dir(int dirfd, const char *path, struct error *err)
 	return r;
 }
 
+int file_sync_fs(int fd, const char *what, struct error *err)
+{
+	return sys_syncfs(fd) < 0 ? file_failed(err, "sync", what) : 0;
+}
+
 int file_rename(int from_dirfd, const char *from, int to_dirfd, const char *to, struct error *err)
 {
 	const char *from_base, *to_base;

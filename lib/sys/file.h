@@ -72,6 +72,11 @@ WARN_UNUSED ssize_t file_pread(int fd, void *p, size_t n, uint64_t offset, const
 WARN_UNUSED int file_read_fd(int fd, struct buf *out, const char *what, struct error *err);
 WARN_UNUSED int file_sync(int fd, const char *what, struct error *err);
 WARN_UNUSED int file_sync_dir(int dirfd, const char *path, struct error *err);
+/*
+ * All that was written to the file system of fd, by whomever: for very many files at once. What others write there
+ * makes it slower, so for a few files file_sync is better.
+ */
+WARN_UNUSED int file_sync_fs(int fd, const char *what, struct error *err);
 /* Over what may be there already; then both directories are synced. */
 WARN_UNUSED int file_rename(int from_dirfd, const char *from, int to_dirfd, const char *to, struct error *err);
 /* Make path a symbolic link to target, which need not exist. Not synced: rename it into place. */

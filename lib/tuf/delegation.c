@@ -294,6 +294,17 @@ bool tuf_delegation_next(struct tuf_delegation_iter *it, struct tuf_delegation *
 	return false;
 }
 
+struct slice tuf_bin_prefix(struct slice role)
+{
+	size_t n = role.len;
+
+	while (n > 0 && is_hex(slice_sub(role, n - 1, 1)))
+		n--;
+	if (n == role.len || n < 6 || !slice_ends(slice_sub(role, 0, n), SLICE_LIT("-bin-")))
+		return SLICE_EMPTY;
+	return slice_sub(role, 0, n - 1);
+}
+
 int tuf_delegation_role(const struct tuf_targets *delegator, const struct tuf_delegation *d,
 			struct tuf_role *out, struct error *err)
 {

@@ -29,6 +29,12 @@ struct tuf_delegation_iter {
 struct tuf_delegation_iter tuf_delegation_iter(const struct tuf_targets *delegator, struct slice path);
 bool tuf_delegation_next(struct tuf_delegation_iter *it, struct tuf_delegation *out);
 
+/*
+ * Of the name of a hash bin as repositories of ours have it, PUBLISHER-bin-HEX, the part PUBLISHER-bin; empty for any
+ * other name.
+ */
+struct slice tuf_bin_prefix(struct slice role);
+
 /* The keys and threshold of a delegation, from the tape of its delegator. Release with tuf_role_release. */
 WARN_UNUSED int tuf_delegation_role(const struct tuf_targets *delegator, const struct tuf_delegation *d,
 				    struct tuf_role *out, struct error *err);

@@ -50,23 +50,28 @@ static void sigs_free(struct sig *sigs, unsigned count)
 	free(sigs);
 }
 
+static int sigs_make_over(struct sig *sigs, const struct tuf_signer *signers, unsigned count,
+			  struct slice canonical, struct error *err)
+{
+	unsigned i;
+
+	for (i = 0; i < count; i++) {
+		memcpy(sigs[i].keyid, signers[i].keyid, TUF_KEYID_LEN);
+		sigs[i].raw = BUF_INIT(SIGNATURE_LEN_MAX);
+		if (seckey_sign(signers[i].key, canonical, &sigs[i].raw, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int sigs_make(struct sig *sigs, const struct tuf_signer *signers, unsigned count,
 		     struct json_value body, struct error *err)
 {
 	struct buf canonical = BUF_INIT(0);
-	unsigned i;
 	int r = -1;
 
-	if (canonical_of(&canonical, body, err) < 0)
-		goto out;
-	for (i = 0; i < count; i++) {
-		memcpy(sigs[i].keyid, signers[i].keyid, TUF_KEYID_LEN);
-		sigs[i].raw = BUF_INIT(SIGNATURE_LEN_MAX);
-		if (seckey_sign(signers[i].key, buf_slice(&canonical), &sigs[i].raw, err) < 0)
-			goto out;
-	}
-	r = 0;
-out:
+	if (canonical_of(&canonical, body, err) == 0)
+		r = sigs_make_over(sigs, signers, count, buf_slice(&canonical), err);
 	buf_release(&canonical);
 	return r;
 }
@@ -112,12 +117,25 @@ static int envelope_put(struct buf *out, struct json_value old, const struct sig
 	return 0;
 }
 
-int tuf_sign_envelope(struct buf *out, struct slice signed_json, const struct tuf_signer *signers,
-		      unsigned count, struct error *err)
+/* Canonical JSON leaves control characters as they are, which JSON does not allow. */
+static bool has_controls(struct slice s)
+{
+	size_t i;
+
+	for (i = 0; i < s.len; i++)
+		if (s.ptr[i] < 0x20)
+			return true;
+	return false;
+}
+
+static int sign_text(struct buf *out, struct slice signed_json, const struct tuf_signer *signers,
+		     unsigned count, bool keep_form, struct error *err)
 {
 	struct sig *sigs = xcalloc(count, sizeof(*sigs));
 	struct json_value none = {NULL, 0};
+	struct buf canonical = BUF_INIT(0);
 	struct json doc = JSON_INIT;
+	struct slice body;
 	int r = -1;
 
 	if (json_parse(&doc, signed_json, JSON_STRICT, err) < 0)
@@ -127,14 +145,31 @@ int tuf_sign_envelope(struct buf *out, struct slice signed_json, const struct tu
 			  json_type_name(json_type(json_root(&doc))));
 		goto out;
 	}
-	if (sigs_make(sigs, signers, count, json_root(&doc), err) < 0 ||
-	    envelope_put(out, none, sigs, count, json_raw(json_root(&doc)), err) < 0)
+	body = json_raw(json_root(&doc));
+	if (canonical_of(&canonical, json_root(&doc), err) < 0 ||
+	    sigs_make_over(sigs, signers, count, buf_slice(&canonical), err) < 0)
 		goto out;
-	r = 0;
+	if (!keep_form && !slice_equal(body, buf_slice(&canonical)) &&
+	    !has_controls(buf_slice(&canonical)))
+		body = buf_slice(&canonical);
+	r = envelope_put(out, none, sigs, count, body, err);
 out:
 	sigs_free(sigs, count);
 	json_release(&doc);
+	buf_release(&canonical);
 	return r;
+}
+
+int tuf_sign_envelope(struct buf *out, struct slice signed_json, const struct tuf_signer *signers,
+		      unsigned count, struct error *err)
+{
+	return sign_text(out, signed_json, signers, count, true, err);
+}
+
+int tuf_sign_canonical(struct buf *out, struct slice signed_json, const struct tuf_signer *signers,
+		       unsigned count, struct error *err)
+{
+	return sign_text(out, signed_json, signers, count, false, err);
 }
 
 int tuf_sign_add(struct buf *out, struct slice file, const struct tuf_signer *signers,

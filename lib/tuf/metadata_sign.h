@@ -22,6 +22,12 @@ void tuf_signer_init(struct tuf_signer *s, const struct seckey *key);
 WARN_UNUSED int tuf_sign_envelope(struct buf *out, struct slice signed_json, const struct tuf_signer *signers,
 				  unsigned count, struct error *err);
 /*
+ * The same, but `signed` is written in its canonical form, so that whoever verifies may take the bytes as they are.
+ * (A text with control characters has none that is JSON again, and stays as it is.)
+ */
+WARN_UNUSED int tuf_sign_canonical(struct buf *out, struct slice signed_json, const struct tuf_signer *signers,
+				   unsigned count, struct error *err);
+/*
  * Append file with our signatures added; one under the same key id is replaced, all others stay.
  */
 WARN_UNUSED int tuf_sign_add(struct buf *out, struct slice file, const struct tuf_signer *signers, unsigned count,

@@ -72,8 +72,18 @@ struct publish_terms {
  */
 WARN_UNUSED int publish_build(struct buf *out, struct slice current, const struct publish_change *changes,
 			      unsigned count, const struct publish_terms *terms, bool *unchanged, struct error *err);
-/* The release for the next version of NAMESPACE/NAME: one above the highest that current lists or has listed. */
-WARN_UNUSED int publish_next_release(struct slice current, const char *path, int64_t *release, struct error *err);
+/*
+ * The release for the next version of NAMESPACE/NAME: one above the highest that current lists or has listed, and above
+ * `above`, which is publish_release_floor where current is a hash bin: other bins list other versions of the name. A path
+ * that current lists keeps its release.
+ */
+WARN_UNUSED int publish_next_release(struct slice current, const char *path, int64_t above, int64_t *release,
+				     struct error *err);
+/*
+ * A number that every release given out so far in hash bins is not above: the version of the snapshot. It rises with
+ * every change, so the next release is above all earlier ones, without looking at the other bins.
+ */
+int64_t publish_release_floor(const struct repo *r);
 
 /* ---- 3. commit ---- */
 
@@ -82,14 +92,27 @@ struct publish_result {
 	unsigned added, removed;
 };
 /*
- * `file` is to be the next published file of `role`, and expected_version the version that its maker built upon
+ * `file` is to be the next published file of `role` (a publisher, or a hash bin of his), and expected_version the version that its maker built upon
  * (0: none): ERR_CONFLICT when that is no longer the published one. Refused (ERR_REFUSED, ERR_MALFORMED) unless
- * a client would take it and every target lies in the role's slice, has a descriptor, a SHA-256 and a staged or
+ * a client would take it and every target lies in the role's slice (and bin), has a descriptor, a SHA-256 and a staged or
  * published blob of its length, and no published path changes its content. New snapshot and timestamp follow.
  * Blobs of withdrawn targets stay in the tree (publish_remove_blob).
  */
 WARN_UNUSED int publish_commit(struct repo *r, struct slice role, int64_t expected_version, struct slice file,
 			       int64_t now_s, struct publish_result *out, struct error *err);
+/*
+ * The same for many files in one change with one snapshot and one timestamp: bins, or publishers without. Each is checked
+ * and its blobs are placed as it is added; bins are not kept in memory. A batch that is freed before its commit, or
+ * whose commit fails, has changed nothing that is published. One batch of a repository at a time, and no other change
+ * of it meanwhile. result.version is that of the file added last. A role twice is refused, at the latest by the commit.
+ */
+struct publish_batch;
+WARN_UNUSED struct publish_batch *publish_batch_new(struct repo *r, int64_t now_s, struct error *err);
+WARN_UNUSED int publish_batch_add(struct publish_batch *b, struct slice role, int64_t expected_version,
+				  struct slice file, struct error *err);
+/* Once; then only publish_batch_free. */
+WARN_UNUSED int publish_batch_commit(struct publish_batch *b, struct publish_result *out, struct error *err);
+void publish_batch_free(struct publish_batch *b);
 /* A published path whose blob is staged again gets these bytes: heals a damaged file. No-op when nothing is staged. */
 WARN_UNUSED int publish_restore_blob(struct repo *r, const char *path, struct error *err);
 /* Remove the stored blob of a path that no role lists any more. ERR_CONFLICT while one does. */
@@ -98,14 +121,20 @@ WARN_UNUSED int publish_remove_blob(struct repo *r, const char *path, const uint
 
 /* ---- reading ---- */
 
-/* An artifact as published: which role lists it, and its signed target; borrowed from the repository. */
+/*
+ * An artifact as published: whose it is, and its signed target; borrowed from the repository until another one is
+ * looked for.
+ */
 struct artifact {
-	const struct repo_role *role;
+	const struct repo_role *role;	/* the publisher */
 	struct tuf_target target;
 };
 /* ERR_NOT_FOUND when no role that may speak for the path lists it. */
 WARN_UNUSED int artifact_find(const struct repo *r, struct slice path, struct artifact *out, struct error *err);
-/* Calls each for every published artifact, role by role in order of path; stops at -1 and returns it. */
+/*
+ * Calls each for every published artifact, file by file (publishers, or their bins) in order of path; stops at -1 and
+ * returns it. The artifact is borrowed until each returns.
+ */
 WARN_UNUSED int artifact_each(const struct repo *r, int (*each)(void *arg, const struct artifact *a, struct error *err),
 			      void *arg, struct error *err);
 /*

@@ -12,6 +12,7 @@ struct entry {
 	struct slice path;
 	struct json_value kept;
 	const struct publish_change *added;
+	bool withdrawn;
 };
 
 /*
@@ -23,7 +24,7 @@ struct build {
 	struct json doc;
 	struct json_value body; /* `signed` of the current file; JSON_NONE for the first */
 	struct entry *entries;
-	unsigned count;
+	size_t count;
 	bool changed;
 };
 
@@ -76,18 +77,20 @@ static int64_t highest_release(const struct build *b, struct slice name)
 	return highest;
 }
 
-int publish_next_release(struct slice current, const char *path, int64_t *release,
+int publish_next_release(struct slice current, const char *path, int64_t above, int64_t *release,
 			 struct error *err)
 {
+	int64_t highest;
 	struct json_value target;
 	struct build b;
 	int r = -1;
 
 	if (build_open(&b, current, err) == 0) {
 		target = json_get(json_get(b.body, "targets"), path);
+		highest = target.doc != NULL ? 0 : highest_release(&b, name_of(slice_str(path)));
 		/* Publishing the same again is no new release. */
 		*release = target.doc != NULL ? release_of(target)
-					      : highest_release(&b, name_of(slice_str(path))) + 1;
+					      : (highest > above ? highest : above) + 1;
 		r = 0;
 	}
 	build_release(&b);
@@ -142,31 +145,32 @@ out:
 	return r;
 }
 
-static struct entry *find_entry(struct build *b, const char *path)
+static int by_path(const void *a, const void *b)
 {
-	unsigned i;
-
-	for (i = 0; i < b->count; i++) {
-		if (slice_equal_str(b->entries[i].path, path))
-			return &b->entries[i];
-	}
-	return NULL;
+	return slice_compare(((const struct entry *)a)->path, ((const struct entry *)b)->path);
 }
 
-static int apply_add(struct build *b, const struct publish_change *c, struct error *err)
+/* Among the first `count` entries, which are in order. */
+static struct entry *find_entry(struct build *b, size_t count, const char *path)
 {
-	struct entry *e = find_entry(b, c->path);
+	struct entry wanted = {.path = slice_str(path)};
+
+	return count == 0 ? NULL : bsearch(&wanted, b->entries, count, sizeof(wanted), by_path);
+}
+
+static int apply_add(struct build *b, size_t kept, const struct publish_change *c,
+		     struct error *err)
+{
+	struct entry *e = find_entry(b, kept, c->path);
 	bool same = false;
 
 	if (descriptor_check(c->descriptor, err) < 0)
 		return error_wrap(err, "'%s': descriptor", c->path);
-	if (e == NULL) {
+	if (e == NULL || e->withdrawn) {
 		b->entries[b->count++] = (struct entry){.path = slice_str(c->path), .added = c};
 		b->changed = true;
 		return 0;
 	}
-	if (e->added != NULL)
-		return error_set(err, ERR_USAGE, "'%s' is to be published twice", c->path);
 	if (same_target(e->kept, c, &same, err) < 0)
 		return -1;
 	if (same)
@@ -176,39 +180,53 @@ static int apply_add(struct build *b, const struct publish_change *c, struct err
 	return error_hint(err, "a published version never changes; publish a new one");
 }
 
-static int apply_withdraw(struct build *b, const struct publish_change *c, struct error *err)
+static int apply_withdraw(struct build *b, size_t kept, const struct publish_change *c,
+			  struct error *err)
 {
-	struct entry *e = find_entry(b, c->path);
+	struct entry *e = find_entry(b, kept, c->path);
 
-	if (e == NULL)
+	if (e == NULL || e->withdrawn)
 		return error_set(err, ERR_NOT_FOUND, "'%s' is not published", c->path);
-	*e = b->entries[--b->count];
+	e->withdrawn = true;
 	b->changed = true;
 	return 0;
 }
 
-static int by_path(const void *a, const void *b)
+/* In order, and each path once: a list of changes may name one twice. */
+static int check_twice(const struct build *b, struct error *err)
 {
-	return slice_compare(((const struct entry *)a)->path, ((const struct entry *)b)->path);
+	size_t i;
+
+	for (i = 1; i < b->count; i++) {
+		if (slice_equal(b->entries[i - 1].path, b->entries[i].path) &&
+		    !b->entries[i - 1].withdrawn && !b->entries[i].withdrawn)
+			return error_set(err, ERR_USAGE, "'%.*s' is to be published twice",
+					 SLICE_ARG(b->entries[i].path));
+	}
+	return 0;
 }
 
 static int build_entries(struct build *b, const struct publish_change *changes, unsigned count,
 			 struct error *err)
 {
 	struct json_value targets = json_get(b->body, "targets");
+	size_t kept = json_count(targets);
 	struct json_iter it;
 	unsigned i;
 
-	b->entries = xcalloc(json_count(targets) + count, sizeof(b->entries[0]));
+	b->entries = xcalloc(kept + count, sizeof(b->entries[0]));
 	for (it = json_iter(targets); json_next(&it);)
 		b->entries[b->count++] = (struct entry){.path = it.key, .kept = it.value};
+	if (kept > 0)
+		qsort(b->entries, kept, sizeof(b->entries[0]), by_path);
 	for (i = 0; i < count; i++) {
-		if ((changes[i].withdraw ? apply_withdraw : apply_add)(b, &changes[i], err) < 0)
+		if ((changes[i].withdraw ? apply_withdraw : apply_add)(b, kept, &changes[i], err) <
+		    0)
 			return -1;
 	}
 	if (b->count > 0)
 		qsort(b->entries, b->count, sizeof(b->entries[0]), by_path);
-	return 0;
+	return check_twice(b, err);
 }
 
 /* ---- writing ---- */
@@ -220,37 +238,57 @@ static void put_entry(struct json_writer *w, const struct entry *e)
 		return;
 	}
 	json_open_object_key(w, e->path);
-	json_put_int(w, "length", (int64_t)e->added->length);
+	put_descriptor(w, e->added->descriptor);
 	json_open_object(w, "hashes");
 	json_put_hex(w, "sha256", e->added->sha256, SHA256_LEN);
 	json_close(w);
-	put_descriptor(w, e->added->descriptor);
+	json_put_int(w, "length", (int64_t)e->added->length);
 	json_close(w);
 }
 
-/* Is this withdrawal the first of its name in the list? One mark a name. */
-static bool first_of_name(const struct publish_change *changes, unsigned i)
-{
-	unsigned k;
+/* A name of which a version goes, with the highest release that it has had. */
+struct mark {
+	struct slice name;
+	int64_t release;
+};
 
-	for (k = 0; k < i; k++) {
-		if (changes[k].withdraw && slice_equal(name_of(slice_str(changes[k].path)),
-						       name_of(slice_str(changes[i].path))))
-			return false;
-	}
-	return true;
+static int by_name(const void *a, const void *b)
+{
+	return slice_compare(((const struct mark *)a)->name, ((const struct mark *)b)->name);
 }
 
-static bool name_is_withdrawn(const struct publish_change *changes, unsigned count,
-			      struct slice name)
+static struct mark *find_mark(struct mark *marks, size_t count, struct slice name)
 {
-	unsigned i;
+	struct mark wanted = {.name = name};
+
+	return count == 0 ? NULL : bsearch(&wanted, marks, count, sizeof(wanted), by_name);
+}
+
+/* One mark a name, in order. Owned by the caller. */
+static struct mark *withdrawn_names(const struct publish_change *changes, unsigned count,
+				    size_t *out)
+{
+	struct mark *marks = xcalloc(count, sizeof(*marks));
+	size_t n = 0, i, k = 0;
 
 	for (i = 0; i < count; i++) {
-		if (changes[i].withdraw && slice_equal(name_of(slice_str(changes[i].path)), name))
-			return true;
+		if (changes[i].withdraw)
+			marks[n++].name = name_of(slice_str(changes[i].path));
 	}
-	return false;
+	if (n > 0)
+		qsort(marks, n, sizeof(*marks), by_name);
+	for (i = 0; i < n; i++) {
+		if (k == 0 || !slice_equal(marks[k - 1].name, marks[i].name))
+			marks[k++] = marks[i];
+	}
+	*out = k;
+	return marks;
+}
+
+static void raise_mark(struct mark *m, int64_t release)
+{
+	if (m != NULL && release > m->release)
+		m->release = release;
 }
 
 /* Marks that were there, and one for each name of which a version goes. */
@@ -258,26 +296,30 @@ static void put_marks(struct json_writer *w, const struct build *b,
 		      const struct publish_change *changes, unsigned count)
 {
 	struct json_iter it;
-	unsigned i;
+	struct mark *marks;
+	size_t n, i;
 
+	marks = withdrawn_names(changes, count, &n);
+	for (it = json_iter(json_get(b->body, "targets")); n > 0 && json_next(&it);)
+		raise_mark(find_mark(marks, n, name_of(it.key)), release_of(it.value));
 	json_open_object(w, "x-meshanics");
 	json_open_object(w, "releases");
 	for (it = json_iter(marks_of(b)); json_next(&it);) {
-		if (!name_is_withdrawn(changes, count, it.key))
+		struct mark *m = find_mark(marks, n, it.key);
+
+		raise_mark(m, json_int(it.value));
+		if (m == NULL)
 			json_put_value_key(w, it.key, it.value);
 	}
-	for (i = 0; i < count; i++) {
-		struct slice name = name_of(slice_str(changes[i].path));
+	for (i = 0; i < n; i++) {
 		char key[TARGET_PATH_MAX + 1];
 
-		if (!changes[i].withdraw || !first_of_name(changes, i) ||
-		    name.len > TARGET_PATH_MAX)
-			continue;
-		snprintf(key, sizeof(key), "%.*s", SLICE_ARG(name));
-		json_put_int(w, key, highest_release(b, name));
+		snprintf(key, sizeof(key), "%.*s", SLICE_ARG(marks[i].name));
+		json_put_int(w, key, marks[i].release);
 	}
 	json_close(w);
 	json_close(w);
+	free(marks);
 }
 
 static void put_body(struct json_writer *w, const struct build *b,
@@ -285,17 +327,19 @@ static void put_body(struct json_writer *w, const struct build *b,
 		     int64_t expires_s)
 {
 	char text[TIME_TEXT_LEN];
-	unsigned i;
+	size_t i;
 
 	json_open_object(w, NULL);
 	json_put_string(w, "_type", "targets");
-	json_put_string(w, "spec_version", SPEC_VERSION);
-	json_put_int(w, "version", version);
 	json_put_string(w, "expires", time_text(text, expires_s));
+	json_put_string(w, "spec_version", SPEC_VERSION);
 	json_open_object(w, "targets");
-	for (i = 0; i < b->count; i++)
-		put_entry(w, &b->entries[i]);
+	for (i = 0; i < b->count; i++) {
+		if (!b->entries[i].withdrawn)
+			put_entry(w, &b->entries[i]);
+	}
 	json_close(w);
+	json_put_int(w, "version", version);
 	put_marks(w, b, changes, count);
 	json_close(w);
 }
@@ -326,7 +370,7 @@ int publish_build(struct buf *out, struct slice current, const struct publish_ch
 			  body.max);
 		goto out;
 	}
-	r = tuf_sign_envelope(out, buf_slice(&body), terms->signers, terms->signer_count, err);
+	r = tuf_sign_canonical(out, buf_slice(&body), terms->signers, terms->signer_count, err);
 out:
 	build_release(&b);
 	buf_release(&body);

@@ -1,4 +1,5 @@
 /* Reading what is published: one artifact by its path, or all of them. */
+#include <limits.h>
 #include <stdlib.h>
 
 #include "base/encode.h"
@@ -71,36 +72,59 @@ struct json_value repo_role_slices(const struct repo *r, unsigned i)
 
 int artifact_find(const struct repo *r, struct slice path, struct artifact *out, struct error *err)
 {
+	const struct tuf_targets *file;
 	char shown[96];
 
 	if (target_path_check(path, err) < 0 || repo_adopted(r, err) < 0)
 		return -1;
 	out->role = artifact_role(r, path);
-	if (out->role != NULL && out->role->file != NULL &&
-	    tuf_targets_find(out->role->file, path, &out->target, err) == 0)
-		return 0;
+	if (out->role != NULL && out->role->file != NULL) {
+		file = repo_file_of_path(r, out->role, path)->file;
+		if (file != NULL && tuf_targets_find(file, path, &out->target, err) == 0)
+			return 0;
+	}
 	error_set(err, ERR_NOT_FOUND, "'%s' is not published",
 		  printable(shown, sizeof(shown), path));
 	return error_hint(err, "meshanics artifact list shows what is");
 }
 
-static int each_of_role(const struct repo *r, const struct repo_role *role,
-			int (*each)(void *arg, const struct artifact *a, struct error *err),
-			void *arg, struct error *err)
+typedef int artifact_visit(void *arg, const struct artifact *a, struct error *err);
+
+/* Those of one file of a publisher: his own, or (bin != UINT_MAX) a bin of his. */
+static int each_of_file(const struct repo *r, const struct repo_role *publisher, unsigned bin,
+			const struct tuf_targets *file, artifact_visit *each, void *arg,
+			struct error *err)
 {
-	struct artifact a = {.role = role};
+	struct artifact a = {.role = publisher};
 	struct tuf_target *list;
 	size_t count, i;
 	int ret;
 
-	ret = targets_sorted(role->file, &list, &count, err);
+	ret = targets_sorted(file, &list, &count, err);
 	for (i = 0; ret == 0 && i < count; i++) {
 		a.target = list[i];
 		/* What lies outside the role's slice is not published, whatever its file says. */
-		if (artifact_role(r, a.target.path) == role)
+		if (artifact_role(r, a.target.path) == publisher &&
+		    (bin == UINT_MAX || repo_bin_of(publisher, a.target.path) == bin))
 			ret = each(arg, &a, err);
 	}
 	free(list);
+	return ret;
+}
+
+static int each_of_bins(const struct repo *r, const struct repo_role *publisher,
+			artifact_visit *each, void *arg, struct error *err)
+{
+	unsigned i;
+	int ret = 0;
+
+	for (i = 0; ret == 0 && i < 1u << publisher->bin_bits; i++) {
+		struct repo_role bin;
+
+		repo_bin_read(r, publisher, i, &bin);
+		ret = each_of_file(r, publisher, i, bin.file, each, arg, err);
+		repo_role_release(&bin);
+	}
 	return ret;
 }
 
@@ -111,10 +135,19 @@ int artifact_each(const struct repo *r,
 	unsigned i;
 
 	for (i = 0; i < r->state.role_count; i++) {
-		if (each_of_role(r, &r->state.roles[i], each, arg, err) < 0)
+		const struct repo_role *role = &r->state.roles[i];
+
+		if ((role->bin_bits > 0
+			     ? each_of_bins(r, role, each, arg, err)
+			     : each_of_file(r, role, UINT_MAX, role->file, each, arg, err)) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+int64_t publish_release_floor(const struct repo *r)
+{
+	return r->state.snapshot == NULL ? 0 : r->state.snapshot->head.version;
 }
 
 int artifact_signer(const struct repo *r, const uint8_t sha256[static SHA256_LEN],

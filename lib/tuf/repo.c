@@ -49,6 +49,7 @@ static struct repo *open_any(const char *home, bool readonly, struct error *err)
 	struct repo *r = xcalloc(1, sizeof(*r));
 
 	*r = (struct repo){.dirfd = -1, .metadata_fd = -1, .keys_fd = -1, .readonly = readonly};
+	r->bin = xcalloc(1, sizeof(*r->bin));
 	if (open_dirs(r, home, err) < 0 || read_online_keys(r, err) < 0)
 		goto fail;
 	if (!readonly) {
@@ -82,6 +83,8 @@ void repo_free(struct repo *r)
 	if (r == NULL)
 		return;
 	repo_state_release(&r->state);
+	repo_role_release(r->bin);
+	free(r->bin);
 	online_keys_release(&r->online);
 	free(r->expiries);
 	file_close(&r->dirfd);

@@ -2,6 +2,7 @@
  * The repository of one site, HOME/repo:
  *
  *	metadata/   N.root.json  N.targets.json  N.PUBLISHER.json  N.snapshot.json  timestamp.json
+ *		    N.PUBLISHER-bin-HEX.json of a publisher with hash bins
  *	targets/    NAMESPACE/NAME/SHA256.VERSION	as clients ask for it (consistent snapshot)
  *	staging/    SHA256 (complete blobs)  SHA256.part (on their way)	see publish.h
  *	pending/    metadata files of a change in the making;  commit: their names, once the change holds
@@ -25,10 +26,12 @@
 #include "tuf/metadata.h"
 #include "tuf/repo_keys.h"
 
+#define REPO_SOME_BINS 1024
 #define REPO_VERSION_AHEAD_S (24 * 3600)	/* versions may run this far ahead of the clock */
 #define REPO_CLOCK_BACK_S 600			/* a clock this much behind the last signature is still believed */
 #define REPO_CLOCK_AHEAD_S (30 * 24 * 3600)	/* or this much ahead of it (at least two timestamp lives) */
 #define REPO_STAGING_LIFE_S (7 * 24 * 3600)	/* blobs that nobody published by then are swept */
+#define REPO_OLD_BIN_LIFE_S (7 * 24 * 3600)	/* superseded hash bins go after this time, if not before */
 #define REPO_KEEP_OLD 8				/* superseded files of a role that stay for clients under way */
 
 struct repo;
@@ -43,6 +46,7 @@ struct repo_init_options {
 	struct repo_lives lives;
 	const struct repo_publisher *publishers;	/* a key is made for each that brings none */
 	unsigned publisher_count;
+	int64_t bins;	/* hash bins of each publisher whose key is held here, a power of two; 0: none */
 	enum key_scheme scheme;	/* of the keys; KEY_NONE: Ed25519 */
 	const struct pkcs11_uri *token;	/* make them there, with the PIN of its pin-source; NULL: in unsealed files */
 	int64_t now_s;
@@ -97,10 +101,39 @@ struct repo_role {
 	struct error why;		/* of a fault */
 	bool held;			/* keys/NAME.key is one of its keys and alone meets the threshold */
 	struct buf text;		/* of file */
+	unsigned bin_bits;		/* his artifacts are in 2^bin_bits hash bins; 0: in his file */
+	bool carried;			/* (private) file, text and bins belong to the state before this one */
+	struct repo_bins *bins;		/* what is known of these (repo_bins.c); NULL without bins, and in a bin */
 };
+void repo_role_release(struct repo_role *role);	/* of one that is owned: repo_bin_read */
 unsigned repo_role_count(const struct repo *r);
 const struct repo_role *repo_role_at(const struct repo *r, unsigned i);
 const struct repo_role *repo_role_find(const struct repo *r, struct slice name);	/* NULL: no such delegation */
+
+/*
+ * Hash bins (TAP 15): the file of a publisher with bins lists no targets and delegates each path to one of 2^bin_bits
+ * roles NAME-bin-HEX, by the first bits of the path's SHA-256, signed by his own keys. Publishing touches one bin. All
+ * of them exist, empty, from the publisher's first file on; how many there are never changes. Bins are read one at a
+ * time, when they are asked for, and checked as his file is.
+ */
+/* The bin that lists the path. publisher->bin_bits > 0. */
+unsigned repo_bin_of(const struct repo_role *publisher, struct slice path);
+/* Read a bin into out, as a role of its own; with out->fault, out->file is NULL. To be released. */
+void repo_bin_read(const struct repo *r, const struct repo_role *publisher, unsigned bin, struct repo_role *out);
+/* The same, borrowed from r until another bin is read. Publisher and bin by name, or by path; NULL: no such role. */
+const struct repo_role *repo_file_find(const struct repo *r, struct slice name);
+const struct repo_role *repo_file_of_path(const struct repo *r, const struct repo_role *publisher, struct slice path);
+struct repo_bins_sum {
+	unsigned count, damaged;
+	uint64_t artifacts;
+	char first[NAME_LEN_MAX + 1];	/* the bin that expires first */
+	int64_t version, expires_s;	/* of it */
+};
+/* All bins of a publisher: reads those that it has not looked at since they were published. */
+void repo_bins_sum(const struct repo *r, const struct repo_role *publisher, struct repo_bins_sum *out);
+
+/* The highest version of his bins. */
+int64_t repo_bins_newest(const struct repo *r, const struct repo_role *publisher);
 
 /* Its slices, an array of patterns as targets lists them. */
 struct json_value repo_role_slices(const struct repo *r, unsigned i);
@@ -148,9 +181,11 @@ WARN_UNUSED int repo_adopt_with(struct repo *r, const struct slice *files, unsig
 enum repo_resign_flags {
 	REPO_FORCE = 1 << 0,		/* also what is not due */
 	REPO_ACCEPT_CLOCK = 1 << 1,	/* the operator vouches for the clock after a jump */
+	REPO_SOME = 1 << 2,		/* at most REPO_SOME_BINS hash bins; the others stay due */
 };
 struct repo_resigned {
 	unsigned publishers;	/* re-signed */
+	unsigned bins;		/* hash bins, re-signed */
 	bool snapshot, timestamp;
 };
 /* When repo_resign has something to do next: the half-life of what expires first; INT64_MAX before adoption. */
@@ -172,6 +207,7 @@ WARN_UNUSED int repo_check_clock(const struct repo *r, int64_t now_s, struct err
 /* ---- what expires when ---- */
 struct repo_expiry {
 	char role[TUF_ROLE_NAME_MAX + 1];
+	unsigned bins;		/* role is the first to expire of so many hash bins; 0: it is a role by itself */
 	int64_t version;
 	int64_t expires_s;
 	int64_t due_s;		/* of the next signature here; INT64_MAX where a ceremony must make it */
@@ -192,7 +228,7 @@ struct repo_check {
 	void (*progress)(void *arg, uint64_t done, uint64_t total);
 	void *arg;
 	/* filled in */
-	unsigned roots, roles, targets, findings;
+	unsigned roots, roles, bins, targets, findings;	/* roles: publishers; bins: all their hash bins */
 	uint64_t bytes;
 };
 /*

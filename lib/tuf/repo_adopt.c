@@ -272,21 +272,25 @@ static int start_role(struct adoption *a, const struct repo_lives *lives, struct
 		      struct error *err)
 {
 	const struct repo_role *old = repo_role_find(a->r, slice_str(role->name));
-	struct tuf_metafile meta;
+	struct tuf_metafile meta = {.version = 0};
 
-	if (a->r->state.snapshot != NULL &&
-	    tuf_snapshot_find(a->r->state.snapshot, slice_str(role->name), &meta, err) == 0)
+	if (repo_index_find(&a->r->state.index, role->name, &meta))
 		role->version = meta.version;
 	if (old != NULL && old->fault == ROLE_DAMAGED)
 		return 0;
 	if (old != NULL && old->file != NULL) {
 		meta.length = -1;
+		role->bin_bits = old->bin_bits;
 		if (tuf_targets_check(&role->role, role->name, &meta, old->file, -1, err) == 0)
-			return 0;
+			return repo_follow_keys(a->r, role, old, lives->publisher_s, a->now_s,
+						&a->change, err);
 	}
-	return role->held ? repo_sign_role(a->r, role, NULL, lives->publisher_s, a->now_s,
-					   &a->change, err)
-			  : 0;
+	if (!role->held)
+		return 0;
+	role->bin_bits = 0;
+	while (1u << role->bin_bits < a->r->online.bins)
+		role->bin_bits++;
+	return repo_start_role(a->r, role, lives->publisher_s, a->now_s, &a->change, err);
 }
 
 static int start_roles(struct adoption *a, const struct repo_lives *lives, struct error *err)

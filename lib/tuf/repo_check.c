@@ -15,6 +15,9 @@ struct checker {
 	struct repo_check *check;
 	int dirfd, metadata_fd;
 	struct tuf_client *client;
+	struct repo_index index; /* of the client's snapshot */
+	unsigned *bits;		 /* of the hash bins of each publisher, as the first way down has found */
+	bool hashing;		 /* the second way down: targets, not metadata */
 	uint64_t total, before; /* bytes of all targets, and of those that are done */
 	struct error first;
 };
@@ -145,57 +148,144 @@ static int engine_finds(struct checker *k, struct slice path, struct error *err)
 	return tuf_client_result(k->client, &result, err);
 }
 
-struct checked_role {
-	char file[META_NAME_MAX + 16];
+/* ---- publishers and their bins ---- */
+
+/* A file on the way down from targets. */
+struct checked_file {
+	char name[META_NAME_MAX + 16]; /* below HOME/repo */
 	struct buf text;
 	struct tuf_targets *targets;
-	struct tuf_target *list;
+	struct tuf_target *list; /* in order of path */
 	size_t count;
+	const struct tuf_targets *by; /* who delegates to it, and as which of his bins */
+	int bin;		      /* -1: none */
+	unsigned bits;		      /* of bins below this one */
 };
 
+static void close_file(struct checked_file *f)
+{
+	free(f->list);
+	tuf_targets_free(f->targets);
+	buf_release(&f->text);
+}
+
+static int read_file(struct checker *k, const struct tuf_metafile *meta, struct checked_file *f, struct error *err)
+{
+	f->text = BUF_INIT(TUF_SIGNED_MAX);
+	if (file_read(k->metadata_fd, f->name + strlen("metadata/"), &f->text, err) < 0 ||
+	    tuf_hashes_check(&meta->hashes, buf_slice(&f->text), f->name, err) < 0 ||
+	    (f->targets = tuf_targets_parse(buf_slice(&f->text), err)) == NULL)
+		return -1;
+	return targets_sorted(f->targets, &f->list, &f->count, err);
+}
+
+static int check_bin(const struct checked_file *f, struct error *err)
+{
+	char shown[96];
+	size_t i;
+
+	for (i = 0; f->bin >= 0 && i < f->count; i++) {
+		if (tuf_delegation_iter(f->by, f->list[i].path).bin != (uint64_t)f->bin)
+			return error_set(err, ERR_REFUSED, "'%s' does not belong to this hash bin",
+					 printable(shown, sizeof(shown), f->list[i].path));
+	}
+	return 0;
+}
+
+/* Bins that are as the repository keeps them; a client would follow others as well. */
+static int check_own_bins(struct checked_file *f, const struct tuf_delegation *d, const struct tuf_role *role,
+			  struct error *err)
+{
+	struct repo_role publisher = {.role = *role};
+
+	if (f->bin >= 0)
+		return f->targets->delegations.doc == NULL ? 0
+							   : error_set(err, ERR_REFUSED, "a hash bin delegates further");
+	snprintf(publisher.name, sizeof(publisher.name), "%.*s", NAME_LEN_MAX, d->name);
+	return repo_bins_check(&publisher, f->targets, &f->bits, err);
+}
+
 /* As a client takes the file (5.6). */
-static int open_role(struct checker *k, const struct tuf_delegation *d,
-		     const struct tuf_metafile *meta, struct checked_role *out, struct error *err)
+static int check_file(struct checker *k, const struct tuf_delegation *d, const struct tuf_metafile *meta,
+		      struct checked_file *f, struct error *err)
 {
 	struct tuf_role role;
 	int r = -1;
 
-	if (tuf_delegation_role(tuf_client_targets(k->client), d, &role, err) < 0)
+	if (tuf_delegation_role(f->by, d, &role, err) < 0)
 		return -1;
-	if (file_read(k->metadata_fd, out->file + strlen("metadata/"), &out->text, err) == 0 &&
-	    (out->targets = tuf_targets_parse(buf_slice(&out->text), err)) != NULL &&
-	    tuf_targets_check(&role, d->name, meta, out->targets, k->check->now_s, err) == 0 &&
-	    targets_sorted(out->targets, &out->list, &out->count, err) == 0 &&
-	    (out->count == 0 || engine_finds(k, out->list[0].path, err) == 0))
+	if (read_file(k, meta, f, err) == 0 &&
+	    tuf_targets_check(&role, d->name, meta, f->targets, k->check->now_s, err) == 0 &&
+	    check_own_bins(f, d, &role, err) == 0 && check_bin(f, err) == 0 && (f->count == 0 || engine_finds(k, f->list[0].path, err) == 0))
 		r = 0;
 	tuf_role_release(&role);
 	return r;
 }
 
-/* Open every role before the first byte is hashed, so that progress knows its end. */
-static void open_roles(struct checker *k, struct checked_role *roles, unsigned *count)
+/*
+ * First every file is checked, so that progress knows its end before the first byte of a target is hashed; then the
+ * targets are. Files are read again for that, since with hash bins they are more than memory should hold.
+ */
+static int visit_file(struct checker *k, const struct tuf_delegation *d, struct checked_file *f)
 {
-	const struct tuf_targets *targets = tuf_client_targets(k->client);
 	struct error err = ERROR_INIT;
-	struct tuf_delegation_iter it;
 	struct tuf_metafile meta;
-	struct tuf_delegation d;
 	size_t i;
 
-	for (it = tuf_delegation_iter(targets, SLICE_EMPTY); tuf_delegation_next(&it, &d);) {
-		struct checked_role *role = &roles[*count];
+	if (!repo_index_find(&k->index, d->name, &meta))
+		return -1; /* delegated, and has never published */
+	snprintf(f->name, sizeof(f->name), "metadata/%" PRId64 ".%.*s.json", meta.version, NAME_LEN_MAX, d->name);
+	if (k->hashing) {
+		if (read_file(k, &meta, f, &err) == 0)
+			for (i = 0; i < f->count; i++)
+				check_target(k, &f->list[i]);
+		return 0;
+	}
+	*(f->bin < 0 ? &k->check->roles : &k->check->bins) += 1;
+	if (check_file(k, d, &meta, f, &err) < 0)
+		found(k, f->name, &err);
+	for (i = 0; i < f->count; i++)
+		k->total += f->list[i].length;
+	return 0;
+}
 
-		if (tuf_snapshot_find(tuf_client_snapshot(k->client), slice_str(d.name), &meta,
-				      &err) < 0)
-			continue; /* delegated, and has never published */
-		*role = (struct checked_role){.text = BUF_INIT(TUF_SIGNED_MAX)};
-		(*count)++;
-		snprintf(role->file, sizeof(role->file), "metadata/%" PRId64 ".%.*s.json",
-			 meta.version, NAME_LEN_MAX, d.name);
-		if (open_role(k, &d, &meta, role, &err) < 0)
-			found(k, role->file, &err);
-		for (i = 0; i < role->count; i++)
-			k->total += role->list[i].length;
+static void visit_bins(struct checker *k, const struct checked_file *publisher)
+{
+	struct tuf_delegation_iter it;
+	struct tuf_delegation d;
+	int bin = 0;
+
+	for (it = tuf_delegation_iter(publisher->targets, SLICE_EMPTY); tuf_delegation_next(&it, &d); bin++) {
+		struct checked_file f = {.by = publisher->targets, .bin = bin};
+		struct error err = ERROR_INIT;
+
+		if (visit_file(k, &d, &f) < 0 && !k->hashing) {
+			error_set(&err, ERR_NOT_FOUND, "snapshot does not list it, so clients that are sent there fail");
+			found(k, d.name, &err);
+		}
+		close_file(&f);
+	}
+}
+
+static void visit_publishers(struct checker *k)
+{
+	const struct tuf_targets *targets = tuf_client_targets(k->client);
+	struct tuf_delegation_iter it;
+	struct tuf_delegation d;
+	unsigned i = 0;
+
+	for (it = tuf_delegation_iter(targets, SLICE_EMPTY); tuf_delegation_next(&it, &d); i++) {
+		struct checked_file f = {.by = targets, .bin = -1};
+
+		if (visit_file(k, &d, &f) == 0) {
+			if (k->hashing)
+				f.bits = k->bits[i];
+			else
+				k->bits[i] = f.bits;
+			if (f.bits > 0 && f.targets != NULL)
+				visit_bins(k, &f);
+		}
+		close_file(&f);
 	}
 }
 
@@ -219,22 +309,21 @@ static void check_top_targets(struct checker *k)
 
 static void check_roles(struct checker *k)
 {
-	unsigned max =
-		(unsigned)json_count(json_get(tuf_client_targets(k->client)->delegations, "roles"));
-	struct checked_role *roles = xcalloc(max, sizeof(*roles));
-	unsigned i;
-	size_t n;
+	const struct tuf_targets *targets = tuf_client_targets(k->client);
+	struct error bad = ERROR_INIT;
 
-	open_roles(k, roles, &k->check->roles);
-	for (i = 0; i < k->check->roles; i++) {
-		for (n = 0; n < roles[i].count; n++)
-			check_target(k, &roles[i].list[n]);
-		free(roles[i].list);
-		tuf_targets_free(roles[i].targets);
-		buf_release(&roles[i].text);
+	if (repo_delegations_check(targets, &bad) < 0) {
+		found(k, "metadata", &bad);
+		return;
 	}
+	k->bits = xcalloc(json_count(json_get(targets->delegations, "roles")), sizeof(*k->bits));
+	repo_index_make(&k->index, tuf_client_snapshot(k->client)->meta);
+	visit_publishers(k);
+	k->hashing = true;
+	visit_publishers(k);
 	check_top_targets(k);
-	free(roles);
+	repo_index_release(&k->index);
+	free(k->bits);
 }
 
 int repo_verify(const char *home, struct repo_check *check, struct error *err)
@@ -244,7 +333,7 @@ int repo_verify(const char *home, struct repo_check *check, struct error *err)
 	char path[4096];
 	int r = -1;
 
-	check->roots = check->roles = check->targets = check->findings = 0;
+	check->roots = check->roles = check->bins = check->targets = check->findings = 0;
 	check->bytes = 0;
 	if ((k.dirfd = file_open(AT_FDCWD, path_join(path, home, "repo"), O_RDONLY | O_DIRECTORY, 0,
 				 err)) < 0) {

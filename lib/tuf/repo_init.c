@@ -71,7 +71,7 @@ int repo_make_keys(int keys_fd, const struct repo_init_options *o, struct online
 {
 	unsigned i;
 
-	*k = (struct online_keys){.lives = o->lives};
+	*k = (struct online_keys){.lives = o->lives, .bins = (unsigned)o->bins};
 	snprintf(k->site, sizeof(k->site), "%s", o->site);
 	if (make_key(keys_fd, "snapshot", o, &k->snapshot, err) < 0 ||
 	    make_key(keys_fd, "timestamp", o, &k->timestamp, err) < 0 ||
@@ -144,6 +144,8 @@ int repo_init_check(const struct repo_init_options *o, struct error *err)
 					 "a life of %lld seconds is not 1 second to 10 years",
 					 (long long)lives[i]);
 	}
+	if (o->bins != 0 && repo_bins_check_count(o->bins, NULL, err) < 0)
+		return -1;
 	if (o->publisher_count > ONLINE_PUBLISHERS_MAX)
 		return error_set(err, ERR_USAGE, "more than %d publishers", ONLINE_PUBLISHERS_MAX);
 	for (i = 0; i < o->publisher_count; i++) {
@@ -155,7 +157,12 @@ int repo_init_check(const struct repo_init_options *o, struct error *err)
 					 "publisher '%s': names that begin with 'record-' are "
 					 "those of record keys",
 					 o->publishers[i].name);
+		if (o->bins != 0 && repo_bins_check_count(o->bins, o->publishers[i].name, err) < 0)
+			return -1;
 	}
+	if (o->bins * o->publisher_count > REPO_ALL_BINS_MAX)
+		return error_set(err, ERR_USAGE, "%u publishers with %lld hash bins each: more than %d in all",
+				 o->publisher_count, (long long)o->bins, REPO_ALL_BINS_MAX);
 	return publishers_check_disjoint(o->publishers, o->publisher_count, err);
 }
 

@@ -14,16 +14,31 @@
 #define SPEC_VERSION "1.0.34"
 #define META_NAME_MAX 128	/* bytes of "VERSION.ROLE.json" with NUL */
 
-/* What is published: every file in force, its text and what was read from it. */
+/* The snapshot's entries by name; borrowed from it. */
+struct repo_index_entry {
+	struct slice file;	/* "ROLE.json" */
+	struct json_value entry;
+};
+struct repo_index {
+	struct repo_index_entry *list;
+	size_t count;
+};
+void repo_index_make(struct repo_index *x, struct json_value meta);
+void repo_index_release(struct repo_index *x);
+bool repo_index_find(const struct repo_index *x, const char *role, struct tuf_metafile *out);
+
+/* What is published: every file in force but hash bins, its text and what was read from it. */
 struct repo_state {
 	struct buf root_text, targets_text, snapshot_text, timestamp_text;
 	struct tuf_root *root;	/* NULL before adoption, then the rest is empty too */
 	struct tuf_targets *targets;
 	struct tuf_snapshot *snapshot;
 	struct tuf_timestamp *timestamp;
+	struct repo_index index;	/* of snapshot */
 	struct repo_lives lives;
 	struct repo_role *roles;
 	unsigned role_count;
+	bool root_carried, targets_carried;	/* borrowed from the state that this one is to replace: unchanged */
 };
 
 struct repo {
@@ -34,6 +49,7 @@ struct repo {
 	struct online_keys online;
 	struct repo_state state;
 	struct repo_expiry *expiries;	/* answer of repo_expiries */
+	struct repo_role *bin;		/* the hash bin that was read last; changes under const, as a cache does */
 };
 
 /* One new file of a change. */
@@ -41,17 +57,31 @@ struct repo_newfile {
 	char name[META_NAME_MAX];
 	char role[NAME_LEN_MAX + 1];
 	int64_t version;
-	struct buf text;	/* owned */
+	struct buf text;	/* owned; empty when written */
+	bool written;		/* in pending/ already: hash bins, of which there may be more than memory */
+	uint64_t len;		/* of the text */
+	uint8_t sha256[SHA256_LEN];
 };
 struct repo_change {
 	struct repo_newfile *files;
-	unsigned count;
+	unsigned count, room;
+	const struct repo *r;	/* whose pending/ it writes to; NULL: nothing written yet */
+	int pending_fd;
+	bool holds;		/* `commit` names it: pending/ is no longer ours to empty */
 };
 /* Takes text, which is empty afterwards. role "timestamp" has no version in its name. */
 void repo_change_add(struct repo_change *c, const char *role, int64_t version, struct buf *text);
-/* The file of this name in the change, or NULL. */
+/* The same for a file that nobody reads back before the commit: it goes to pending/ at once, not yet synced. */
+WARN_UNUSED int repo_change_write(struct repo_change *c, const struct repo *r, const char *role, int64_t version,
+				  struct slice text, struct error *err);
+/* Open pending/ for the change, empty. One change at a time. */
+WARN_UNUSED int repo_change_begin(struct repo_change *c, const struct repo *r, struct error *err);
+WARN_UNUSED int repo_change_put(struct repo_change *c, const char *name, struct slice text, struct error *err);
+/* Remove all files of pending/, if it is there. */
+WARN_UNUSED int repo_pending_clear(int repo_dirfd, struct error *err);
+/* The file of this name in the memory of the change, or NULL. */
 const struct repo_newfile *repo_change_find(const struct repo_change *c, const char *name);
-void repo_change_release(struct repo_change *c);
+void repo_change_release(struct repo_change *c);	/* of one that was not committed, nothing stays */
 
 /* "VERSION.ROLE.json" into out; "timestamp.json" for the timestamp. */
 void metadata_name(char out[static META_NAME_MAX], const char *role, int64_t version);
@@ -70,6 +100,8 @@ WARN_UNUSED int repo_writable(struct repo *r, struct error *err);
 WARN_UNUSED int repo_state_load(struct repo_state *s, const struct repo *r, const struct repo_change *change,
 				const struct tuf_snapshot *before, int64_t now_s, struct error *err);
 void repo_state_release(struct repo_state *s);
+/* next, which is empty afterwards, becomes the state of r. */
+void repo_state_replace(struct repo *r, struct repo_state *next);
 /* Highest version of a role in metadata/ (0: none), and lowest if not NULL. */
 WARN_UNUSED int repo_newest(int metadata_fd, const char *role, int64_t *newest, int64_t *oldest, struct error *err);
 struct repo_role *repo_state_role(const struct repo_state *s, struct slice name);
@@ -98,13 +130,40 @@ void repo_staged_leave(struct repo *r, struct repo_keyring *former);
 /* Put staged keys in their place once the root in force names them; else nothing. */
 WARN_UNUSED int repo_keys_settle(struct repo *r, struct error *err);
 
+/* ---- repo_bins.c ---- */
+/*
+ * The file delegates nothing, or hash bins as this repository keeps them, *bits of them: no targets beside them, the
+ * names those of the publisher, and no key that is not his. ERR_REFUSED.
+ */
+WARN_UNUSED int repo_bins_check(const struct repo_role *publisher, const struct tuf_targets *file, unsigned *bits,
+				struct error *err);
+struct repo_bins *repo_bins_new(unsigned bits);
+void repo_bins_free(struct repo_bins *b);
+/* Which bin a name is, NULL when it is none. */
+struct repo_role *repo_bin_parse(const struct repo *r, struct slice name, unsigned *bin);
+void repo_bin_name(const char *publisher, unsigned bits, unsigned bin, char out[static NAME_LEN_MAX + 1]);
+/* When the bin expires, with its version and faults; reads the file where that is not known yet. */
+struct repo_bin_note {
+	int64_t version;	/* that snapshot names; 0: none, or not looked at */
+	int64_t expires_s;	/* 0 with a fault */
+	unsigned artifacts;
+	enum role_fault fault;
+};
+const struct repo_bin_note *repo_bin_note(const struct repo *r, const struct repo_role *publisher, unsigned bin);
+/* Whether the bins may be signed by exactly the publisher's keys, as many of them. */
+bool repo_bins_same_keys(const struct repo_role *publisher, const struct tuf_targets *file);
+
 /* ---- repo_commit.c ---- */
-/* Write the change so that it holds as a whole or not at all; then sweep superseded files. */
-WARN_UNUSED int repo_commit(struct repo *r, const struct repo_change *change, struct error *err);
+/* Write the change so that it holds as a whole or not at all. */
+WARN_UNUSED int repo_commit(struct repo *r, struct repo_change *change, struct error *err);
 /* Finish what a crash or an I/O error interrupted; a no-op otherwise. Reloads the state when something was done. */
 WARN_UNUSED int repo_recover(struct repo *r, struct error *err);
-/* Load the state of the change, commit it and make it the state of r. */
-WARN_UNUSED int repo_apply(struct repo *r, const struct repo_change *change, int64_t now_s, struct error *err);
+/* Load the state of the change, commit it, make it the state of r and sweep what it supersedes. */
+WARN_UNUSED int repo_apply(struct repo *r, struct repo_change *change, int64_t now_s, struct error *err);
+
+/* ---- repo_sweep.c ---- */
+/* Remove superseded files of the roles of a change; NULL: of all roles. */
+void repo_sweep(const struct repo *r, const struct repo_change *change);
 
 /* ---- repo_sign.c ---- */
 struct seal_options {
@@ -113,14 +172,39 @@ struct seal_options {
 	int64_t timestamp_life_s;	/* shorter than lives->timestamp_s, or 0 */
 	const struct repo_lives *lives;
 };
-/* Add snapshot and timestamp for the targets files in the change and those in force. */
+/* Add snapshot and timestamp for the targets files in the change and those in force. ERR_USAGE: a role twice. */
 WARN_UNUSED int repo_seal(struct repo *r, struct repo_change *change, const struct seal_options *o,
 			  struct error *err);
 /* max(last + 1, now_s), at most a day ahead of now_s; ERR_RETRY when that does not exceed last. */
 WARN_UNUSED int repo_next_version(int64_t last, int64_t now_s, int64_t *next, struct error *err);
-/* A fresh file of a publisher that is held: content of `from` (NULL: empty), into the change. */
-WARN_UNUSED int repo_sign_role(struct repo *r, const struct repo_role *role, const struct tuf_targets *from,
-			       int64_t life_s, int64_t now_s, struct repo_change *change, struct error *err);
+/* A key of keys/ by file name without ".key", or NULL. */
+struct seckey *repo_online_key(const struct repo *r, const char *name, struct error *err);
+
+/* ---- repo_sign_role.c ---- */
+/* The key of a publisher that is held, at work on a change. */
+struct repo_signer {
+	struct repo *r;
+	struct seckey *key;	/* owned */
+	struct repo_change *change;
+	int64_t now_s, life_s;
+};
+WARN_UNUSED int repo_signer_open(struct repo_signer *s, struct repo *r, const char *publisher, int64_t life_s,
+				 int64_t now_s, struct repo_change *change, struct error *err);
+void repo_signer_close(struct repo_signer *s);
+/* The next file of a publisher, or of a bin of his: content of `from` (NULL: empty), into the change. */
+WARN_UNUSED int repo_sign_role(struct repo_signer *s, const struct repo_role *role, const struct tuf_targets *from,
+			       struct error *err);
+WARN_UNUSED int repo_sign_bin(struct repo_signer *s, const struct repo_role *bin, const struct tuf_targets *from,
+			      struct error *err);
+/* A publisher's first file, or his first under new keys, and with role->bin_bits all his bins: empty. */
+WARN_UNUSED int repo_start_role(struct repo *r, const struct repo_role *role, int64_t life_s, int64_t now_s,
+				struct repo_change *change, struct error *err);
+/*
+ * `role` is how targets delegates to the publisher now, `old` how it did. When the bins are not yet delegated to just
+ * these keys, the publisher's file is signed anew to that end, and bins that the new keys did not sign start empty.
+ */
+WARN_UNUSED int repo_follow_keys(struct repo *r, const struct repo_role *role, const struct repo_role *old,
+				 int64_t life_s, int64_t now_s, struct repo_change *change, struct error *err);
 
 /* ---- publish_read.c ---- */
 /* Order of struct tuf_target by path, for qsort and bsearch. */
@@ -128,7 +212,7 @@ int targets_order(const void *a, const void *b);
 /* The targets of a file (NULL: none) in that order; free the list, also on failure. */
 WARN_UNUSED int targets_sorted(const struct tuf_targets *file, struct tuf_target **list, size_t *count,
 			       struct error *err);
-/* The role that a client which searches the path is sent to, or NULL: delegations here all end the search. */
+/* The publisher that a client which searches the path is sent to, or NULL: delegations here all end the search. */
 const struct repo_role *artifact_role(const struct repo *r, struct slice path);
 
 /* ---- publish_stage.c ---- */

@@ -179,10 +179,11 @@ static int parse(struct online_keys *k, struct json_value v, struct error *err)
 {
 	static const char *const names[] = {"format",	  "site",      "rehearsal",
 					    "snapshot",	  "timestamp", "record_keys",
-					    "publishers", "lives",     NULL};
+					    "publishers", "lives",     "bins",      NULL};
 	static const char *const kinds[] = {"site", "export", NULL};
 	struct slice format = SLICE_EMPTY, site = SLICE_EMPTY;
 	struct json_value record, publishers, lives;
+	int64_t bins = 0;
 
 	if (json_need_string(v, "format", &format, err) < 0)
 		return -1;
@@ -200,8 +201,11 @@ static int parse(struct online_keys *k, struct json_value v, struct error *err)
 	    need_keys(record, "export", 0, ONLINE_RECORD_KEYS_MAX, &k->record_export,
 		      &k->record_export_count, err) < 0 ||
 	    json_need_array(v, "publishers", &publishers, err) < 0 ||
-	    json_need_object(v, "lives", &lives, err) < 0)
+	    json_need_object(v, "lives", &lives, err) < 0 ||
+	    json_opt_int(v, "bins", REPO_BINS_MIN, REPO_BINS_MAX, &bins, err) < 0 ||
+	    (bins != 0 && repo_bins_check_count(bins, NULL, err) < 0))
 		return -1;
+	k->bins = (unsigned)bins;
 	memcpy(k->site, site.ptr, site.len);
 	if (repo_lives_parse(&k->lives, lives, err) < 0)
 		return -1;
@@ -285,6 +289,8 @@ void online_keys_put(struct buf *out, const struct online_keys *k)
 		put_publisher(&w, &k->publishers[i]);
 	json_close(&w);
 	repo_lives_put(&w, "lives", &k->lives);
+	if (k->bins != 0)
+		json_put_int(&w, "bins", k->bins);
 	json_close(&w);
 	buf_put_u8(out, '\n');
 }

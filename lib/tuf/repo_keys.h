@@ -17,6 +17,10 @@
 #define ONLINE_SLICES_MAX 64
 #define ONLINE_RECORD_KEYS_MAX 8
 
+#define REPO_BINS_MIN 2
+#define REPO_BINS_MAX 16384
+#define REPO_ALL_BINS_MAX 65536	/* of all publishers: each is an entry of every snapshot */
+
 /* How long what the online keys sign is good for, seconds; also signed in root's x-meshanics. */
 struct repo_lives {
 	int64_t timestamp_s, snapshot_s, publisher_s;
@@ -41,6 +45,7 @@ struct online_keys {
 	unsigned record_site_count, record_export_count;
 	struct repo_publisher *publishers;	/* owned */
 	unsigned publisher_count;
+	unsigned bins;		/* hash bins of each publisher whose key this box holds, a power of two; 0: none */
 	struct repo_lives lives;
 };
 
@@ -65,8 +70,16 @@ bool repo_is_rehearsal(const struct tuf_head *head);
 WARN_UNUSED int slice_pattern_check(struct slice pattern, struct error *err);
 /* Is there a target path that both patterns cover? Both have passed slice_pattern_check. */
 bool slice_patterns_overlap(const char *a, const char *b);
-/* A publisher's name: name_check, and none of the top-level roles. ERR_MALFORMED. */
+/*
+ * A publisher's name: name_check, none of the top-level roles, and not the name of a hash bin (...-bin-HEX).
+ * ERR_MALFORMED.
+ */
 WARN_UNUSED int publisher_name_check(struct slice name, struct error *err);
+/*
+ * May `bins` be the number of hash bins of publishers of this name (NULL: of any)? A power of two within the limits, and
+ * the bins' names must be role names. ERR_USAGE.
+ */
+WARN_UNUSED int repo_bins_check_count(int64_t bins, const char *publisher, struct error *err);
 /* Add a checked copy of a pattern. ERR_MALFORMED, ERR_LIMIT. */
 WARN_UNUSED int publisher_add_slice(struct repo_publisher *p, struct slice pattern, struct error *err);
 /* "NAME" or "NAME:SLICE[,SLICE...]" into p (overwritten, owned by the caller; without keys). ERR_USAGE. */

@@ -160,6 +160,7 @@ int repo_keys_rotate(struct repo *r, const struct repo_rotate_options *options, 
 					    .lives = r->online.lives,
 					    .publishers = options->publishers,
 					    .publisher_count = options->publisher_count,
+					    .bins = r->online.bins,
 					    .scheme = options->scheme,
 					    .token = options->token,
 					    .now_s = options->now_s};
@@ -288,7 +289,6 @@ int repo_keys_settle(struct repo *r, struct error *err)
 	/* Which publishers are held follows from keys/. */
 	if (repo_state_load(&next, r, NULL, NULL, -1, err) < 0)
 		return -1;
-	repo_state_release(&r->state);
-	r->state = next;
+	repo_state_replace(r, &next);
 	return 0;
 }

@@ -58,8 +58,7 @@ int repo_next_version(int64_t last, int64_t now_s, int64_t *next, struct error *
 
 /* ---- signing ---- */
 
-/* A key of keys/ by file name without ".key", or NULL. */
-static struct seckey *online_key(const struct repo *r, const char *name, struct error *err)
+struct seckey *repo_online_key(const struct repo *r, const char *name, struct error *err)
 {
 	char file[NAME_LEN_MAX + 8];
 	struct seckey *k;
@@ -70,27 +69,24 @@ static struct seckey *online_key(const struct repo *r, const char *name, struct 
 	return k;
 }
 
-/* Sign a `signed` value with one online key and put the file into the change. */
-static int sign_into(struct repo *r, struct repo_change *change, const char *key_name,
-		     const char *role, int64_t version, const struct buf *body, struct error *err)
+/* Sign a `signed` value with the online key of its role and put the file into the change. */
+static int sign_into(struct repo *r, struct repo_change *change, const char *role, int64_t version,
+		     const struct buf *body, struct error *err)
 {
 	struct buf file = BUF_INIT(TUF_SIGNED_MAX);
 	struct tuf_signer signer;
 	struct seckey *key;
 	int ret = -1;
 
-	if ((key = online_key(r, key_name, err)) == NULL)
+	if ((key = repo_online_key(r, role, err)) == NULL)
 		return -1;
 	tuf_signer_init(&signer, key);
 	if (body->failed) {
 		error_set(err, ERR_LIMIT, "%s would be larger than %zu bytes", role, body->max);
-		goto out;
+	} else if (tuf_sign_canonical(&file, buf_slice(body), &signer, 1, err) == 0) {
+		repo_change_add(change, role, version, &file);
+		ret = 0;
 	}
-	if (tuf_sign_envelope(&file, buf_slice(body), &signer, 1, err) < 0)
-		goto out;
-	repo_change_add(change, role, version, &file);
-	ret = 0;
-out:
 	seckey_free(key);
 	buf_release(&file);
 	return ret;
@@ -102,62 +98,102 @@ static void put_head(struct json_writer *w, const char *type, int64_t version, i
 
 	json_open_object(w, NULL);
 	json_put_string(w, "_type", type);
+	json_put_string(w, "expires", time_text(text, expires_s));
 	json_put_string(w, "spec_version", SPEC_VERSION);
 	json_put_int(w, "version", version);
-	json_put_string(w, "expires", time_text(text, expires_s));
 }
 
-static void put_meta(struct json_writer *w, const char *role, int64_t version, struct slice text)
+static void put_meta(struct json_writer *w, const char *role, int64_t version, uint64_t len,
+		     const uint8_t sha256[static SHA256_LEN])
 {
 	char name[META_NAME_MAX];
-	uint8_t hash[SHA256_LEN];
 
 	snprintf(name, sizeof(name), "%s.json", role);
-	sha256_of(text, hash);
 	json_open_object(w, name);
-	json_put_int(w, "version", version);
-	json_put_int(w, "length", (int64_t)text.len);
 	json_open_object(w, "hashes");
-	json_put_hex(w, "sha256", hash, sizeof(hash));
+	json_put_hex(w, "sha256", sha256, SHA256_LEN);
 	json_close(w);
+	json_put_int(w, "length", (int64_t)len);
+	json_put_int(w, "version", version);
 	json_close(w);
 }
 
-static bool change_has_role(const struct repo_change *c, struct slice file_name)
+/* The order of "ROLE.json", which is that of the snapshot: "a-b" comes before "a" there. */
+static int by_file_name(const void *a, const void *b)
 {
-	char name[META_NAME_MAX];
+	const struct repo_newfile *x = *(const struct repo_newfile *const *)a;
+	const struct repo_newfile *y = *(const struct repo_newfile *const *)b;
+	char nx[META_NAME_MAX], ny[META_NAME_MAX];
+
+	snprintf(nx, sizeof(nx), "%s.json", x->role);
+	snprintf(ny, sizeof(ny), "%s.json", y->role);
+	return strcmp(nx, ny);
+}
+
+/* Those that the snapshot is to name, in order; a role is there once, or nobody knows which file
+ * holds. */
+static int listed_files(const struct repo_change *change, const struct repo_newfile ***out,
+			unsigned *count, struct error *err)
+{
+	const struct repo_newfile **list =
+		xcalloc(change->count, sizeof(const struct repo_newfile *));
 	unsigned i;
 
-	for (i = 0; i < c->count; i++) {
-		snprintf(name, sizeof(name), "%s.json", c->files[i].role);
-		if (slice_equal_str(file_name, name))
-			return true;
+	*out = list;
+	*count = 0;
+	for (i = 0; i < change->count; i++) {
+		if (strcmp(change->files[i].role, "root") != 0)
+			list[(*count)++] = &change->files[i];
 	}
-	return false;
+	if (*count > 0)
+		qsort(list, *count, sizeof(list[0]), by_file_name);
+	for (i = 1; i < *count; i++) {
+		if (strcmp(list[i - 1]->role, list[i]->role) == 0)
+			return error_set(err, ERR_USAGE, "'%s' is there twice in one change",
+					 list[i]->role);
+	}
+	return 0;
+}
+
+/* -1, 0, 1: an entry of the snapshot in force against a new file, in the order of the snapshot. */
+static int entry_order(const struct repo_index_entry *old, const struct repo_newfile *f)
+{
+	char name[META_NAME_MAX];
+
+	snprintf(name, sizeof(name), "%s.json", f->role);
+	return slice_compare(old->file, slice_str(name));
 }
 
 /* Entries of the snapshot in force stay, also of roles that are delegated no more (5.5.5), unless
- * replaced. */
-static void put_snapshot_meta(struct json_writer *w, const struct repo *r,
-			      const struct repo_change *change)
+ * replaced. Both lists are in order, and so is what is written. */
+static int put_snapshot_meta(struct json_writer *w, const struct repo *r,
+			     const struct repo_change *change, struct error *err)
 {
-	struct json_iter it;
-	unsigned i;
+	const struct repo_index *old = &r->state.index;
+	const struct repo_newfile **new;
+	unsigned count, i = 0;
+	size_t k = 0;
+	int ret;
 
+	ret = listed_files(change, &new, &count, err);
 	json_open_object(w, "meta");
-	if (r->state.snapshot != NULL) {
-		for (it = json_iter(r->state.snapshot->meta); json_next(&it);) {
-			if (!change_has_role(change, it.key))
-				json_put_value_key(w, it.key, it.value);
-		}
-	}
-	for (i = 0; i < change->count; i++) {
-		const struct repo_newfile *f = &change->files[i];
+	while (ret == 0 && (i < count || k < old->count)) {
+		int order = i == count	      ? -1
+			    : k == old->count ? 1
+					      : entry_order(&old->list[k], new[i]);
 
-		if (strcmp(f->role, "root") != 0)
-			put_meta(w, f->role, f->version, buf_slice(&f->text));
+		if (order < 0) {
+			json_put_value_key(w, old->list[k].file, old->list[k].entry);
+			k++;
+			continue;
+		}
+		put_meta(w, new[i]->role, new[i]->version, new[i]->len, new[i]->sha256);
+		k += order == 0;
+		i++;
 	}
 	json_close(w);
+	free(new);
+	return ret;
 }
 
 static int seal_snapshot(struct repo *r, struct repo_change *change, const struct seal_options *o,
@@ -172,9 +208,10 @@ static int seal_snapshot(struct repo *r, struct repo_change *change, const struc
 	if (repo_next_version(last == NULL ? 0 : last->head.version, o->now_s, &version, err) < 0)
 		return error_wrap(err, "cannot sign snapshot");
 	put_head(&w, "snapshot", version, o->now_s + o->lives->snapshot_s);
-	put_snapshot_meta(&w, r, change);
-	json_close(&w);
-	ret = sign_into(r, change, "snapshot", "snapshot", version, &body, err);
+	if (put_snapshot_meta(&w, r, change, err) == 0) {
+		json_close(&w);
+		ret = sign_into(r, change, "snapshot", version, &body, err);
+	}
 	buf_release(&body);
 	return ret;
 }
@@ -201,6 +238,7 @@ static int seal_timestamp(struct repo *r, struct repo_change *change, const stru
 {
 	const struct tuf_timestamp *last = r->state.timestamp;
 	int64_t life = o->lives->timestamp_s, version, snapshot_version;
+	uint8_t hash[SHA256_LEN];
 	struct buf body = BUF_INIT(TIMESTAMP_BUF);
 	struct json_writer w = JSON_WRITER(&body);
 	char text[TIME_TEXT_LEN];
@@ -212,13 +250,14 @@ static int seal_timestamp(struct repo *r, struct repo_change *change, const stru
 	if (repo_next_version(last == NULL ? 0 : last->head.version, o->now_s, &version, err) < 0)
 		return error_wrap(err, "cannot sign timestamp");
 	sealed_snapshot(r, change, &snapshot_version, &snapshot);
+	sha256_of(snapshot, hash);
 	put_head(&w, "timestamp", version, o->now_s + life);
 	json_put_string(&w, "x-meshanics-signed-at", time_text(text, o->now_s));
 	json_open_object(&w, "meta");
-	put_meta(&w, "snapshot", snapshot_version, snapshot);
+	put_meta(&w, "snapshot", snapshot_version, snapshot.len, hash);
 	json_close(&w);
 	json_close(&w);
-	ret = sign_into(r, change, "timestamp", "timestamp", version, &body, err);
+	ret = sign_into(r, change, "timestamp", version, &body, err);
 	buf_release(&body);
 	return ret;
 }
@@ -234,33 +273,4 @@ int repo_seal(struct repo *r, struct repo_change *change, const struct seal_opti
 	if (snapshot && seal_snapshot(r, change, o, err) < 0)
 		return -1;
 	return seal_timestamp(r, change, o, err);
-}
-
-int repo_sign_role(struct repo *r, const struct repo_role *role, const struct tuf_targets *from,
-		   int64_t life_s, int64_t now_s, struct repo_change *change, struct error *err)
-{
-	struct buf body = BUF_INIT(TUF_UNSIGNED_MAX);
-	struct json_writer w = JSON_WRITER(&body);
-	struct json_value kept;
-	int64_t version;
-	int ret = -1;
-
-	if (repo_next_version(role->version, now_s, &version, err) < 0) {
-		error_wrap(err, "cannot sign %s", role->name);
-		goto out;
-	}
-	put_head(&w, "targets", version, now_s + life_s);
-	if (from == NULL) {
-		json_open_object(&w, "targets");
-		json_close(&w);
-	} else {
-		json_put_value(&w, "targets", from->targets);
-		if ((kept = json_get(from->head.body, "x-meshanics")).doc != NULL)
-			json_put_value(&w, "x-meshanics", kept);
-	}
-	json_close(&w);
-	ret = sign_into(r, change, role->name, role->name, version, &body, err);
-out:
-	buf_release(&body);
-	return ret;
 }

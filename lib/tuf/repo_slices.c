@@ -5,12 +5,37 @@
 #include <stdlib.h>
 
 #include "base/name.h"
+#include "tuf/delegation.h"
 
 int publisher_name_check(struct slice name, struct error *err)
 {
 	if (name_check(name, "publisher name", err) < 0)
 		return -1;
+	if (tuf_bin_prefix(name).len > 0) {
+		error_set(err, ERR_MALFORMED, "publisher name '%.*s' is that of a hash bin",
+			  SLICE_ARG(name));
+		return error_hint(err, "choose one that does not end in -bin- and hex digits");
+	}
 	return tuf_role_name_check(name, err);
+}
+
+int repo_bins_check_count(int64_t bins, const char *publisher, struct error *err)
+{
+	size_t digits = 1;
+	int64_t last;
+
+	if (bins < REPO_BINS_MIN || bins > REPO_BINS_MAX || (bins & (bins - 1)) != 0) {
+		error_set(err, ERR_USAGE, "%lld hash bins: not a power of two from %d to %d",
+			  (long long)bins, REPO_BINS_MIN, REPO_BINS_MAX);
+		return error_hint(err, "1024 suit some hundred thousand artifacts");
+	}
+	for (last = (bins - 1) >> 4; last > 0; last >>= 4)
+		digits++;
+	if (publisher != NULL && strlen(publisher) + strlen("-bin-") + digits > NAME_LEN_MAX)
+		return error_set(err, ERR_USAGE,
+				 "publisher '%s': with hash bins a name has at most %zu bytes",
+				 publisher, NAME_LEN_MAX - strlen("-bin-") - digits);
+	return 0;
 }
 
 int slice_pattern_check(struct slice pattern, struct error *err)

@@ -8,84 +8,21 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/name.h"
 #include "sys/file.h"
 #include "tuf/delegation.h"
 #include "tuf/repo_internal.h"
 #include "tuf/verify.h"
 
-/* ---- names and changes ---- */
-
-void metadata_name(char out[static META_NAME_MAX], const char *role, int64_t version)
-{
-	if (strcmp(role, "timestamp") == 0)
-		snprintf(out, META_NAME_MAX, "timestamp.json");
-	else
-		snprintf(out, META_NAME_MAX, "%" PRId64 ".%s.json", version, role);
-}
-
-bool metadata_name_parse(const char *name, char role[static NAME_LEN_MAX + 1], int64_t *version)
-{
-	const char *p = name, *suffix = strlen(name) > 5 ? name + strlen(name) - 5 : name;
-	struct error ignored = ERROR_INIT;
-	char again[META_NAME_MAX];
-
-	*version = 0;
-	while (*p >= '0' && *p <= '9' && p - name < 17)
-		*version = *version * 10 + (*p++ - '0');
-	if (p != name && *p == '.')
-		p++;
-	if (strcmp(suffix, ".json") != 0 || suffix <= p || suffix - p > NAME_LEN_MAX ||
-	    name_check(slice_of(p, (size_t)(suffix - p)), "role", &ignored) < 0)
-		return false;
-	memcpy(role, p, (size_t)(suffix - p));
-	role[suffix - p] = '\0';
-	metadata_name(again, role, *version);
-	return strcmp(again, name) == 0;
-}
-
-void repo_change_add(struct repo_change *c, const char *role, int64_t version, struct buf *text)
-{
-	struct repo_newfile *f;
-
-	c->files = xreallocarray(c->files, c->count + 1, sizeof(c->files[0]));
-	f = &c->files[c->count++];
-	*f = (struct repo_newfile){.version = version, .text = *text};
-	snprintf(f->role, sizeof(f->role), "%s", role);
-	metadata_name(f->name, role, version);
-	*text = BUF_INIT(text->max);
-}
-
-const struct repo_newfile *repo_change_find(const struct repo_change *c, const char *name)
-{
-	unsigned i;
-
-	for (i = 0; c != NULL && i < c->count; i++) {
-		if (strcmp(c->files[i].name, name) == 0)
-			return &c->files[i];
-	}
-	return NULL;
-}
-
-void repo_change_release(struct repo_change *c)
-{
-	unsigned i;
-
-	for (i = 0; i < c->count; i++)
-		buf_release(&c->files[i].text);
-	free(c->files);
-	*c = (struct repo_change){.files = NULL};
-}
-
 int repo_newest(int metadata_fd, const char *role, int64_t *newest, int64_t *oldest,
 		struct error *err)
 {
-	char found[NAME_LEN_MAX + 1];
+	char found[NAME_LEN_MAX + 1], suffix[META_NAME_MAX];
 	struct dirent *e;
 	int64_t version;
 	DIR *d;
 	int fd;
 
+	snprintf(suffix, sizeof(suffix), ".%s.json", role);
 	*newest = 0;
 	if (oldest != NULL)
 		*oldest = 0;
@@ -96,7 +33,8 @@ int repo_newest(int metadata_fd, const char *role, int64_t *newest, int64_t *old
 		return error_set(err, ERR_FAILED, "cannot list metadata/");
 	}
 	while ((e = readdir(d)) != NULL) {
-		if (!metadata_name_parse(e->d_name, found, &version) || strcmp(found, role) != 0)
+		if (!slice_ends(slice_str(e->d_name), slice_str(suffix)) ||
+		    !metadata_name_parse(e->d_name, found, &version) || strcmp(found, role) != 0)
 			continue;
 		if (version > *newest)
 			*newest = version;
@@ -108,6 +46,13 @@ int repo_newest(int metadata_fd, const char *role, int64_t *newest, int64_t *old
 }
 
 /* ---- reading ---- */
+
+/*
+ * A change replaces a few files. The others are carried over from the state in force as they are,
+ * verified and parsed: of two publishers with a hundred thousand artifacts each, one publishes
+ * without a look at the other's file. Carried parts are borrowed until repo_state_replace makes
+ * them the new state's own.
+ */
 
 /* What a load works on. */
 struct view {
@@ -135,12 +80,17 @@ static int view_read(const struct view *v, const char *role, int64_t version, ui
 		       : 0;
 }
 
-/* The newest root, in the change or on the disk; 0 when there is none. */
+/*
+ * The newest root, in the change or on the disk; 0 when there is none. Nobody adds one behind the
+ * back of a repository that is changed, so metadata/, which may be long, is listed at opening only.
+ */
 static int newest_root(const struct view *v, int64_t *version, struct error *err)
 {
 	unsigned i;
 
-	if (repo_newest(v->r->metadata_fd, "root", version, NULL, err) < 0)
+	if (v->change != NULL && v->r->state.root != NULL)
+		*version = v->r->state.root->head.version;
+	else if (repo_newest(v->r->metadata_fd, "root", version, NULL, err) < 0)
 		return -1;
 	for (i = 0; v->change != NULL && i < v->change->count; i++) {
 		const struct repo_newfile *f = &v->change->files[i];
@@ -151,7 +101,13 @@ static int newest_root(const struct view *v, int64_t *version, struct error *err
 	return 0;
 }
 
-static int load_root(struct view *v, int64_t version, struct error *err)
+/* The state that parts may be carried over from, or NULL. */
+static const struct repo_state *view_before(const struct view *v)
+{
+	return v->change != NULL && v->r->state.root != NULL ? &v->r->state : NULL;
+}
+
+static int read_root(struct view *v, int64_t version, struct error *err)
 {
 	struct repo_state *s = v->s;
 
@@ -163,6 +119,21 @@ static int load_root(struct view *v, int64_t version, struct error *err)
 		return error_set(err, ERR_REFUSED,
 				 "root %" PRId64 " is of site '%s', this repository of '%s'",
 				 version, s->root->site, v->r->online.site);
+	return 0;
+}
+
+static int load_root(struct view *v, int64_t version, struct error *err)
+{
+	const struct repo_state *before = view_before(v);
+	struct repo_state *s = v->s;
+
+	if (before != NULL && before->root->head.version == version) {
+		s->root = before->root;
+		s->root_text = before->root_text;
+		s->root_carried = true;
+	} else if (read_root(v, version, err) < 0) {
+		return -1;
+	}
 	if (v->now_s >= 0 && tuf_verify_expiry(&s->root->head, v->now_s, "root", "5.3.10", err) < 0)
 		return -1;
 	return repo_lives_of_root(s->root, &s->lives, err);
@@ -186,16 +157,27 @@ static int load_snapshot(struct view *v, const struct tuf_snapshot *before, stru
 		      &s->snapshot_text, err) < 0 ||
 	    (s->snapshot = tuf_snapshot_parse(buf_slice(&s->snapshot_text), err)) == NULL)
 		return error_wrap(err, "snapshot");
+	repo_index_make(&s->index, s->snapshot->meta);
 	return tuf_snapshot_check(s->root, s->timestamp, before, s->snapshot, v->now_s, err);
 }
 
 static int load_targets(struct view *v, struct error *err)
 {
+	const struct repo_state *before = view_before(v);
 	struct repo_state *s = v->s;
 	struct tuf_metafile meta;
 
-	if (tuf_snapshot_find(s->snapshot, SLICE_LIT("targets"), &meta, err) < 0 ||
-	    view_read(v, "targets", meta.version, TUF_SIGNED_MAX, &s->targets_text, err) < 0 ||
+	if (tuf_snapshot_find(s->snapshot, SLICE_LIT("targets"), &meta, err) < 0)
+		return -1;
+	if (s->root_carried && before->targets->head.version == meta.version) {
+		s->targets = before->targets;
+		s->targets_text = before->targets_text;
+		s->targets_carried = true;
+		return v->now_s < 0 ? 0
+				    : tuf_verify_expiry(&s->targets->head, v->now_s, "targets",
+							"5.6.5", err);
+	}
+	if (view_read(v, "targets", meta.version, TUF_SIGNED_MAX, &s->targets_text, err) < 0 ||
 	    (s->targets = tuf_targets_parse(buf_slice(&s->targets_text), err)) == NULL)
 		return error_wrap(err, "targets");
 	if (repo_delegations_check(s->targets, err) < 0)
@@ -225,8 +207,11 @@ int repo_delegations_check(const struct tuf_targets *targets, struct error *err)
 	return 0;
 }
 
-/* A publisher's file is checked against the snapshot before its keys are: damage and new keys are
- * told apart. */
+/*
+ * A publisher's file is checked against the snapshot before its keys are: damage and new keys are
+ * told apart. Hash bins that it gives to more than the publisher's own keys are a matter of keys,
+ * too.
+ */
 static int load_role_file(struct view *v, struct repo_role *role, const struct tuf_metafile *meta,
 			  struct error *err)
 {
@@ -241,8 +226,11 @@ static int load_role_file(struct view *v, struct repo_role *role, const struct t
 	if ((role->file = tuf_targets_parse(text, err)) == NULL)
 		return error_wrap(err, "%s", role->name);
 	role->fault = ROLE_OTHER_KEYS;
-	if (tuf_targets_check(&role->role, role->name, meta, role->file, -1, err) < 0)
+	if (tuf_targets_check(&role->role, role->name, meta, role->file, -1, err) < 0 ||
+	    repo_bins_check(role, role->file, &role->bin_bits, err) < 0)
 		return -1;
+	if (role->bin_bits > 0)
+		role->bins = repo_bins_new(role->bin_bits);
 	role->fault = ROLE_FINE;
 	return 0;
 }
@@ -261,6 +249,25 @@ bool repo_role_is_held(const struct repo *r, const struct repo_role *role)
 	return tuf_keys_find(&role->role.keys, slice_str(key.keyid)) != NULL;
 }
 
+/* The same file by the same keys as before: true, and it is borrowed. */
+static bool carry_role(const struct view *v, struct repo_role *role)
+{
+	const struct repo_state *before = view_before(v);
+	const struct repo_role *old =
+		before == NULL ? NULL : repo_state_role(before, slice_str(role->name));
+
+	if (old == NULL || old->file == NULL || old->version != role->version ||
+	    old->role.threshold != role->role.threshold ||
+	    !tuf_keys_same(&old->role.keys, &role->role.keys))
+		return false;
+	role->file = old->file;
+	role->text = old->text;
+	role->bin_bits = old->bin_bits;
+	role->bins = old->bins;
+	role->carried = true;
+	return true;
+}
+
 /* What is wrong with one publisher (or expired) is his matter alone: it is noted, and the others go
  * on. */
 static int load_role(struct view *v, struct repo_role *role, const struct tuf_delegation *d,
@@ -272,9 +279,11 @@ static int load_role(struct view *v, struct repo_role *role, const struct tuf_de
 	if (tuf_delegation_role(v->s->targets, d, &role->role, err) < 0)
 		return -1;
 	role->held = repo_role_is_held(v->r, role);
-	if (tuf_snapshot_find(v->s->snapshot, slice_str(role->name), &meta, err) < 0)
+	if (!repo_index_find(&v->s->index, role->name, &meta))
 		return 0; /* never published */
 	role->version = meta.version;
+	if (carry_role(v, role))
+		return 0;
 	if (load_role_file(v, role, &meta, &role->why) < 0) {
 		tuf_targets_free(role->file);
 		role->file = NULL;
@@ -318,22 +327,69 @@ int repo_state_load(struct repo_state *s, const struct repo *r, const struct rep
 	return 0;
 }
 
+void repo_role_release(struct repo_role *role)
+{
+	tuf_role_release(&role->role);
+	if (!role->carried) {
+		tuf_targets_free(role->file);
+		buf_release(&role->text);
+		repo_bins_free(role->bins);
+	}
+	*role = (struct repo_role){.file = NULL};
+}
+
+/* What the next state has borrowed becomes its own: the old one lends it to nobody any more. */
+static void take_over(struct repo_role *role, struct repo_role *old)
+{
+	struct repo_bins *bins = role->bins;
+
+	if (role->carried) {
+		role->carried = false;
+		old->carried = true;
+	} else if (role->bin_bits > 0 && old->bin_bits == role->bin_bits) {
+		/* What is known of bins is known by version, and stays right. */
+		role->bins = old->bins;
+		old->bins = bins;
+	}
+}
+
+void repo_state_replace(struct repo *r, struct repo_state *next)
+{
+	unsigned i;
+
+	for (i = 0; i < next->role_count; i++) {
+		struct repo_role *old = repo_state_role(&r->state, slice_str(next->roles[i].name));
+
+		if (old != NULL)
+			take_over(&next->roles[i], old);
+	}
+	r->state.root_carried = next->root_carried;
+	r->state.targets_carried = next->targets_carried;
+	next->root_carried = next->targets_carried = false;
+	repo_role_release(r->bin);
+	repo_state_release(&r->state);
+	r->state = *next;
+	*next = (struct repo_state){.roles = NULL};
+}
+
 void repo_state_release(struct repo_state *s)
 {
 	unsigned i;
 
-	for (i = 0; i < s->role_count; i++) {
-		tuf_role_release(&s->roles[i].role);
-		tuf_targets_free(s->roles[i].file);
-		buf_release(&s->roles[i].text);
-	}
+	for (i = 0; i < s->role_count; i++)
+		repo_role_release(&s->roles[i]);
 	free(s->roles);
-	tuf_root_free(s->root);
-	tuf_targets_free(s->targets);
+	repo_index_release(&s->index);
+	if (!s->root_carried) {
+		tuf_root_free(s->root);
+		buf_release(&s->root_text);
+	}
+	if (!s->targets_carried) {
+		tuf_targets_free(s->targets);
+		buf_release(&s->targets_text);
+	}
 	tuf_snapshot_free(s->snapshot);
 	tuf_timestamp_free(s->timestamp);
-	buf_release(&s->root_text);
-	buf_release(&s->targets_text);
 	buf_release(&s->snapshot_text);
 	buf_release(&s->timestamp_text);
 	*s = (struct repo_state){.roles = NULL};

@@ -242,13 +242,17 @@ static struct meta_entry *entries_sorted(struct json_value meta, size_t *count)
 {
 	struct meta_entry *list = xcalloc(json_count(meta), sizeof(*list));
 	struct json_iter it = json_iter(meta);
+	bool sorted = true;
 	size_t n = 0;
 
 	while (json_next(&it)) {
 		list[n].name = it.key;
-		list[n++].version = json_int(json_get(it.value, "version"));
+		list[n].version = json_int(json_get(it.value, "version"));
+		sorted = sorted && (n == 0 || compare_entries(&list[n - 1], &list[n]) < 0);
+		n++;
 	}
-	qsort(list, n, sizeof(*list), compare_entries);
+	if (!sorted) /* as most repositories write them, they are */
+		qsort(list, n, sizeof(*list), compare_entries);
 	*count = n;
 	return list;
 }

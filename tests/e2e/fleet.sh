@@ -1,6 +1,7 @@
 # A whole small fleet for end-to-end tests, read after lib.sh: keys, ceremony, repository, CAs, serve, devices.
 #
-#	fleet_site [SITE]	offline keys in off/, a repository in hq/ with publisher `plant`, signed/ has root and targets
+#	fleet_site [SITE [ARG...]]	offline keys in off/, a repository in hq/ (repo init ARG...) with publisher `plant`,
+#				signed/ has root and targets
 #	fleet_serve [ARG...]	serve on free ports of 127.0.0.1; FLEET_API, FLEET_REPO, FLEET_DEVICE, FLEET_ENROLL: ports
 #	fleet_device N		enrol devN by token and run its agent
 #	fleet_sign VERSION [ARG...]	publish plant/plc/VERSION, a file that says VERSION
@@ -13,7 +14,9 @@ fleet_site() {
 	for who in root1 root2 targets1; do
 		meshanics key generate $who --home off --unsealed || return 1
 	done
-	meshanics repo init --home hq --site "${1:-main}" --publisher 'plant:plant/*/*' --output online-keys.json || return 1
+	fleet_v=${1:-main}
+	[ $# -eq 0 ] || shift
+	meshanics repo init --home hq --site "$fleet_v" --publisher 'plant:plant/*/*' --output online-keys.json "$@" || return 1
 	meshanics ceremony new --home off --online-keys online-keys.json --root-key off/keys/root1.pub \
 		--root-key off/keys/root2.pub --root-threshold 2 --targets-key off/keys/targets1.pub --targets-threshold 1 \
 		--output request.json || return 1

@@ -36,4 +36,34 @@ test_expect 'the command that was killed is simply repeated' '
 	as hq sign blob --namespace plant --name app --version 1 && as hq verify blob && as hq repo verify
 '
 
+test_expect 'a site with hash bins' '
+	rm -rf hq image hq.* && site_up hq --bins 256 && echo one >one && as hq sign one --namespace plant --name app --version 0 &&
+	cp -a hq image
+'
+
+# All bins in one change: it is there as a whole, or not at all.
+test_expect 'killed while every bin is signed anew, the repository is whole' '
+	newest() { find hq/repo/metadata -name "*.$1.json" | sort | tail -n 1; }
+	start=$(date +%s%N) && as hq repo refresh --force >out && took=$((($(date +%s%N) - start) / 1000000)) &&
+	echo "signing all takes $took ms" && old=0 new=0 n=1 &&
+	while [ $n -le 25 ]; do
+		rm -rf hq && cp -a image hq || return 1
+		cp "$(newest snapshot)" before
+		meshanics --home "$TEST_DIR/hq" repo refresh --force >/dev/null 2>&1 &
+		pid=$!
+		sleep "$(printf "%d.%03d" $((took * n / 22 / 1000)) $((took * n / 22 % 1000)))"
+		kill -9 $pid 2>/dev/null
+		wait $pid 2>/dev/null
+		as hq repo status >/dev/null || return 1
+		as hq artifact show plant/app/0 >/dev/null || return 1
+		as hq repo verify >/dev/null || return 1
+		test ! -e hq/repo/commit || return 1
+		jq --slurpfile was before ".signed.meta | to_entries | map(select(.key | startswith(\"releases-bin-\")) |
+			.value.version > \$was[0].signed.meta[.key].version) | unique" "$(newest snapshot)" >seen
+		test_json "length == 1" seen || return 1
+		if test_json "first" seen >/dev/null 2>&1; then new=$((new + 1)); else old=$((old + 1)); fi
+		n=$((n + 1))
+	done && echo "old $old new $new" && test $old -gt 3 && test $new -gt 0
+'
+
 test_done

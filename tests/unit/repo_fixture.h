@@ -59,7 +59,7 @@ static inline struct seckey *fix_key(struct ceremony_signer *s, const char *labe
 }
 
 /* A home with a fresh repository and a plan for its ceremony: 2 of 3 root, 1 of 2 targets. */
-static inline void fix_start(struct fixture *f, const char *site)
+static inline void fix_start_bins(struct fixture *f, const char *site, unsigned bins)
 {
 	static const char *const names[] = {"alice", "bob", "carol", "dora", "emil"};
 	static const uint8_t nonce[16] = {1, 2, 3};
@@ -67,7 +67,8 @@ static inline void fix_start(struct fixture *f, const char *site)
 	struct buf text = BUF_INIT(ONLINE_KEYS_SIZE_MAX);
 	struct repo_publisher publisher;
 	struct repo_init_options options = {
-		.site = site, .lives = REPO_LIVES_DEFAULT, .publishers = &publisher, .publisher_count = 1, .now_s = FIX_NOW};
+		.site = site, .lives = REPO_LIVES_DEFAULT, .publishers = &publisher, .publisher_count = 1, .bins = bins,
+		.now_s = FIX_NOW};
 	unsigned i;
 
 	memset(f, 0, sizeof(*f));
@@ -96,6 +97,11 @@ static inline void fix_start(struct fixture *f, const char *site)
 	f->root_file = f->targets_file = BUF_INIT(FIX_FILE_MAX);
 	repo_publisher_release(&publisher);
 	buf_release(&text);
+}
+
+static inline void fix_start(struct fixture *f, const char *site)
+{
+	fix_start_bins(f, site, 0);
 }
 
 static inline struct ceremony *fix_request(struct fixture *f)
@@ -180,17 +186,22 @@ static inline int fix_adopt(struct fixture *f, struct repo *r, int64_t now_s, st
 	return repo_adopt(r, files, 2, now_s, &out, err);
 }
 
-/* Everything up to a repository in force. */
-static inline struct repo *fix_repo(struct fixture *f)
+/* Everything up to a repository in force, with hash bins (0: without). */
+static inline struct repo *fix_repo_bins(struct fixture *f, unsigned bins)
 {
 	struct error err = ERROR_INIT;
 	struct repo *r;
 
-	fix_start(f, "main");
+	fix_start_bins(f, "main", bins);
 	fix_ceremony(f);
 	r = fix_open(f);
 	MUST(fix_adopt(f, r, FIX_NOW, &err));
 	return r;
+}
+
+static inline struct repo *fix_repo(struct fixture *f)
+{
+	return fix_repo_bins(f, 0);
 }
 
 static inline void fix_end(struct fixture *f)

@@ -292,9 +292,9 @@ TEST(same_again_is_no_change_and_withdrawal_leaves_a_mark)
 	MUST(fix_build(&f, r, &same, FIX_NOW + 20, &file, &unchanged, &err));
 	CHECK(unchanged && file.len == 0);
 	role = repo_role_find(r, SLICE_LIT("releases"));
-	MUST(publish_next_release(buf_slice(&role->text), "plant/plc/1.1", &release, &err));
+	MUST(publish_next_release(buf_slice(&role->text), "plant/plc/1.1", 0, &release, &err));
 	CHECK_INT(release, 2);
-	MUST(publish_next_release(buf_slice(&role->text), "plant/plc/1.2", &release, &err));
+	MUST(publish_next_release(buf_slice(&role->text), "plant/plc/1.2", 0, &release, &err));
 	CHECK_INT(release, 3);
 	version = role->version;
 	MUST(fix_build(&f, r, &gone, FIX_NOW + 20, &file, NULL, &err));
@@ -304,9 +304,9 @@ TEST(same_again_is_no_change_and_withdrawal_leaves_a_mark)
 	CHECK_INT(result.removed, 1);
 	CHECK_INT(result.added, 0);
 	role = repo_role_find(r, SLICE_LIT("releases"));
-	MUST(publish_next_release(buf_slice(&role->text), "plant/plc/1.2", &release, &err));
+	MUST(publish_next_release(buf_slice(&role->text), "plant/plc/1.2", 0, &release, &err));
 	CHECK_INT(release, 3);
-	MUST(publish_next_release(SLICE_EMPTY, "plant/plc/1.2", &release, &err));
+	MUST(publish_next_release(SLICE_EMPTY, "plant/plc/1.2", 0, &release, &err));
 	CHECK_INT(release, 1);
 	buf_clear(&file);
 	REFUSED(fix_build(&f, r, &gone, FIX_NOW + 30, &file, NULL, &err), ERR_NOT_FOUND, "not published");
@@ -316,7 +316,7 @@ TEST(same_again_is_no_change_and_withdrawal_leaves_a_mark)
 
 		MUST(repo_resign(r, FIX_NOW + 40, REPO_FORCE, 0, &out, &err));
 		role = repo_role_find(r, SLICE_LIT("releases"));
-		MUST(publish_next_release(buf_slice(&role->text), "plant/plc/1.2", &release, &err));
+		MUST(publish_next_release(buf_slice(&role->text), "plant/plc/1.2", 0, &release, &err));
 		CHECK_INT(release, 3);
 	}
 	CHECK_INT(artifact_each(r, count_artifact, &n, &err), 0);

@@ -1,0 +1,31 @@
+/* One file of a publisher on its way into a change, shared by the publish*.c files only. */
+#ifndef MESHANICS_TUF_PUBLISH_INTERNAL_H
+#define MESHANICS_TUF_PUBLISH_INTERNAL_H
+
+#include "tuf/publish.h"
+#include "tuf/repo_internal.h"
+
+#define BLOB_NAME_MAX 512	/* of a blob below HOME/repo */
+
+struct publish_file {
+	struct repo *r;
+	const struct repo_role *publisher;	/* whose slice it is */
+	const struct repo_role *role;		/* what is published in its place: the publisher, or a bin of his */
+	bool is_bin;
+	unsigned bin;
+	struct tuf_targets *next;
+	int64_t now_s;
+	/* filled in by the checks */
+	struct tuf_target *added;	/* targets that were not there; owned */
+	size_t added_count, removed_count;
+};
+
+/* Where a blob lies once it is published, and until then. path has passed target_path_check. */
+void blob_placed_name(char out[static BLOB_NAME_MAX], struct slice path, const uint8_t sha256[static SHA256_LEN]);
+void blob_staged_name(char out[static BLOB_NAME_MAX], const uint8_t sha256[static SHA256_LEN]);
+bool blob_has_size(int repo_dirfd, const char *name, uint64_t len);
+
+/* As a client checks it (5.6), and the rules of this repository on top. expected: the version it was built upon. */
+WARN_UNUSED int publish_check(struct publish_file *f, int64_t expected, struct error *err);
+
+#endif
