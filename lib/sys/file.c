@@ -246,6 +246,23 @@ out:
 	return r;
 }
 
+int file_exchange(int dirfd, const char *a, const char *b, struct error *err)
+{
+	if (sys_rename(dirfd, a, dirfd, b, RENAME_EXCHANGE) < 0)
+		return file_failed(err, "exchange", a);
+	return file_sync(dirfd, a, err);
+}
+
+int file_link(int from_dirfd, const char *from, int to_dirfd, const char *to, struct error *err)
+{
+	return sys_link(from_dirfd, from, to_dirfd, to) < 0 ? file_failed(err, "link", to) : 0;
+}
+
+int file_rmdir(int dirfd, const char *path, struct error *err)
+{
+	return sys_unlink(dirfd, path, AT_REMOVEDIR) < 0 ? file_failed(err, "remove directory", path) : 0;
+}
+
 int file_unlink(int dirfd, const char *path, struct error *err)
 {
 	if (sys_unlink(dirfd, path, 0) < 0 && errno != ENOENT)

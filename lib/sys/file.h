@@ -81,7 +81,12 @@ WARN_UNUSED int file_sync_fs(int fd, const char *what, struct error *err);
 WARN_UNUSED int file_rename(int from_dirfd, const char *from, int to_dirfd, const char *to, struct error *err);
 /* Make path a symbolic link to target, which need not exist. Not synced: rename it into place. */
 WARN_UNUSED int file_symlink(const char *target, int dirfd, const char *path, struct error *err);
+/* Let the two names, both there, change places in one step; the directory is synced. EINVAL: not on this file system. */
+WARN_UNUSED int file_exchange(int dirfd, const char *a, const char *b, struct error *err);
+/* A second name for a file; ERR_CONFLICT when it is taken. EPERM, EMLINK...: not on this file system. Not synced. */
+WARN_UNUSED int file_link(int from_dirfd, const char *from, int to_dirfd, const char *to, struct error *err);
 WARN_UNUSED int file_unlink(int dirfd, const char *path, struct error *err);	/* absence is fine; not synced */
+WARN_UNUSED int file_rmdir(int dirfd, const char *path, struct error *err);	/* an empty directory; not synced */
 /* Also the parents that are missing, each with `mode`; an existing directory is fine and keeps its mode. Durable. */
 WARN_UNUSED int file_mkdirs(int dirfd, const char *path, mode_t mode, struct error *err);
 /* A file or a directory with all it holds (64 levels); no symlink is followed; absence is fine. Not synced. */

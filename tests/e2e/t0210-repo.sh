@@ -10,6 +10,7 @@ test_expect 'before the ceremony there is a repository, but nothing in it' '
 	test_status 1 as hq repo status 2>err && grep "repo init" err &&
 	site_init hq &&
 	test_status 1 as hq repo status 2>err && grep "no root yet" err &&
+	test_status 1 as hq repo status --json >out.json 2>err && test_json ".verdict == \"not_adopted\" and .next == []" out.json &&
 	test_status 1 as hq repo refresh 2>err && grep "no root yet" err &&
 	test_status 3 as hq repo verify 2>err && grep "no root yet" err &&
 	test_status 1 site_init hq 2>err && grep "already" err &&
@@ -47,9 +48,16 @@ test_expect 'refused files change nothing' '
 
 test_expect 'status says what expires when, and fails in time' '
 	as hq repo status >out && cat out && grep "timestamp .* by this box .* ok" out && grep "root .* by ceremony" out &&
+	grep "^next  targets, by .*ceremony rotate" out &&
 	as hq repo status --json >out.json && test_json ".adopted and (.roles | length) == 5" out.json &&
+	test_json ".verdict == \"ok\" and .within_s == 604800 and .next[0].role == \"targets\"" out.json &&
+	test_json "all(.roles[]; .state == \"ok\" and .renew_by < .expires)" out.json &&
+	test_json ".roles[] | select(.role == \"targets\") | .signed_by == \"ceremony\" and
+		(.expires_s - (.renew_by | fromdate)) == 604800" out.json &&
 	as hq repo status --within 179d &&
-	test_status 1 as hq repo status --within 181d 2>err && grep "targets expires in" err &&
+	test_status 1 as hq repo status --within 181d >out 2>err && grep "targets expires in" err && grep "hint: hold a ceremony" err &&
+	grep "^next  targets, now" out && test_status 1 as hq repo status --within 181d --json >out.json 2>err &&
+	test_json ".verdict == \"expiring\" and (.next | length) == 1" out.json &&
 	test_status 2 as hq repo status --within soon
 '
 
@@ -59,7 +67,8 @@ test_expect 'refresh signs what is due, and more with --force' '
 	as hq repo refresh --force >out && grep "signed snapshot" out && grep "signed 1 publisher" out &&
 	test "$(jq .signed.version hq/repo/metadata/timestamp.json)" -gt "$before" &&
 	as hq repo refresh --timestamp-life 1s && sleep 1.1 &&
-	test_status 1 as hq repo status 2>err && grep "timestamp expired" err &&
+	test_status 1 as hq repo status >out 2>err && grep "timestamp expired" err && grep "^next  timestamp, now: .*repo refresh" out &&
+	test_status 1 as hq repo status --json >out.json 2>err && test_json ".verdict == \"expired\"" out.json &&
 	test_status 3 as hq repo verify 2>err && grep -i "timestamp .*expired" err &&
 	as hq repo refresh >out && grep "signed timestamp" out && ! grep snapshot out &&
 	as hq repo status && as hq repo verify

@@ -246,6 +246,30 @@ TEST(newfile_sweep_removes_only_leftovers)
 	leave(d);
 }
 
+TEST(names_are_exchanged_linked_and_directories_removed)
+{
+	struct error err = ERROR_INIT;
+	int d = enter();
+
+	CHECK_INT(file_mkdirs(d, "old/deep", 0755, &err), 0);
+	CHECK_INT(file_replace(d, "new", 0644, SLICE_LIT("n"), &err), 0);
+	CHECK_INT(file_exchange(d, "old", "new", &err), 0);
+	CHECK_STR(content(d, "old"), "n");
+	CHECK(file_exists(d, "new/deep"));
+	CHECK_INT(file_exchange(d, "old", "absent", &err), -1);
+	CHECK_INT(err.kind, ERR_NOT_FOUND);
+	CHECK_STR(content(d, "old"), "n");
+	CHECK_INT(file_link(d, "old", d, "new/too", &err), 0);
+	CHECK_STR(content(d, "new/too"), "n");
+	CHECK_INT(file_link(d, "old", d, "new/too", &err), -1);
+	CHECK_INT(err.kind, ERR_CONFLICT);
+	CHECK_INT(file_rmdir(d, "new", &err), -1);
+	CHECK_INT(file_rmdir(d, "new/deep", &err), 0);
+	CHECK_INT(file_rmdir(d, "old", &err), -1);
+	CHECK(file_exists(d, "new") && file_exists(d, "old"));
+	leave(d);
+}
+
 TEST(free_bytes_and_path_join)
 {
 	struct error err = ERROR_INIT;
