@@ -44,10 +44,10 @@ static int artifact_withdraw_run(struct cmd *cmd, struct error *err)
 	int r = -1;
 
 	p.key_arg = &key;
-	if (publisher_key_begin(&key, cmd, err) == 0 && (p.door = request_door(cmd, err)) != NULL &&
-	    publication_withdraw(&p, cmd_flag(cmd, "remove-bytes"), err) == 0) {
-		report(cmd, &p);
-		r = 0;
+	if (publisher_key_begin(&key, cmd, err) == 0 && (p.door = request_door(cmd, err)) != NULL) {
+		publisher_key_terms(&key, &p);
+		if ((r = publication_withdraw(&p, cmd_flag(cmd, "remove-bytes"), err)) == 0)
+			report(cmd, &p);
 	}
 	door_close(p.door);
 	publisher_key_release(&key);

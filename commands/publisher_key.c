@@ -2,16 +2,32 @@
 #include "commands/publisher_key.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 
+#include "commands/ceremony.h"
 #include "commands/keys.h"
 #include "sys/file.h"
 #include "sys/user.h"
+
+static int read_also(struct publisher_key *k, struct error *err)
+{
+	struct ceremony_signer *list = NULL;
+	unsigned i;
+	int r = signers_read(k->cmd, "also-by", ONLINE_RECORD_KEYS_MAX, &list, &k->also_count, err);
+
+	for (i = 0; r == 0 && i < k->also_count; i++)
+		k->also[i] = list[i].key;
+	free(list);
+	return r;
+}
 
 int publisher_key_begin(struct publisher_key *k, struct cmd *cmd, struct error *err)
 {
 	const char *word = cmd_string(cmd, "key", NULL);
 
 	*k = (struct publisher_key){.cmd = cmd};
+	if (read_also(k, err) < 0)
+		return -1;
 	if (word != NULL) {
 		k->given = keys_open(cmd, word, err);
 		return k->given == NULL ? -1 : 0;
@@ -20,6 +36,13 @@ int publisher_key_begin(struct publisher_key *k, struct cmd *cmd, struct error *
 		return 0;
 	error_set(err, ERR_USAGE, "--server needs --key: signing happens where the key is");
 	return error_hint(err, "see 'meshanics key generate' and 'meshanics ceremony delegate'");
+}
+
+void publisher_key_terms(const struct publisher_key *k, struct publication *p)
+{
+	p->wary = cmd_has(k->cmd, "key") && strcmp(door_kind(p->door), "local") != 0;
+	p->also = k->also;
+	p->also_count = k->also_count;
 }
 
 /* The repository's own keys belong to the user of its control plane. */

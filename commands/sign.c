@@ -209,7 +209,6 @@ static int publish(struct cmd *cmd, struct publication *p, struct publisher_key 
 {
 	p->key = publisher_key_get;
 	p->key_arg = key;
-	p->believe_door = true;
 	p->progress = show_progress;
 	p->progress_arg = cmd;
 	p->now_s = clock_now_s();
@@ -217,8 +216,8 @@ static int publish(struct cmd *cmd, struct publication *p, struct publisher_key 
 	if ((p->door = request_door(cmd, err)) == NULL)
 		return -1;
 	/* A key from elsewhere signs what we have hashed ourselves, not what another process says. */
-	if (cmd_has(cmd, "key") && strcmp(door_kind(p->door), "local") != 0)
-		p->believe_door = false;
+	publisher_key_terms(key, p);
+	p->believe_door = !p->wary;
 	if (publication_publish(p, err) < 0)
 		return -1;
 	cmd_progress_end(cmd);

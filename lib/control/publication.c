@@ -12,6 +12,7 @@
 #include "sys/clock.h"
 #include "sys/file.h"
 #include "tuf/delegation.h"
+#include "tuf/verify.h"
 
 #define TARGET_MAX 512
 
@@ -224,6 +225,30 @@ static int bin_of(const struct work *w, const struct tuf_targets *file, char out
 	return 0;
 }
 
+/* Only what the publisher has signed himself is built upon. */
+static int check_signed(const struct work *w, const struct tuf_targets *t, struct error *err)
+{
+	struct publication *p = w->p;
+	struct tuf_role role = {.threshold = 1};
+	unsigned i;
+	int r;
+
+	role.keys.list = xcalloc((size_t)p->also_count + 1, sizeof(role.keys.list[0]));
+	for (i = 0; i <= p->also_count; i++) {
+		struct tuf_key *k = &role.keys.list[role.keys.count];
+
+		k->pub = i == 0 ? *seckey_public(w->key) : p->also[i - 1];
+		key_id(k->id, &k->pub);
+		role.keys.count += tuf_keys_find(&(struct tuf_keys){role.keys.list, role.keys.count}, slice_str(k->id)) == NULL;
+	}
+	r = tuf_verify_role(&role, &t->head, NULL, w->file, "5.6.3", err);
+	tuf_role_release(&role);
+	if (r == 0)
+		return 0;
+	error_set(err, ERR_REFUSED, "what is said to be published by '%s' is not signed by this key", w->file);
+	return error_hint(err, "if another key of this publisher has signed it, name that: --also-by NAME.pub");
+}
+
 /* What is published may have moved since we looked. */
 static int look_at(struct work *w, struct slice current, char bin[static TUF_ROLE_NAME_MAX + 1], struct error *err)
 {
@@ -236,7 +261,9 @@ static int look_at(struct work *w, struct slice current, char bin[static TUF_ROL
 	if ((t = tuf_targets_parse(current, err)) == NULL)
 		return error_wrap(err, "the published file of '%s'", w->file);
 	w->version = t->head.version;
-	r = bin_of(w, t, bin, err);
+	r = w->p->wary ? check_signed(w, t, err) : 0;
+	if (r == 0)
+		r = bin_of(w, t, bin, err);
 	tuf_targets_free(t);
 	return r;
 }

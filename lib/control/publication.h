@@ -27,6 +27,13 @@ struct publication {
 	const char *publisher;		/* NULL: the one whose slice covers path */
 	publication_key *key;
 	void *key_arg;
+	/*
+	 * The door is another process, perhaps on another machine, and the key is not its own: what it says is published
+	 * must be signed by the key or by one of `also`, or our signature would be put under targets of its making.
+	 */
+	bool wary;
+	const struct pubkey *also;	/* other keys of the publisher; borrowed */
+	unsigned also_count;
 	int64_t now_s;
 	void (*progress)(void *arg, const char *what, uint64_t done, uint64_t total);	/* or NULL */
 	void *progress_arg;

@@ -17,9 +17,9 @@ far() {
 }
 
 test_expect 'a site in force, a build server with its own key, and serve' '
-	fleet_site && meshanics key generate ci --home far --unsealed &&
+	fleet_site && meshanics key generate ci --home far --unsealed && meshanics key generate ci2 --home far --unsealed &&
 	meshanics ceremony delegate --home off --root signed/root.json --targets signed/targets.json --publisher "ci:lab/*/*" \
-		--key far/keys/ci.pub -o delegate.json &&
+		--key far/keys/ci.pub --key far/keys/ci2.pub -o delegate.json &&
 	digits=$(meshanics ceremony status delegate.json --home off --json | jq -r .request) &&
 	meshanics ceremony sign delegate.json --home off --key targets1 --fingerprint "$digits" -o delegate.answer &&
 	mkdir delegated && meshanics ceremony finish delegate.json delegate.answer --home off -o delegated &&
@@ -82,6 +82,16 @@ test_expect 'who comes second builds on the first' '
 test_expect 'withdrawn from afar' '
 	far carl.token artifact withdraw lab/race/4 --key ci --remove-bytes &&
 	test_status 1 far vera.token artifact show lab/race/4 && ! ls hq/repo/targets/lab/race/*.4
+'
+
+test_expect 'a key builds upon what it has signed, or upon what the keys named beside it have' '
+	echo two >two && test_status 3 far carl.token sign two --key ci2 --namespace lab --name two --version 1 2>err &&
+	grep "published by .ci. is not signed by this key" err && grep "^hint: .*--also-by" err &&
+	test_status 3 far carl.token artifact withdraw lab/race/3 --key ci2 2>err && grep "not signed by this key" err &&
+	test_status 3 far carl.token sign two --key ci2 --also-by far/keys/ci2.pub --namespace lab --name two --version 1 &&
+	far carl.token sign two --key ci2 --also-by far/keys/ci.pub --namespace lab --name two --version 1 &&
+	test_status 3 far carl.token sign two --key ci --namespace lab --name two --version 2 &&
+	far carl.token sign two --key ci --also-by far/keys/ci2.pub --namespace lab --name two --version 2
 '
 
 test_expect 'everything is in the audit trail' '
