@@ -67,13 +67,20 @@ static int store_progress(struct session *s, int r, struct error *err)
 static int drive(struct session *s, struct error *err)
 {
 	const struct tuf_source source = {mirror_get, &s->mirror};
-	int r = store_progress(s, tuf_drive(s->client, &s->store, &source, err), err);
 
+	return tuf_drive(s->client, &s->store, &source, err);
+}
+
+/* The end of an update, or of one with the search that followed it. r: how it went, which is returned. */
+static int settle(struct session *s, int r, struct error *err)
+{
+	r = store_progress(s, r, err);
 	if (r == 0 && s->facts != NULL)
 		facts_keep(s->facts, s->client);
 	return r;
 }
 
+/* With targets_url a search follows, and what that verifies is stored in the same commit: settle is up to the caller. */
 static int refresh_run(struct session *s, struct cmd *cmd, const char *targets_url,
 		       struct error *err)
 {
@@ -82,6 +89,7 @@ static int refresh_run(struct session *s, struct cmd *cmd, const char *targets_u
 	struct error ignored = ERROR_INIT;
 	struct tuf_facts facts;
 	const char *url;
+	int r;
 
 	if (need(cmd, "metadata-url", &url, err) < 0)
 		return -1;
@@ -91,10 +99,12 @@ static int refresh_run(struct session *s, struct cmd *cmd, const char *targets_u
 	if (s->facts != NULL && facts_read(s->facts, &facts))
 		options.facts = &facts;
 	if (mirror_open(&s->mirror, url, targets_url, NULL, options.clock_s, err) < 0 ||
-	    (s->client = tuf_client_new(buf_slice(&s->anchor), &options, err)) == NULL ||
-	    drive(s, err) < 0)
+	    (s->client = tuf_client_new(buf_slice(&s->anchor), &options, err)) == NULL)
 		return -1;
-	return trusted_refreshed(&s->store, options.clock_s, err);
+	r = drive(s, err);
+	if (r < 0 || targets_url == NULL)
+		r = settle(s, r, err);
+	return r < 0 ? -1 : trusted_refreshed(&s->store, options.clock_s, err);
 }
 
 /* ---- download ---- */
@@ -121,14 +131,15 @@ static void target_filename(struct buf *out, const char *path)
 static int find(struct session *s, const char *path, struct error *err)
 {
 	struct tuf_found known;
+	int r;
 
 	if (s->facts != NULL && facts_recall(s->facts, slice_str(path), &known) && tuf_client_recall(s->client, &known))
 		return 0;
-	if (tuf_client_lookup(s->client, slice_str(path), err) < 0 || drive(s, err) < 0)
-		return -1;
-	if (s->facts != NULL)
+	r = tuf_client_lookup(s->client, slice_str(path), err) < 0 ? -1 : drive(s, err);
+	r = settle(s, r, err);
+	if (r == 0 && s->facts != NULL)
 		facts_keep_found(s->facts, s->client);
-	return 0;
+	return r;
 }
 
 static int download_one(struct session *s, struct cmd *cmd, const char *path, int dirfd,
@@ -183,7 +194,7 @@ static int download_run(struct session *s, struct cmd *cmd, struct error *err)
 	    need(cmd, "target-base-url", &base, err) < 0 || refresh_run(s, cmd, base, err) < 0)
 		return -1;
 	if ((dirfd = target_dir_open(dir, err)) < 0)
-		return -1;
+		return settle(s, -1, err);
 	for (i = 0; r == 0 && i < cmd_list_count(cmd, "target-name"); i++)
 		r = download_one(s, cmd, cmd_list(cmd, "target-name", i), dirfd, err);
 	file_close(&dirfd);

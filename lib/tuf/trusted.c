@@ -235,7 +235,10 @@ static int commit_place(struct trusted *t, const struct buf *list, struct error 
 	if (stage(t, "commit", buf_slice(list), err) < 0 ||
 	    file_sync_dir(t->dirfd, "next", err) < 0)
 		return -1;
-	return file_rename(t->dirfd, "next/commit", t->dirfd, "commit", err);
+	/* Whether the old name is gone does not matter: what is in next/ counts for nothing. */
+	if (sys_rename(t->dirfd, "next/commit", t->dirfd, "commit", 0) < 0)
+		return error_errno(err, errno, "cannot put 'commit' in its place");
+	return file_sync_dir(t->dirfd, ".", err);
 }
 
 int trusted_commit(struct trusted *t, const struct tuf_change *changes, unsigned count,
