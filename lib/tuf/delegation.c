@@ -308,7 +308,7 @@ struct slice tuf_bin_prefix(struct slice role)
 int tuf_delegation_role(const struct tuf_targets *delegator, const struct tuf_delegation *d,
 			struct tuf_role *out, struct error *err)
 {
-	if (tuf_role_parse(out, d->entry, json_get(delegator->delegations, "keys"), err) < 0)
+	if (tuf_role_parse(out, d->entry, json_get(delegator->delegations, "keys"), NULL, err) < 0)
 		return error_wrap(err, "delegation of '%s'", d->name);
 	return 0;
 }

@@ -143,7 +143,7 @@ static int chain_next(struct tuf_client *c, struct error *err)
 int tuf_root_stored(struct tuf_client *c, struct buf *bytes, struct error *err)
 {
 	struct error ignored = ERROR_INIT;
-	struct tuf_root *root = bytes == NULL ? NULL : tuf_root_parse(buf_slice(bytes), &ignored);
+	struct tuf_root *root = bytes == NULL ? NULL : tuf_root_parse_after(buf_slice(bytes), c->root, &ignored);
 
 	if (root != NULL && tuf_root_check_self(root, &ignored) == 0 &&
 	    strcmp(root->site, c->root->site) == 0) {
@@ -169,7 +169,7 @@ int tuf_root_fetched(struct tuf_client *c, struct buf *bytes, struct error *err)
 
 	if (bytes == NULL)
 		return chain_end(c, err);
-	if ((root = tuf_root_parse(buf_slice(bytes), err)) == NULL)
+	if ((root = tuf_root_parse_after(buf_slice(bytes), c->root, err)) == NULL)
 		return -1;
 	if (tuf_root_check(c->root, root, err) < 0) {
 		tuf_root_free(root);

@@ -140,10 +140,14 @@ static int root_role_names_check(struct json_value roles, struct error *err)
 	return 0;
 }
 
-static int root_roles_parse(struct tuf_root *r, struct error *err)
+static int root_roles_parse(struct tuf_root *r, const struct tuf_root *before, struct error *err)
 {
+	struct tuf_known_keys known = {.count = 0};
 	struct json_value keys, roles, entry;
 	unsigned i;
+
+	for (i = 0; before != NULL && i < TUF_TYPES; i++)
+		known.list[known.count++] = &before->roles[i];
 
 	if (json_need_object(r->head.body, "keys", &keys, err) < 0 ||
 	    tuf_key_table_check(keys, err) < 0 ||
@@ -155,8 +159,9 @@ static int root_roles_parse(struct tuf_root *r, struct error *err)
 
 		if (json_need_object(roles, name, &entry, err) < 0)
 			return -1;
-		if (tuf_role_parse(&r->roles[i], entry, keys, err) < 0)
+		if (tuf_role_parse(&r->roles[i], entry, keys, &known, err) < 0)
 			return error_wrap(err, "role '%s'", name);
+		known.list[known.count++] = &r->roles[i];
 	}
 	return 0;
 }
@@ -210,11 +215,16 @@ static int root_site_parse(struct tuf_root *r, struct error *err)
 
 struct tuf_root *tuf_root_parse(struct slice text, struct error *err)
 {
+	return tuf_root_parse_after(text, NULL, err);
+}
+
+struct tuf_root *tuf_root_parse_after(struct slice text, const struct tuf_root *before, struct error *err)
+{
 	struct tuf_root *r = xcalloc(1, sizeof(*r));
 
 	if (head_parse(&r->head, TUF_ROOT, text, NULL, err) < 0 ||
 	    json_opt_bool(r->head.body, "consistent_snapshot", &r->consistent_snapshot, err) < 0 ||
-	    root_roles_parse(r, err) < 0 || root_site_parse(r, err) < 0) {
+	    root_roles_parse(r, before, err) < 0 || root_site_parse(r, err) < 0) {
 		tuf_root_free(r);
 		return NULL;
 	}

@@ -125,6 +125,8 @@ struct tuf_targets {
  * and what is wrong with it. The text's size is the caller's cap. Free with the matching _free (NULL is fine).
  */
 WARN_UNUSED struct tuf_root *tuf_root_parse(struct slice text, struct error *err);
+/* The same for a root that comes after another one, and has most of its keys: these are not checked again. */
+WARN_UNUSED struct tuf_root *tuf_root_parse_after(struct slice text, const struct tuf_root *before, struct error *err);
 WARN_UNUSED struct tuf_timestamp *tuf_timestamp_parse(struct slice text, struct error *err);
 WARN_UNUSED struct tuf_snapshot *tuf_snapshot_parse(struct slice text, struct error *err);
 WARN_UNUSED struct tuf_targets *tuf_targets_parse(struct slice text, struct error *err);

@@ -208,15 +208,32 @@ static int role_keyid_check(const struct tuf_role *role, struct json_value v, st
 	return 0;
 }
 
+/* A usable key of this id; one that is unusable there may only be missing in that table. */
+static const struct tuf_key *known_find(const struct tuf_known_keys *known, struct slice id)
+{
+	const struct tuf_key *key;
+	unsigned i;
+
+	for (i = 0; known != NULL && i < known->count; i++) {
+		key = tuf_keys_find(&known->list[i]->keys, id);
+		if (key != NULL && key->pub.scheme != KEY_NONE)
+			return key;
+	}
+	return NULL;
+}
+
 /* Add the key with this id, or an unusable one when the table does not have it. */
 static int role_add_key(struct tuf_role *role, struct json_value keys, struct slice id,
-			struct error *err)
+			const struct tuf_known_keys *known, struct error *err)
 {
 	struct tuf_key *key = &role->keys.list[role->keys.count];
 	struct json_value object = json_get_slice(keys, id);
+	const struct tuf_key *same = json_type(object) == JSON_NONE ? NULL : known_find(known, id);
 
 	*key = (struct tuf_key){.pub = {.scheme = KEY_NONE}};
-	if (json_type(object) != JSON_NONE && tuf_key_parse(key, object, err) < 0)
+	if (same != NULL)
+		*key = *same;
+	else if (json_type(object) != JSON_NONE && tuf_key_parse(key, object, err) < 0)
 		return -1;
 	memcpy(key->id, id.ptr, id.len);
 	key->id[id.len] = '\0';
@@ -242,7 +259,7 @@ int tuf_role_check(struct json_value entry, struct error *err)
 }
 
 int tuf_role_parse(struct tuf_role *out, struct json_value entry, struct json_value keys,
-		   struct error *err)
+		   const struct tuf_known_keys *known, struct error *err)
 {
 	struct tuf_role role = {.threshold = 0};
 	struct json_value keyids;
@@ -257,7 +274,7 @@ int tuf_role_parse(struct tuf_role *out, struct json_value entry, struct json_va
 	role.keys.list = xcalloc(json_count(keyids), sizeof(*role.keys.list));
 	for (it = json_iter(keyids); json_next(&it);)
 		if (role_keyid_check(&role, it.value, err) < 0 ||
-		    role_add_key(&role, keys, json_string(it.value), err) < 0) {
+		    role_add_key(&role, keys, json_string(it.value), known, err) < 0) {
 			tuf_role_release(&role);
 			return -1;
 		}
