@@ -71,7 +71,7 @@ static int drive(struct session *s, struct error *err)
 	return tuf_drive(s->client, &s->store, &source, err);
 }
 
-/* The end of an update, or of one with the search that followed it. r: how it went, which is returned. */
+/* The end of an update or a search. r: how it went, which is returned. */
 static int settle(struct session *s, int r, struct error *err)
 {
 	r = store_progress(s, r, err);
@@ -80,7 +80,7 @@ static int settle(struct session *s, int r, struct error *err)
 	return r;
 }
 
-/* With targets_url a search follows, and what that verifies is stored in the same commit: settle is up to the caller. */
+/* What is verified is on the disk before any more is asked of a server: it may stall until somebody kills us (5.3.8). */
 static int refresh_run(struct session *s, struct cmd *cmd, const char *targets_url,
 		       struct error *err)
 {
@@ -101,9 +101,7 @@ static int refresh_run(struct session *s, struct cmd *cmd, const char *targets_u
 	if (mirror_open(&s->mirror, url, targets_url, NULL, options.clock_s, err) < 0 ||
 	    (s->client = tuf_client_new(buf_slice(&s->anchor), &options, err)) == NULL)
 		return -1;
-	r = drive(s, err);
-	if (r < 0 || targets_url == NULL)
-		r = settle(s, r, err);
+	r = settle(s, drive(s, err), err);
 	return r < 0 ? -1 : trusted_refreshed(&s->store, options.clock_s, err);
 }
 
@@ -194,7 +192,7 @@ static int download_run(struct session *s, struct cmd *cmd, struct error *err)
 	    need(cmd, "target-base-url", &base, err) < 0 || refresh_run(s, cmd, base, err) < 0)
 		return -1;
 	if ((dirfd = target_dir_open(dir, err)) < 0)
-		return settle(s, -1, err);
+		return -1;
 	for (i = 0; r == 0 && i < cmd_list_count(cmd, "target-name"); i++)
 		r = download_one(s, cmd, cmd_list(cmd, "target-name", i), dirfd, err);
 	file_close(&dirfd);
