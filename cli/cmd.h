@@ -74,7 +74,7 @@ WARN_UNUSED int dispatch(struct cmd *cmd, int argc, char **argv, struct error *e
 void output_start(struct cmd *cmd);
 /* Close standard output; -1 when what was printed did not arrive. Ends the process by SIGPIPE when its reader went away. */
 WARN_UNUSED int output_finish(struct cmd *cmd, struct error *err);
-void output_error(struct cmd *cmd, const struct error *err);
+void output_error(struct cmd *cmd, const struct error *err, int status);	/* status: what the process will exit with */
 /* May standard error be drawn upon: a terminal that is not dumb? May it be coloured: also no NO_COLOR? */
 bool output_can_draw(void);
 bool output_can_colour(int fd);

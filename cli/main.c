@@ -63,15 +63,13 @@ static int run(int argc, char **argv)
 	if (argc > 1 && strcmp(argv[1], "--version") == 0)
 		argv[1] = version;
 	if (crypto_start(&err) < 0 || dispatch(&cmd, argc, argv, &err) < 0) {
-		if (cmd.command != NULL && cmd.command->fails_with_1)
-			err.kind = ERR_FAILED;
-		output_error(&cmd, &err);
-		status = error_exit_status(err.kind);
+		status = cmd.command != NULL && cmd.command->fails_with_1 ? 1 : error_exit_status(err.kind);
+		output_error(&cmd, &err, status);
 	}
 	cmd_progress_end(&cmd);
 	if (output_finish(&cmd, &late) < 0 && status == 0) {
-		output_error(&cmd, &late);
 		status = error_exit_status(late.kind);
+		output_error(&cmd, &late, status);
 	}
 	cmd_release(&cmd);
 	return status;

@@ -141,7 +141,7 @@ static void json_to_stderr(const struct buf *b)
 	fflush(stderr);
 }
 
-static void error_as_json(const struct error *err)
+static void error_as_json(const struct error *err, int status)
 {
 	struct buf b = BUF_INIT(16384);
 	struct json_writer w = JSON_WRITER(&b);
@@ -152,21 +152,21 @@ static void error_as_json(const struct error *err)
 	json_put_string(&w, "message", err->text);
 	if (err->hint[0] != '\0')
 		json_put_string(&w, "hint", err->hint);
-	json_put_int(&w, "status", error_exit_status(err->kind));
+	json_put_int(&w, "status", status);
 	json_close(&w);
 	json_close(&w);
 	json_to_stderr(&b);
 	buf_release(&b);
 }
 
-void output_error(struct cmd *cmd, const struct error *err)
+void output_error(struct cmd *cmd, const struct error *err, int status)
 {
 	bool colour = output_can_colour(STDERR_FILENO);
 	char line[LINE_MAX_LEN];
 
 	cmd_progress_end(cmd);
 	if (cmd->json) {
-		error_as_json(err);
+		error_as_json(err, status);
 		return;
 	}
 	snprintf(line, sizeof(line), "%smeshanics:%s %s\n", colour ? "\033[1;31m" : "", colour ? "\033[0m" : "",

@@ -31,7 +31,7 @@ static const char *const by_names[] = {
 static const char *const by_texts[] = {
 	[BY_CEREMONY] = "by ceremony", [BY_PUBLISHER] = "by its publisher", [BY_BOX] = "by this box"};
 static const char *const remedies[] = {
-	[BY_CEREMONY] = "hold a ceremony: meshanics ceremony rotate, then repo adopt",
+	[BY_CEREMONY] = "hold a ceremony: meshanics ceremony rotate (root) or delegate (targets alone), then repo adopt",
 	[BY_PUBLISHER] = "its publisher has to publish again: meshanics sign",
 	[BY_BOX] = "meshanics repo refresh; serve does it by itself while it runs",
 };

@@ -16,7 +16,7 @@ static const struct option sign_options[] = {
 	{ .name = "namespace", .type = OPT_STRING, .value = "NS", .required = true, .help = "namespace of the artifact" },
 	{ .name = "name", .type = OPT_STRING, .value = "NAME", .required = true, .help = "name of the artifact" },
 	{ .name = "version", .type = OPT_STRING, .value = "VERSION", .required = true,
-	  .help = "version of the artifact, for people; never published twice" },
+	  .help = "version of the artifact, for people" },
 	{ .name = "kind", .type = OPT_STRING, .value = "KIND", .help = "file (the default) or model" },
 	{ .name = "release", .type = OPT_INT, .value = "N", .min = 1, .max = DESCRIPTOR_RELEASE_MAX,
 	  .help = "what devices compare; the next number when not given" },

@@ -15,6 +15,8 @@
 #include "tuf/facts.h"
 #include "tuf/offline.h"
 
+#define TARGETS_JSON_MAX (64u << 20) /* more targets than a command line can name */
+
 /* One invocation past its options. */
 struct session {
 	struct trusted store;
@@ -22,6 +24,7 @@ struct session {
 	struct buf anchor;
 	struct mirror mirror;
 	struct tuf_client *client;
+	struct buf targets;	/* what was downloaded, as the elements of a JSON array */
 };
 
 static int need(struct cmd *cmd, const char *option, const char **out, struct error *err)
@@ -140,6 +143,19 @@ static int find(struct session *s, const char *path, struct error *err)
 	return r;
 }
 
+static void note_target(struct session *s, const char *path, const char *file, bool fetched)
+{
+	struct json_writer w = JSON_WRITER(&s->targets);
+
+	if (s->targets.len > 0)
+		buf_put_u8(&s->targets, ',');
+	json_open_object(&w, NULL);
+	json_put_string(&w, "target", path);
+	json_put_string(&w, "file", file);
+	json_put_bool(&w, "fetched", fetched);
+	json_close(&w);
+}
+
 static int download_one(struct session *s, struct cmd *cmd, const char *path, int dirfd,
 			struct error *err)
 {
@@ -153,7 +169,9 @@ static int download_one(struct session *s, struct cmd *cmd, const char *path, in
 	target_filename(&name, path);
 	if (mirror_target(&s->mirror, &result, dirfd, buf_cstr(&name), &fetched, err) < 0)
 		goto out;
-	if (!cmd_json(cmd))
+	if (cmd_json(cmd))
+		note_target(s, path, buf_cstr(&name), fetched);
+	else
 		cmd_printf(cmd, "%s\t%s\t%s\n", path, buf_cstr(&name),
 			   fetched ? "fetched" : "held already");
 	r = 0;
@@ -285,25 +303,47 @@ static int subverb_run(struct session *s, struct cmd *cmd, struct error *err)
 /* The state as it is now, for --json: the versions that are trusted. */
 static void print_json(struct cmd *cmd, const struct session *s)
 {
-	struct buf out = BUF_INIT(4096);
+	struct buf out = BUF_INIT(TARGETS_JSON_MAX + 4096), list = BUF_INIT(TARGETS_JSON_MAX + 2);
 	struct json_writer w = JSON_WRITER(&out);
 	unsigned i;
 
 	json_open_object(&w, NULL);
 	for (i = 0; s->client != NULL && i < TUF_TYPES; i++)
 		json_put_int(&w, tuf_type_name((enum tuf_type)i), tuf_client_version(s->client, (enum tuf_type)i));
+	if (s->targets.len > 0) {
+		buf_put_u8(&list, '[');
+		buf_put_slice(&list, buf_slice(&s->targets));
+		buf_put_u8(&list, ']');
+		json_put_raw(&w, "targets_fetched", buf_slice(&list));
+	}
 	json_close(&w);
 	cmd_write_json(cmd, &out);
 	buf_release(&out);
+	buf_release(&list);
+}
+
+/* What has never been trusted is no state to ask about or to go on from; only `init` makes a directory. */
+static int state_need(struct cmd *cmd, const char *dir, struct error *err)
+{
+	char anchor[4096];
+
+	if (strcmp(cmd_operand(cmd, 0), "init") == 0)
+		return 0;
+	if ((size_t)snprintf(anchor, sizeof(anchor), "%s/anchor", dir) >= sizeof(anchor))
+		return error_set(err, ERR_USAGE, "the name of the metadata directory is too long");
+	if (file_exists(AT_FDCWD, anchor))
+		return 0;
+	error_set(err, ERR_NOT_FOUND, "'%s' holds no trusted root", dir);
+	return error_hint(err, "run 'tuf-client --metadata-dir DIR init ROOT' first");
 }
 
 static int tuf_client_run(struct cmd *cmd, struct error *err)
 {
-	struct session s = {.store = TRUSTED_INIT, .anchor = BUF_INIT(TUF_ROOT_MAX)};
+	struct session s = {.store = TRUSTED_INIT, .anchor = BUF_INIT(TUF_ROOT_MAX), .targets = BUF_INIT(TARGETS_JSON_MAX)};
 	const char *dir;
 	int r = -1;
 
-	if (need(cmd, "metadata-dir", &dir, err) == 0 &&
+	if (need(cmd, "metadata-dir", &dir, err) == 0 && state_need(cmd, dir, err) == 0 &&
 	    trusted_open(&s.store, AT_FDCWD, dir, err) == 0)
 		r = subverb_run(&s, cmd, err);
 	if (r == 0 && cmd_json(cmd) && strcmp(cmd_operand(cmd, 0), "status") != 0)
@@ -313,6 +353,7 @@ static int tuf_client_run(struct cmd *cmd, struct error *err)
 	mirror_close(&s.mirror);
 	trusted_close(&s.store);
 	buf_release(&s.anchor);
+	buf_release(&s.targets);
 	return r;
 }
 

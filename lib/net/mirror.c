@@ -18,7 +18,7 @@ static struct client *client_for(const char *text, char path[static URL_LEN_MAX 
 	struct client_params params = CLIENT_PARAMS_INIT;
 	struct url url;
 
-	if (url_parse(&url, slice_str(text), URL_BASE | URL_HTTPS | (tls == NULL ? URL_HTTP : 0),
+	if (url_parse(&url, slice_str(text), URL_BASE | (tls == NULL ? URL_HTTP : URL_HTTPS),
 		      err) < 0)
 		return NULL;
 	memcpy(path, url.target, sizeof(url.target));

@@ -38,26 +38,32 @@ static void judge(struct offline_role *out, const struct reading *r, const struc
 	out->state = head->expires_s > r->now_s ? OFFLINE_GOOD : OFFLINE_EXPIRED;
 }
 
-/* The stored root, if it is sound and of our site; else the anchor itself, as an update would begin. */
+/* The stored root; where none is stored, the anchor, as an update would begin. */
 static int read_root(struct reading *r, struct slice anchor, struct offline_role *out, struct error *err)
 {
 	struct error ignored = ERROR_INIT;
 	struct tuf_root *pinned = tuf_root_parse(anchor, err);
+	bool stored;
 
 	if (pinned == NULL || tuf_root_check_self(pinned, err) < 0) {
 		tuf_root_free(pinned);
 		return error_wrap(err, "trusted root");
 	}
-	if (load(r, TUF_ROOT, TUF_ROOT_MAX))
-		r->root = tuf_root_parse(buf_slice(&r->text[TUF_ROOT]), &ignored);
-	if (r->root == NULL || tuf_root_check_self(r->root, &ignored) < 0 || strcmp(r->root->site, pinned->site) != 0 ||
-	    r->root->head.version < pinned->head.version) {
+	stored = load(r, TUF_ROOT, TUF_ROOT_MAX);
+	r->root = stored ? tuf_root_parse(buf_slice(&r->text[TUF_ROOT]), &ignored) : NULL;
+	if (r->root != NULL && (tuf_root_check_self(r->root, &ignored) < 0 || strcmp(r->root->site, pinned->site) != 0)) {
+		tuf_root_free(r->root);
+		r->root = NULL;
+	}
+	out->state = OFFLINE_DAMAGED;
+	if (!stored || (r->root != NULL && r->root->head.version < pinned->head.version)) {
 		tuf_root_free(r->root);
 		r->root = pinned;
-	} else {
-		tuf_root_free(pinned);
+		pinned = NULL;
 	}
-	judge(out, r, &r->root->head);
+	if (r->root != NULL)
+		judge(out, r, &r->root->head);
+	tuf_root_free(pinned);
 	return 0;
 }
 
@@ -115,7 +121,7 @@ int offline_read(struct offline_state *out, struct slice anchor, const struct tr
 
 	*out = (struct offline_state){.refreshed_s = trusted_refreshed_s(store)};
 	ret = read_root(&r, anchor, &roles[TUF_ROOT], err);
-	if (ret == 0)
+	if (ret == 0 && holds(&roles[TUF_ROOT]))
 		read_timestamp(&r, &roles[TUF_TIMESTAMP]);
 	if (holds(&roles[TUF_TIMESTAMP])) {
 		out->signed_at_s = r.timestamp->signed_at_s > 0 ? r.timestamp->signed_at_s : 0;

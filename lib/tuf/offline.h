@@ -10,7 +10,7 @@
 
 enum offline_role_state {
 	OFFLINE_MISSING = 0,	/* no file, or one of another chain: what it hangs from does not hold */
-	OFFLINE_DAMAGED,	/* it does not verify */
+	OFFLINE_DAMAGED,	/* it does not verify; an update would begin from the anchor again */
 	OFFLINE_EXPIRED,
 	OFFLINE_GOOD,
 };

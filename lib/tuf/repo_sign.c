@@ -41,7 +41,7 @@ int repo_check_clock(const struct repo *r, int64_t now_s, struct error *err)
 		  time_text(now, now_s), gap, now_s < signed_s ? "before" : "after",
 		  time_text(last, signed_s));
 	return error_hint(
-		err, "if the clock is right: meshanics repo refresh --accept-clock; else set it");
+		err, "if the clock is right: meshanics repo refresh --accept-clock --force; else set it");
 }
 
 int repo_next_version(int64_t last, int64_t now_s, int64_t *next, struct error *err)

@@ -42,7 +42,7 @@ test_expect 'the trusted state is read without a server' '
 missing" &&
 	jq -e "has(\"refreshed\") | not" out &&
 	echo torn >m/root.json &&
-	test_status 1 meshanics tuf-client --metadata-dir m status >out 2>err && grep "^root  *1 .* good" out
+	test_status 1 meshanics tuf-client --metadata-dir m status >out 2>err && grep "^root  *- .* damaged" out
 '
 
 test_expect 'a state under an anchor that does not hold is refused' '
@@ -56,7 +56,11 @@ test_expect 'options that are missing are named' '
 	test_status 1 meshanics tuf-client --metadata-dir m --metadata-url http://127.0.0.1:1/ download 2>err &&
 	grep "target-name is needed" err &&
 	test_status 1 meshanics tuf-client --metadata-dir m upload 2>err && grep "not .init ROOT." err &&
-	test_status 1 meshanics tuf-client --metadata-dir fresh status 2>err && grep "init ROOT" err
+	test_status 1 meshanics tuf-client --metadata-dir fresh status 2>err && grep "init ROOT" err && test ! -e fresh &&
+	test_status 1 meshanics tuf-client --metadata-dir m --metadata-url https://127.0.0.1:1/ refresh 2>err &&
+	grep "does not begin with http://" err &&
+	test_status 1 meshanics tuf-client --metadata-dir m --metadata-url http://127.0.0.1:1/ refresh --json 2>err &&
+	test_json ".error.kind == \"retry\" and .error.status == 1" err
 '
 
 test_done

@@ -106,7 +106,7 @@ TEST(files_that_do_not_belong_together_are_damaged)
 	tear_down();
 }
 
-TEST(a_damaged_root_gives_way_to_the_anchor)
+TEST(a_damaged_root_is_told_and_a_lost_one_is_the_anchor)
 {
 	struct error err = ERROR_INIT;
 
@@ -117,6 +117,8 @@ TEST(a_damaged_root_gives_way_to_the_anchor)
 	CHECK_STR(state_at(KIT_NOW), "gggg");
 	CHECK_INT(now.roles[TUF_ROOT].version, 2);
 	CHECK_INT(file_replace(store.t.dirfd, "root.json", 0600, SLICE_LIT("{"), &err), 0);
+	CHECK_STR(state_at(KIT_NOW), "dmmm");
+	CHECK_INT(file_unlink(store.t.dirfd, "root.json", &err), 0);
 	CHECK_STR(state_at(KIT_NOW), "gggg");
 	CHECK_INT(now.roles[TUF_ROOT].version, 1);
 	kit_file(&k, "1.root.json")->bytes.len /= 2;
