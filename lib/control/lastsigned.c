@@ -31,6 +31,7 @@ static int parse(struct lastsigned *l, struct slice text, struct error *err)
 	int r = -1;
 
 	if (json_parse(&doc, text, JSON_STRICT, err) == 0 &&
+	    json_need_bool(json_root(&doc), "bins", &l->bins, err) == 0 &&
 	    json_need_int(json_root(&doc), "version", 1, TUF_VERSION_MAX, &l->version, err) == 0 &&
 	    json_need_string(json_root(&doc), "sha256", &hex, err) == 0)
 		r = hex_decode(l->sha256, SHA256_LEN, hex, err);
@@ -45,6 +46,7 @@ int lastsigned_read(struct lastsigned *l, struct error *err)
 	int r = -1;
 
 	l->version = 0;
+	l->bins = false;
 	if (path_of(path, l->home, l->keyid, l->publisher, l->file, err) < 0)
 		goto out;
 	if (file_read(AT_FDCWD, path, &text, err) < 0) {
@@ -73,7 +75,7 @@ static int refuse_hint(const struct lastsigned *known, struct error *err)
 
 int lastsigned_check(const struct lastsigned *known, const struct lastsigned *seen, struct error *err)
 {
-	if (seen->version > known->version ||
+	if ((seen->version > known->version && (seen->bins || !known->bins)) ||
 	    (seen->version == known->version && memcmp(seen->sha256, known->sha256, SHA256_LEN) == 0))
 		return 0;
 	if (seen->version == 0 && known->version == 0)
@@ -82,6 +84,9 @@ int lastsigned_check(const struct lastsigned *known, const struct lastsigned *se
 		error_set(err, ERR_REFUSED,
 			  "nothing is said to be published by '%s', of which this key has signed version %" PRId64,
 			  known->file, known->version);
+	else if (seen->version > known->version)
+		error_set(err, ERR_REFUSED, "version %" PRId64 " is said to be published by '%s', and has no hash bins as version %" PRId64 " had",
+			  seen->version, known->file, known->version);
 	else if (seen->version < known->version)
 		error_set(err, ERR_REFUSED,
 			  "version %" PRId64 " is said to be published by '%s', of which this key has signed version %" PRId64,
@@ -113,6 +118,7 @@ static int put(const struct lastsigned *l, const char *path, struct error *err)
 	int r;
 
 	json_open_object(&w, NULL);
+	json_put_bool(&w, "bins", l->bins);
 	json_put_hex(&w, "sha256", l->sha256, SHA256_LEN);
 	json_put_int(&w, "version", l->version);
 	json_close(&w);

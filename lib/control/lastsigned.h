@@ -2,7 +2,7 @@
  * The newest file that a publisher's key is known to have signed, kept in the home of whoever signs, since the server that
  * says what is published may show an older one: it is signed as well, and to build upon it brings back what was withdrawn.
  *
- *	HOME/published/KEYID/PUBLISHER/FILE.json	{"sha256": "...", "version": N}; FILE: PUBLISHER or a hash bin of his
+ *	HOME/published/KEYID/PUBLISHER/FILE.json	{"bins", "sha256", "version"}; FILE: PUBLISHER or a hash bin of his
  *	HOME/published/KEYID.lock
  *
  * Several processes may sign with one home. What lastsigned_read returns was published when it returned, so it is to be
@@ -24,6 +24,7 @@ struct lastsigned {
 
 	int64_t version;		/* 0: none is known */
 	uint8_t sha256[SHA256_LEN];	/* of the whole file */
+	bool bins;			/* it delegates to hash bins: then so does a newer one, or it is a bin's own */
 };
 
 /* What is known: fills version and sha256. ERR_MALFORMED when the record is damaged. */

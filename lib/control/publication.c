@@ -27,6 +27,7 @@ struct work {
 	struct json_value publisher; /* in it */
 	struct seckey *key;
 	char keyid[KEY_FINGERPRINT_LEN];
+	struct slice above; /* the publisher's file while his bin is looked at, else empty */
 	int64_t version; /* published, of the file that lists the path */
 	int64_t release_floor; /* of releases in hash bins */
 	int64_t life_s;
@@ -256,6 +257,26 @@ static struct lastsigned record_of(const struct work *w)
 	return (struct lastsigned){.home = w->p->home, .keyid = w->keyid, .publisher = w->p->role, .file = w->p->file};
 }
 
+/* Nothing in a bin's file says which bin it is, but what it lists does: an old one of another bin is no good. */
+static int check_bin(const struct work *w, const struct tuf_targets *t, struct error *err)
+{
+	struct tuf_targets *publisher = tuf_targets_parse(w->above, err);
+	struct tuf_delegation_iter bins;
+	struct tuf_delegation d;
+	struct json_iter it;
+	char shown[96];
+	int r = publisher == NULL ? -1 : 0;
+
+	for (it = json_iter(t->targets); r == 0 && json_next(&it);) {
+		bins = tuf_delegation_iter(publisher, it.key);
+		if (!tuf_delegation_next(&bins, &d) || strcmp(d.name, w->p->file) != 0)
+			r = error_set(err, ERR_REFUSED, "'%s' in what is said to be published by '%s' does not belong there",
+				      printable(shown, sizeof(shown), it.key), w->p->file);
+	}
+	tuf_targets_free(publisher);
+	return r;
+}
+
 /* Signed, and not older than what was signed: then it is remembered as well, since it may be newer. */
 static int check_newest(const struct work *w, const struct tuf_targets *t, struct slice text,
 			const struct lastsigned *known, struct error *err)
@@ -264,7 +285,9 @@ static int check_newest(const struct work *w, const struct tuf_targets *t, struc
 
 	seen.version = t->head.version;
 	sha256_of(text, seen.sha256);
-	if (check_signed(w, t, err) < 0 || lastsigned_check(known, &seen, err) < 0)
+	seen.bins = t->delegations.doc != NULL;
+	if (check_signed(w, t, err) < 0 || (w->above.len > 0 && check_bin(w, t, err) < 0) ||
+	    lastsigned_check(known, &seen, err) < 0)
 		return -1;
 	return seen.version > known->version ? lastsigned_raise(&seen, err) : 0;
 }
@@ -315,22 +338,34 @@ static int check_at_least(const struct work *w, struct slice current, struct err
 	return error_hint(err, "an old copy brings back what was withdrawn; find out why the server shows one");
 }
 
+static int fetch_bin(struct work *w, const char *bin, struct buf *current, struct error *err)
+{
+	struct buf publisher = *current;
+	char deeper[TUF_ROLE_NAME_MAX + 1];
+	int r = -1;
+
+	*current = BUF_INIT(PUBLISH_FILE_MAX);
+	w->above = buf_slice(&publisher);
+	w->version = 0;
+	if (fetch_file(w, bin, current, deeper, err) == 0)
+		r = deeper[0] == '\0' ? 0 : error_set(err, ERR_REFUSED, "hash bin '%s' delegates further", bin);
+	w->above = SLICE_EMPTY;
+	buf_release(&publisher);
+	return r;
+}
+
 /* The file that is to list the path: the publisher's, or the one of its hash bin. */
 static int fetch_current(struct work *w, struct buf *current, struct error *err)
 {
-	char bin[TUF_ROLE_NAME_MAX + 1], deeper[TUF_ROLE_NAME_MAX + 1];
+	char bin[TUF_ROLE_NAME_MAX + 1];
 
 	if (fetch_file(w, w->p->role, current, bin, err) < 0)
 		return -1;
-	if (bin[0] == '\0') {
+	if (bin[0] == '\0')
 		w->release_floor = 0;
-		return check_at_least(w, buf_slice(current), err);
-	}
-	w->version = 0;
-	if (fetch_file(w, bin, current, deeper, err) < 0)
+	else if (fetch_bin(w, bin, current, err) < 0)
 		return -1;
-	return deeper[0] == '\0' ? check_at_least(w, buf_slice(current), err)
-				 : error_set(err, ERR_REFUSED, "hash bin '%s' delegates further", bin);
+	return check_at_least(w, buf_slice(current), err);
 }
 
 static int put_file_as_blob(struct publication *p, struct slice file,

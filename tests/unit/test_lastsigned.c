@@ -7,6 +7,7 @@
 #include "control/publication.h"
 #include "crypto/keyfile.h"
 #include "sys/file.h"
+#include "tuf/metadata_sign.h"
 
 #define KEYID "0011223344556677001122334455667700112233445566770011223344556677"
 #define NOW INT64_C(1790000000)
@@ -83,6 +84,11 @@ TEST(lastsigned_refuses_older_absent_and_another)
 	CHECK(strstr(err.hint, "/nowhere/published/" KEYID "/ci/ci.json") != NULL);
 	CHECK_INT(lastsigned_check(&five, &other, &err), -1);
 	CHECK_INT(lastsigned_check(&five, &none, &err), -1);
+	five.bins = true;
+	CHECK_INT(lastsigned_check(&five, &six, &err), -1);
+	CHECK(strstr(err.text, "has no hash bins as version 5 had") != NULL);
+	six.bins = true;
+	CHECK_INT(lastsigned_check(&five, &six, &err), 0);
 }
 
 TEST(lastsigned_many_at_once)
@@ -108,6 +114,8 @@ TEST(lastsigned_many_at_once)
 /* ---- a door of our own, in place of control/door.c ---- */
 
 static char said[1024];
+static const char *artifact = "";
+static struct buf publisher_file = BUF_INIT(1u << 20), bin_file = BUF_INIT(1u << 20);
 static unsigned asked;
 
 int door_call(struct door *d, const char *method, const char *path, struct slice body, struct buf *reply,
@@ -116,6 +124,15 @@ int door_call(struct door *d, const char *method, const char *path, struct slice
 	(void)d;
 	(void)body;
 	asked++;
+	if (strstr(path, "/roles/") != NULL || strstr(path, "/artifacts/") != NULL) {
+		const struct slice s = strstr(path, "/artifacts/") != NULL ? slice_str(artifact) :
+				       strstr(path, "/roles/ci-bin-") != NULL ? buf_slice(&bin_file) : buf_slice(&publisher_file);
+
+		if (s.len == 0 || strcmp(method, "GET") != 0)
+			return error_set(err, ERR_FAILED, "%s %s", method, path);
+		buf_put_slice(reply, s);
+		return 0;
+	}
 	if (strcmp(method, "GET") != 0 || strcmp(path, "/api/v1/repository/publishers") != 0)
 		return error_set(err, ERR_FAILED, "%s %s", method, path);
 	buf_put_str(reply, said);
@@ -182,4 +199,79 @@ TEST(publication_refuses_a_floor_of_releases_ahead_of_the_clock)
 	/* What a repository may have come to is no lie: the next request is made. */
 	CHECK_INT(withdraw(NOW + REPO_VERSION_AHEAD_S, &err), -1);
 	CHECK_STR(err.text, "GET /api/v1/artifacts/lab/x/1");
+}
+
+/* The publisher's file with two bins, and a file of a bin with so many paths of the bin in which lab/x/1 is, or of both. */
+static void make_bins(bool both)
+{
+	struct descriptor d = {.kind = PAYLOAD_FILE, .release = 1, .placement = {.mode = 0644}};
+	struct publish_change changes[8] = {{0}};
+	char paths[ARRAY_SIZE(changes)][32];
+	struct buf body = BUF_INIT(1u << 16);
+	struct json_writer j = JSON_WRITER(&body);
+	struct error err = ERROR_INIT;
+	struct seckey *key = some_key(NULL, "", &err);
+	struct tuf_signer signer;
+	struct publish_terms terms = {.now_s = NOW, .life_s = 86400, .signers = &signer, .signer_count = 1};
+	unsigned i, n = 0, here = 2;
+
+	REQUIRE(key != NULL);
+	tuf_signer_init(&signer, key);
+	json_open_object(&j, NULL);
+	json_put_string(&j, "_type", "targets");
+	json_put_string(&j, "spec_version", "1.0.34");
+	json_put_string(&j, "expires", "2036-01-01T00:00:00Z");
+	json_put_int(&j, "version", 1);
+	json_open_object(&j, "targets");
+	json_close(&j);
+	json_open_object(&j, "delegations");
+	json_open_object(&j, "keys");
+	pubkey_put_tuf(&j, signer.keyid, seckey_public(key));
+	json_close(&j);
+	json_open_object(&j, "succinct_roles");
+	json_put_int(&j, "bit_length", 1);
+	json_open_array(&j, "keyids");
+	json_put_string(&j, NULL, signer.keyid);
+	json_close(&j);
+	json_put_string(&j, "name_prefix", "ci-bin");
+	json_put_int(&j, "threshold", 1);
+	json_close(&j);
+	json_close(&j);
+	json_close(&j);
+	buf_clear(&publisher_file);
+	REQUIRE(tuf_sign_canonical(&publisher_file, buf_slice(&body), &signer, 1, &err) == 0);
+	for (i = 1; i <= ARRAY_SIZE(changes); i++) {
+		uint8_t hash[SHA256_LEN];
+
+		snprintf(paths[n], sizeof(paths[n]), "lab/x/%u", i);
+		sha256_of(slice_str(paths[n]), hash);
+		here = here == 2 ? hash[0] >> 7 : here;
+		if (!both && hash[0] >> 7 != (int)here)
+			continue;
+		changes[n] = (struct publish_change){.path = paths[n], .length = 1, .descriptor = &d};
+		n++;
+	}
+	REQUIRE(n > 1 && (both || n < ARRAY_SIZE(changes)));
+	buf_clear(&bin_file);
+	REQUIRE(publish_build(&bin_file, SLICE_EMPTY, changes, n, &terms, NULL, &err) == 0);
+	buf_release(&body);
+	seckey_free(key);
+}
+
+TEST(publication_refuses_the_file_of_another_bin)
+{
+	struct error err = ERROR_INIT;
+
+	REQUIRE(crypto_start(&err) == 0);
+	make_home();
+	artifact = "{\"sha256\":\"" KEYID "\",\"bytes\":1}";
+	make_bins(true);
+	CHECK_INT(withdraw(0, &err), -1);
+	CHECK_INT(err.kind, ERR_REFUSED);
+	CHECK(strstr(err.text, "does not belong there") != NULL);
+	/* All of one bin: signed, and on its way. */
+	make_bins(false);
+	CHECK_INT(withdraw(0, &err), -1);
+	CHECK(strncmp(err.text, "PUT /api/v1/blobs/", 18) == 0);
+	remove_home();
 }
