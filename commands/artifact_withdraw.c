@@ -22,6 +22,7 @@ static void report(struct cmd *cmd, const struct publication *p)
 	json_open_object(&w, NULL);
 	json_put_string(&w, "artifact", p->path);
 	json_put_string(&w, "publisher", p->role);
+	json_put_string(&w, "file", p->file);
 	json_put_int(&w, "version", p->version);
 	json_put_hex(&w, "sha256", p->sha256, SHA256_LEN);
 	json_put_bool(&w, "bytes_removed", cmd_flag(cmd, "remove-bytes"));

@@ -41,6 +41,8 @@ int publisher_key_begin(struct publisher_key *k, struct cmd *cmd, struct error *
 void publisher_key_terms(const struct publisher_key *k, struct publication *p)
 {
 	p->wary = cmd_has(k->cmd, "key") && strcmp(door_kind(p->door), "local") != 0;
+	p->home = cmd_home(k->cmd);
+	p->at_least = cmd_int(k->cmd, "at-least", 0);
 	p->also = k->also;
 	p->also_count = k->also_count;
 }

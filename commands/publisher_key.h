@@ -12,6 +12,8 @@
 	  .help = "the publisher's key, by its name in this home or by path; else the repository's own" }, \
 	{ .name = "also-by", .type = OPT_LIST, .value = "PUB",                                            \
 	  .help = "another key of this publisher, whose files are built upon; repeat" },                  \
+	{ .name = "at-least", .type = OPT_INT, .value = "VERSION", .min = 1, .max = TUF_VERSION_MAX,      \
+	  .help = "refuse when an older version of the file to be built upon is shown" },                 \
 	PASSPHRASE_OPTIONS
 
 struct publisher_key {

@@ -177,6 +177,7 @@ static void report(struct cmd *cmd, const struct publication *p, const char *sig
 	json_open_object(&w, NULL);
 	json_put_string(&w, "artifact", p->path);
 	json_put_string(&w, "publisher", p->role);
+	json_put_string(&w, "file", p->file);
 	json_put_int(&w, "version", p->version);
 	json_put_bool(&w, "unchanged", p->unchanged);
 	json_put_int(&w, "bytes", (int64_t)p->bytes);
@@ -192,7 +193,8 @@ static void report(struct cmd *cmd, const struct publication *p, const char *sig
 		cmd_write_json(cmd, &out);
 	} else {
 		cmd_printf(cmd, "artifact   %s%s\n", p->path, p->unchanged ? ", published so already" : "");
-		cmd_printf(cmd, "publisher  %s, version %" PRId64 "\n", p->role, p->version);
+		cmd_printf(cmd, "publisher  %s, version %" PRId64 "%s%s\n", p->role, p->version,
+			   strcmp(p->file, p->role) == 0 ? "" : " of ", strcmp(p->file, p->role) == 0 ? "" : p->file);
 		cmd_printf(cmd, "release    %" PRId64 "\n", p->descriptor->release);
 		cmd_printf(cmd, "size       %s\n", size_text(size, p->bytes));
 		cmd_printf(cmd, "sha256     %s\n", hex);

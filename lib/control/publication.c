@@ -2,16 +2,19 @@
 #include "control/publication.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/encode.h"
+#include "control/lastsigned.h"
 #include "crypto/sshsig.h"
 #include "sys/clock.h"
 #include "sys/file.h"
 #include "tuf/delegation.h"
+#include "tuf/repo_keys.h"
 #include "tuf/verify.h"
 
 #define TARGET_MAX 512
@@ -23,8 +26,9 @@ struct work {
 	struct json doc;
 	struct json_value publisher; /* in it */
 	struct seckey *key;
-	char file[TUF_ROLE_NAME_MAX + 1]; /* the role whose file lists the path: the publisher, or a bin of his */
-	int64_t version; /* published, of that file */
+	char keyid[KEY_FINGERPRINT_LEN];
+	struct slice above; /* the publisher's file while his bin is looked at, else empty */
+	int64_t version; /* published, of the file that lists the path */
 	int64_t release_floor; /* of releases in hash bins */
 	int64_t life_s;
 };
@@ -102,17 +106,16 @@ static int find_role(struct work *w, struct error *err)
 }
 
 /* Better said here than by the other side, which only sees a signature too few. */
-static int check_key(const struct work *w, struct error *err)
+static int check_key(struct work *w, struct error *err)
 {
-	char id[KEY_FINGERPRINT_LEN];
 	struct json_iter it;
 
-	key_id(id, seckey_public(w->key));
+	key_id(w->keyid, seckey_public(w->key));
 	for (it = json_iter(json_get(w->publisher, "keyids")); json_next(&it);) {
-		if (slice_equal_str(json_string(it.value), id))
+		if (slice_equal_str(json_string(it.value), w->keyid))
 			return 0;
 	}
-	error_set(err, ERR_REFUSED, "key %.16s... is not one of publisher '%s'", id, w->p->role);
+	error_set(err, ERR_REFUSED, "key %.16s... is not one of publisher '%s'", w->keyid, w->p->role);
 	return error_hint(
 		err,
 		"targets names its keys; a ceremony changes them: meshanics ceremony delegate");
@@ -241,50 +244,128 @@ static int check_signed(const struct work *w, const struct tuf_targets *t, struc
 		key_id(k->id, &k->pub);
 		role.keys.count += tuf_keys_find(&(struct tuf_keys){role.keys.list, role.keys.count}, slice_str(k->id)) == NULL;
 	}
-	r = tuf_verify_role(&role, &t->head, NULL, w->file, "5.6.3", err);
+	r = tuf_verify_role(&role, &t->head, NULL, p->file, "5.6.3", err);
 	tuf_role_release(&role);
 	if (r == 0)
 		return 0;
-	error_set(err, ERR_REFUSED, "what is said to be published by '%s' is not signed by this key", w->file);
+	error_set(err, ERR_REFUSED, "what is said to be published by '%s' is not signed by this key", p->file);
 	return error_hint(err, "if another key of this publisher has signed it, name that: --also-by NAME.pub");
 }
 
-/* What is published may have moved since we looked. */
-static int look_at(struct work *w, struct slice current, char bin[static TUF_ROLE_NAME_MAX + 1], struct error *err)
+static struct lastsigned record_of(const struct work *w)
 {
+	return (struct lastsigned){.home = w->p->home, .keyid = w->keyid, .publisher = w->p->role, .file = w->p->file};
+}
+
+/* Nothing in a bin's file says which bin it is, but what it lists does: an old one of another bin is no good. */
+static int check_bin(const struct work *w, const struct tuf_targets *t, struct error *err)
+{
+	struct tuf_targets *publisher = tuf_targets_parse(w->above, err);
+	struct tuf_delegation_iter bins;
+	struct tuf_delegation d;
+	struct json_iter it;
+	char shown[96];
+	int r = publisher == NULL ? -1 : 0;
+
+	for (it = json_iter(t->targets); r == 0 && json_next(&it);) {
+		bins = tuf_delegation_iter(publisher, it.key);
+		if (!tuf_delegation_next(&bins, &d) || strcmp(d.name, w->p->file) != 0)
+			r = error_set(err, ERR_REFUSED, "'%s' in what is said to be published by '%s' does not belong there",
+				      printable(shown, sizeof(shown), it.key), w->p->file);
+	}
+	tuf_targets_free(publisher);
+	return r;
+}
+
+/* Signed, and not older than what was signed: then it is remembered as well, since it may be newer. */
+static int check_newest(const struct work *w, const struct tuf_targets *t, struct slice text,
+			const struct lastsigned *known, struct error *err)
+{
+	struct lastsigned seen = record_of(w);
+
+	seen.version = t->head.version;
+	sha256_of(text, seen.sha256);
+	seen.bins = t->delegations.doc != NULL;
+	if (check_signed(w, t, err) < 0 || (w->above.len > 0 && check_bin(w, t, err) < 0) ||
+	    lastsigned_check(known, &seen, err) < 0)
+		return -1;
+	return seen.version > known->version ? lastsigned_raise(&seen, err) : 0;
+}
+
+/* What is published may have moved since we looked. */
+static int look_at(struct work *w, struct slice current, const struct lastsigned *known,
+		   char bin[static TUF_ROLE_NAME_MAX + 1], struct error *err)
+{
+	struct lastsigned none = record_of(w);
 	struct tuf_targets *t;
 	int r;
 
 	bin[0] = '\0';
 	if (current.len == 0)
-		return 0;
+		return w->p->wary ? lastsigned_check(known, &none, err) : 0;
 	if ((t = tuf_targets_parse(current, err)) == NULL)
-		return error_wrap(err, "the published file of '%s'", w->file);
+		return error_wrap(err, "the published file of '%s'", w->p->file);
 	w->version = t->head.version;
-	r = w->p->wary ? check_signed(w, t, err) : 0;
+	r = w->p->wary ? check_newest(w, t, current, known, err) : 0;
 	if (r == 0)
 		r = bin_of(w, t, bin, err);
 	tuf_targets_free(t);
 	return r;
 }
 
+/* The record is read before the door is asked: what others who sign here commit meanwhile is no replay. */
+static int fetch_file(struct work *w, const char *file, struct buf *current, char bin[static TUF_ROLE_NAME_MAX + 1],
+		      struct error *err)
+{
+	struct lastsigned known;
+
+	snprintf(w->p->file, sizeof(w->p->file), "%s", file);
+	known = record_of(w);
+	if (w->p->wary && lastsigned_read(&known, err) < 0)
+		return -1;
+	return fetch_role(w, file, current, err) < 0 ? -1 : look_at(w, buf_slice(current), &known, bin, err);
+}
+
+/* For who has no home that remembers. */
+static int check_at_least(const struct work *w, struct slice current, struct error *err)
+{
+	int64_t version = current.len == 0 ? 0 : w->version;
+
+	if (version >= w->p->at_least)
+		return 0;
+	error_set(err, ERR_REFUSED, "version %" PRId64 " of '%s' is said to be published, not at least %" PRId64, version,
+		  w->p->file, w->p->at_least);
+	return error_hint(err, "an old copy brings back what was withdrawn; find out why the server shows one");
+}
+
+static int fetch_bin(struct work *w, const char *bin, struct buf *current, struct error *err)
+{
+	struct buf publisher = *current;
+	char deeper[TUF_ROLE_NAME_MAX + 1];
+	int r = -1;
+
+	*current = BUF_INIT(PUBLISH_FILE_MAX);
+	w->above = buf_slice(&publisher);
+	w->version = 0;
+	if (fetch_file(w, bin, current, deeper, err) == 0)
+		r = deeper[0] == '\0' ? 0 : error_set(err, ERR_REFUSED, "hash bin '%s' delegates further", bin);
+	w->above = SLICE_EMPTY;
+	buf_release(&publisher);
+	return r;
+}
+
 /* The file that is to list the path: the publisher's, or the one of its hash bin. */
 static int fetch_current(struct work *w, struct buf *current, struct error *err)
 {
-	char bin[TUF_ROLE_NAME_MAX + 1], deeper[TUF_ROLE_NAME_MAX + 1];
+	char bin[TUF_ROLE_NAME_MAX + 1];
 
-	snprintf(w->file, sizeof(w->file), "%s", w->p->role);
-	if (fetch_role(w, w->file, current, err) < 0 || look_at(w, buf_slice(current), bin, err) < 0)
+	if (fetch_file(w, w->p->role, current, bin, err) < 0)
 		return -1;
-	if (bin[0] == '\0') {
+	if (bin[0] == '\0')
 		w->release_floor = 0;
-		return 0;
-	}
-	snprintf(w->file, sizeof(w->file), "%s", bin);
-	w->version = 0;
-	if (fetch_role(w, w->file, current, err) < 0 || look_at(w, buf_slice(current), deeper, err) < 0)
+	else if (fetch_bin(w, bin, current, err) < 0)
 		return -1;
-	return deeper[0] == '\0' ? 0 : error_set(err, ERR_REFUSED, "hash bin '%s' delegates further", bin);
+	return check_at_least(w, buf_slice(current), err);
 }
 
 static int put_file_as_blob(struct publication *p, struct slice file,
@@ -302,6 +383,23 @@ static int put_file_as_blob(struct publication *p, struct slice file,
 	return r;
 }
 
+/* Only now, or a commit that failed would leave a record of what nobody has. The version is ours, not the answer's. */
+static int remember(const struct work *w, struct slice file, int64_t answered, struct error *err)
+{
+	struct lastsigned l = record_of(w);
+	struct tuf_targets *t = tuf_targets_parse(file, err);
+
+	if (t == NULL)
+		return -1;
+	l.version = t->head.version;
+	tuf_targets_free(t);
+	if (l.version != answered)
+		return error_set(err, ERR_REFUSED, "version %" PRId64 " of '%s' was sent, and the answer says %" PRId64,
+				 l.version, w->p->file, answered);
+	sha256_of(file, l.sha256);
+	return lastsigned_raise(&l, err) == 0 ? 0 : error_wrap(err, "'%s' is published", w->p->file);
+}
+
 static int commit(struct work *w, struct slice file, struct error *err)
 {
 	struct buf body = BUF_INIT(1024), text = BUF_INIT(1u << 16);
@@ -317,10 +415,12 @@ static int commit(struct work *w, struct slice file, struct error *err)
 	json_put_int(&j, "expected_version", w->version);
 	json_put_hex(&j, "file_sha256", hash, sizeof(hash));
 	json_close(&j);
-	snprintf(target, sizeof(target), "/api/v1/repository/roles/%s", w->file);
+	snprintf(target, sizeof(target), "/api/v1/repository/roles/%s", w->p->file);
 	if (ask(w->p, "PUT", target, buf_slice(&body), &text, &doc, err) == 0)
 		r = json_need_int(json_root(&doc), "version", 1, TUF_VERSION_MAX, &w->p->version,
 				  err);
+	if (r == 0 && w->p->wary)
+		r = remember(w, file, w->p->version, err);
 out:
 	json_release(&doc);
 	buf_release(&body);
@@ -390,6 +490,33 @@ static int restore(struct publication *p, struct error *err)
 	return r;
 }
 
+/* Releases never go down: one above an absurd floor would be the last of its name. */
+static int check_floor(const struct work *w, struct error *err)
+{
+	if (w->release_floor <= w->p->now_s + REPO_VERSION_AHEAD_S)
+		return 0;
+	error_set(err, ERR_REFUSED, "releases are said to have come to %" PRId64 ", more than a day ahead of the clock",
+		  w->release_floor);
+	return error_hint(err, "compare this machine's clock with the server's");
+}
+
+/* What a door that is not believed may not decide: for whom we sign, for how long, and above which release. */
+static int be_wary(struct work *w, struct error *err)
+{
+	struct publication *p = w->p;
+
+	if (w->life_s > REPO_LIVES_DEFAULT.publisher_s)
+		w->life_s = REPO_LIVES_DEFAULT.publisher_s;
+	if (check_floor(w, err) < 0)
+		return -1;
+	if (p->publisher != NULL || !lastsigned_strange(p->home, w->keyid, p->role))
+		return 0;
+	error_set(err, ERR_REFUSED, "'%s' is said to be in the slice of publisher '%s', for whom this key has not signed before",
+		  p->path, p->role);
+	return error_hint(err, "it has signed for another one, whose old files would do as his; if it is right: --publisher %s",
+			  p->role);
+}
+
 static int begin(struct work *w, struct error *err)
 {
 	if (target_path_check(slice_str(w->p->path), err) < 0) {
@@ -399,7 +526,9 @@ static int begin(struct work *w, struct error *err)
 	if (find_role(w, err) < 0)
 		return -1;
 	w->key = w->p->key(w->p->key_arg, w->p->role, err);
-	return w->key == NULL ? -1 : check_key(w, err);
+	if (w->key == NULL || check_key(w, err) < 0)
+		return -1;
+	return w->p->wary ? be_wary(w, err) : 0;
 }
 
 static void end(struct work *w)

@@ -29,9 +29,13 @@ struct publication {
 	void *key_arg;
 	/*
 	 * The door is another process, perhaps on another machine, and the key is not its own: what it says is published
-	 * must be signed by the key or by one of `also`, or our signature would be put under targets of its making.
+	 * must be signed by the key or by one of `also`, or our signature would be put under targets of its making; and be
+	 * no older than what the key is known to have signed (control/lastsigned.h, in `home`). Of its own words, the life
+	 * of a file counts up to the default, and the floor of releases up to a day ahead of the clock.
 	 */
 	bool wary;
+	const char *home;		/* borrowed; of whoever signs */
+	int64_t at_least;		/* refuse a published file below this version; 0: any, or none */
 	const struct pubkey *also;	/* other keys of the publisher; borrowed */
 	unsigned also_count;
 	int64_t now_s;
@@ -47,7 +51,8 @@ struct publication {
 	char role[NAME_LEN_MAX + 1];	/* the publisher */
 	uint8_t sha256[SHA256_LEN];
 	uint64_t bytes;
-	int64_t version;		/* of the role's file */
+	char file[TUF_ROLE_NAME_MAX + 1];	/* the role whose file lists the path: the publisher, or a hash bin of his */
+	int64_t version;		/* of that file */
 	bool unchanged;			/* was published just so already */
 	int64_t copy_ms, hash_ms, sync_ms;	/* where the door has told */
 	char copied_by[24];		/* how the door copied: "reflink", ...; or empty */

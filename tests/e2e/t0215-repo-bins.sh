@@ -123,6 +123,8 @@ test_expect 'serve with bins, and a publisher key that signs elsewhere' '
 	far sign one --key plant --namespace plant --name far --version 1 >out && grep "publisher  plant" out &&
 	test_json ".signed.targets | has(\"plant/far/1\")" "$(newest "plant-bin-$(bin_of far 1)")" &&
 	far sign one --key plant --namespace plant --name far --version 2 &&
+	test_json ".bins" far/published/*/plant/plant.json &&
+	test_json ".bins | not" "$(echo far/published/*/plant/plant-bin-"$(bin_of far 2)".json)" &&
 	far artifact withdraw plant/far/1 --key plant && far repo status >out && grep "first of 16" out &&
 	meshanics repo verify --home hq >out && grep "1 target," out
 '

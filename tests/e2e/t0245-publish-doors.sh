@@ -17,7 +17,7 @@ far() {
 }
 
 test_expect 'a site in force, a build server with its own key, and serve' '
-	fleet_site && meshanics key generate ci --home far --unsealed && meshanics key generate ci2 --home far --unsealed &&
+	fleet_site main --publisher-life 400d && meshanics key generate ci --home far --unsealed && meshanics key generate ci2 --home far --unsealed &&
 	meshanics ceremony delegate --home off --root signed/root.json --targets signed/targets.json --publisher "ci:lab/*/*" \
 		--key far/keys/ci.pub --key far/keys/ci2.pub -o delegate.json &&
 	digits=$(meshanics ceremony status delegate.json --home off --json | jq -r .request) &&
@@ -31,7 +31,8 @@ test_expect 'a site in force, a build server with its own key, and serve' '
 test_expect 'the running serve adopts targets, and its status is asked' '
 	meshanics repo adopt --home hq delegated/targets.json >out && grep "targets  version 2, new" out &&
 	meshanics repo status --home hq >out && grep "^plant .* by this box .* ok" out &&
-	test_status 3 meshanics repo adopt --home hq signed/targets.json 2>err && grep "older than version 2" err
+	test_status 3 meshanics repo adopt --home hq signed/targets.json 2>err && grep "older than version 2" err &&
+	cp -a hq/repo repo.empty
 '
 
 test_expect 'the socket: the file is passed, copied and hashed by serve' '
@@ -98,6 +99,60 @@ test_expect 'everything is in the audit trail' '
 	meshanics audit list --home hq --json >trail &&
 	for a in repository.adopt artifact.publish artifact.remove_blob; do grep -q "$a" trail || return 1; done &&
 	grep artifact.publish trail | grep "operator:carl" >/dev/null && meshanics audit verify --home hq
+'
+
+# shows REPO: serve goes on with this copy of the repository
+shows() {
+	test_stop serve && rm -rf hq/repo && cp -a "$1" hq/repo && fleet_serve
+}
+
+far_ci() {
+	far carl.token "$@" --key ci --also-by far/keys/ci2.pub
+}
+
+test_expect 'an older file that the key did sign is refused, since it brings back what was withdrawn' '
+	mkdir amnesia && cp -r far/keys amnesia/keys &&
+	echo evil >evil && far_ci sign evil --namespace lab --name evil --version 1 --json >out.json && old=$(jq .version out.json) &&
+	test_json ".file == \"ci\"" out.json && cp -a hq/repo repo.old &&
+	far_ci artifact withdraw lab/evil/1 --json >out.json && new=$(jq .version out.json) && test "$new" -gt "$old" &&
+	record=far/published/$(meshanics key show ci --home far --json | jq -r .keyid)/ci/ci.json &&
+	test_json ".version == $new" "$record" && cp -a hq/repo repo.new && shows ./repo.old &&
+	test_status 3 far_ci sign two --namespace lab --name two --version 3 2>err &&
+	grep "version $old is said to be published by .ci., of which this key has signed version $new" err &&
+	grep "^hint: .*remove .*/$record" err &&
+	test_status 3 far_ci artifact withdraw lab/evil/1 2>err && grep "version $old is said" err && test_json ".version == $new" "$record"
+'
+
+test_expect 'so is an empty repository, and another file of the same version' '
+	shows ./repo.empty && test_status 3 far_ci sign two --namespace lab --name two --version 3 2>err &&
+	grep "nothing is said to be published by .ci., of which this key has signed version $new" err && shows ./repo.new &&
+	cp "$record" kept && jq -c ".sha256 = \"$(printf %064d 1)\"" kept >"$record" &&
+	test_status 3 far_ci sign two --namespace lab --name two --version 3 2>err && grep "is not the file of that version" err &&
+	echo "{" >"$record" && test_status 3 far_ci sign two --namespace lab --name two --version 3 2>err && grep "the record of what" err &&
+	cp kept "$record"
+'
+
+test_expect 'a publisher for whom the key has not signed is not the word of the server' '
+	mv "${record%/ci.json}" "${record%/ci/ci.json}/other" &&
+	test_status 3 far_ci sign two --namespace lab --name two --version 3 2>err && grep "^hint: .*--publisher ci" err &&
+	far_ci sign two --namespace lab --name two --version 3 --publisher ci --json >out.json && new=$(jq .version out.json) &&
+	test_json ".version == $new" "$record" && rm -r "${record%/ci/ci.json}/other" && rm -rf repo.new && cp -a hq/repo repo.new
+'
+
+test_expect 'who has no home that remembers says what is published at least' '
+	forgets() { (rm -rf amnesia/published && meshanics "$@" --home amnesia --server "https://127.0.0.1:$FLEET_API" \
+		--token-file carl.token --key ci --also-by far/keys/ci2.pub); } &&
+	shows ./repo.old && test_status 3 forgets sign two --namespace lab --name two --version 4 --at-least "$new" 2>err &&
+	grep "version $old of .ci. is said to be published, not at least $new" err &&
+	test_status 3 forgets artifact withdraw lab/evil/1 --at-least "$new" && shows ./repo.empty &&
+	test_status 3 forgets sign two --namespace lab --name two --version 4 --at-least 1 2>err && grep "version 0 of .ci." err &&
+	shows ./repo.old && forgets sign two --namespace lab --name two --version 4 --at-least "$old" &&
+	shows ./repo.new && forgets sign two --namespace lab --name two --version 4 --at-least "$new" && far_ci artifact withdraw lab/two/4
+'
+
+test_expect 'a file from afar lives no longer than the default, whatever the server says' '
+	days() { echo $((($(date -d "$(jq -r .signed.expires "$(find hq/repo/metadata -name "*.$1.json" | sort -V | tail -n 1)")" +%s) - $(date +%s)) / 86400)); } &&
+	test "$(days plant)" -ge 398 && test "$(days ci)" -le 90 && test "$(days ci)" -ge 88
 '
 
 test_expect 'serve ends, the same verbs go on in-process' '
