@@ -132,7 +132,18 @@ void ceremony_free(struct ceremony *c);	/* NULL is fine */
 const char *ceremony_fingerprint(const struct ceremony *c);	/* 64 hex digits */
 const char *ceremony_site(const struct ceremony *c);
 bool ceremony_rehearsal(const struct ceremony *c);
-/* In plain words, from the metadata itself: what will be trusted, what changes against what is in force. */
+/*
+ * A request brings along what it calls in force, and only the reader can know whether that is so. own is his copy of
+ * that file: the same one byte for byte (white space around it aside), and from then on the statement relies on it.
+ * ERR_REFUSED when it is another one, ERR_USAGE when the request has none of this role.
+ */
+WARN_UNUSED int ceremony_confirm(struct ceremony *c, enum ceremony_roles role, struct slice own, struct error *err);
+/* The request calls a file of this role in force, and nobody has confirmed it. */
+bool ceremony_unconfirmed(const struct ceremony *c, enum ceremony_roles role);
+/*
+ * In plain words, from the metadata itself: what will be trusted, what changes against what is in force, and whether
+ * that has been confirmed.
+ */
 void ceremony_statement(struct buf *out, const struct ceremony *c, int64_t now_s);
 
 /* A document of the request: the metadata of one role, waiting for signatures. */

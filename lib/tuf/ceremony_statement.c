@@ -179,8 +179,11 @@ static void put_targets(struct buf *out, const struct ceremony *c, int64_t now_s
 			put_publisher(out, c, &list[i]);
 		buf_put_str(out, "  Nobody may publish anything else.\n");
 		if (json_count(c->targets->targets) > 0)
-			buf_printf(out, "  It names %zu artifacts itself, as before.\n",
-				   json_count(c->targets->targets));
+			buf_printf(out, "  It names %zu artifacts itself, %s.\n",
+				   json_count(c->targets->targets),
+				   ceremony_unconfirmed(c, CEREMONY_TARGETS)
+					   ? "like the targets that the request calls in force"
+					   : "as before");
 		ceremony_put_targets_changes(out, c, list, count);
 	}
 	put_unknown(out, c->targets->head.body, members);

@@ -67,6 +67,49 @@ test_expect 'what makes no sense is refused, with a word on what to do' '
 	test_status 2 as alice ceremony rotate -o no.json && test_status 1 rotate a.json
 '
 
+# Mallory makes a root 1 of her own that lists her keys beside those of the others, signs it with her two, and asks the
+# others to rotate it: against her own file nothing changes, and what comes of it would follow the true root 1.
+test_expect 'a private root hides no keys: a request is doubted, and the signer who has his own copy refuses it' '
+	signer eve && as mallory ceremony new --online-keys hq.online.json --root-key alice.pub --root-key bob.pub --root-key carol.pub \
+		--root-key mallory.pub --root-key eve.pub --root-threshold 2 --targets-key alice.pub --targets-key mallory.pub -o private.json &&
+	p=$(fingerprint private.json) && mkdir private &&
+	as mallory ceremony sign private.json --key mallory --fingerprint "$p" -o private/m.json &&
+	as eve ceremony sign private.json --key eve --fingerprint "$p" -o private/e.json &&
+	as mallory ceremony finish private.json private -o private &&
+	as mallory ceremony rotate --root private/root.json --targets private/targets.json -o trap.json && t=$(fingerprint trap.json) &&
+	as alice ceremony sign trap.json --key alice --fingerprint "$t" -o trap-alice.json >out &&
+	grep "Against root version 1, which the request calls in force" out && grep "SHA-256 $(sha256sum <private/root.json | cut -d " " -f 1)" out &&
+	id() { as "$1" key show "$1" --json | jq -r .keyid | cut -c 1-16; } &&
+	sed -n "/Against root/,/):/p" out | grep "signed by.*key $(id mallory)" && sed -n "/Against root/,/):/p" out | grep "key $(id eve)" &&
+	grep "NOTE: nothing here has checked that this root is the one in force" out && grep -e "--root FILE" out &&
+	grep "nothing here has checked that this targets" out &&
+	! grep "no key changes\|no publisher changes\|which is in force" out &&
+	as carol ceremony sign trap.json --key carol --fingerprint "$t" -o trap-carol.json --json >json && test_json ".unchecked == [\"root\", \"targets\"]" json &&
+	test_status 3 as bob ceremony sign trap.json --root hq.out/root.json --key bob --fingerprint "$t" -o trap-bob.json >out 2>err &&
+	cat err && grep "hq.out/root.json.: the request calls another root in force (SHA-256 [0-9a-f]\{64\}) than this one" err && grep "hint: do not sign" err &&
+	! grep Against out &&
+	test_status 3 as bob ceremony sign trap.json --targets hq.out/targets.json --key bob --fingerprint "$t" -o trap-bob.json 2>err &&
+	grep "calls another targets in force" err && test ! -e trap-bob.json
+'
+
+test_expect 'the own copy is what a statement is told against' '
+	as alice ceremony rotate --root hq.out/root.json --targets hq.out/targets.json -o true.json >made && t=$(fingerprint true.json) &&
+	grep "Against root version 1, which is in force by your own copy:" made && ! grep "nothing here has checked" made &&
+	as bob ceremony sign true.json --root hq.out/root.json --key bob --fingerprint "$t" -o true-root.json >out &&
+	grep "Against root version 1, which is in force by your own copy:" out && grep "no key changes; the date does" out &&
+	grep "nothing here has checked that this targets" out && ! grep "no publisher changes" out &&
+	as bob ceremony sign true.json --root hq.out/root.json --targets hq.out/targets.json --key bob --fingerprint "$t" -o true-both.json >out &&
+	! grep "nothing here has checked" out && grep "no publisher changes; the date does" out &&
+	as bob ceremony sign true.json --root hq.out/root.json --targets hq.out/targets.json --key bob --fingerprint "$t" -o json.json --json >json &&
+	test_json ".unchecked == []" json &&
+	tail -n 1 bob/ceremony/transcript | jq -e "[.files[].name] | contains([\"root.json\", \"targets.json\"])" &&
+	test_status 2 as bob ceremony sign hq.request.json --root hq.out/root.json --key bob --fingerprint "$(fingerprint hq.request.json)" -o no.json 2>err &&
+	grep "calls no root in force" err && rotate bare.json && t=$(fingerprint bare.json) &&
+	test_status 2 as bob ceremony sign bare.json --targets hq.out/targets.json --key bob --fingerprint "$t" -o no.json 2>err &&
+	grep "calls no targets in force" err && test_status 1 as bob ceremony sign bare.json --root nowhere --key bob --fingerprint "$t" -o no.json &&
+	test ! -e no.json
+'
+
 test_expect 'answers come in any order over days, and status says what each has seen' '
 	rotate slow.json --add-root-key dave.pub --remove-root-key bob &&
 	mkdir box && f=$(fingerprint slow.json) && digits=$f &&
@@ -119,7 +162,7 @@ test_expect 'a new box takes over from one that is lost, with all roots and the 
 test_expect 'a root that has expired can be followed, when the operator vouches for the clock' '
 	late() { late_h=$TEST_DIR/$1; shift; test_at +420d meshanics --home "$late_h" "$@"; } &&
 	late alice ceremony rotate --root fourth/root.json --targets fourth/targets.json --names fourth.json -o fifth.json >out &&
-	grep "in force though it expired at .*devices still take its successor" out && f=$(fingerprint fifth.json) &&
+	grep "in force by your own copy though it expired at .*devices still take its successor" out && f=$(fingerprint fifth.json) &&
 	for w in alice carol; do late $w ceremony sign fifth.json --key $w --fingerprint $f -o late-$w.json || return 1; done &&
 	mkdir fifth && late alice ceremony finish fifth.json late-alice.json late-carol.json -o fifth &&
 	test_status 4 late anew repo adopt fifth/root.json fifth/targets.json 2>err && grep "hint: .*repo adopt --accept-clock" err &&

@@ -85,7 +85,8 @@ static struct buf edited(struct slice text, const char *anchor, const char *from
 
 TEST(a_renewal_moves_the_date_alone)
 {
-	static const char *const words[] = {"Against root version 1, which is in force:", "no key changes; the date does",
+	static const char *const words[] = {"Against root version 1, which the request calls in force", "(SHA-256 ",
+					    "the keys are those of that root; the date changes",
 					    "version 2, valid until", "(for 365d)", NULL};
 	struct error err = ERROR_INIT;
 	struct tuf_root *before, *after;
@@ -117,6 +118,72 @@ TEST(a_renewal_moves_the_date_alone)
 	tuf_root_free(after);
 	buf_release(&file);
 	ceremony_free(c);
+	end(&t);
+}
+
+/* The statement has none of these, NULL-terminated. */
+static void check_hides(const struct ceremony *c, const char *const *words)
+{
+	struct buf out = BUF_INIT(1 << 16);
+
+	ceremony_statement(&out, c, FIX_NOW);
+	for (; *words != NULL; words++)
+		CHECK(strstr(buf_cstr(&out), *words) == NULL);
+	buf_release(&out);
+}
+
+TEST(what_is_in_force_is_doubted_until_it_is_confirmed)
+{
+	static const char *const doubts[] = {"nothing here has checked that this root is the one in force",
+					     "nothing here has checked that this targets is the one in force",
+					     "--root FILE", "--targets FILE", "signed by key ",
+					     "the keys are those of that root", "the publishers are those of that targets",
+					     NULL};
+	static const char *const bare[] = {"no key changes", "no publisher changes", "which is in force", "as before", NULL};
+	static const char *const sure[] = {"Against root version 1, which is in force by your own copy:",
+					   "Against targets version 1, which is in force by your own copy:",
+					   "no key changes; the date does", "no publisher changes; the date does", NULL};
+	static const char *const root_only[] = {"Against root version 1, which is in force by your own copy:",
+						"Against targets version 1, which the request calls in force", NULL};
+	struct buf spaced = BUF_INIT(FIX_FILE_MAX), other = BUF_INIT(FIX_FILE_MAX);
+	struct error err = ERROR_INIT;
+	struct rotated t;
+	struct ceremony *c;
+
+	start(&t);
+	t.r.next.targets = buf_slice(&t.f.targets_file);
+	c = rotate(&t);
+	CHECK(ceremony_unconfirmed(c, CEREMONY_ROOT) && ceremony_unconfirmed(c, CEREMONY_TARGETS));
+	check_says(c, FIX_NOW, doubts);
+	check_hides(c, bare);
+	/* Another file, be it one byte, is refused and confirms nothing. */
+	other = edited(buf_slice(&t.f.root_file), "", "\"version\"", " \"version\"");
+	REFUSED(ceremony_confirm(c, CEREMONY_ROOT, buf_slice(&other), &err), ERR_REFUSED, "calls another root in force");
+	CHECK(strstr(err.hint, "do not sign") != NULL);
+	REFUSED(ceremony_confirm(c, CEREMONY_ROOT, SLICE_EMPTY, &err), ERR_REFUSED, "calls another root in force");
+	REFUSED(ceremony_confirm(c, CEREMONY_TARGETS, buf_slice(&t.f.root_file), &err), ERR_REFUSED,
+		"calls another targets in force");
+	check_says(c, FIX_NOW, doubts);
+	/* One does not vouch for the other. White space around the file is nobody's. */
+	buf_put_str(&spaced, "\n ");
+	buf_put_slice(&spaced, buf_slice(&t.f.root_file));
+	buf_put_str(&spaced, "\n");
+	CHECK_INT(ceremony_confirm(c, CEREMONY_ROOT, buf_slice(&spaced), &err), 0);
+	CHECK(!ceremony_unconfirmed(c, CEREMONY_ROOT) && ceremony_unconfirmed(c, CEREMONY_TARGETS));
+	check_says(c, FIX_NOW, root_only);
+	CHECK_INT(ceremony_confirm(c, CEREMONY_TARGETS, buf_slice(&t.f.targets_file), &err), 0);
+	check_says(c, FIX_NOW, sure);
+	check_hides(c, doubts);
+	ceremony_free(c);
+	/* Targets that nobody signs are not in the request. */
+	t.r.next.targets = SLICE_EMPTY;
+	c = rotate(&t);
+	REFUSED(ceremony_confirm(c, CEREMONY_TARGETS, buf_slice(&t.f.targets_file), &err), ERR_USAGE,
+		"calls no targets in force");
+	CHECK(!ceremony_unconfirmed(c, CEREMONY_TARGETS));
+	ceremony_free(c);
+	buf_release(&spaced);
+	buf_release(&other);
 	end(&t);
 }
 
@@ -194,7 +261,7 @@ TEST(targets_come_along_when_their_keys_change)
 {
 	static const char *const words[] = {"'dave' (", "may now help to say who publishes what",
 					    "it takes 2 of 3 keys to say who publishes what; before, it took 1 of 2",
-					    "TARGETS of site 'main', version 2", "no publisher changes", NULL};
+					    "TARGETS of site 'main', version 2", "the publishers are those of that targets; the date changes", NULL};
 	struct buf out = BUF_INIT(CEREMONY_REQUEST_MAX);
 	struct error err = ERROR_INIT;
 	struct rotated t;
@@ -315,7 +382,7 @@ TEST(a_prefix_means_one_key)
 
 TEST(a_rehearsal_stays_one)
 {
-	static const char *const words[] = {"REHEARSAL. ", "no key changes", NULL};
+	static const char *const words[] = {"REHEARSAL. ", "the keys are those of that root", NULL};
 	struct keyfile real = {.name = "alice", .comment = "alice's"};
 	struct buf text = BUF_INIT(CEREMONY_REQUEST_MAX), bad;
 	struct error err = ERROR_INIT;
@@ -367,7 +434,7 @@ TEST(the_last_key_that_may_be_lost_is_told)
 
 TEST(an_expired_root_can_be_followed)
 {
-	static const char *const words[] = {"in force though it expired at ", "devices still take its successor", NULL};
+	static const char *const words[] = {"though it expired at ", "devices still take its successor", NULL};
 	struct rotated t;
 	struct ceremony *c;
 
