@@ -285,12 +285,15 @@ struct ceremony_evidence {
 	unsigned file_count;
 	const struct ceremony_file *transcripts;
 	unsigned transcript_count;
+	/* The auditor's own copy of the root in force before; without a name: he has none. */
+	struct ceremony_file root;
 	bool strict;	/* what is unproven does not hold */
 	void (*tell)(void *arg, const struct ceremony_finding *f);	/* each check, in order; may be NULL */
 	void *arg;
 };
 /*
- * Checked are: the request by itself; each answer against it; the thresholds; each result (the document of the request,
+ * Checked are: the request by itself; that the root which it calls in force is the auditor's, without whose copy that is
+ * unproven; each answer against it; the thresholds; each result (the document of the request,
  * signatures of the answers and no others, the chain as a client checks it; not whether it has expired since); the chain
  * of each transcript; that the heads which request and answers carry stand where they were made, at the same time; that
  * the lines of this ceremony name these files by their hashes. 0: all of it holds. ERR_REFUSED: the first that does not.

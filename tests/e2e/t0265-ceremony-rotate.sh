@@ -141,6 +141,38 @@ test_expect 'more answers than needed do no harm, one of another request does wh
 	as alice ceremony verify slow.json box/answer-alice.json box/answer-bob.json box/answer-dave.json box/carol.answer slow/root.json
 '
 
+# strictly ARG...: alice verifies with the transcripts of all who had a part in it
+strictly() {
+	strictly_t=
+	for strictly_w in bob carol dave; do
+		as $strictly_w ceremony status --json >$strictly_w.transcript && strictly_t="$strictly_t --transcript $strictly_w.transcript"
+	done
+	# shellcheck disable=SC2086 # a list
+	as alice ceremony verify --strict $strictly_t "$@"
+}
+test_expect 'what a request calls in force proves nothing to an auditor, his own copy does' '
+	set -- slow.json box/answer-alice.json box/answer-bob.json box/answer-dave.json box/carol.answer slow/root.json &&
+	strictly --root hq.out/root.json "$@" >out && grep "^holds     hq.out/root.json: the root that the request calls in force" out &&
+	grep "^all of it holds" out && grep "slow/root.json: .*signed as a device wants it" out &&
+	test_status 3 strictly "$@" >out 2>err && grep "^unproven  slow.json: the root in force is the request.s own word" out &&
+	grep "own word" err && ! grep "as a device wants it\|all of it holds" out &&
+	as alice ceremony verify "$@" >out && ! grep "all of it holds" out && grep "signed as the root wants it that the request calls in force" out &&
+	test_status 3 strictly --root slow/root.json "$@" >out && grep "^BROKEN    slow/root.json: the request calls another root in force" out &&
+	test_status 3 as alice ceremony verify --root hq.out/root.json hq.request.json hq.alice.json hq.carol.json hq.out/root.json >out &&
+	grep "^BROKEN    hq.out/root.json: the request calls no root in force" out &&
+	test_status 1 as alice ceremony verify --root nowhere "$@"
+'
+
+test_expect 'the results of a private root do not pass for what devices take' '
+	trap_f=$(fingerprint trap.json) && mkdir trapped &&
+	as mallory ceremony sign trap.json --key mallory --fingerprint "$trap_f" -o trap-mallory.json &&
+	as mallory ceremony finish trap.json trap-mallory.json trap-carol.json -o trapped &&
+	set -- trap.json trap-mallory.json trap-carol.json trapped/root.json trapped/targets.json &&
+	as alice ceremony verify "$@" >out && ! grep "as a device wants it\|all of it holds" out &&
+	test_status 3 as alice ceremony verify --strict "$@" &&
+	test_status 3 as alice ceremony verify --root hq.out/root.json "$@" >out && grep "^BROKEN    hq.out/root.json: the request calls another" out
+'
+
 test_expect 'a box that is two roots behind takes both at once, in any order, and none alone' '
 	as alice ceremony rotate --root slow/root.json --names slow.json -o third.json &&
 	signed third.json third alice carol && test_status 3 as hq repo adopt third/root.json 2>err &&

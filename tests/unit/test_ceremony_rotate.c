@@ -598,7 +598,8 @@ static void past_start(struct past *p)
 	p->transcripts[1] = (struct ceremony_file){.name = "carol", .text = buf_slice(&p->carol_transcript)};
 	p->e = (struct ceremony_evidence){.request = {.name = "request.json", .text = buf_slice(&p->request)},
 					  .files = p->files, .file_count = 3, .transcripts = p->transcripts,
-					  .transcript_count = 2, .strict = true};
+					  .transcript_count = 2, .strict = true,
+					  .root = {.name = "own.json", .text = buf_slice(&p->t.f.root_file)}};
 }
 
 static void past_end(struct past *p)
@@ -649,6 +650,44 @@ TEST(an_unchanged_past_holds)
 	REFUSED(ceremony_verify(&p.e, &err), ERR_REFUSED, "'answer-carol.json': no transcript");
 	p.e.strict = false;
 	CHECK_INT(ceremony_verify(&p.e, &err), 0);
+	past_end(&p);
+}
+
+/* All findings, a line each, into the told of a past. */
+static void note_finding(void *arg, const struct ceremony_finding *f)
+{
+	struct past *p = arg;
+	size_t n = strlen(p->told);
+
+	snprintf(p->told + n, sizeof(p->told) - n, "%d %s: %s\n", (int)f->verdict, f->file, f->text);
+}
+
+TEST(a_root_in_force_that_is_the_requests_own_word_proves_nothing)
+{
+	struct error err = ERROR_INIT;
+	struct past p;
+
+	past_start(&p);
+	p.e.tell = note_finding;
+	p.e.arg = &p;
+	CHECK_INT(ceremony_verify(&p.e, &err), 0);
+	CHECK(strstr(p.told, "own.json: the root that the request calls in force") != NULL);
+	CHECK(strstr(p.told, "root.json: the root of the request, signed as a device wants it") != NULL);
+	/* Without it only the lenient are content, and nobody speaks of devices. */
+	p.e.root.name = NULL;
+	p.told[0] = '\0';
+	REFUSED(ceremony_verify(&p.e, &err), ERR_REFUSED, "'request.json': the root in force is the request's own word");
+	CHECK(strstr(p.told, "as a device wants it") == NULL);
+	CHECK(strstr(p.told, "signed as the root wants it that the request calls in force") != NULL);
+	p.e.strict = false;
+	CHECK_INT(ceremony_verify(&p.e, &err), 0);
+	/* Another one is worse than none. */
+	p.e.root = (struct ceremony_file){.name = "own.json", .text = buf_slice(&p.root)};
+	p.told[0] = '\0';
+	REFUSED(ceremony_verify(&p.e, &err), ERR_REFUSED, "'own.json': the request calls another root in force");
+	CHECK(strstr(p.told, "as a device wants it") == NULL);
+	p.e.root.text = SLICE_EMPTY;
+	REFUSED(ceremony_verify(&p.e, &err), ERR_REFUSED, "'own.json': the request calls another root in force");
 	past_end(&p);
 }
 
