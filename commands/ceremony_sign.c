@@ -19,18 +19,24 @@ static const struct option ceremony_sign_options[] = {
 	{ .name = NULL },
 };
 
-/* The fingerprint without what the signer has to know from elsewhere. */
-static void show(struct cmd *cmd, const struct ceremony *c, const struct keyfile *key, int64_t now_s)
+/* The fingerprint without what the signer has to know from elsewhere. A statement that was cut would hide its end. */
+static int show(struct cmd *cmd, const struct ceremony *c, const struct keyfile *key, int64_t now_s, struct error *err)
 {
 	struct buf text = BUF_INIT(1u << 20);
+	int r = 0;
 
 	ceremony_statement(&text, c, now_s);
-	if (!cmd_json(cmd)) {
+	if (text.failed) {
+		r = error_set(err, ERR_REFUSED, "the statement of this request is longer than anybody reads (%zu bytes)",
+			      text.max);
+		error_hint(err, "do not sign, and find out who made the request");
+	} else if (!cmd_json(cmd)) {
 		cmd_printf(cmd, "%s\n", buf_cstr(&text));
 		cmd_printf(cmd, "you sign with  %s (%.16s...)\n", key->name, key->keyid);
 		cmd_printf(cmd, "fingerprint    ????????%s\n", ceremony_fingerprint(c) + CEREMONY_PREFIX_MIN);
 	}
 	buf_release(&text);
+	return r;
 }
 
 /* Compare what the request calls in force with the signer's own copy, if he gives one. */
@@ -123,8 +129,7 @@ static int sign_run(struct cmd *cmd, struct step *s, struct error *err)
 	    confirm(s, c, CEREMONY_ROOT, "root", err) < 0 || confirm(s, c, CEREMONY_TARGETS, "targets", err) < 0 ||
 	    ceremony_check_absent(output, err) < 0)
 		goto out;
-	show(cmd, c, &key, s->now_s);
-	if (approve(cmd, c, err) < 0 || write_answer(s, c, &key, output, err) < 0)
+	if (show(cmd, c, &key, s->now_s, err) < 0 || approve(cmd, c, err) < 0 || write_answer(s, c, &key, output, err) < 0)
 		goto out;
 	report(cmd, c, &key, output);
 	r = 0;

@@ -92,6 +92,8 @@ static void put_powers(struct buf *out, const struct tuf_root *root, unsigned se
 	const unsigned thresholds[POWERS] = {
 		[POWER_ROOT] = root->roles[TUF_ROOT].threshold,
 		[POWER_TARGETS] = root->roles[TUF_TARGETS].threshold,
+		[POWER_SNAPSHOT] = root->roles[TUF_SNAPSHOT].threshold,
+		[POWER_TIMESTAMP] = root->roles[TUF_TIMESTAMP].threshold,
 	};
 	const char *between = "";
 	unsigned i;
@@ -217,6 +219,8 @@ void ceremony_put_root_changes(struct buf *out, const struct ceremony *c, int64_
 	changes = put_key_changes(out, c);
 	changes += put_threshold_change(out, c, TUF_ROOT, POWER_ROOT);
 	changes += put_threshold_change(out, c, TUF_TARGETS, POWER_TARGETS);
+	changes += put_threshold_change(out, c, TUF_SNAPSHOT, POWER_SNAPSHOT);
+	changes += put_threshold_change(out, c, TUF_TIMESTAMP, POWER_TIMESTAMP);
 	changes += put_lives_change(out, c);
 	put_online_change(out, c);
 	if (changes == 0)
@@ -317,10 +321,11 @@ static void put_publishers(struct buf *out, const struct ceremony *c,
 		changes++;
 	}
 	if (changes == 0)
-		buf_put_str(out,
-			    ceremony_unconfirmed(c, CEREMONY_TARGETS)
-				    ? "    the publishers are those of that targets; the date changes\n"
-				    : "    no publisher changes; the date does\n");
+		buf_put_str(
+			out,
+			ceremony_unconfirmed(c, CEREMONY_TARGETS)
+				? "    the publishers are those of that targets; the date changes\n"
+				: "    no publisher changes; the date does\n");
 }
 
 void ceremony_put_targets_changes(struct buf *out, const struct ceremony *c,

@@ -283,13 +283,11 @@ static void check_result(struct verification *v, struct item *item)
 	if (r < 0)
 		tell(v, CEREMONY_BROKEN, item->file->name, why.text);
 	else
-		tell_about(
-			v, CEREMONY_HOLDS, item->file->name,
-			"the %s of the request, signed as %s, by answers given here",
-			role,
-			ceremony_unconfirmed(v->c, CEREMONY_ROOT)
-				? "the root wants it that the request calls in force"
-				: "a device wants it");
+		tell_about(v, CEREMONY_HOLDS, item->file->name,
+			   "the %s of the request, signed as %s, by answers given here", role,
+			   ceremony_unconfirmed(v->c, CEREMONY_ROOT)
+				   ? "the root wants it that the request calls in force"
+				   : "a device wants it");
 }
 
 static void check_files(struct verification *v)

@@ -110,6 +110,19 @@ test_expect 'the own copy is what a statement is told against' '
 	test ! -e no.json
 '
 
+test_expect 'what is hidden deep in a request is told, and one that hides its end is refused' '
+	rotate deep.json --targets hq.out/targets.json && jq ".root.roles.root.quorum = 1 | .targets.delegations.roles[0].until = 1" deep.json >deeper.json &&
+	t=$(fingerprint deeper.json) && as bob ceremony sign deeper.json --key bob --fingerprint "$t" -o deeper-bob.json >out &&
+	grep "NOTE: it also holds .quorum. in one of its roles, which this program does not know" out &&
+	grep "NOTE: it also holds .until. in what it says of a publisher" out &&
+	jq ".root.roles.root += ([range(15000) | {(\"member-\(.)\"): 1}] | add)" deep.json >long.json && t=$(fingerprint long.json) &&
+	test_status 3 as bob ceremony sign long.json --key bob --fingerprint "$t" -o long-bob.json >out 2>err &&
+	grep "longer than anybody reads" err && test ! -e long-bob.json &&
+	test_status 3 as bob ceremony sign long.json --key bob --fingerprint "$t" -o long-bob.json --json &&
+	jq ".labels |= map_values(\"bob\")" deep.json >bobs.json && test_status 3 as bob ceremony status bobs.json 2>err &&
+	grep "calls two keys .bob." err && grep "hint: " err
+'
+
 test_expect 'answers come in any order over days, and status says what each has seen' '
 	rotate slow.json --add-root-key dave.pub --remove-root-key bob &&
 	mkdir box && f=$(fingerprint slow.json) && digits=$f &&

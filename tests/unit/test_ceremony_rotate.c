@@ -521,6 +521,121 @@ TEST(tampered_rotations_are_refused)
 	end(&t);
 }
 
+TEST(nothing_unknown_is_signed_unseen_however_deep)
+{
+	static const struct {
+		const char *anchor, *from, *to, *says;
+	} hidden[] = {
+		{"\"root\"", "\"roles\": {", "\"roles\": {\"mirrors\": {}, ", "also holds 'mirrors' in its roles,"},
+		{"\"roles\"", "\"threshold\"", "\"quorum\": 1, \"threshold\"", "also holds 'quorum' in one of its roles,"},
+		{"\"root\"", "\"record_keys\": {", "\"record_keys\": {\"spare\": [], ", "also holds 'spare' in its record keys,"},
+		{"\"record_keys\"", "\"keytype\"", "\"more\": 1, \"keytype\"", "also holds 'more' in one of its record keys,"},
+		{"\"root\"", "\"x-meshanics\": {", "\"x-meshanics\": {\"own\": 1, ", "also holds 'own' in x-meshanics,"},
+		{"\"targets\": {\n    \"_type\"", "\"delegations\": {", "\"delegations\": {\"extra\": [], ",
+		 "also holds 'extra' in its delegations,"},
+		{"\"targets\": {\n    \"_type\"", "\"terminating\"", "\"until\": 1, \"terminating\"",
+		 "also holds 'until' in what it says of a publisher,"},
+		{"\"targets\": {\n    \"_type\"", "\"version\"", "\"custom\": {}, \"version\"", "also holds 'custom', which"},
+	};
+	struct buf text = BUF_INIT(CEREMONY_REQUEST_MAX), told = BUF_INIT(1 << 16);
+	struct error err = ERROR_INIT;
+	struct rotated t;
+	struct ceremony *c;
+	size_t i;
+
+	start(&t);
+	t.r.next.targets = buf_slice(&t.f.targets_file);
+	c = rotate(&t);
+	ceremony_statement(&told, c, FIX_NOW);
+	CHECK(strstr(buf_cstr(&told), "also holds") == NULL);
+	ceremony_free(c);
+	MUST(ceremony_rotate(&text, &t.r, &err));
+	for (i = 0; i < ARRAY_SIZE(hidden); i++) {
+		struct buf more = edited(buf_slice(&text), hidden[i].anchor, hidden[i].from, hidden[i].to);
+		const char *const words[] = {hidden[i].says, NULL};
+
+		c = ceremony_parse(buf_slice(&more), &err);
+		if (c == NULL)
+			printf("# %s: %s\n", hidden[i].to, err.text);
+		REQUIRE(c != NULL);
+		check_says(c, FIX_NOW, words);
+		ceremony_free(c);
+		buf_release(&more);
+	}
+	buf_release(&text);
+	buf_release(&told);
+	end(&t);
+}
+
+TEST(two_keys_of_one_name_are_refused)
+{
+	struct buf text = BUF_INIT(CEREMONY_REQUEST_MAX), bad;
+	struct error err = ERROR_INIT;
+	struct ceremony_name names[3];
+	struct rotated t;
+	unsigned i;
+
+	start(&t);
+	for (i = 0; i < 3; i++) {
+		key_id(names[i].keyid, &t.f.root_signers[i].key);
+		snprintf(names[i].label, sizeof(names[i].label), "signer-%u", i);
+	}
+	t.r.next.names = names;
+	t.r.next.name_count = 3;
+	MUST(ceremony_rotate(&text, &t.r, &err));
+	bad = edited(buf_slice(&text), "", "\"signer-2\"", "\"signer-0\"");
+	CHECK(ceremony_parse(buf_slice(&bad), &err) == NULL);
+	CHECK_INT(err.kind, ERR_REFUSED);
+	CHECK(strstr(err.text, "'labels' calls two keys 'signer-0'") != NULL);
+	CHECK(strstr(err.hint, "renames one of them") != NULL);
+	buf_release(&bad);
+	/* Nor is one made. */
+	snprintf(names[2].label, sizeof(names[2].label), "signer-1");
+	buf_clear(&text);
+	err = (struct error)ERROR_INIT;
+	REFUSED(ceremony_rotate(&text, &t.r, &err), ERR_REFUSED, "calls two keys 'signer-1'");
+	buf_release(&text);
+	end(&t);
+}
+
+TEST(the_thresholds_of_the_box_are_told_too)
+{
+	static const char *const words[] = {"it takes 2 of 2 keys to say what is newest; before, it took 1 of 1",
+					    "may now help to say what is newest", NULL};
+	static const char *const snapshot[] = {
+		"it takes 1 of 2 keys to say which versions belong together; before, it took 1 of 1", NULL};
+	struct buf text = BUF_INIT(CEREMONY_REQUEST_MAX), one, two;
+	char id[KEY_FINGERPRINT_LEN], more[100];
+	struct error err = ERROR_INIT;
+	struct rotated t;
+	struct ceremony *c;
+
+	start(&t);
+	MUST(ceremony_rotate(&text, &t.r, &err));
+	key_id(id, &t.f.online.snapshot);
+	snprintf(more, sizeof(more), "\"keyids\": [\"%s\", ", id);
+	one = edited(buf_slice(&text), "\"timestamp\": {", "\"keyids\": [", more);
+	two = edited(buf_slice(&one), "\"timestamp\": {", "\"threshold\": 1", "\"threshold\": 2");
+	c = ceremony_parse(buf_slice(&two), &err);
+	if (c == NULL)
+		printf("# %s\n", err.text);
+	REQUIRE(c != NULL);
+	check_says(c, FIX_NOW, words);
+	ceremony_free(c);
+	buf_release(&one);
+	buf_release(&two);
+	key_id(id, &t.f.online.timestamp);
+	snprintf(more, sizeof(more), "\"keyids\": [\"%s\", ", id);
+	one = edited(buf_slice(&text), "\"snapshot\": {", "\"keyids\": [", more);
+	c = ceremony_parse(buf_slice(&one), &err);
+	REQUIRE(c != NULL);
+	check_says(c, FIX_NOW, snapshot);
+	ceremony_free(c);
+	buf_release(&one);
+	buf_release(&text);
+	end(&t);
+}
+
 /* ---- verify ---- */
 
 /* Two homes: the table, which makes the request, signs with alice and finishes; and carol's. */
