@@ -92,6 +92,9 @@ static int delegate_run(struct cmd *cmd, struct step *s, struct error *err)
 	int r = -1;
 
 	if (ceremony_check_absent(output, err) < 0 || make_request(s, &g, &text, err) < 0 || (c = ceremony_parse(buf_slice(&text), err)) == NULL ||
+	    /* What the operator gave as in force went into the request as it is. */
+	    ceremony_confirm(c, CEREMONY_ROOT, buf_slice(&g.root), err) < 0 ||
+	    ceremony_confirm(c, CEREMONY_TARGETS, buf_slice(&g.targets), err) < 0 ||
 	    step_note(s, output, buf_slice(&text), err) < 0 ||
 	    step_end(s, "delegate", ceremony_fingerprint(c), "request for the next targets", err) < 0 ||
 	    ceremony_write(output, buf_slice(&text), err) < 0)

@@ -246,6 +246,14 @@ static int make_request(struct step *s, struct ingredients *g, struct buf *out, 
 	return ceremony_rotate(out, &r, err);
 }
 
+/* What the operator gave as in force went into the request as it is. */
+static int confirm_own(struct ceremony *c, const struct ingredients *g, struct error *err)
+{
+	if (ceremony_confirm(c, CEREMONY_ROOT, buf_slice(&g->root), err) < 0)
+		return -1;
+	return g->targets.len == 0 ? 0 : ceremony_confirm(c, CEREMONY_TARGETS, buf_slice(&g->targets), err);
+}
+
 static int rotate_run(struct cmd *cmd, struct step *s, struct error *err)
 {
 	const char *output = cmd_string(cmd, "output", "request.json");
@@ -255,7 +263,8 @@ static int rotate_run(struct cmd *cmd, struct step *s, struct error *err)
 	int r = -1;
 
 	if (ceremony_check_absent(output, err) < 0 || make_request(s, &g, &text, err) < 0 ||
-	    (c = ceremony_parse(buf_slice(&text), err)) == NULL || step_note(s, output, buf_slice(&text), err) < 0 ||
+	    (c = ceremony_parse(buf_slice(&text), err)) == NULL || confirm_own(c, &g, err) < 0 ||
+	    step_note(s, output, buf_slice(&text), err) < 0 ||
 	    step_end(s, "rotate", ceremony_fingerprint(c), "request for the next root", err) < 0 ||
 	    ceremony_write(output, buf_slice(&text), err) < 0)
 		goto out;

@@ -7,6 +7,10 @@
 static const struct option ceremony_sign_options[] = {
 	{ .name = "key", .type = OPT_STRING, .value = "NAME", .required = true,
 	  .help = "sign with key NAME of this home, or with a key file's path" },
+	{ .name = "root", .type = OPT_STRING, .value = "FILE",
+	  .help = "your own copy of the root in force: refuse a request that calls another one so" },
+	{ .name = "targets", .type = OPT_STRING, .value = "FILE",
+	  .help = "the same for the targets in force" },
 	{ .name = "fingerprint", .type = OPT_STRING, .value = "DIGITS",
 	  .help = "the first digits of the fingerprint, as told by the one who made the request" },
 	{ .name = "output", .type = OPT_STRING, .value = "FILE", .letter = 'o',
@@ -15,18 +19,39 @@ static const struct option ceremony_sign_options[] = {
 	{ .name = NULL },
 };
 
-/* The fingerprint without what the signer has to know from elsewhere. */
-static void show(struct cmd *cmd, const struct ceremony *c, const struct keyfile *key, int64_t now_s)
+/* The fingerprint without what the signer has to know from elsewhere. A statement that was cut would hide its end. */
+static int show(struct cmd *cmd, const struct ceremony *c, const struct keyfile *key, int64_t now_s, struct error *err)
 {
 	struct buf text = BUF_INIT(1u << 20);
+	int r = 0;
 
 	ceremony_statement(&text, c, now_s);
-	if (!cmd_json(cmd)) {
+	if (text.failed) {
+		r = error_set(err, ERR_REFUSED, "the statement of this request is longer than anybody reads (%zu bytes)",
+			      text.max);
+		error_hint(err, "do not sign, and find out who made the request");
+	} else if (!cmd_json(cmd)) {
 		cmd_printf(cmd, "%s\n", buf_cstr(&text));
 		cmd_printf(cmd, "you sign with  %s (%.16s...)\n", key->name, key->keyid);
 		cmd_printf(cmd, "fingerprint    ????????%s\n", ceremony_fingerprint(c) + CEREMONY_PREFIX_MIN);
 	}
 	buf_release(&text);
+	return r;
+}
+
+/* Compare what the request calls in force with the signer's own copy, if he gives one. */
+static int confirm(struct step *s, struct ceremony *c, enum ceremony_roles role, const char *option, struct error *err)
+{
+	const char *path = cmd_string(s->cmd, option, NULL);
+	struct buf own = BUF_INIT(CEREMONY_REQUEST_MAX);
+	int r = -1;
+
+	if (path == NULL)
+		return 0;
+	if (step_read(s, path, &own, err) == 0 && (r = ceremony_confirm(c, role, buf_slice(&own), err)) < 0)
+		error_wrap(err, "--%s '%s'", option, path);
+	buf_release(&own);
+	return r;
 }
 
 static int approve(struct cmd *cmd, const struct ceremony *c, struct error *err)
@@ -54,6 +79,12 @@ static void report(struct cmd *cmd, const struct ceremony *c, const struct keyfi
 		json_put_string(&w, "answer", output);
 		json_put_string(&w, "request", ceremony_fingerprint(c));
 		json_put_string(&w, "keyid", key->keyid);
+		json_open_array(&w, "unchecked");
+		if (ceremony_unconfirmed(c, CEREMONY_ROOT))
+			json_put_string(&w, NULL, "root");
+		if (ceremony_unconfirmed(c, CEREMONY_TARGETS))
+			json_put_string(&w, NULL, "targets");
+		json_close(&w);
 		json_close(&w);
 		cmd_write_json(cmd, &out);
 	} else {
@@ -95,10 +126,10 @@ static int sign_run(struct cmd *cmd, struct step *s, struct error *err)
 	snprintf(name, sizeof(name), "answer-%s.json", key.name);
 	output = cmd_string(cmd, "output", name);
 	if (ceremony_check_key(c, &key, err) < 0 || ceremony_check_time(c, s->now_s, err) < 0 ||
+	    confirm(s, c, CEREMONY_ROOT, "root", err) < 0 || confirm(s, c, CEREMONY_TARGETS, "targets", err) < 0 ||
 	    ceremony_check_absent(output, err) < 0)
 		goto out;
-	show(cmd, c, &key, s->now_s);
-	if (approve(cmd, c, err) < 0 || write_answer(s, c, &key, output, err) < 0)
+	if (show(cmd, c, &key, s->now_s, err) < 0 || approve(cmd, c, err) < 0 || write_answer(s, c, &key, output, err) < 0)
 		goto out;
 	report(cmd, c, &key, output);
 	r = 0;

@@ -54,6 +54,35 @@ const struct tuf_root *ceremony_signing_root(const struct ceremony *c)
 
 /* ---- the request itself ---- */
 
+static int compare_labels(const void *a, const void *b)
+{
+	const struct ceremony_name *x = a, *y = b;
+
+	return strcmp(x->label, y->label);
+}
+
+/* A label is all that most people read of a key: two keys of one name would pass for each other. */
+static int check_labels_differ(const struct ceremony *c, struct error *err)
+{
+	struct ceremony_name *list;
+	unsigned count = ceremony_names(c, &list), i;
+	int r = 0;
+
+	if (count > 0)
+		qsort(list, count, sizeof(*list), compare_labels);
+	for (i = 1; r == 0 && i < count; i++) {
+		if (strcmp(list[i - 1].label, list[i].label) != 0)
+			continue;
+		r = error_set(err, ERR_REFUSED,
+			      "'labels' calls two keys '%s', %.16s... and %.16s...", list[i].label,
+			      list[i - 1].keyid, list[i].keyid);
+		error_hint(err, "a label is the name of the key's file: whoever makes the request "
+				"renames one of them");
+	}
+	free(list);
+	return r;
+}
+
 static int check_labels(const struct ceremony *c, struct error *err)
 {
 	struct json_iter it;
@@ -66,7 +95,7 @@ static int check_labels(const struct ceremony *c, struct error *err)
 			return error_set(err, ERR_MALFORMED,
 					 "'labels' is not an object from key ids to names");
 	}
-	return 0;
+	return check_labels_differ(c, err);
 }
 
 static int check_hex(struct json_value top, const char *name, size_t digits, bool optional,

@@ -132,7 +132,18 @@ void ceremony_free(struct ceremony *c);	/* NULL is fine */
 const char *ceremony_fingerprint(const struct ceremony *c);	/* 64 hex digits */
 const char *ceremony_site(const struct ceremony *c);
 bool ceremony_rehearsal(const struct ceremony *c);
-/* In plain words, from the metadata itself: what will be trusted, what changes against what is in force. */
+/*
+ * A request brings along what it calls in force, and only the reader can know whether that is so. own is his copy of
+ * that file: the same one byte for byte (white space around it aside), and from then on the statement relies on it.
+ * ERR_REFUSED when it is another one, ERR_USAGE when the request has none of this role.
+ */
+WARN_UNUSED int ceremony_confirm(struct ceremony *c, enum ceremony_roles role, struct slice own, struct error *err);
+/* The request calls a file of this role in force, and nobody has confirmed it. */
+bool ceremony_unconfirmed(const struct ceremony *c, enum ceremony_roles role);
+/*
+ * In plain words, from the metadata itself: what will be trusted, what changes against what is in force, and whether
+ * that has been confirmed.
+ */
 void ceremony_statement(struct buf *out, const struct ceremony *c, int64_t now_s);
 
 /* A document of the request: the metadata of one role, waiting for signatures. */
@@ -274,12 +285,15 @@ struct ceremony_evidence {
 	unsigned file_count;
 	const struct ceremony_file *transcripts;
 	unsigned transcript_count;
+	/* The auditor's own copy of the root in force before; without a name: he has none. */
+	struct ceremony_file root;
 	bool strict;	/* what is unproven does not hold */
 	void (*tell)(void *arg, const struct ceremony_finding *f);	/* each check, in order; may be NULL */
 	void *arg;
 };
 /*
- * Checked are: the request by itself; each answer against it; the thresholds; each result (the document of the request,
+ * Checked are: the request by itself; that the root which it calls in force is the auditor's, without whose copy that is
+ * unproven; each answer against it; the thresholds; each result (the document of the request,
  * signatures of the answers and no others, the chain as a client checks it; not whether it has expired since); the chain
  * of each transcript; that the heads which request and answers carry stand where they were made, at the same time; that
  * the lines of this ceremony name these files by their hashes. 0: all of it holds. ERR_REFUSED: the first that does not.

@@ -92,6 +92,8 @@ static void put_powers(struct buf *out, const struct tuf_root *root, unsigned se
 	const unsigned thresholds[POWERS] = {
 		[POWER_ROOT] = root->roles[TUF_ROOT].threshold,
 		[POWER_TARGETS] = root->roles[TUF_TARGETS].threshold,
+		[POWER_SNAPSHOT] = root->roles[TUF_SNAPSHOT].threshold,
+		[POWER_TIMESTAMP] = root->roles[TUF_TIMESTAMP].threshold,
 	};
 	const char *between = "";
 	unsigned i;
@@ -208,18 +210,23 @@ void ceremony_put_root_changes(struct buf *out, const struct ceremony *c, int64_
 
 	if (old == NULL)
 		return;
-	buf_printf(out, "  Against root version %" PRId64 ", which is in force", old->head.version);
+	ceremony_put_against(out, c, CEREMONY_ROOT);
 	if (old->head.expires_s <= now_s)
 		buf_printf(out, " though it expired at %s (devices still take its successor)",
 			   time_text(text, old->head.expires_s));
 	buf_put_str(out, ":\n");
+	ceremony_put_doubt(out, c, CEREMONY_ROOT);
 	changes = put_key_changes(out, c);
 	changes += put_threshold_change(out, c, TUF_ROOT, POWER_ROOT);
 	changes += put_threshold_change(out, c, TUF_TARGETS, POWER_TARGETS);
+	changes += put_threshold_change(out, c, TUF_SNAPSHOT, POWER_SNAPSHOT);
+	changes += put_threshold_change(out, c, TUF_TIMESTAMP, POWER_TIMESTAMP);
 	changes += put_lives_change(out, c);
 	put_online_change(out, c);
 	if (changes == 0)
-		buf_put_str(out, "    no key changes; the date does\n");
+		buf_put_str(out, ceremony_unconfirmed(c, CEREMONY_ROOT)
+					 ? "    the keys are those of that root; the date changes\n"
+					 : "    no key changes; the date does\n");
 }
 
 /* ---- targets: publishers ---- */
@@ -314,7 +321,11 @@ static void put_publishers(struct buf *out, const struct ceremony *c,
 		changes++;
 	}
 	if (changes == 0)
-		buf_put_str(out, "    no publisher changes; the date does\n");
+		buf_put_str(
+			out,
+			ceremony_unconfirmed(c, CEREMONY_TARGETS)
+				? "    the publishers are those of that targets; the date changes\n"
+				: "    no publisher changes; the date does\n");
 }
 
 void ceremony_put_targets_changes(struct buf *out, const struct ceremony *c,
@@ -326,8 +337,9 @@ void ceremony_put_targets_changes(struct buf *out, const struct ceremony *c,
 
 	if (c->targets_in_force == NULL)
 		return;
-	buf_printf(out, "  Against targets version %" PRId64 ", which is in force:\n",
-		   c->targets_in_force->head.version);
+	ceremony_put_against(out, c, CEREMONY_TARGETS);
+	buf_put_str(out, ":\n");
+	ceremony_put_doubt(out, c, CEREMONY_TARGETS);
 	if (publishers_of_targets(c->targets_in_force, &old, &old_count, &why) < 0)
 		buf_printf(out, "    cannot be compared: %s\n", why.text);
 	else

@@ -29,6 +29,7 @@ struct ceremony {
 	struct buf root_text, targets_text;
 	struct tuf_root *root, *root_in_force;
 	struct tuf_targets *targets, *targets_in_force;
+	unsigned confirmed; /* enum ceremony_roles: what is in force by the reader's own copy, too */
 	struct ceremony_document documents[2];
 	unsigned document_count;
 	struct ceremony_answer *answers;
@@ -43,6 +44,13 @@ void publishers_free(struct repo_publisher *list, unsigned count);
 WARN_UNUSED int ceremony_assemble(const struct ceremony *c, unsigned document, struct buf *out, struct error *err);
 /* "%.16s..." of an id, with the label in front where the request has one. */
 void ceremony_put_who(struct buf *out, const struct ceremony *c, const char *keyid);
+/* ---- ceremony_in_force.c ---- */
+/*
+ * "Against root version 1, " and how that comes to be in force; the caller ends the line. ceremony_put_doubt is the
+ * line after it, where there is doubt.
+ */
+void ceremony_put_against(struct buf *out, const struct ceremony *c, enum ceremony_roles role);
+void ceremony_put_doubt(struct buf *out, const struct ceremony *c, enum ceremony_roles role);
 /* ---- ceremony_changes.c: what the statement says of root and of targets against those in force ---- */
 void ceremony_put_root_changes(struct buf *out, const struct ceremony *c, int64_t now_s);
 void ceremony_put_targets_changes(struct buf *out, const struct ceremony *c, const struct repo_publisher *next,

@@ -97,8 +97,10 @@ static void put_lives(struct buf *out, const struct ceremony *c)
 		   duration_text(publisher, lives.publisher_s));
 }
 
-/* Members that this program does not know are signed as well: nobody shall sign them unseen. */
-static void put_unknown(struct buf *out, struct json_value object, const char *const *known)
+/* ---- what this program does not know is signed as well: nobody shall sign it unseen ---- */
+
+static void put_unknown(struct buf *out, struct json_value object, const char *where,
+			const char *const *known)
 {
 	char shown[128];
 	struct json_iter it;
@@ -110,18 +112,71 @@ static void put_unknown(struct buf *out, struct json_value object, const char *c
 		if (known[i] == NULL)
 			buf_printf(
 				out,
-				"  NOTE: it also holds '%s', which this program does not know.\n",
-				printable(shown, sizeof(shown), it.key));
+				"  NOTE: it also holds '%s'%s, which this program does not know.\n",
+				printable(shown, sizeof(shown), it.key), where);
 	}
 }
 
-static void put_root(struct buf *out, const struct ceremony *c, int64_t now_s)
+/* Key objects, in an object by their ids or in an array. */
+static void put_unknown_of_keys(struct buf *out, struct json_value keys, const char *where)
+{
+	static const char *const members[] = {"keytype", "scheme", "keyval", NULL};
+	static const char *const values[] = {"public", NULL};
+	struct json_iter it;
+
+	for (it = json_iter(keys); json_next(&it);) {
+		put_unknown(out, it.value, where, members);
+		put_unknown(out, json_get(it.value, "keyval"), where, values);
+	}
+}
+
+/* Its lives are read strictly. */
+static void put_unknown_of_root(struct buf *out, struct json_value body)
 {
 	static const char *const members[] = {
 		"_type",       "spec_version",	      "version", "expires", "keys", "roles",
 		"x-meshanics", "consistent_snapshot", NULL};
+	static const char *const roles[] = {"root", "targets", "snapshot", "timestamp", NULL};
+	static const char *const role[] = {"keyids", "threshold", NULL};
 	static const char *const ours[] = {"site", "rehearsal", "record_keys", "lives", NULL};
+	static const char *const records[] = {"site", "export", NULL};
+	struct json_value x = json_get(body, "x-meshanics"), record = json_get(x, "record_keys");
+	struct json_iter it;
 
+	put_unknown(out, body, "", members);
+	put_unknown_of_keys(out, json_get(body, "keys"), " in one of its keys");
+	put_unknown(out, json_get(body, "roles"), " in its roles", roles);
+	for (it = json_iter(json_get(body, "roles")); json_next(&it);)
+		put_unknown(out, it.value, " in one of its roles", role);
+	put_unknown(out, x, " in x-meshanics", ours);
+	put_unknown(out, record, " in its record keys", records);
+	for (it = json_iter(record); json_next(&it);)
+		put_unknown_of_keys(out, it.value, " in one of its record keys");
+}
+
+static void put_unknown_of_targets(struct buf *out, struct json_value body)
+{
+	static const char *const members[] = {"_type",	 "spec_version", "version",	"expires",
+					      "targets", "delegations",	 "x-meshanics", NULL};
+	static const char *const ours[] = {"rehearsal", NULL};
+	static const char *const delegations[] = {"keys", "roles", NULL};
+	static const char *const role[] = {"name",	  "keyids", "threshold",
+					   "terminating", "paths",  NULL};
+	struct json_value d = json_get(body, "delegations");
+	struct json_iter it;
+
+	put_unknown(out, body, "", members);
+	put_unknown(out, json_get(body, "x-meshanics"), " in x-meshanics", ours);
+	put_unknown(out, d, " in its delegations", delegations);
+	put_unknown_of_keys(out, json_get(d, "keys"), " in one of the publishers' keys");
+	for (it = json_iter(json_get(d, "roles")); json_next(&it);)
+		put_unknown(out, it.value, " in what it says of a publisher", role);
+}
+
+/* ---- root ---- */
+
+static void put_root(struct buf *out, const struct ceremony *c, int64_t now_s)
+{
 	buf_printf(out, "\nROOT of site '%s', ", c->site);
 	put_life(out, &c->root->head, now_s);
 	buf_put_str(out, "  Whoever believes this root lets\n");
@@ -133,8 +188,7 @@ static void put_root(struct buf *out, const struct ceremony *c, int64_t now_s)
 	put_record_keys(out, c, &c->root->export_keys, "Bundles are signed by");
 	put_lives(out, c);
 	ceremony_put_root_changes(out, c, now_s);
-	put_unknown(out, c->root->head.body, members);
-	put_unknown(out, json_get(c->root->head.body, "x-meshanics"), ours);
+	put_unknown_of_root(out, c->root->head.body);
 	if (c->root->roles[TUF_ROOT].threshold == 1)
 		buf_put_str(out, "  NOTE: one key alone can replace this root.\n");
 	if (c->root->roles[TUF_ROOT].threshold == c->root->roles[TUF_ROOT].keys.count)
@@ -164,9 +218,6 @@ static void put_publisher(struct buf *out, const struct ceremony *c, const struc
 
 static void put_targets(struct buf *out, const struct ceremony *c, int64_t now_s)
 {
-	static const char *const members[] = {"_type",	 "spec_version", "version",	"expires",
-					      "targets", "delegations",	 "x-meshanics", NULL};
-	static const char *const ours[] = {"rehearsal", NULL};
 	struct error ignored = ERROR_INIT;
 	struct repo_publisher *list = NULL;
 	unsigned count = 0, i;
@@ -179,12 +230,14 @@ static void put_targets(struct buf *out, const struct ceremony *c, int64_t now_s
 			put_publisher(out, c, &list[i]);
 		buf_put_str(out, "  Nobody may publish anything else.\n");
 		if (json_count(c->targets->targets) > 0)
-			buf_printf(out, "  It names %zu artifacts itself, as before.\n",
-				   json_count(c->targets->targets));
+			buf_printf(out, "  It names %zu artifacts itself, %s.\n",
+				   json_count(c->targets->targets),
+				   ceremony_unconfirmed(c, CEREMONY_TARGETS)
+					   ? "like the targets that the request calls in force"
+					   : "as before");
 		ceremony_put_targets_changes(out, c, list, count);
 	}
-	put_unknown(out, c->targets->head.body, members);
-	put_unknown(out, json_get(c->targets->head.body, "x-meshanics"), ours);
+	put_unknown_of_targets(out, c->targets->head.body);
 	publishers_free(list, count);
 }
 

@@ -107,6 +107,24 @@ static int check_request(struct verification *v, struct error *err)
 	return 0;
 }
 
+/* Results are checked by this root: what it is not, they are not. */
+static void check_in_force(struct verification *v)
+{
+	const struct ceremony_file *own = &v->e->root;
+	struct error why = ERROR_INIT;
+
+	if (own->name == NULL) {
+		if (ceremony_unconfirmed(v->c, CEREMONY_ROOT))
+			tell(v, CEREMONY_UNPROVEN, v->e->request.name,
+			     "the root in force is the request's own word");
+		return;
+	}
+	if (ceremony_confirm(v->c, CEREMONY_ROOT, own->text, &why) < 0)
+		tell(v, CEREMONY_BROKEN, own->name, why.text);
+	else
+		tell(v, CEREMONY_HOLDS, own->name, "the root that the request calls in force");
+}
+
 /* ---- answers and results ---- */
 
 /* "root", "targets" or "root and targets". */
@@ -265,10 +283,11 @@ static void check_result(struct verification *v, struct item *item)
 	if (r < 0)
 		tell(v, CEREMONY_BROKEN, item->file->name, why.text);
 	else
-		tell_about(
-			v, CEREMONY_HOLDS, item->file->name,
-			"the %s of the request, signed as a device wants it, by answers given here",
-			role);
+		tell_about(v, CEREMONY_HOLDS, item->file->name,
+			   "the %s of the request, signed as %s, by answers given here", role,
+			   ceremony_unconfirmed(v->c, CEREMONY_ROOT)
+				   ? "the root wants it that the request calls in force"
+				   : "a device wants it");
 }
 
 static void check_files(struct verification *v)
@@ -448,6 +467,7 @@ int ceremony_verify(const struct ceremony_evidence *e, struct error *err)
 
 	v.items = xcalloc((size_t)e->file_count + 1, sizeof(*v.items));
 	if (check_request(&v, err) == 0) {
+		check_in_force(&v);
 		check_files(&v);
 		check_transcripts(&v);
 		r = v.first.kind == ERR_NONE ? 0 : -1;

@@ -67,6 +67,62 @@ test_expect 'what makes no sense is refused, with a word on what to do' '
 	test_status 2 as alice ceremony rotate -o no.json && test_status 1 rotate a.json
 '
 
+# Mallory makes a root 1 of her own that lists her keys beside those of the others, signs it with her two, and asks the
+# others to rotate it: against her own file nothing changes, and what comes of it would follow the true root 1.
+test_expect 'a private root hides no keys: a request is doubted, and the signer who has his own copy refuses it' '
+	signer eve && as mallory ceremony new --online-keys hq.online.json --root-key alice.pub --root-key bob.pub --root-key carol.pub \
+		--root-key mallory.pub --root-key eve.pub --root-threshold 2 --targets-key alice.pub --targets-key mallory.pub -o private.json &&
+	p=$(fingerprint private.json) && mkdir private &&
+	as mallory ceremony sign private.json --key mallory --fingerprint "$p" -o private/m.json &&
+	as eve ceremony sign private.json --key eve --fingerprint "$p" -o private/e.json &&
+	as mallory ceremony finish private.json private -o private &&
+	as mallory ceremony rotate --root private/root.json --targets private/targets.json -o trap.json && t=$(fingerprint trap.json) &&
+	as alice ceremony sign trap.json --key alice --fingerprint "$t" -o trap-alice.json >out &&
+	grep "Against root version 1, which the request calls in force" out && grep "SHA-256 $(sha256sum <private/root.json | cut -d " " -f 1)" out &&
+	id() { as "$1" key show "$1" --json | jq -r .keyid | cut -c 1-16; } &&
+	sed -n "/Against root/,/):/p" out | grep "signed by.*key $(id mallory)" && sed -n "/Against root/,/):/p" out | grep "key $(id eve)" &&
+	grep "NOTE: nothing here has checked that this root is the one in force" out && grep -e "--root FILE" out &&
+	grep "nothing here has checked that this targets" out &&
+	! grep "no key changes\|no publisher changes\|which is in force" out &&
+	as carol ceremony sign trap.json --key carol --fingerprint "$t" -o trap-carol.json --json >json && test_json ".unchecked == [\"root\", \"targets\"]" json &&
+	test_status 3 as bob ceremony sign trap.json --root hq.out/root.json --key bob --fingerprint "$t" -o trap-bob.json >out 2>err &&
+	cat err && grep "hq.out/root.json.: the request calls another root in force (SHA-256 [0-9a-f]\{64\}) than this one" err && grep "hint: do not sign" err &&
+	! grep Against out &&
+	test_status 3 as bob ceremony sign trap.json --targets hq.out/targets.json --key bob --fingerprint "$t" -o trap-bob.json 2>err &&
+	grep "calls another targets in force" err && test ! -e trap-bob.json
+'
+
+test_expect 'the own copy is what a statement is told against' '
+	as alice ceremony rotate --root hq.out/root.json --targets hq.out/targets.json -o true.json >made && t=$(fingerprint true.json) &&
+	grep "Against root version 1, which is in force by your own copy:" made && ! grep "nothing here has checked" made &&
+	as bob ceremony sign true.json --root hq.out/root.json --key bob --fingerprint "$t" -o true-root.json >out &&
+	grep "Against root version 1, which is in force by your own copy:" out && grep "no key changes; the date does" out &&
+	grep "nothing here has checked that this targets" out && ! grep "no publisher changes" out &&
+	as bob ceremony sign true.json --root hq.out/root.json --targets hq.out/targets.json --key bob --fingerprint "$t" -o true-both.json >out &&
+	! grep "nothing here has checked" out && grep "no publisher changes; the date does" out &&
+	as bob ceremony sign true.json --root hq.out/root.json --targets hq.out/targets.json --key bob --fingerprint "$t" -o json.json --json >json &&
+	test_json ".unchecked == []" json &&
+	tail -n 1 bob/ceremony/transcript | jq -e "[.files[].name] | contains([\"root.json\", \"targets.json\"])" &&
+	test_status 2 as bob ceremony sign hq.request.json --root hq.out/root.json --key bob --fingerprint "$(fingerprint hq.request.json)" -o no.json 2>err &&
+	grep "calls no root in force" err && rotate bare.json && t=$(fingerprint bare.json) &&
+	test_status 2 as bob ceremony sign bare.json --targets hq.out/targets.json --key bob --fingerprint "$t" -o no.json 2>err &&
+	grep "calls no targets in force" err && test_status 1 as bob ceremony sign bare.json --root nowhere --key bob --fingerprint "$t" -o no.json &&
+	test ! -e no.json
+'
+
+test_expect 'what is hidden deep in a request is told, and one that hides its end is refused' '
+	rotate deep.json --targets hq.out/targets.json && jq ".root.roles.root.quorum = 1 | .targets.delegations.roles[0].until = 1" deep.json >deeper.json &&
+	t=$(fingerprint deeper.json) && as bob ceremony sign deeper.json --key bob --fingerprint "$t" -o deeper-bob.json >out &&
+	grep "NOTE: it also holds .quorum. in one of its roles, which this program does not know" out &&
+	grep "NOTE: it also holds .until. in what it says of a publisher" out &&
+	jq ".root.roles.root += ([range(15000) | {(\"member-\(.)\"): 1}] | add)" deep.json >long.json && t=$(fingerprint long.json) &&
+	test_status 3 as bob ceremony sign long.json --key bob --fingerprint "$t" -o long-bob.json >out 2>err &&
+	grep "longer than anybody reads" err && test ! -e long-bob.json &&
+	test_status 3 as bob ceremony sign long.json --key bob --fingerprint "$t" -o long-bob.json --json &&
+	jq ".labels |= map_values(\"bob\")" deep.json >bobs.json && test_status 3 as bob ceremony status bobs.json 2>err &&
+	grep "calls two keys .bob." err && grep "hint: " err
+'
+
 test_expect 'answers come in any order over days, and status says what each has seen' '
 	rotate slow.json --add-root-key dave.pub --remove-root-key bob &&
 	mkdir box && f=$(fingerprint slow.json) && digits=$f &&
@@ -98,6 +154,38 @@ test_expect 'more answers than needed do no harm, one of another request does wh
 	as alice ceremony verify slow.json box/answer-alice.json box/answer-bob.json box/answer-dave.json box/carol.answer slow/root.json
 '
 
+# strictly ARG...: alice verifies with the transcripts of all who had a part in it
+strictly() {
+	strictly_t=
+	for strictly_w in bob carol dave; do
+		as $strictly_w ceremony status --json >$strictly_w.transcript && strictly_t="$strictly_t --transcript $strictly_w.transcript"
+	done
+	# shellcheck disable=SC2086 # a list
+	as alice ceremony verify --strict $strictly_t "$@"
+}
+test_expect 'what a request calls in force proves nothing to an auditor, his own copy does' '
+	set -- slow.json box/answer-alice.json box/answer-bob.json box/answer-dave.json box/carol.answer slow/root.json &&
+	strictly --root hq.out/root.json "$@" >out && grep "^holds     hq.out/root.json: the root that the request calls in force" out &&
+	grep "^all of it holds" out && grep "slow/root.json: .*signed as a device wants it" out &&
+	test_status 3 strictly "$@" >out 2>err && grep "^unproven  slow.json: the root in force is the request.s own word" out &&
+	grep "own word" err && ! grep "as a device wants it\|all of it holds" out &&
+	as alice ceremony verify "$@" >out && ! grep "all of it holds" out && grep "signed as the root wants it that the request calls in force" out &&
+	test_status 3 strictly --root slow/root.json "$@" >out && grep "^BROKEN    slow/root.json: the request calls another root in force" out &&
+	test_status 3 as alice ceremony verify --root hq.out/root.json hq.request.json hq.alice.json hq.carol.json hq.out/root.json >out &&
+	grep "^BROKEN    hq.out/root.json: the request calls no root in force" out &&
+	test_status 1 as alice ceremony verify --root nowhere "$@"
+'
+
+test_expect 'the results of a private root do not pass for what devices take' '
+	trap_f=$(fingerprint trap.json) && mkdir trapped &&
+	as mallory ceremony sign trap.json --key mallory --fingerprint "$trap_f" -o trap-mallory.json &&
+	as mallory ceremony finish trap.json trap-mallory.json trap-carol.json -o trapped &&
+	set -- trap.json trap-mallory.json trap-carol.json trapped/root.json trapped/targets.json &&
+	as alice ceremony verify "$@" >out && ! grep "as a device wants it\|all of it holds" out &&
+	test_status 3 as alice ceremony verify --strict "$@" &&
+	test_status 3 as alice ceremony verify --root hq.out/root.json "$@" >out && grep "^BROKEN    hq.out/root.json: the request calls another" out
+'
+
 test_expect 'a box that is two roots behind takes both at once, in any order, and none alone' '
 	as alice ceremony rotate --root slow/root.json --names slow.json -o third.json &&
 	signed third.json third alice carol && test_status 3 as hq repo adopt third/root.json 2>err &&
@@ -119,7 +207,7 @@ test_expect 'a new box takes over from one that is lost, with all roots and the 
 test_expect 'a root that has expired can be followed, when the operator vouches for the clock' '
 	late() { late_h=$TEST_DIR/$1; shift; test_at +420d meshanics --home "$late_h" "$@"; } &&
 	late alice ceremony rotate --root fourth/root.json --targets fourth/targets.json --names fourth.json -o fifth.json >out &&
-	grep "in force though it expired at .*devices still take its successor" out && f=$(fingerprint fifth.json) &&
+	grep "in force by your own copy though it expired at .*devices still take its successor" out && f=$(fingerprint fifth.json) &&
 	for w in alice carol; do late $w ceremony sign fifth.json --key $w --fingerprint $f -o late-$w.json || return 1; done &&
 	mkdir fifth && late alice ceremony finish fifth.json late-alice.json late-carol.json -o fifth &&
 	test_status 4 late anew repo adopt fifth/root.json fifth/targets.json 2>err && grep "hint: .*repo adopt --accept-clock" err &&

@@ -75,6 +75,13 @@ static void verify(struct slice request, struct slice rest)
 	e.file_count = e.transcript_count = n;
 	if ((ceremony_verify(&e, &err) == 0) != (broken == 0))
 		abort();
+	/* The first part is the root in force as well, which the others may be judged by. */
+	if (n > 0) {
+		e.root = files[0];
+		broken = 0;
+		if ((ceremony_verify(&e, &err) == 0) != (broken == 0))
+			abort();
+	}
 	/* As a whole past: transcripts begin with the last part. */
 	if (n > 1) {
 		e.file_count = n - 1;

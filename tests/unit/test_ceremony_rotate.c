@@ -85,7 +85,8 @@ static struct buf edited(struct slice text, const char *anchor, const char *from
 
 TEST(a_renewal_moves_the_date_alone)
 {
-	static const char *const words[] = {"Against root version 1, which is in force:", "no key changes; the date does",
+	static const char *const words[] = {"Against root version 1, which the request calls in force", "(SHA-256 ",
+					    "the keys are those of that root; the date changes",
 					    "version 2, valid until", "(for 365d)", NULL};
 	struct error err = ERROR_INIT;
 	struct tuf_root *before, *after;
@@ -117,6 +118,72 @@ TEST(a_renewal_moves_the_date_alone)
 	tuf_root_free(after);
 	buf_release(&file);
 	ceremony_free(c);
+	end(&t);
+}
+
+/* The statement has none of these, NULL-terminated. */
+static void check_hides(const struct ceremony *c, const char *const *words)
+{
+	struct buf out = BUF_INIT(1 << 16);
+
+	ceremony_statement(&out, c, FIX_NOW);
+	for (; *words != NULL; words++)
+		CHECK(strstr(buf_cstr(&out), *words) == NULL);
+	buf_release(&out);
+}
+
+TEST(what_is_in_force_is_doubted_until_it_is_confirmed)
+{
+	static const char *const doubts[] = {"nothing here has checked that this root is the one in force",
+					     "nothing here has checked that this targets is the one in force",
+					     "--root FILE", "--targets FILE", "signed by key ",
+					     "the keys are those of that root", "the publishers are those of that targets",
+					     NULL};
+	static const char *const bare[] = {"no key changes", "no publisher changes", "which is in force", "as before", NULL};
+	static const char *const sure[] = {"Against root version 1, which is in force by your own copy:",
+					   "Against targets version 1, which is in force by your own copy:",
+					   "no key changes; the date does", "no publisher changes; the date does", NULL};
+	static const char *const root_only[] = {"Against root version 1, which is in force by your own copy:",
+						"Against targets version 1, which the request calls in force", NULL};
+	struct buf spaced = BUF_INIT(FIX_FILE_MAX), other = BUF_INIT(FIX_FILE_MAX);
+	struct error err = ERROR_INIT;
+	struct rotated t;
+	struct ceremony *c;
+
+	start(&t);
+	t.r.next.targets = buf_slice(&t.f.targets_file);
+	c = rotate(&t);
+	CHECK(ceremony_unconfirmed(c, CEREMONY_ROOT) && ceremony_unconfirmed(c, CEREMONY_TARGETS));
+	check_says(c, FIX_NOW, doubts);
+	check_hides(c, bare);
+	/* Another file, be it one byte, is refused and confirms nothing. */
+	other = edited(buf_slice(&t.f.root_file), "", "\"version\"", " \"version\"");
+	REFUSED(ceremony_confirm(c, CEREMONY_ROOT, buf_slice(&other), &err), ERR_REFUSED, "calls another root in force");
+	CHECK(strstr(err.hint, "do not sign") != NULL);
+	REFUSED(ceremony_confirm(c, CEREMONY_ROOT, SLICE_EMPTY, &err), ERR_REFUSED, "calls another root in force");
+	REFUSED(ceremony_confirm(c, CEREMONY_TARGETS, buf_slice(&t.f.root_file), &err), ERR_REFUSED,
+		"calls another targets in force");
+	check_says(c, FIX_NOW, doubts);
+	/* One does not vouch for the other. White space around the file is nobody's. */
+	buf_put_str(&spaced, "\n ");
+	buf_put_slice(&spaced, buf_slice(&t.f.root_file));
+	buf_put_str(&spaced, "\n");
+	CHECK_INT(ceremony_confirm(c, CEREMONY_ROOT, buf_slice(&spaced), &err), 0);
+	CHECK(!ceremony_unconfirmed(c, CEREMONY_ROOT) && ceremony_unconfirmed(c, CEREMONY_TARGETS));
+	check_says(c, FIX_NOW, root_only);
+	CHECK_INT(ceremony_confirm(c, CEREMONY_TARGETS, buf_slice(&t.f.targets_file), &err), 0);
+	check_says(c, FIX_NOW, sure);
+	check_hides(c, doubts);
+	ceremony_free(c);
+	/* Targets that nobody signs are not in the request. */
+	t.r.next.targets = SLICE_EMPTY;
+	c = rotate(&t);
+	REFUSED(ceremony_confirm(c, CEREMONY_TARGETS, buf_slice(&t.f.targets_file), &err), ERR_USAGE,
+		"calls no targets in force");
+	CHECK(!ceremony_unconfirmed(c, CEREMONY_TARGETS));
+	ceremony_free(c);
+	buf_release(&spaced);
+	buf_release(&other);
 	end(&t);
 }
 
@@ -194,7 +261,7 @@ TEST(targets_come_along_when_their_keys_change)
 {
 	static const char *const words[] = {"'dave' (", "may now help to say who publishes what",
 					    "it takes 2 of 3 keys to say who publishes what; before, it took 1 of 2",
-					    "TARGETS of site 'main', version 2", "no publisher changes", NULL};
+					    "TARGETS of site 'main', version 2", "the publishers are those of that targets; the date changes", NULL};
 	struct buf out = BUF_INIT(CEREMONY_REQUEST_MAX);
 	struct error err = ERROR_INIT;
 	struct rotated t;
@@ -315,7 +382,7 @@ TEST(a_prefix_means_one_key)
 
 TEST(a_rehearsal_stays_one)
 {
-	static const char *const words[] = {"REHEARSAL. ", "no key changes", NULL};
+	static const char *const words[] = {"REHEARSAL. ", "the keys are those of that root", NULL};
 	struct keyfile real = {.name = "alice", .comment = "alice's"};
 	struct buf text = BUF_INIT(CEREMONY_REQUEST_MAX), bad;
 	struct error err = ERROR_INIT;
@@ -367,7 +434,7 @@ TEST(the_last_key_that_may_be_lost_is_told)
 
 TEST(an_expired_root_can_be_followed)
 {
-	static const char *const words[] = {"in force though it expired at ", "devices still take its successor", NULL};
+	static const char *const words[] = {"though it expired at ", "devices still take its successor", NULL};
 	struct rotated t;
 	struct ceremony *c;
 
@@ -454,6 +521,121 @@ TEST(tampered_rotations_are_refused)
 	end(&t);
 }
 
+TEST(nothing_unknown_is_signed_unseen_however_deep)
+{
+	static const struct {
+		const char *anchor, *from, *to, *says;
+	} hidden[] = {
+		{"\"root\"", "\"roles\": {", "\"roles\": {\"mirrors\": {}, ", "also holds 'mirrors' in its roles,"},
+		{"\"roles\"", "\"threshold\"", "\"quorum\": 1, \"threshold\"", "also holds 'quorum' in one of its roles,"},
+		{"\"root\"", "\"record_keys\": {", "\"record_keys\": {\"spare\": [], ", "also holds 'spare' in its record keys,"},
+		{"\"record_keys\"", "\"keytype\"", "\"more\": 1, \"keytype\"", "also holds 'more' in one of its record keys,"},
+		{"\"root\"", "\"x-meshanics\": {", "\"x-meshanics\": {\"own\": 1, ", "also holds 'own' in x-meshanics,"},
+		{"\"targets\": {\n    \"_type\"", "\"delegations\": {", "\"delegations\": {\"extra\": [], ",
+		 "also holds 'extra' in its delegations,"},
+		{"\"targets\": {\n    \"_type\"", "\"terminating\"", "\"until\": 1, \"terminating\"",
+		 "also holds 'until' in what it says of a publisher,"},
+		{"\"targets\": {\n    \"_type\"", "\"version\"", "\"custom\": {}, \"version\"", "also holds 'custom', which"},
+	};
+	struct buf text = BUF_INIT(CEREMONY_REQUEST_MAX), told = BUF_INIT(1 << 16);
+	struct error err = ERROR_INIT;
+	struct rotated t;
+	struct ceremony *c;
+	size_t i;
+
+	start(&t);
+	t.r.next.targets = buf_slice(&t.f.targets_file);
+	c = rotate(&t);
+	ceremony_statement(&told, c, FIX_NOW);
+	CHECK(strstr(buf_cstr(&told), "also holds") == NULL);
+	ceremony_free(c);
+	MUST(ceremony_rotate(&text, &t.r, &err));
+	for (i = 0; i < ARRAY_SIZE(hidden); i++) {
+		struct buf more = edited(buf_slice(&text), hidden[i].anchor, hidden[i].from, hidden[i].to);
+		const char *const words[] = {hidden[i].says, NULL};
+
+		c = ceremony_parse(buf_slice(&more), &err);
+		if (c == NULL)
+			printf("# %s: %s\n", hidden[i].to, err.text);
+		REQUIRE(c != NULL);
+		check_says(c, FIX_NOW, words);
+		ceremony_free(c);
+		buf_release(&more);
+	}
+	buf_release(&text);
+	buf_release(&told);
+	end(&t);
+}
+
+TEST(two_keys_of_one_name_are_refused)
+{
+	struct buf text = BUF_INIT(CEREMONY_REQUEST_MAX), bad;
+	struct error err = ERROR_INIT;
+	struct ceremony_name names[3];
+	struct rotated t;
+	unsigned i;
+
+	start(&t);
+	for (i = 0; i < 3; i++) {
+		key_id(names[i].keyid, &t.f.root_signers[i].key);
+		snprintf(names[i].label, sizeof(names[i].label), "signer-%u", i);
+	}
+	t.r.next.names = names;
+	t.r.next.name_count = 3;
+	MUST(ceremony_rotate(&text, &t.r, &err));
+	bad = edited(buf_slice(&text), "", "\"signer-2\"", "\"signer-0\"");
+	CHECK(ceremony_parse(buf_slice(&bad), &err) == NULL);
+	CHECK_INT(err.kind, ERR_REFUSED);
+	CHECK(strstr(err.text, "'labels' calls two keys 'signer-0'") != NULL);
+	CHECK(strstr(err.hint, "renames one of them") != NULL);
+	buf_release(&bad);
+	/* Nor is one made. */
+	snprintf(names[2].label, sizeof(names[2].label), "signer-1");
+	buf_clear(&text);
+	err = (struct error)ERROR_INIT;
+	REFUSED(ceremony_rotate(&text, &t.r, &err), ERR_REFUSED, "calls two keys 'signer-1'");
+	buf_release(&text);
+	end(&t);
+}
+
+TEST(the_thresholds_of_the_box_are_told_too)
+{
+	static const char *const words[] = {"it takes 2 of 2 keys to say what is newest; before, it took 1 of 1",
+					    "may now help to say what is newest", NULL};
+	static const char *const snapshot[] = {
+		"it takes 1 of 2 keys to say which versions belong together; before, it took 1 of 1", NULL};
+	struct buf text = BUF_INIT(CEREMONY_REQUEST_MAX), one, two;
+	char id[KEY_FINGERPRINT_LEN], more[100];
+	struct error err = ERROR_INIT;
+	struct rotated t;
+	struct ceremony *c;
+
+	start(&t);
+	MUST(ceremony_rotate(&text, &t.r, &err));
+	key_id(id, &t.f.online.snapshot);
+	snprintf(more, sizeof(more), "\"keyids\": [\"%s\", ", id);
+	one = edited(buf_slice(&text), "\"timestamp\": {", "\"keyids\": [", more);
+	two = edited(buf_slice(&one), "\"timestamp\": {", "\"threshold\": 1", "\"threshold\": 2");
+	c = ceremony_parse(buf_slice(&two), &err);
+	if (c == NULL)
+		printf("# %s\n", err.text);
+	REQUIRE(c != NULL);
+	check_says(c, FIX_NOW, words);
+	ceremony_free(c);
+	buf_release(&one);
+	buf_release(&two);
+	key_id(id, &t.f.online.timestamp);
+	snprintf(more, sizeof(more), "\"keyids\": [\"%s\", ", id);
+	one = edited(buf_slice(&text), "\"snapshot\": {", "\"keyids\": [", more);
+	c = ceremony_parse(buf_slice(&one), &err);
+	REQUIRE(c != NULL);
+	check_says(c, FIX_NOW, snapshot);
+	ceremony_free(c);
+	buf_release(&one);
+	buf_release(&text);
+	end(&t);
+}
+
 /* ---- verify ---- */
 
 /* Two homes: the table, which makes the request, signs with alice and finishes; and carol's. */
@@ -531,7 +713,8 @@ static void past_start(struct past *p)
 	p->transcripts[1] = (struct ceremony_file){.name = "carol", .text = buf_slice(&p->carol_transcript)};
 	p->e = (struct ceremony_evidence){.request = {.name = "request.json", .text = buf_slice(&p->request)},
 					  .files = p->files, .file_count = 3, .transcripts = p->transcripts,
-					  .transcript_count = 2, .strict = true};
+					  .transcript_count = 2, .strict = true,
+					  .root = {.name = "own.json", .text = buf_slice(&p->t.f.root_file)}};
 }
 
 static void past_end(struct past *p)
@@ -582,6 +765,44 @@ TEST(an_unchanged_past_holds)
 	REFUSED(ceremony_verify(&p.e, &err), ERR_REFUSED, "'answer-carol.json': no transcript");
 	p.e.strict = false;
 	CHECK_INT(ceremony_verify(&p.e, &err), 0);
+	past_end(&p);
+}
+
+/* All findings, a line each, into the told of a past. */
+static void note_finding(void *arg, const struct ceremony_finding *f)
+{
+	struct past *p = arg;
+	size_t n = strlen(p->told);
+
+	snprintf(p->told + n, sizeof(p->told) - n, "%d %s: %s\n", (int)f->verdict, f->file, f->text);
+}
+
+TEST(a_root_in_force_that_is_the_requests_own_word_proves_nothing)
+{
+	struct error err = ERROR_INIT;
+	struct past p;
+
+	past_start(&p);
+	p.e.tell = note_finding;
+	p.e.arg = &p;
+	CHECK_INT(ceremony_verify(&p.e, &err), 0);
+	CHECK(strstr(p.told, "own.json: the root that the request calls in force") != NULL);
+	CHECK(strstr(p.told, "root.json: the root of the request, signed as a device wants it") != NULL);
+	/* Without it only the lenient are content, and nobody speaks of devices. */
+	p.e.root.name = NULL;
+	p.told[0] = '\0';
+	REFUSED(ceremony_verify(&p.e, &err), ERR_REFUSED, "'request.json': the root in force is the request's own word");
+	CHECK(strstr(p.told, "as a device wants it") == NULL);
+	CHECK(strstr(p.told, "signed as the root wants it that the request calls in force") != NULL);
+	p.e.strict = false;
+	CHECK_INT(ceremony_verify(&p.e, &err), 0);
+	/* Another one is worse than none. */
+	p.e.root = (struct ceremony_file){.name = "own.json", .text = buf_slice(&p.root)};
+	p.told[0] = '\0';
+	REFUSED(ceremony_verify(&p.e, &err), ERR_REFUSED, "'own.json': the request calls another root in force");
+	CHECK(strstr(p.told, "as a device wants it") == NULL);
+	p.e.root.text = SLICE_EMPTY;
+	REFUSED(ceremony_verify(&p.e, &err), ERR_REFUSED, "'own.json': the request calls another root in force");
 	past_end(&p);
 }
 
