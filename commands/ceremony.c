@@ -326,7 +326,7 @@ const char *who_text(struct buf *out, const struct ceremony *c, const char *keyi
 	return buf_cstr(out);
 }
 
-void request_report(struct cmd *cmd, const struct ceremony *c, const char *path, int64_t now_s)
+static void request_report(struct cmd *cmd, const struct ceremony *c, const char *path, int64_t now_s)
 {
 	struct buf text = BUF_INIT(1u << 20), out = BUF_INIT(2u << 20);
 	struct json_writer w = JSON_WRITER(&out);
@@ -349,6 +349,16 @@ void request_report(struct cmd *cmd, const struct ceremony *c, const char *path,
 	}
 	buf_release(&text);
 	buf_release(&out);
+}
+
+int request_write(struct step *s, const struct ceremony *c, struct slice text, const char *path, const char *name,
+		  const char *detail, struct error *err)
+{
+	if (step_note(s, path, text, err) < 0 || step_end(s, name, ceremony_fingerprint(c), detail, err) < 0 ||
+	    ceremony_write(path, text, err) < 0)
+		return -1;
+	request_report(s->cmd, c, path, s->now_s);
+	return 0;
 }
 
 static void put_demand(struct json_writer *w, const struct ceremony *c, unsigned document, unsigned demand)

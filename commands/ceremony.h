@@ -62,8 +62,10 @@ void files_release(struct file_list *l);
 WARN_UNUSED int publishers_read(struct cmd *cmd, struct repo_publisher **list, unsigned *count, struct error *err);
 void publishers_drop(struct repo_publisher *list, unsigned count);
 
-/* What new and delegate say of the request they have made. */
-void request_report(struct cmd *cmd, const struct ceremony *c, const char *path, int64_t now_s);
+/* How a step that made a request ends: the line in the transcript, then the file (it must not exist), then what it
+ * says, printed. c is text, parsed; name and detail go into the transcript. */
+WARN_UNUSED int request_write(struct step *s, const struct ceremony *c, struct slice text, const char *path,
+			      const char *name, const char *detail, struct error *err);
 /* "bob (1a2b...)", or the id alone, into out (cleared first). */
 const char *who_text(struct buf *out, const struct ceremony *c, const char *keyid);
 /* Documents, who must sign them and who has, as member `name` of w; and the same for people. */

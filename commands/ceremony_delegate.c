@@ -95,11 +95,8 @@ static int delegate_run(struct cmd *cmd, struct step *s, struct error *err)
 	    /* What the operator gave as in force went into the request as it is. */
 	    ceremony_confirm(c, CEREMONY_ROOT, buf_slice(&g.root), err) < 0 ||
 	    ceremony_confirm(c, CEREMONY_TARGETS, buf_slice(&g.targets), err) < 0 ||
-	    step_note(s, output, buf_slice(&text), err) < 0 ||
-	    step_end(s, "delegate", ceremony_fingerprint(c), "request for the next targets", err) < 0 ||
-	    ceremony_write(output, buf_slice(&text), err) < 0)
+	    request_write(s, c, buf_slice(&text), output, "delegate", "request for the next targets", err) < 0)
 		goto out;
-	request_report(cmd, c, output, s->now_s);
 	r = 0;
 out:
 	ceremony_free(c);

@@ -145,11 +145,9 @@ static int new_run(struct cmd *cmd, struct step *s, struct error *err)
 		goto out;
 	if ((cmd_flag(cmd, "rehearsal") ? gather_rehearsal(s, &g, output, err) : gather(s, &g, err)) < 0 ||
 	    publishers_read(cmd, &g.publishers, &g.publisher_count, err) < 0 || make_request(s, &g, &text, err) < 0 ||
-	    (c = ceremony_parse(buf_slice(&text), err)) == NULL || step_note(s, output, buf_slice(&text), err) < 0 ||
-	    step_end(s, "new", ceremony_fingerprint(c), "request for the first root and targets", err) < 0 ||
-	    ceremony_write(output, buf_slice(&text), err) < 0)
+	    (c = ceremony_parse(buf_slice(&text), err)) == NULL ||
+	    request_write(s, c, buf_slice(&text), output, "new", "request for the first root and targets", err) < 0)
 		goto out;
-	request_report(cmd, c, output, s->now_s);
 	r = 0;
 out:
 	ceremony_free(c);

@@ -264,11 +264,8 @@ static int rotate_run(struct cmd *cmd, struct step *s, struct error *err)
 
 	if (ceremony_check_absent(output, err) < 0 || make_request(s, &g, &text, err) < 0 ||
 	    (c = ceremony_parse(buf_slice(&text), err)) == NULL || confirm_own(c, &g, err) < 0 ||
-	    step_note(s, output, buf_slice(&text), err) < 0 ||
-	    step_end(s, "rotate", ceremony_fingerprint(c), "request for the next root", err) < 0 ||
-	    ceremony_write(output, buf_slice(&text), err) < 0)
+	    request_write(s, c, buf_slice(&text), output, "rotate", "request for the next root", err) < 0)
 		goto out;
-	request_report(cmd, c, output, s->now_s);
 	r = 0;
 out:
 	ceremony_free(c);
