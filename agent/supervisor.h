@@ -60,6 +60,7 @@ struct agent {
 	/* talk.c */
 	struct timer talk_timer;
 	bool registered, renew_asked;
+	bool doubted;			/* we are refused: our certificate may have ended, and our clock may not know */
 	int64_t heartbeat_at_ms;	/* when the next one is due */
 	int64_t interval_s;		/* as the server said last */
 	int64_t renew_wait_ms;		/* no renewal before */
