@@ -382,6 +382,8 @@ static void talk_failed(struct agent *a, enum talk what, const struct error *why
 		a->renew_wait_ms = loop_now_ms(a->loop) + (status == 403 ? RENEW_PAUSE_MS : RENEW_AGAIN_MS);
 	else if (status == 403)
 		a->doubted = true;
+	if (status == 0)
+		roots_look(a);
 	talk_later(a);
 }
 
