@@ -66,7 +66,8 @@ test_expect 'an expired timestamp, replayed to a device in 1970 that lost its ow
 	run && roll 6.0 && test_wait 60 outcome 6.0 healthy && test_stop agent1 && test_stop serve &&
 	cp hq/repo/metadata/timestamp.json good.json && rm dev1/agent/trusted/timestamp.json dev1/agent/trusted/snapshot.json && fleet_serve &&
 	roll 7.0 && cp hq/repo/metadata/timestamp.json good.json && cp stale.json hq/repo/metadata/timestamp.json && floor >before && run &&
-	test_wait 60 outcome 7.0 failed && outcome 7.0 failed | grep "5\.4\.4" && floor | cmp - before && cp good.json hq/repo/metadata/timestamp.json
+	test_wait 60 outcome 7.0 failed && outcome 7.0 failed | grep "5\.4\.4" && floor | cmp - before && cp good.json hq/repo/metadata/timestamp.json &&
+	test_status 1 meshanics doctor --home dev1 >out && grep "^problem *agent *the clock says .*before the newest signed time" out
 '
 test_expect 'a certificate that ends while the clock stands in 1970 is renewed: the refusal says so' '
 	test_stop agent1 && test_stop serve && fleet_serve --certificate-life 1h && rm -rf dev1 && fleet_enroll 1 && year 1970 &&
