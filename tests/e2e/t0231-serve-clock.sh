@@ -52,11 +52,32 @@ test_expect 'and when the half-life of the timestamp comes, it is signed' '
 	timestamp >before && clock_set serve +14h && test_wait 30 grep "serve.signed.*timestamp=1" serve.log && ! timestamp | cmp -s - before
 '
 test_expect 'a server certificate from a day that has not come is replaced' '
-	clock_set serve +40d && test_wait 20 cert_begins -gt && clock_set serve +14h && test_wait 20 cert_begins -lt && test_wait 30 over 3
+	clock_set serve +40d && test_wait 20 cert_begins -gt && clock_set serve +14h && test_wait 20 cert_begins -lt && test_wait 30 over 3 &&
+	clock_set serve +0 && test_wait 30 grep "serve.sign kind=retry.*before the last signature" serve.log &&
+	meshanics repo refresh --accept-clock --force --home hq && test_wait 30 over 4
 '
 test_expect 'the audit trail is whole, and in the order in which things happened' '
 	meshanics audit verify --home hq && meshanics audit list --home hq --limit 1000 --json >rows &&
 	jq -es "map(.seq) | . == (sort | reverse)" rows
+'
+test_expect 'who vouches for a clock that is wrong is told of the way out when it is right' '
+	fleet_sign 1.0 && clock_set serve +60d && meshanics repo refresh --accept-clock --force --home hq && fleet_rollout 1.0 && test_wait 60 fleet_current 1 "plc 1.0" && clock_set serve +0 &&
+	test_wait 30 grep "serve.sign kind=retry.*is [56][0-9]d.* before the last signature" serve.log &&
+	test_status 4 meshanics repo refresh --accept-clock --force --home hq 2>err && grep "more than a day ahead" err && grep "repo keys rotate" err
+'
+test_expect 'new online keys and a fresh publisher end it, for the box and for devices that had seen that time' '
+	meshanics repo keys rotate --home hq --publisher "plant2:plant/*/*" -o next.json &&
+	meshanics ceremony rotate --home off --root signed/root.json --targets signed/targets.json --online-keys next.json \
+		--publisher plant2 --remove-publisher plant -o next.request &&
+	digits=$(meshanics ceremony status next.request --home off --json | jq -r .request | cut -c 1-16) &&
+	for who in root1 root2 targets1; do
+		meshanics ceremony sign next.request --home off --key $who --fingerprint "$digits" -o next-$who.json || return 1
+	done &&
+	mkdir next && meshanics ceremony finish next.request next-root*.json next-targets1.json --home off -o next &&
+	test_status 4 meshanics repo adopt --home hq next/root.json next/targets.json 2>err && grep -e "--accept-clock" err &&
+	meshanics repo adopt --accept-clock --home hq next/root.json next/targets.json && test_wait 30 over 5 &&
+	meshanics repo refresh --force --home hq && meshanics repo verify --home hq && fleet_sign 2.0 --release 3 && fleet_rollout 2.0 &&
+	test_wait 60 fleet_current 1 "plc 2.0" && test "$(cat dev1/agent/trusted/floor)" -lt $(($(date +%s) + 60)) && test_wait 20 presence online
 '
 test_expect 'serve and agent end cleanly' 'test_stop agent1 && test_stop serve'
 test_done
