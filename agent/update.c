@@ -210,7 +210,7 @@ static void ask_payload(struct agent *a)
 	json_put_string(&w, "path", a->update.url);
 	json_put_int(&w, "length", (int64_t)a->update.length);
 	json_put_hex(&w, "sha256", a->update.sha256, SHA256_LEN);
-	json_put_int(&w, "now_s", agent_time_s(a));
+	json_put_int(&w, "now_s", clock_now_s());	/* not the floor: see agent/roots.c */
 	json_close(&w);
 	if (link_ask(&a->transfer, TRANSFER_FETCH, LINK_FETCH, buf_slice(&q), -1, &err) < 0) {
 		log_failure(LOG_LEVEL_ERROR, "agent.update", &err);
