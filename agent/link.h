@@ -27,7 +27,7 @@
 enum link_type {
 	LINK_NONE = 0,
 	LINK_POST,	/* {"path","now_s"}, fd: the JSON body */
-	LINK_UPDATE,	/* {"target","now_s","floor_s"} */
+	LINK_UPDATE,	/* {"target","now_s","floor_s"}; target may be empty: no target is looked up */
 	LINK_FETCH,	/* {"path","length","sha256","now_s"} */
 	LINK_PROGRESS,	/* {"bytes"} */
 	LINK_DONE,	/* fd: answer, blobs or the staged file */

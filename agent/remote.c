@@ -194,8 +194,8 @@ int remote_update(struct remote *r, struct slice anchor, struct slice stored, st
 
 	if (blobs_read(list, &u.stored_count, stored, err) == 0 &&
 	    (u.client = tuf_client_new(anchor, &options, err)) != NULL && walk(&u, err) == 0 &&
-	    tuf_client_lookup(u.client, target, err) == 0 && walk(&u, err) == 0 &&
-	    tuf_client_result(u.client, &result, err) == 0)
+	    (target.len == 0 || (tuf_client_lookup(u.client, target, err) == 0 && walk(&u, err) == 0 &&
+				 tuf_client_result(u.client, &result, err) == 0)))
 		rc = 0;
 	tuf_client_free(u.client);
 	free(list);

@@ -19,7 +19,7 @@ WARN_UNUSED int remote_post(struct remote *r, const char *path, struct slice bod
 			    unsigned *status, struct error *err);
 
 /*
- * Walk the TUF workflow for one target: stored files from `stored` (packed, see agent/blobs.h), the others from the
+ * Walk the TUF workflow for one target, or for none when that is empty: stored files from `stored` (packed, see agent/blobs.h), the others from the
  * server. What was fetched is appended to `fetched` (packed), which the supervisor verifies again.
  */
 WARN_UNUSED int remote_update(struct remote *r, struct slice anchor, struct slice stored, struct slice target,

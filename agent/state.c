@@ -386,6 +386,32 @@ int state_get_metadata(struct db *db, struct buf *json, struct error *err)
 	return r < 0 ? -1 : 0;
 }
 
+int state_note_stay(struct db *db, const struct update *u, int64_t stay_s, struct error *err)
+{
+	struct query q = query_open(db, "INSERT INTO facts (key, value) VALUES ('stay-' || ?2,"
+					" json_object('assignment', ?1, 'stay_s', ?3))"
+					" ON CONFLICT (key) DO UPDATE SET value = excluded.value");
+
+	query_int(&q, 1, u->assignment);
+	query_str(&q, 2, update_state_name(u->state));
+	query_int(&q, 3, stay_s);
+	return query_run(&q, err);
+}
+
+int state_stay(struct db *db, const struct update *u, int64_t *stay_s, struct error *err)
+{
+	struct query q = query_open(db, "SELECT value ->> 'stay_s' FROM facts WHERE key = 'stay-' || ?2"
+					" AND value ->> 'assignment' = ?1");
+	int r;
+
+	query_int(&q, 1, u->assignment);
+	query_str(&q, 2, update_state_name(u->state));
+	r = query_next(&q, err);
+	*stay_s = r > 0 ? query_col_int(&q, 0) : 0;
+	query_close(&q);
+	return r < 0 ? -1 : 0;
+}
+
 int state_instance(struct db *db, char out[static INSTANCE_LEN], struct error *err)
 {
 	struct query q = query_open(db, "INSERT INTO facts (key, value) VALUES ('instance', ?1)"

@@ -16,7 +16,7 @@
  * resumes, VERIFYING copies again, APPLYING applies again (it is idempotent), PROBING probes again, also when going
  * back had begun. What runs (struct installed) changes in the same transaction as the state, so that FAILED never
  * leaves a version on record that did not run. Every state has a limit of time (update_state_limit_s) after which it
- * counts as failed.
+ * counts as failed; what counts towards it is the time that the agent ran, never the wall clock (agent/stay.c).
  */
 #ifndef MESHANICS_AGENT_STATE_H
 #define MESHANICS_AGENT_STATE_H
@@ -116,6 +116,9 @@ WARN_UNUSED int state_report_done(struct db *db, int64_t seq, struct error *err)
 /* The versions of the metadata that is trusted, as a JSON object by role: kept for heartbeats. */
 WARN_UNUSED int state_set_metadata(struct db *db, struct slice json, struct error *err);
 WARN_UNUSED int state_get_metadata(struct db *db, struct buf *json, struct error *err);	/* {} at first */
+/* How long the update has been in its state so far, seconds (agent/stay.c); 0 when nothing was noted. */
+WARN_UNUSED int state_note_stay(struct db *db, const struct update *u, int64_t stay_s, struct error *err);
+WARN_UNUSED int state_stay(struct db *db, const struct update *u, int64_t *stay_s, struct error *err);
 #define INSTANCE_LEN 17	/* 16 hex digits with NUL */
 /* Names this database; random, made when first asked for. */
 WARN_UNUSED int state_instance(struct db *db, char out[static INSTANCE_LEN], struct error *err);

@@ -307,6 +307,7 @@ static struct agent *agent_new(const struct agent_options *o)
 	a->talk_timer.fire = talk_fire;
 	a->step_timer.fire = update_step_fire;
 	a->limit_timer.fire = update_limit_fire;
+	a->stay_timer.fire = stay_note_fire;
 	a->watchdog.fire = watchdog_fire;
 	identity_init(&a->identity);
 	update_init(&a->update);
@@ -329,7 +330,7 @@ static void agent_free(struct agent *a)
 		loop_timer_cancel(a->loop, &a->worker_again);
 		loop_timer_cancel(a->loop, &a->talk_timer);
 		loop_timer_cancel(a->loop, &a->step_timer);
-		loop_timer_cancel(a->loop, &a->limit_timer);
+		stay_end(a);
 		loop_timer_cancel(a->loop, &a->watchdog);
 		loop_free(a->loop);
 	}

@@ -28,7 +28,7 @@ struct agent_link {
 
 /* What the control link carries, in this order of urgency. */
 enum talk { TALK_NONE, TALK_REGISTER, TALK_STATUS, TALK_RENEW, TALK_HEARTBEAT };
-enum transfer { TRANSFER_NONE, TRANSFER_UPDATE, TRANSFER_FETCH };
+enum transfer { TRANSFER_NONE, TRANSFER_UPDATE, TRANSFER_FETCH, TRANSFER_ROOTS };
 
 /* Copying a staged payload into root's storage, a piece a turn, so that the loop stays awake. */
 struct intake {
@@ -60,6 +60,7 @@ struct agent {
 	/* talk.c */
 	struct timer talk_timer;
 	bool registered, renew_asked;
+	bool doubted;			/* we are refused: our certificate may have ended, and our clock may not know */
 	int64_t heartbeat_at_ms;	/* when the next one is due */
 	int64_t interval_s;		/* as the server said last */
 	int64_t renew_wait_ms;		/* no renewal before */
@@ -75,6 +76,8 @@ struct agent {
 	bool refreshed;			/* metadata was verified since the update (or the agent) started */
 	struct timer step_timer;
 	struct timer limit_timer;	/* the last way out of every state */
+	struct timer stay_timer;	/* when to note stay_s again */
+	int64_t stay_s, stay_from_ms;	/* in this state: so long until stay_from_ms, and on from there */
 	unsigned transfer_failures;
 	unsigned metadata_refusals, payload_refusals;	/* in a row; of the payload: in all */
 	struct error back;		/* why going back was decided, while it has not been done */
@@ -125,6 +128,18 @@ void update_enter(struct agent *a, enum update_state next, const struct installe
 void update_limit_fire(struct timer *t);
 void update_fail(struct agent *a, const struct error *why);	/* FAILED, or rolled back when it was in place */
 void update_end(struct agent *a);	/* after a final state */
+/* Ask the worker for metadata, and for what it says of target unless that is empty; asked: whose answer it will be. */
+WARN_UNUSED int update_ask_metadata(struct agent *a, enum transfer asked, const char *target, struct error *err);
+
+/* stay.c: the limit of time of a state */
+void stay_begin(struct agent *a, enum update_state from);	/* a->update.state was entered just now */
+void stay_resume(struct agent *a);				/* it was entered before the agent started */
+void stay_end(struct agent *a);
+void stay_note_fire(struct timer *t);
+
+/* roots.c */
+void roots_look(struct agent *a);	/* no server answers: is it our floor? Does nothing while an update is under way */
+void roots_answer(struct agent *a, const struct link_msg *m, const struct error *why);
 
 /* apply.c: the steps that touch artifacts/. */
 void intake_start(struct agent *a, int staged_fd);	/* takes staged_fd */
@@ -135,7 +150,7 @@ void probe_step(struct agent *a);
 void rollback(struct agent *a, const struct error *why);
 
 /* verify.c: what the worker fetched, judged by the same engine against the anchor, the floor and the marks. */
-WARN_UNUSED int verify_fetched(struct agent *a, int blobs_fd, struct error *err);
+WARN_UNUSED int verify_fetched(struct agent *a, int blobs_fd, const char *target, struct error *err);
 WARN_UNUSED int verify_pack_stored(struct agent *a, struct buf *out, struct error *err);
 WARN_UNUSED int verify_descriptor(struct agent *a, struct error *err);	/* into a->descriptor, and may we run it? */
 int64_t agent_time_s(const struct agent *a);	/* max(system clock, floor, build time) */

@@ -139,12 +139,19 @@ out:
 	return r;
 }
 
-/* Not again and again: a device whose clock is years ahead finds every new certificate old. */
+/*
+ * By the clock only between two thirds and the end of the certificate's life. Past its end the server says so itself (403),
+ * and if it does not, our clock is years ahead: then a new certificate would be as old, and a fleet that follows one wrong
+ * clock would ask for new ones all at once.
+ */
 static bool renewal_due(const struct agent *a)
 {
+	int64_t now_s = agent_time_s(a);
+
 	if (loop_now_ms(a->loop) < a->renew_wait_ms)
 		return false;
-	return a->renew_asked || agent_time_s(a) >= a->identity.renew_at_s;
+	return a->renew_asked || a->doubted ||
+	       (now_s >= a->identity.renew_at_s && now_s <= a->identity.not_after_s);
 }
 
 /* The most urgent thing: 1 when something was asked, 0 when nothing is due. */
@@ -279,6 +286,23 @@ static int take_heartbeat(struct agent *a, struct json_value answer, struct erro
 	return 0;
 }
 
+/*
+ * How long the certificate that we have now is good enough. When our clock finds it old already, it runs ahead of the
+ * server's, and the next would be old as well: then its life is counted off by the clock that never steps.
+ */
+static int64_t renew_pause_ms(const struct agent *a)
+{
+	const struct identity *id = &a->identity;
+	struct error ignored = ERROR_INIT;
+	struct x509 cert;
+	int64_t life_ms;
+
+	if (agent_time_s(a) < id->renew_at_s || x509_read(&cert, buf_slice(&id->certificate), &ignored) < 0)
+		return RENEW_PAUSE_MS;
+	life_ms = (id->renew_at_s - cert.not_before_s) * 1000;
+	return life_ms > RENEW_PAUSE_MS ? life_ms : RENEW_PAUSE_MS;
+}
+
 /* The new identity is on disk before the worker is replaced by one that uses it. */
 static int take_renewal(struct agent *a, struct slice text, struct error *err)
 {
@@ -299,7 +323,7 @@ static int take_renewal(struct agent *a, struct slice text, struct error *err)
 	*old = next;
 	identity_init(&next);
 	a->renew_asked = false;
-	a->renew_wait_ms = loop_now_ms(a->loop) + RENEW_PAUSE_MS;
+	a->renew_wait_ms = loop_now_ms(a->loop) + renew_pause_ms(a);
 	log_info("agent.renewed", "device=%s not_after_s=%lld", old->device, (long long)old->not_after_s);
 	r = 0;
 out:
@@ -355,7 +379,11 @@ static void talk_failed(struct agent *a, enum talk what, const struct error *why
 	    state_report_done(a->db, a->report_sent, &err) < 0)
 		log_failure(LOG_LEVEL_ERROR, "agent.state", &err);
 	if (what == TALK_RENEW)
-		a->renew_wait_ms = loop_now_ms(a->loop) + RENEW_AGAIN_MS;
+		a->renew_wait_ms = loop_now_ms(a->loop) + (status == 403 ? RENEW_PAUSE_MS : RENEW_AGAIN_MS);
+	else if (status == 403)
+		a->doubted = true;
+	if (status == 0)
+		roots_look(a);
 	talk_later(a);
 }
 
@@ -383,8 +411,9 @@ void talk_answer(struct agent *a, unsigned asked, const struct link_msg *m, cons
 		return;
 	}
 	a->talk_failures = 0;
+	a->doubted = false;
 	a->talk_error[0] = '\0';
-	a->talked_s = clock_now_s();
+	a->talked_s = agent_time_s(a);
 	if (renewed)
 		worker_replace(a);
 	talk_pump(a);

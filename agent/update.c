@@ -17,12 +17,6 @@
 
 /* ---- the writer of states ---- */
 
-/* Counted by the clock that nobody sets. */
-static void arm_limit(struct agent *a, int64_t left_s)
-{
-	loop_timer_set(a->loop, &a->limit_timer, loop_now_ms(a->loop) + left_s * 1000);
-}
-
 void update_limit_fire(struct timer *t)
 {
 	struct agent *a = container_of(t, struct agent, limit_timer);
@@ -31,12 +25,13 @@ void update_limit_fire(struct timer *t)
 	if (a->update.assignment == 0)
 		return;
 	error_set(&why, ERR_FAILED, "%s took too long: %s", update_state_name(a->update.state), a->update.reason);
-	arm_limit(a, update_state_limit_s(a->update.state));	/* should going back fail */
+	stay_begin(a, a->update.state);	/* should going back fail */
 	update_fail(a, &why);
 }
 
 void update_enter(struct agent *a, enum update_state next, const struct installed *installed, const char *fmt, ...)
 {
+	enum update_state from = a->update.state;
 	char reason[UPDATE_REASON_MAX];
 	struct error err = ERROR_INIT;
 	va_list ap;
@@ -55,7 +50,7 @@ void update_enter(struct agent *a, enum update_state next, const struct installe
 	if (update_state_final(next))
 		update_end(a);
 	else
-		arm_limit(a, update_state_limit_s(next));
+		stay_begin(a, from);
 }
 
 /* What an update that is over leaves behind: the worker's download and our copy, wherever it stopped. */
@@ -84,7 +79,7 @@ void update_end(struct agent *a)
 	probe_kill(&a->attempt);
 	intake_release(&a->intake);
 	loop_timer_cancel(a->loop, &a->step_timer);
-	loop_timer_cancel(a->loop, &a->limit_timer);
+	stay_end(a);
 	descriptor_release(&a->descriptor);
 	update_release(&a->update);
 	a->refreshed = false;
@@ -172,31 +167,37 @@ void update_revert(struct agent *a, int64_t assignment, struct slice path)
 
 /* ---- downloading ---- */
 
-static void ask_metadata(struct agent *a)
+int update_ask_metadata(struct agent *a, enum transfer asked, const char *target, struct error *err)
 {
 	struct buf stored = BUF_INIT(LINK_BLOB_MAX), q = BUF_INIT(LINK_BODY_MAX);
 	struct json_writer w = JSON_WRITER(&q);
-	struct error err = ERROR_INIT;
 	int64_t floor_s = 0;
 	int fd = -1, r = -1;
 
-	if (verify_pack_stored(a, &stored, &err) < 0 || trusted_floor(&a->trusted, &floor_s, &err) < 0 ||
-	    (fd = link_blob(buf_slice(&stored), &err)) < 0)
+	if (verify_pack_stored(a, &stored, err) < 0 || trusted_floor(&a->trusted, &floor_s, err) < 0 ||
+	    (fd = link_blob(buf_slice(&stored), err)) < 0)
 		goto out;
 	json_open_object(&w, NULL);
-	json_put_string(&w, "target", a->update.path);
+	json_put_string(&w, "target", target);
 	json_put_int(&w, "now_s", clock_now_s());
 	json_put_int(&w, "floor_s", floor_s);
 	json_close(&w);
-	r = link_ask(&a->transfer, TRANSFER_UPDATE, LINK_UPDATE, buf_slice(&q), fd, &err);
+	r = link_ask(&a->transfer, asked, LINK_UPDATE, buf_slice(&q), fd, err);
 out:
-	if (r < 0) {
-		log_failure(LOG_LEVEL_ERROR, "agent.update", &err);
-		step_later(a, STEP_CAP_MS);
-	}
 	file_close(&fd);
 	buf_release(&q);
 	buf_release(&stored);
+	return r;
+}
+
+static void ask_metadata(struct agent *a)
+{
+	struct error err = ERROR_INIT;
+
+	if (update_ask_metadata(a, TRANSFER_UPDATE, a->update.path, &err) < 0) {
+		log_failure(LOG_LEVEL_ERROR, "agent.update", &err);
+		step_later(a, STEP_CAP_MS);
+	}
 }
 
 static void ask_payload(struct agent *a)
@@ -209,7 +210,7 @@ static void ask_payload(struct agent *a)
 	json_put_string(&w, "path", a->update.url);
 	json_put_int(&w, "length", (int64_t)a->update.length);
 	json_put_hex(&w, "sha256", a->update.sha256, SHA256_LEN);
-	json_put_int(&w, "now_s", agent_time_s(a));
+	json_put_int(&w, "now_s", clock_now_s());	/* not the floor: see agent/roots.c */
 	json_close(&w);
 	if (link_ask(&a->transfer, TRANSFER_FETCH, LINK_FETCH, buf_slice(&q), -1, &err) < 0) {
 		log_failure(LOG_LEVEL_ERROR, "agent.update", &err);
@@ -305,12 +306,16 @@ void transfer_answer(struct agent *a, unsigned asked, const struct link_msg *m, 
 	int fd;
 
 	(void)status;
+	if (asked == TRANSFER_ROOTS) {
+		roots_answer(a, m, why);
+		return;
+	}
 	if (a->update.state != UPDATE_DOWNLOADING)
 		return;	/* it was reverted meanwhile */
 	if (m == NULL) {
 		transfer_failed(a, refusals, why);
 	} else if (asked == TRANSFER_UPDATE) {
-		if (verify_fetched(a, m->fd, &err) < 0)
+		if (verify_fetched(a, m->fd, a->update.path, &err) < 0)
 			transfer_failed(a, refusals, &err);
 		else
 			metadata_known(a);
@@ -355,16 +360,6 @@ void update_step(struct agent *a)
 	}
 }
 
-/* How long the state may still last. A clock that was set by years is not patience: then it counts from now on. */
-static int64_t time_left_s(const struct agent *a)
-{
-	int64_t limit_s = update_state_limit_s(a->update.state), stayed_s = clock_now_s() - a->update.since_s;
-
-	if (stayed_s < 0 || stayed_s > 10 * limit_s)
-		return limit_s;
-	return stayed_s < limit_s ? limit_s - stayed_s : 0;
-}
-
 int update_resume(struct agent *a, struct error *err)
 {
 	struct error why = ERROR_INIT;
@@ -379,7 +374,7 @@ int update_resume(struct agent *a, struct error *err)
 		update_fail(a, &why);
 	else if (a->update.state == UPDATE_VERIFYING)
 		update_enter(a, UPDATE_DOWNLOADING, NULL, "the copy was cut short");
-	if (a->update.assignment != 0)
-		arm_limit(a, time_left_s(a));
+	else
+		stay_resume(a);
 	return 0;
 }

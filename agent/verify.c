@@ -162,7 +162,7 @@ static int keep_versions(struct agent *a, struct tuf_client *c, struct error *er
 }
 
 /* The engine over the worker's files. */
-static int run_engine(struct agent *a, struct slice packed, struct error *err)
+static int run_engine(struct agent *a, struct slice packed, const char *target, struct error *err)
 {
 	struct tuf_options options = {.mode = TUF_MODE_CLIENT, .clock_s = clock_now_s(), .build_s = MESHANICS_BUILD_TIME};
 	struct tuf_blob *list = xcalloc(BLOBS_MAX, sizeof(*list));
@@ -174,8 +174,8 @@ static int run_engine(struct agent *a, struct slice packed, struct error *err)
 	if (blobs_read(list, &count, packed, err) < 0 || trusted_floor(&a->trusted, &options.floor_s, err) < 0)
 		goto out;
 	r = tuf_verify_offline(buf_slice(&a->identity.root), &options, &a->trusted, list, count,
-			       slice_str(a->update.path), &c, err);
-	if (r == 0)
+			       slice_str(target), &c, err);
+	if (r == 0 && target[0] != '\0')
 		r = take_result(a, c, err);
 	if (r == 0)
 		r = keep_versions(a, c, err);
@@ -190,7 +190,7 @@ out:
 	return r;
 }
 
-int verify_fetched(struct agent *a, int blobs_fd, struct error *err)
+int verify_fetched(struct agent *a, int blobs_fd, const char *target, struct error *err)
 {
 	struct buf packed = BUF_INIT(LINK_BLOB_MAX);
 	int r = -1;
@@ -198,7 +198,7 @@ int verify_fetched(struct agent *a, int blobs_fd, struct error *err)
 	if (blobs_fd < 0)
 		error_set(err, ERR_MALFORMED, "the worker handed over no metadata");
 	else if (link_blob_read(blobs_fd, &packed, err) == 0)
-		r = run_engine(a, buf_slice(&packed), err);
+		r = run_engine(a, buf_slice(&packed), target, err);
 	buf_release(&packed);
 	return r;
 }

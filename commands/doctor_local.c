@@ -15,6 +15,7 @@
 #include "sys/file.h"
 #include "sys/sandbox.h"
 #include "tuf/repo.h"
+#include "tuf/trusted.h"
 
 #define CLOCK_AHEAD_MAX_S (20 * 365 * INT64_C(86400))	/* beyond the build: nobody runs a build that old */
 #define DISK_LOW_BYTES (100u << 20)
@@ -217,13 +218,42 @@ static void check_identity(struct doctor *d, struct json_value root)
 	}
 	time_text(date, not_after_s);
 	if (not_after_s <= d->now_s)
-		doctor_say(d, FINDING_PROBLEM, "agent", "let it reach its control plane, or enroll the device again",
+		doctor_say(d, FINDING_PROBLEM, "agent", "is the clock right? then let it reach its control plane, or enroll the device again",
 			   "the device's certificate expired at %s", date);
 	else if (renew_at_s + RENEWAL_LATE_S < d->now_s)
 		doctor_say(d, FINDING_WARNING, "agent", "look at the agent's journal: does it reach its control plane?",
 			   "the device's certificate expires at %s and has not been renewed", date);
 	else
 		doctor_say(d, FINDING_OK, "agent", "", "enrolled, certificate good until %s", date);
+}
+
+/* The newest signed time that the device has verified is a lower bound of what time it is. */
+static void check_floor(struct doctor *d, int dirfd)
+{
+	struct trusted t = {.dirfd = dirfd, .lockfd = -1};
+	char now[TIME_TEXT_LEN], floor[TIME_TEXT_LEN];
+	struct error ignored = ERROR_INIT;
+	int64_t floor_s = 0;
+
+	if (trusted_floor(&t, &floor_s, &ignored) < 0 || floor_s <= d->now_s)
+		return;
+	doctor_say(d, FINDING_PROBLEM, "agent",
+		   "set the clock; if it is right, the timestamp key has signed a wrong time: man meshanics-agent, CLOCK",
+		   "the clock says %s, which is before the newest signed time that the device has verified (%s)",
+		   time_text(now, d->now_s), time_text(floor, floor_s));
+}
+
+static void check_signed_time(struct doctor *d, const char *dir)
+{
+	struct error ignored = ERROR_INIT;
+	char path[4096];
+	int fd;
+
+	path_join(path, dir, "trusted");
+	if ((fd = file_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, &ignored)) < 0)
+		return;
+	check_floor(d, fd);
+	file_close(&fd);
 }
 
 void doctor_agent(struct doctor *d)
@@ -245,6 +275,7 @@ void doctor_agent(struct doctor *d)
 		doctor_error(d, FINDING_PROBLEM, "agent", &err);
 	else
 		check_identity(d, json_root(&doc));
+	check_signed_time(d, dir);
 	json_release(&doc);
 	buf_release(&text);
 }

@@ -3,6 +3,7 @@
 
 #include "base/encode.h"
 #include "base/timefmt.h"
+#include "commands/clock.h"
 #include "commands/command.h"
 #include "sys/clock.h"
 #include "tuf/repo_export.h"
@@ -98,6 +99,8 @@ static int repo_export_run(struct cmd *cmd, struct error *err)
 	struct repo_export e = {.now_s = clock_now_s(), .progress = on_progress, .fault = on_fault, .arg = cmd};
 	int r;
 
+	if (clock_can_judge(e.now_s, err) < 0)
+		return -1;
 	e.flags = (cmd_flag(cmd, "prune") ? REPO_EXPORT_PRUNE : 0u) | (cmd_flag(cmd, "check") ? REPO_EXPORT_CHECK : 0u);
 	if (cmd_flag(cmd, "list"))
 		e.file = on_file;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/timefmt.h"
+#include "commands/clock.h"
 #include "commands/request.h"
 #include "sys/clock.h"
 #include "tuf/metadata.h"
@@ -231,6 +232,8 @@ static int repo_status_run(struct cmd *cmd, struct error *err)
 	if (!cmd_json(cmd))
 		print_text(cmd, &s, answer_root(&a));
 	r = verdict(&s, err);
+	if (r == 0)
+		r = clock_can_judge(s.now_s, err);
 out:
 	free(s.roles);
 	answer_release(&a);

@@ -1,6 +1,7 @@
 /* `repo verify`: walk the tree as a client does and hash every byte of every target. */
 #include <inttypes.h>
 
+#include "commands/clock.h"
 #include "commands/command.h"
 #include "sys/clock.h"
 #include "tuf/repo.h"
@@ -75,7 +76,7 @@ static int repo_verify_run(struct cmd *cmd, struct error *err)
 	if (r < 0 && check.findings > 1)
 		error_wrap(err, "%u findings, the first", check.findings);
 	buf_release(&out);
-	return r;
+	return r == 0 ? clock_can_judge(check.now_s, err) : -1;
 }
 
 const struct command cmd_repo_verify = {

@@ -80,6 +80,14 @@ int identity_root(const struct api_call *call, int64_t version, const uint8_t sh
 	return 0;
 }
 
+int identity_clock(const struct api_call *call, struct error *err)
+{
+	const struct repo *repo = call->control->repo;
+	int r = repo == NULL ? repo_clock_check_build(call->now_s, err) : repo_check_clock(repo, call->now_s, err);
+
+	return r < 0 ? error_wrap(err, "nothing is issued under this clock") : 0;
+}
+
 /* ---- answers ---- */
 
 void identity_put_time(struct json_writer *w, const char *name, int64_t t_s)
@@ -255,7 +263,7 @@ int identity_enroll(struct api_call *call, struct error *err)
 	char site[NAME_LEN_MAX + 1];
 	int r = -1;
 
-	if (identity_server(call, site, &server, err) < 0 ||
+	if (identity_server(call, site, &server, err) < 0 || identity_clock(call, err) < 0 ||
 	    json_need_string(call->body, "token", &q.token, err) < 0 || read_csr(call->body, &csr, err) < 0 ||
 	    opt_text(call->body, "hostname", &q.hostname, err) < 0 ||
 	    opt_text(call->body, "host", &host, err) < 0 || read_token_root(call, q.token, &root, err) < 0)
@@ -280,7 +288,8 @@ int identity_renew(struct api_call *call, struct error *err)
 
 	enroll_grant_init(&g);
 	snprintf(call->audit_object, sizeof(call->audit_object), "device:%s", call->actor->device);
-	if (identity_server(call, site, &server, err) < 0 || read_csr(call->body, &csr, err) < 0 ||
+	if (identity_server(call, site, &server, err) < 0 || identity_clock(call, err) < 0 ||
+	    read_csr(call->body, &csr, err) < 0 ||
 	    opt_text(call->body, "host", &host, err) < 0 ||
 	    enroll_renew(call->db, &server, call->actor->cert_sha256, buf_slice(&csr), call->now_s, &g, err) < 0)
 		goto out;

@@ -124,7 +124,7 @@ static int post_ca(struct api_call *call, struct error *err)
 
 	if (json_only(call->body, names, err) < 0 ||
 	    json_opt_int(call->body, "life_s", CA_LIFE_MIN_S, CA_LIFE_MAX_S, &life_s, err) < 0 ||
-	    init_site(call, site, err) < 0 || make_cas(call, site, life_s, err) < 0 ||
+	    init_site(call, site, err) < 0 || identity_clock(call, err) < 0 || make_cas(call, site, life_s, err) < 0 ||
 	    control_load_ca(call->control, err) < 0 || need_ca(call, err) < 0 ||
 	    check_site(call, site, err) < 0 || meta_set(call->db, META_SITE, slice_str(site), err) < 0)
 		return -1;
@@ -225,6 +225,7 @@ static int post_operator(struct api_call *call, struct error *err)
 	int r;
 
 	if (need_ca(call, err) < 0 || read_operator(call, &name, &role, &life_s, err) < 0 ||
+	    (life_s != 0 && identity_clock(call, err) < 0) ||
 	    operator_add(call->db, name, role, life_s == 0 ? 0 : call->now_s + life_s,
 			 call->control->ca[CA_SERVER].fingerprint, call->actor->name, call->now_s, &t, err) < 0)
 		return -1;

@@ -16,6 +16,11 @@ WARN_UNUSED int identity_server(const struct api_call *call, char site[static NA
 /* The root file of this version from the repository, which must have this SHA-256. ERR_REFUSED, ERR_NOT_FOUND. */
 WARN_UNUSED int identity_root(const struct api_call *call, int64_t version, const uint8_t sha256[static SHA256_LEN],
 			      struct buf *out, struct error *err);
+/*
+ * What is issued carries dates for as long as it lives: only under a clock under which metadata would be signed as well
+ * (repo_check_clock). ERR_RETRY with a hint.
+ */
+WARN_UNUSED int identity_clock(const struct api_call *call, struct error *err);
 
 /* Time as text, or null for 0; a text, or null when it is empty. */
 void identity_put_time(struct json_writer *w, const char *name, int64_t t_s);

@@ -229,7 +229,7 @@ int identity_post_token(struct api_call *call, struct error *err)
 	int r = -1;
 
 	q->root = BUF_INIT(TUF_ROOT_MAX);
-	if (identity_server(call, site, &server, err) < 0 || read_token_request(q, call, err) < 0 ||
+	if (identity_server(call, site, &server, err) < 0 || identity_clock(call, err) < 0 || read_token_request(q, call, err) < 0 ||
 	    enroll_token_create(call->db, &server, &q->spec, call->actor->name, call->now_s, &t, err) < 0)
 		goto out;
 	r = put_new_token(call, &t, err);

@@ -117,13 +117,14 @@ static int start(struct serve *s, struct error *err)
 	s->control->lastseen = lastseen_new();
 	s->control->put_metrics = serve_put_metrics;
 	s->control->metrics_arg = s;
-	s->started_s = clock_now_s();
+	s->started_ms = clock_mono_ms();
 	s->repo_fd = fcntl(repo_dirfd(s->control->repo), F_DUPFD_CLOEXEC, 0);
 	if (s->repo_fd < 0)
 		return error_errno(err, errno, "cannot open the repository");
-	if (open_listeners(s, err) < 0 || serve_make_tls(s, s->started_s, err) < 0 || start_writer(s, err) < 0)
+	if (open_listeners(s, err) < 0 || serve_make_tls(s, clock_now_s(), err) < 0 || start_writer(s, err) < 0)
 		return -1;
-	serve_duties(s, s->started_s);	/* nothing stale is ever served */
+	s->clock_ahead_s = clock_now_s() - s->started_ms / 1000;
+	serve_duties(s, clock_now_s(), s->started_ms);	/* nothing stale is ever served */
 	if (start_loops(s, err) < 0 || write_ready_file(s, err) < 0)
 		return -1;
 	return 0;
@@ -155,7 +156,7 @@ static void run(struct serve *s, int signal_fd)
 		now_ms = clock_mono_ms();
 		if (now_ms - duty_ms >= DUTY_MS) {
 			duty_ms = now_ms;
-			serve_duties(s, clock_now_s());
+			serve_duties(s, clock_now_s(), now_ms);
 		}
 		/* Said only here, after the writer answered: a stuck store is a stuck serve. */
 		if (s->options->watchdog_ms > 0 && now_ms - said_ms >= s->options->watchdog_ms) {

@@ -3,6 +3,7 @@
 #define MESHANICS_CONTROL_SERVE_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "control/front.h"
 #include "control/serve.h"
@@ -36,12 +37,15 @@ struct serve {
 	int repo_fd;
 	struct tls_config *tls[DOOR_COUNT];	/* replaced when the server certificate is renewed */
 	pthread_mutex_t tls_mutex;		/* around the replacement and the loops' reading of it */
-	int64_t identity_renew_s;
-	int64_t sign_due_s;
+	/* Dates are compared with the wall clock each time; when to look at all is counted by the clock that never steps. */
+	int64_t identity_made_s, identity_renew_s;
+	int64_t identity_look_ms, sign_look_ms;
+	atomic_bool sign_trouble;	/* the last look could not sign: for metrics */
 	struct serve_loop loops[SERVE_LOOPS_MAX];
 	unsigned loop_count;
 	struct notify notify;
-	int64_t started_s;
+	int64_t started_ms;	/* monotonic */
+	int64_t clock_ahead_s;	/* of the monotonic clock, when last looked at */
 };
 
 /* serve_tls.c: a fresh server certificate, and a configuration for each listener that takes part. */
@@ -51,8 +55,8 @@ WARN_UNUSED int serve_loop_start(struct serve *s, struct serve_loop *l, struct e
 void serve_loop_retls(struct serve_loop *l);	/* take up s->tls; from the main thread */
 void serve_loop_stop(struct serve_loop *l);	/* drain, at most a few seconds, and join; safe when never started */
 void serve_loop_release(struct serve_loop *l);
-/* serve_duty.c: what is due every second, on the main thread. */
-void serve_duties(struct serve *s, int64_t now_s);
+/* serve_duty.c: what is due every second, on the main thread. now_ms: of clock_mono_ms. */
+void serve_duties(struct serve *s, int64_t now_s, int64_t now_ms);
 /* serve_metrics.c */
 void serve_put_metrics(void *serve, struct buf *out);
 

@@ -53,7 +53,9 @@ void serve_put_metrics(void *arg, struct buf *out)
 	buf_printf(out, "# HELP meshanics_build_info The running version.\n# TYPE meshanics_build_info gauge\n"
 			"meshanics_build_info{version=\"%s\"} 1\n", MESHANICS_VERSION);
 	buf_printf(out, "# HELP meshanics_uptime_seconds Since serve started.\n# TYPE meshanics_uptime_seconds gauge\n"
-			"meshanics_uptime_seconds %lld\n", (long long)(clock_now_s() - s->started_s));
+			"meshanics_uptime_seconds %lld\n", (long long)((clock_mono_ms() - s->started_ms) / 1000));
+	buf_printf(out, "# HELP meshanics_signing_trouble 1 while metadata cannot be signed: clock, expired root, damaged file.\n"
+			"# TYPE meshanics_signing_trouble gauge\nmeshanics_signing_trouble %d\n", s->sign_trouble);
 	put_requests(out, &s->counters);
 	put_writer(out, s->writer);
 }

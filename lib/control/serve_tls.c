@@ -46,6 +46,7 @@ int serve_make_tls(struct serve *s, int64_t now_s, struct error *err)
 	for (door = DOOR_API; door <= DOOR_ENROLL; door++)
 		if (make_one(s, (enum serve_door)door, &id, err) < 0)
 			goto out;
+	s->identity_made_s = now_s;
 	s->identity_renew_s = id.renew_at_s;
 	r = 0;
 out:

@@ -61,5 +61,10 @@ WARN_UNUSED int backup_restore(const char *home, int fd, struct slice passphrase
  */
 #define RESTORED_WAIT_S 300
 WARN_UNUSED int restored_check(struct db *db, const struct repo *repo, int64_t now_s, struct error *err);
+/*
+ * A restore under a clock that was ahead would be waited for until that time comes: it counts from now on. *moved tells
+ * that there was one; to be committed before restored_check is asked.
+ */
+WARN_UNUSED int restored_rebase(struct db *db, int64_t now_s, bool *moved, struct error *err);
 
 #endif

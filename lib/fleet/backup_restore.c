@@ -282,15 +282,36 @@ static int note_settled(struct db *db, int64_t now_s, struct error *err)
 	return meta_delete(db, META_RESTORED, err) < 0 ? -1 : audit_append(db, &e, err);
 }
 
-int restored_check(struct db *db, const struct repo *repo, int64_t now_s, struct error *err)
+/* When a backup was restored here: 1, 0 when none was, -1. */
+static int restored_at(struct db *db, int64_t *at_s, struct error *err)
 {
 	struct buf text = BUF_INIT(32);
-	int64_t restored_s;
-	unsigned i;
 	int r = meta_get(db, META_RESTORED, &text, err);
 
-	restored_s = r > 0 ? strtoll(buf_cstr(&text), NULL, 10) : 0;
+	*at_s = r > 0 ? strtoll(buf_cstr(&text), NULL, 10) : 0;
 	buf_release(&text);
+	return r;
+}
+
+int restored_rebase(struct db *db, int64_t now_s, bool *moved, struct error *err)
+{
+	int64_t at_s;
+	char number[24];
+	int r = restored_at(db, &at_s, err);
+
+	*moved = r > 0 && at_s > now_s + REPO_CLOCK_BACK_S;
+	if (!*moved)
+		return r < 0 ? -1 : 0;
+	snprintf(number, sizeof(number), "%lld", (long long)now_s);
+	return meta_set(db, META_RESTORED, slice_str(number), err);
+}
+
+int restored_check(struct db *db, const struct repo *repo, int64_t now_s, struct error *err)
+{
+	int64_t restored_s;
+	unsigned i;
+	int r = restored_at(db, &restored_s, err);
+
 	if (r <= 0)
 		return r;
 	if (now_s < restored_s + RESTORED_WAIT_S) {

@@ -200,8 +200,11 @@ static int64_t min_s(int64_t a, int64_t b)
 int ca_issue(const struct ca *ca, struct buf *der_out, struct x509_spec spec, int64_t now_s, int64_t life_s,
 	     struct error *err)
 {
-	if (x509_ca_check(&ca->cert, now_s, err) < 0)
+	if (x509_ca_check(&ca->cert, now_s, err) < 0) {
+		if (now_s < ca->cert.not_before_s)
+			err->kind = ERR_RETRY;	/* it is our own: the clock is wrong */
 		return error_wrap(err, "the %s CA cannot issue", kind_names[ca->kind]);
+	}
 	spec.not_before_s = max_s(now_s - X509_BACKDATE_S, ca->cert.not_before_s);
 	spec.not_after_s = min_s(now_s + life_s, ca->cert.not_after_s);
 	return x509_issue(der_out, &spec, &ca->cert, ca->key, err);

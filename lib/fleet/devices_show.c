@@ -49,6 +49,9 @@ const char *device_presence(const struct device *d, int64_t interval_s, int64_t 
 {
 	if (d->last_seen_s == 0)
 		return "never";
+	/* Heard under a clock that was ahead: nobody knows when. */
+	if (d->last_seen_s > now_s + DEVICE_SEEN_AHEAD_S)
+		return "offline";
 	return now_s - d->last_seen_s > DEVICE_OFFLINE_INTERVALS * interval_s ? "offline" : "online";
 }
 

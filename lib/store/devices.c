@@ -136,26 +136,32 @@ int device_set_state(struct db *db, int64_t id, enum device_state state, struct 
 	return query_run(&q, err);
 }
 
+/* The later of what is there and ?NOW, unless what is there is of a clock that was ahead of it by more than ?SLACK. */
+#define SEEN_SQL(now, slack) \
+	"CASE WHEN last_seen_s BETWEEN " now " AND " now " + " slack " THEN last_seen_s ELSE " now " END"
+
 int device_set_registered(struct db *db, int64_t id, struct slice profile, int64_t now_s, struct error *err)
 {
 	struct query q = query_open(db, "UPDATE devices SET state = 'active', profile = ?2, registered_s = ?3,"
-					" last_seen_s = max(coalesce(last_seen_s, 0), ?3) WHERE id = ?1");
+					" last_seen_s = " SEEN_SQL("?3", "?4") " WHERE id = ?1");
 
 	query_int(&q, 1, id);
 	query_text(&q, 2, profile);
 	query_int(&q, 3, now_s);
+	query_int(&q, 4, DEVICE_SEEN_AHEAD_S);
 	return query_run(&q, err);
 }
 
 int device_set_seen(struct db *db, int64_t id, int64_t seen_s, struct slice report, struct error *err)
 {
-	struct query q = query_open(db, "UPDATE devices SET last_seen_s = max(coalesce(last_seen_s, 0), ?2),"
+	struct query q = query_open(db, "UPDATE devices SET last_seen_s = " SEEN_SQL("?2", "?4") ","
 					" report = coalesce(?3, report) WHERE id = ?1");
 
 	query_int(&q, 1, id);
 	query_int(&q, 2, seen_s);
 	if (report.len > 0)
 		query_text(&q, 3, report);
+	query_int(&q, 4, DEVICE_SEEN_AHEAD_S);
 	return query_run(&q, err);
 }
 

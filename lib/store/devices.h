@@ -11,6 +11,7 @@
 #define DEVICE_PROFILE_MAX 4096		/* bytes of JSON, as stored */
 #define DEVICE_REPORT_MAX 16384		/* bytes of JSON, as stored */
 #define DEVICE_TAGS_MAX 32		/* of one device */
+#define DEVICE_SEEN_AHEAD_S 60		/* last heard of so much later than now: the clock was ahead then */
 
 /*
  *	enrolment          register                 decommission
@@ -47,7 +48,7 @@ WARN_UNUSED int device_report(struct db *db, int64_t id, struct buf *out, struct
 
 WARN_UNUSED int device_set_state(struct db *db, int64_t id, enum device_state state, struct error *err);
 WARN_UNUSED int device_set_registered(struct db *db, int64_t id, struct slice profile, int64_t now_s, struct error *err);
-/* Heartbeats, from lastseen.h: report empty keeps the stored one; the time never goes back. */
+/* Heartbeats, from lastseen.h: report empty keeps the stored one; the time goes back only from DEVICE_SEEN_AHEAD_S. */
 WARN_UNUSED int device_set_seen(struct db *db, int64_t id, int64_t seen_s, struct slice report, struct error *err);
 /* The highest version of metadata role that any device but the revoked ones reported; 0: none did. */
 WARN_UNUSED int devices_highest_version(struct db *db, struct slice role, int64_t *out, struct error *err);

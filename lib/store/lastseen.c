@@ -131,7 +131,7 @@ void lastseen_touch(struct lastseen *l, int64_t device_id, int64_t now_s, struct
 
 	pthread_mutex_lock(&l->lock);
 	e = take(l, device_id);
-	if (now_s > e->seen_s)
+	if (now_s > e->seen_s || e->seen_s > now_s + DEVICE_SEEN_AHEAD_S)
 		e->seen_s = now_s;
 	mark(l, e);
 	if (report.len > 0 && report.len <= DEVICE_REPORT_MAX && digest != e->digest) {

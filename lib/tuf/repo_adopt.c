@@ -318,12 +318,14 @@ static int start_roles(struct adoption *a, const struct repo_lives *lives, struc
 /* Everything is checked: sign for it and publish. */
 static int put_in_force(struct adoption *a, struct error *err)
 {
+	const struct tuf_root *former = a->r->state.root;
 	struct seal_options o = {.now_s = a->now_s, .snapshot = true};
 	struct repo_lives lives;
 
 	if (repo_lives_of_root(a->root, &lives, err) < 0 || start_roles(a, &lives, err) < 0)
 		return -1;
 	o.lives = &lives;
+	o.anew = former != NULL && tuf_root_rotates_online(former, a->root);
 	if (repo_seal(a->r, &a->change, &o, err) < 0)
 		return -1;
 	return repo_apply(a->r, &a->change, a->now_s, err);

@@ -169,6 +169,7 @@ void repo_sweep(const struct repo *r, const struct repo_change *change);
 struct seal_options {
 	int64_t now_s;
 	bool snapshot;			/* a new snapshot even if the change names no targets files */
+	bool anew;			/* the root changes the online keys: clients forget the former versions (5.3.11) */
 	int64_t timestamp_life_s;	/* shorter than lives->timestamp_s, or 0 */
 	const struct repo_lives *lives;
 };

@@ -50,8 +50,8 @@ int repo_next_version(int64_t last, int64_t now_s, int64_t *next, struct error *
 	if (*next > now_s + REPO_VERSION_AHEAD_S) {
 		error_set(err, ERR_RETRY,
 			  "version %" PRId64 " would be more than a day ahead of the clock", *next);
-		return error_hint(err, "the clock is behind the one that signed version %" PRId64,
-				  last);
+		return error_hint(err, "the clock is behind the one that signed version %" PRId64
+				       "; if that one was wrong: meshanics repo keys rotate, and a ceremony", last);
 	}
 	return 0;
 }
@@ -196,6 +196,15 @@ static int put_snapshot_meta(struct json_writer *w, const struct repo *r,
 	return ret;
 }
 
+/*
+ * Versions that ran ahead of the clock, since the operator once vouched for a wrong one, end with the keys that signed
+ * them: where clients forget them, so do we.
+ */
+static int64_t version_before(const struct tuf_head *last, const struct seal_options *o)
+{
+	return last == NULL || (o->anew && last->version > o->now_s) ? 0 : last->version;
+}
+
 static int seal_snapshot(struct repo *r, struct repo_change *change, const struct seal_options *o,
 			 struct error *err)
 {
@@ -205,7 +214,7 @@ static int seal_snapshot(struct repo *r, struct repo_change *change, const struc
 	int64_t version;
 	int ret = -1;
 
-	if (repo_next_version(last == NULL ? 0 : last->head.version, o->now_s, &version, err) < 0)
+	if (repo_next_version(version_before(last == NULL ? NULL : &last->head, o), o->now_s, &version, err) < 0)
 		return error_wrap(err, "cannot sign snapshot");
 	put_head(&w, "snapshot", version, o->now_s + o->lives->snapshot_s);
 	if (put_snapshot_meta(&w, r, change, err) == 0) {
@@ -247,7 +256,7 @@ static int seal_timestamp(struct repo *r, struct repo_change *change, const stru
 
 	if (o->timestamp_life_s > 0 && o->timestamp_life_s < life)
 		life = o->timestamp_life_s;
-	if (repo_next_version(last == NULL ? 0 : last->head.version, o->now_s, &version, err) < 0)
+	if (repo_next_version(version_before(last == NULL ? NULL : &last->head, o), o->now_s, &version, err) < 0)
 		return error_wrap(err, "cannot sign timestamp");
 	sealed_snapshot(r, change, &snapshot_version, &snapshot);
 	sha256_of(snapshot, hash);

@@ -149,6 +149,13 @@ static int load_timestamp(struct view *v, struct error *err)
 	return tuf_timestamp_check(s->root, NULL, s->timestamp, v->now_s, err);
 }
 
+/* Versions that ran ahead of the clock have ended with the keys that signed them (seal_options.anew). */
+static bool begins_anew(const struct view *v, const struct tuf_snapshot *before)
+{
+	return v->s->snapshot->head.version < before->head.version && v->r->state.root != NULL &&
+	       tuf_root_rotates_online(v->r->state.root, v->s->root);
+}
+
 static int load_snapshot(struct view *v, const struct tuf_snapshot *before, struct error *err)
 {
 	struct repo_state *s = v->s;
@@ -158,6 +165,8 @@ static int load_snapshot(struct view *v, const struct tuf_snapshot *before, stru
 	    (s->snapshot = tuf_snapshot_parse(buf_slice(&s->snapshot_text), err)) == NULL)
 		return error_wrap(err, "snapshot");
 	repo_index_make(&s->index, s->snapshot->meta);
+	if (before != NULL && begins_anew(v, before))
+		before = NULL;
 	return tuf_snapshot_check(s->root, s->timestamp, before, s->snapshot, v->now_s, err);
 }
 

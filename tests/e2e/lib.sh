@@ -179,7 +179,7 @@ test_stop() {
 	test_guard=$!
 	wait "$test_v"
 	test_r=$?
-	kill $test_guard 2>/dev/null
+	kill -KILL $test_guard 2>/dev/null	# TERM would wait for its sleep when it has not yet dropped our trap
 	wait $test_guard 2>/dev/null
 	rm -f "$TEST_DIR/$1.pid"
 	test_jobs=$(echo " $test_jobs " | sed "s/ $test_v / /")

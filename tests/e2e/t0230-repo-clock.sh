@@ -56,4 +56,12 @@ test_expect 'a clock set back needs a word, and versions never run ahead by more
 	test_status 4 as hq repo refresh --force --accept-clock 2>err && grep "more than a day ahead" err
 '
 
+test_expect 'by a clock of 1970 nothing has expired: whoever judges by it says so' '
+	test_status 4 at "1970-01-02 00:00:00" hq repo status 2>err && grep "the clock says 1970.*before this program was built" err && grep "set the clock" err &&
+	test_status 4 at "1970-01-02 00:00:00" hq repo verify 2>err && grep "the clock says 1970" err &&
+	test_status 4 at "1970-01-02 00:00:00" hq repo export tree 2>err && grep "the clock says 1970" err && test ! -e tree &&
+	test_status 1 at "1970-01-02 00:00:00" hq doctor >out && grep "^problem *clock *the clock says 1970" out &&
+	test_status 1 at "2040-01-01 00:00:00" hq doctor >out && grep "^problem *repo *the clock says 2040.*after the last signature" out
+'
+
 test_done

@@ -280,7 +280,7 @@ test_expect 'the audit trail tells it all, without a secret' '
 
 if command -v faketime >/dev/null; then
 	test_expect 'after its end a certificate renews within the grace, and does nothing else' '
-		start_serve +100d &&
+		start_serve +100d && meshanics repo refresh --accept-clock --force &&
 		curl() { faketime -f +100d curl "$@"; } &&
 		call 403 cell2 /device/register "$self" &&
 		test_json ".error.text | test(\"ended at\")" answer.json &&

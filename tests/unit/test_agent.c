@@ -233,6 +233,40 @@ static void check_installed(const struct installed *i, const char *version, cons
 	CHECK_STR(i->older, older);
 }
 
+TEST(state_keeps_how_long_a_stay_took)
+{
+	struct error err = ERROR_INIT;
+	struct update u;
+	int64_t stay_s = -1;
+	int fd = make_dir();
+	struct db *db = state_open(dir, &err);
+
+	REQUIRE(db != NULL);
+	update_init(&u);
+	CHECK(update_set_path(&u, SLICE_LIT("plant/plc/1.2"), &err) == 0);
+	u.assignment = 7;
+	enter(db, &u, UPDATE_DOWNLOADING);
+	CHECK(state_stay(db, &u, &stay_s, &err) == 0);
+	CHECK_INT(stay_s, 0);
+	CHECK(state_note_stay(db, &u, 300, &err) == 0);
+	CHECK(state_note_stay(db, &u, INT64_C(5000000000), &err) == 0);
+	enter(db, &u, UPDATE_VERIFYING);	/* a stay of its own */
+	CHECK(state_stay(db, &u, &stay_s, &err) == 0);
+	CHECK_INT(stay_s, 0);
+	db_close(db);
+	db = state_open(dir, &err);
+	REQUIRE(db != NULL);
+	enter(db, &u, UPDATE_DOWNLOADING);	/* and this is the same as before */
+	CHECK(state_stay(db, &u, &stay_s, &err) == 0);
+	CHECK_INT(stay_s, INT64_C(5000000000));
+	u.assignment = 8;			/* but not for another update */
+	CHECK(state_stay(db, &u, &stay_s, &err) == 0);
+	CHECK_INT(stay_s, 0);
+	update_release(&u);
+	db_close(db);
+	drop_dir(fd);
+}
+
 TEST(installed_goes_back_as_it_came)
 {
 	struct installed i = {.mark = 0};

@@ -142,6 +142,7 @@ TEST(what_was_backed_up_is_restored)
 	struct stat st;
 	char path[4096];
 	struct db *db;
+	bool moved;
 	int64_t n;
 
 	begin();
@@ -181,6 +182,13 @@ TEST(what_was_backed_up_is_restored)
 	/* It does not sign yet. */
 	CHECK_INT(restored_check(db, NULL, NOW + 20, &err), -1);
 	CHECK_INT(err.kind, ERR_RETRY);
+	/* Nor would it until 2040, had the clock been there; as it is not, it counts from now. */
+	must(meta_set(db, META_RESTORED, SLICE_LIT("2208988800"), &err));
+	must(restored_rebase(db, NOW + 20, &moved, &err));
+	CHECK(moved);
+	must(restored_rebase(db, NOW + 20, &moved, &err));
+	CHECK(!moved);
+	CHECK_INT(restored_check(db, NULL, NOW + 30, &err), -1);
 	must(meta_delete(db, META_RESTORED, &err));
 	must(restored_check(db, NULL, NOW + 20, &err));
 	db_close(db);

@@ -134,3 +134,33 @@ TEST(ca_open_refuses_what_does_not_fit)
 	CHECK_INT(err.kind, ERR_MALFORMED);
 	says("operator.pem");
 }
+
+/* Our own CA cannot be from the future: it is the clock, and a right one heals it. Dates beyond 2038 and 2049 hold. */
+TEST(a_clock_before_the_ca_is_a_reason_to_try_again)
+{
+	const char *const names[] = {"fleet.example"};
+	struct server_identity id;
+	struct ca ca;
+	struct x509 cert;
+
+	begin();
+	init();
+	REQUIRE(ca_open(&ca, dirfd_ca, CA_SERVER, true, &err) == 0);
+	CHECK(server_identity_make(&id, &ca, names, 1, 0, &err) < 0);
+	CHECK_INT(err.kind, ERR_RETRY);
+	says("the clock says 1970-01-01");
+	CHECK(server_identity_make(&id, &ca, names, 1, ca.cert.not_after_s + 1, &err) < 0);
+	CHECK_INT(err.kind, ERR_REFUSED);
+	ca_release(&ca);
+	leave();
+	REQUIRE(mkdir(dir, 0700) == 0);
+	REQUIRE((dirfd_ca = open(dir, O_DIRECTORY | O_RDONLY | O_CLOEXEC)) >= 0);
+	REQUIRE(ca_init(dirfd_ca, "depot-7", INT64_C(4102444800), CA_LIFE_MAX_S, &err) == 0);	/* 2100 */
+	REQUIRE(ca_open(&ca, dirfd_ca, CA_SERVER, true, &err) == 0);
+	REQUIRE(server_identity_make(&id, &ca, names, 1, INT64_C(4102444800), &err) == 0);
+	REQUIRE(x509_read(&cert, buf_slice(&id.der), &err) == 0);
+	CHECK_INT(cert.not_after_s, INT64_C(4102444800) + SERVER_CERT_LIFE_S);
+	CHECK(x509_chain_check(&cert, &ca.cert, X509_EKU_SERVER, INT64_C(4102444800), 0, &err) == 0);
+	server_identity_release(&id);
+	ca_release(&ca);
+}

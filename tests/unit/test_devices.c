@@ -434,3 +434,59 @@ TEST(last_seen_times_are_flushed_together)
 	writer_stop(w);
 	lastseen_free(l);
 }
+
+/* A server whose clock was in 2040 for a while: when it is right again, who is silent is offline, who speaks is seen now. */
+TEST(devices_seen_under_a_clock_that_was_ahead)
+{
+	const int64_t y2040 = INT64_C(2208988800);
+	struct lastseen *l = lastseen_new();
+	int64_t id = begin();
+	struct device d;
+
+	lastseen_touch(l, id, y2040, SLICE_EMPTY);
+	CHECK_INT(lastseen_get(l, id), y2040);
+	lastseen_touch(l, id, NOW, SLICE_EMPTY);
+	CHECK_INT(lastseen_get(l, id), NOW);
+	lastseen_touch(l, id, NOW - 2, SLICE_EMPTY);	/* another loop, a moment late */
+	CHECK_INT(lastseen_get(l, id), NOW);
+	lastseen_free(l);
+
+	must(device_set_seen(db, id, y2040, SLICE_EMPTY, &err));
+	must(device_find(db, SLICE_LIT("press-3"), &d, &err));
+	CHECK_STR(device_presence(&d, 60, y2040), "online");
+	CHECK_STR(device_presence(&d, 60, NOW), "offline");
+	must(device_set_seen(db, id, NOW, SLICE_EMPTY, &err));
+	must(device_set_seen(db, id, NOW - 2, SLICE_EMPTY, &err));
+	must(device_find(db, SLICE_LIT("press-3"), &d, &err));
+	CHECK_INT(d.last_seen_s, NOW);
+	CHECK_STR(device_presence(&d, 60, NOW + 60), "online");
+	must(device_set_seen(db, id, y2040, SLICE_EMPTY, &err));
+	must(device_set_registered(db, id, SLICE_LIT("{}"), NOW, &err));
+	must(device_find(db, SLICE_LIT("press-3"), &d, &err));
+	CHECK_INT(d.last_seen_s, NOW);
+}
+
+/* What a device says of the time is kept as its word, in the row's detail; the row itself has the server's time and order. */
+TEST(absurd_times_of_devices_do_not_touch_the_order_of_the_trail)
+{
+	static const char *const good[] = {"1970-01-01T00:00:00Z", "2038-01-19T03:14:08Z", "2040-01-01T00:00:00Z",
+					   "2100-03-01T00:00:00Z", "9999-12-31T23:59:59Z"};
+	static const char *const bad[] = {"2016-12-31T23:59:60Z", "1969-12-31T23:59:59Z", "10000-01-01T00:00:00Z",
+					  "2026-11-28T06:00:00+00:00", "now", ""};
+	int64_t id = begin();
+	char body[512];
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(good) + ARRAY_SIZE(bad); i++) {
+		bool fine = i < ARRAY_SIZE(good);
+		const char *at = fine ? good[i] : bad[i - ARRAY_SIZE(good)];
+
+		snprintf(body, sizeof(body), "{" INSTANCE ",\"assignment\":0,\"seq\":%u,\"path\":\"plant/plc/1\","
+			 "\"state\":\"healthy\",\"reason\":\"\",\"at\":\"%s\"}", i + 1, at);
+		CHECK_INT(call("status", id, body, NULL), fine ? 0 : -1);
+		if (!fine)
+			CHECK(strstr(answer, "is not a time like") != NULL);
+	}
+	CHECK_INT(rows("SELECT count(*) FROM audit WHERE action = 'device.status' AND time_s = 1795203000"), ARRAY_SIZE(good));
+	CHECK_INT(rows("SELECT count(*) FROM audit WHERE detail LIKE '%9999-12-31T23:59:59Z%'"), 1);
+}

@@ -340,6 +340,22 @@ TEST(old_outcomes_leave_the_window)
 	CHECK_STR(state_of(id), "halted");
 }
 
+/* A clock that was ahead and came back must not hide failures: what is dated later than now counts. */
+TEST(outcomes_under_a_clock_that_was_ahead_stay_in_the_window)
+{
+	int64_t id;
+
+	begin();
+	add_devices(20);
+	id = create("plant/plc/1", "{\"waves\":[{\"percent\":100}],\"max_failure_rate\":0.5,\"min_sample\":2,\"window\":60}");
+	now_s = INT64_C(2208988800);
+	report_some(id, 1, ASSIGNMENT_FAILED);
+	CHECK_STR(state_of(id), "running");
+	now_s = T0 + 200;
+	report_some(id, 1, ASSIGNMENT_FAILED);
+	CHECK_STR(state_of(id), "halted");
+}
+
 TEST(manual_waves_wait_for_approval)
 {
 	struct rollout_actor who = alice(), bob = {.name = "operator:bob", .now_s = T0, .note = SLICE_LIT("looks good")};

@@ -17,6 +17,7 @@ static char token_text[TOKEN_TEXT_MAX + 1];
 
 /* The answer to the last request. */
 static struct buf reply = BUF_INIT(1 << 20);
+static int64_t ask_now_s = FIX_NOW;
 static struct json doc;
 static unsigned status;
 
@@ -41,7 +42,7 @@ static int job(struct db *db, void *arg, struct error *e)
 	api_call_init(&call);
 	call.actor = &q->actor;
 	call.control = c;
-	call.now_s = FIX_NOW;
+	call.now_s = ask_now_s;
 	call.db = db;
 	if (question != SIZE_MAX)
 		call.query = slice_sub(path, question + 1, SIZE_MAX);
@@ -431,6 +432,37 @@ TEST(renewal_and_revocation_are_requests)
 	answers(renew(second, next), 403, "is revoked: stolen");
 	audited("device:press device.renew device:press refused", "stolen");
 	answers(ask("POST", "/api/v1/devices/press/revoke", ""), 200, "\"revoked\":0");
+	seckey_free(k);
+	seckey_free(next);
+	finish();
+}
+
+/* The last signature is of FIX_NOW: who asks under a clock that serve would not sign by gets nothing that carries its date. */
+TEST(nothing_is_issued_under_a_clock_that_jumped)
+{
+	static const int64_t wrong[] = {0, FIX_NOW - 3600, FIX_NOW + 31 * 86400, INT64_C(2208988800)};
+	uint8_t first[SHA256_LEN];
+	struct seckey *k, *next;
+	unsigned i;
+
+	begin();
+	k = seckey_generate(KEY_ECDSA_P256, &err);
+	next = seckey_generate(KEY_ECDSA_P256, &err);
+	make_token(",\"uses\":2");
+	answers(enroll(token_text, k, ""), 200, "\"device\":");
+	fingerprint_of(json_root(&doc), first);
+	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
+		ask_now_s = wrong[i];
+		answers(enroll(token_text, next, ""), 503, "nothing is issued under this clock: the clock says");
+		answers(renew(first, next), 503, "nothing is issued under this clock");
+		answers(ask("POST", "/api/v1/tokens", "{}"), 503, "nothing is issued under this clock");
+		answers(ask("POST", "/api/v1/operators", "{\"name\":\"eve\",\"role\":\"viewer\",\"life_s\":600}"), 503,
+			"nothing is issued under this clock");
+	}
+	ask_now_s = FIX_NOW + 29 * 86400;
+	answers(renew(first, next), 200, "\"renew_at\":");
+	ask_now_s = FIX_NOW;
+	answers(enroll(token_text, next, ""), 200, "\"device\":");	/* no use was lost */
 	seckey_free(k);
 	seckey_free(next);
 	finish();

@@ -151,3 +151,22 @@ TEST(sizes_go_both_ways)
 	CHECK_STR(size_text(text, UINT64_C(3) << 30), "3.0 GiB");
 	CHECK_STR(size_text(text, UINT64_MAX), "15.9 EiB");
 }
+
+/* Past every width that a time was ever squeezed into: 32 bits signed and unsigned, two digits of a year, a leap century. */
+TEST(dates_beyond_2038_go_there_and_back)
+{
+	static const struct { int64_t t_s; const char *text; } cases[] = {
+		{INT32_MAX, "2038-01-19T03:14:07Z"}, {INT64_C(2147483648), "2038-01-19T03:14:08Z"},
+		{INT64_C(2208988800), "2040-01-01T00:00:00Z"}, {INT64_C(2524608000), "2050-01-01T00:00:00Z"},
+		{INT64_C(4102444800), "2100-01-01T00:00:00Z"}, {INT64_C(4107542399), "2100-02-28T23:59:59Z"},
+		{INT64_C(4294967296), "2106-02-07T06:28:16Z"}, {TIME_MAX_S, "9999-12-31T23:59:59Z"},
+	};
+	int64_t t_s;
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		CHECK_STR(shown(cases[i].t_s), cases[i].text);
+		CHECK_INT(time_parse(&t_s, slice_str(cases[i].text), &err), 0);
+		CHECK_INT(t_s, cases[i].t_s);
+	}
+}
