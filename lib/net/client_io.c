@@ -18,14 +18,32 @@
 
 static void io_begin(struct attempt *a)
 {
-	a->io_start_ms = a->io_last_ms = clock_mono_ms();
-	a->io_bytes = 0;
+	a->io_last_ms = a->stretch_ms = clock_mono_ms();
+	a->stretch_bytes = 0;
 }
 
 static void io_progress(struct attempt *a, size_t n)
 {
 	a->io_last_ms = clock_mono_ms();
-	a->io_bytes += n;
+	a->stretch_bytes += n;
+}
+
+/*
+ * When the far end will have been too slow. Stretch by stretch, so that an hour at full speed does not buy weeks of one
+ * byte a minute.
+ */
+static int64_t slow_at_ms(struct attempt *a)
+{
+	const struct client *c = a->c;
+	uint64_t need = c->min_rate * (uint64_t)c->stall_ms / 1000;
+
+	if (a->stretch_bytes >= need) {
+		if (clock_mono_ms() - a->stretch_ms < c->stall_ms)
+			return INT64_MAX;
+		a->stretch_ms = clock_mono_ms();
+		a->stretch_bytes = 0;
+	}
+	return a->stretch_ms + c->stall_ms;
 }
 
 /* Wait for the stream, as long as progress, rate and the request's deadline allow. */
@@ -33,7 +51,7 @@ static int io_wait(struct attempt *a, short events, struct error *err)
 {
 	const struct client *c = a->c;
 	int64_t stall = a->io_last_ms + c->stall_ms;
-	int64_t slow = a->io_start_ms + c->stall_ms + (int64_t)(a->io_bytes / c->min_rate) * 1000;
+	int64_t slow = slow_at_ms(a);
 	struct dial d = {.deadline_ms = stall < slow ? stall : slow, .cancel_fd = c->cancel_fd};
 	bool whole = a->deadline_ms <= d.deadline_ms;
 
@@ -273,6 +291,7 @@ static int take_part(struct attempt *a, struct slice part, struct error *err)
 {
 	const struct client_request *q = a->q;
 	struct client_response *r = a->r;
+	int64_t start_ms;
 
 	r->body_len += part.len;
 	if (r->status / 100 != 2) { /* an explanation, for which a part will do */
@@ -287,10 +306,15 @@ static int take_part(struct attempt *a, struct slice part, struct error *err)
 		buf_put_slice(&r->body, part);
 		return 0;
 	}
-	if (q->sink(q->sink_arg, &r->head, part, err) == 0)
-		return 0;
-	a->own_error = true;
-	return -1;
+	start_ms = clock_mono_ms();
+	if (q->sink(q->sink_arg, &r->head, part, err) < 0) {
+		a->own_error = true;
+		return -1;
+	}
+	/* What the sink took is not the far end's time. */
+	a->stretch_ms += clock_mono_ms() - start_ms;
+	a->io_last_ms = clock_mono_ms();
+	return 0;
 }
 
 /* 0 complete, 1 given up on the rest (an error page of no interest), -1. */
