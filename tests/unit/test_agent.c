@@ -1,4 +1,4 @@
-/* The agent's parts that need no network: packed files, links, state, places, probes, identity's backoff. */
+/* The agent's parts that need no network: packed files, links, state, places, probes. */
 #include "tap.h"
 
 #include <errno.h>
@@ -93,7 +93,7 @@ TEST(link_carries_bodies_and_descriptors)
 	struct link_msg m = LINK_MSG_INIT;
 	struct error err = ERROR_INIT, why = ERROR_INIT;
 	struct buf text = BUF_INIT(100), small = BUF_INIT(3);
-	unsigned status;
+	struct link_reply said = {403, 77, 1234}, reply;
 	int s[2], fd;
 
 	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s) == 0);
@@ -111,14 +111,20 @@ TEST(link_carries_bodies_and_descriptors)
 
 	error_set(&why, ERR_REFUSED, "no");
 	error_hint(&why, "ask again");
-	CHECK(link_send_error(s[1], &why, 403, &err) == 0);
+	CHECK(link_send_error(s[1], &why, &said, &err) == 0);
 	CHECK(link_recv(s[0], &m, &err) == 1);
 	why = ERROR_INIT;
-	link_read_error(&m, &why, &status);
+	link_read_error(&m, &why, &reply);
 	CHECK_INT(why.kind, ERR_REFUSED);
 	CHECK_STR(why.text, "no");
 	CHECK_STR(why.hint, "ask again");
-	CHECK_INT(status, 403);
+	CHECK_INT(reply.status, 403);
+	CHECK_INT(reply.retry_after_s, 77);
+	CHECK_INT(reply.received, 1234);
+	CHECK(link_send_done(s[1], 4321, -1, &err) == 0);
+	CHECK(link_recv(s[0], &m, &err) == 1);
+	CHECK_INT(m.type, LINK_DONE);
+	CHECK_INT(link_read_received(&m), 4321);
 	close(s[1]);
 	CHECK(link_recv(s[0], &m, &err) == 0);
 	CHECK(link_send(s[0], LINK_DONE, SLICE_EMPTY, -1, &err) < 0);
@@ -528,17 +534,4 @@ TEST(probe_never_runs_programs)
 	CHECK(probe_start(&a, &p, &err) < 0);
 	CHECK_INT(err.kind, ERR_REFUSED);
 	CHECK_INT(a.pid, 0);
-}
-
-TEST(backoff_grows_to_its_cap)
-{
-	unsigned n;
-
-	for (n = 0; n < 100; n++) {
-		int64_t ms = backoff_ms(n, 300000);
-
-		CHECK(ms >= 500 && ms <= 300000);
-		if (n > 12)
-			CHECK(ms >= 150000);
-	}
 }
