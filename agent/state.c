@@ -208,10 +208,17 @@ static int put_report(struct db *db, const struct update *u, enum update_state n
 
 int state_note(struct db *db, struct update *u, const char *reason, int64_t now_s, struct error *err)
 {
-	if (put_report(db, u, u->state, reason, now_s, err) < 0)
-		return -1;
+	struct query q = query_open(db, "SELECT count(*) FROM reports");
+	int64_t waiting = 0;
+	int r = query_next(&q, err);
+
+	if (r > 0)
+		waiting = query_col_int(&q, 0);
+	query_close(&q);
 	snprintf(u->reason, sizeof(u->reason), "%s", reason);
-	return 0;
+	if (r < 0 || waiting >= REPORTS_WAITING_MAX)
+		return r < 0 ? -1 : 0;
+	return put_report(db, u, u->state, reason, now_s, err);
 }
 
 #define INSTALLED_COLUMNS "artifact, version, previous, release, previous_release, mark, since_s, older, older_release"

@@ -116,9 +116,10 @@ struct report {
 WARN_UNUSED int state_next_report(struct db *db, struct report *out, struct error *err);
 /* The control plane has this one, or will never take it. */
 WARN_UNUSED int state_report_done(struct db *db, int64_t seq, struct error *err);
+#define REPORTS_WAITING_MAX 64	/* with so many that wait, a state is not told again */
 /*
  * Tell the control plane why the update under way stays in its state: one more report of that state. u->reason is
- * the new one.
+ * the new one, in every case.
  */
 WARN_UNUSED int state_note(struct db *db, struct update *u, const char *reason, int64_t now_s, struct error *err);
 /* Small texts by name ("metadata", "budget", ...) that outlive the process. */

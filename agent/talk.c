@@ -389,29 +389,35 @@ static bool report_is_refused(enum talk what, unsigned status)
 	return what == TALK_STATUS && status_is_final(status) && status >= 400 && !status_is_global(status);
 }
 
+/* Told when it is news. */
+static void note_failure(struct agent *a, enum talk what, const struct error *why, unsigned status)
+{
+	if (strcmp(a->talk_error, why->text) != 0)
+		log_warn("agent.talk", "what=%s status=%u why=\"%s\"%s%s%s", talk_words[what], status, why->text,
+			 why->hint[0] != '\0' ? " hint=\"" : "", why->hint, why->hint[0] != '\0' ? "\"" : "");
+	snprintf(a->talk_error, sizeof(a->talk_error), "%s", why->text);
+	a->talk_error_of = what;
+}
+
 /*
- * No answer, or none of use. Where the server as a whole is away, all waits. Where it refuses this one thing, that
- * waits by itself, for the next heartbeat may bring the order that mends it; a report that is refused for good is
- * dropped. Nothing is ever wiped for a refusal.
+ * No answer, or none of use. Where the server as a whole is away, all waits. What it refuses, for whatever reason, waits
+ * by itself as well, or it would stand in the way of the heartbeat that may bring the order which mends it. A report
+ * that is refused for good is dropped. Nothing is ever wiped for a refusal.
  */
 static void talk_failed(struct agent *a, enum talk what, const struct error *why, const struct link_reply *reply)
 {
 	int64_t now_ms = loop_now_ms(a->loop);
 	struct error err = ERROR_INIT;
 
-	if (strcmp(a->talk_error, why->text) != 0)
-		log_warn("agent.talk", "what=%s status=%u why=\"%s\"%s%s%s", talk_words[what], reply->status, why->text,
-			 why->hint[0] != '\0' ? " hint=\"" : "", why->hint, why->hint[0] != '\0' ? "\"" : "");
-	snprintf(a->talk_error, sizeof(a->talk_error), "%s", why->text);
-	a->talk_error_of = what;
-	if (report_is_refused(what, reply->status) && state_report_done(a->db, a->report_sent, &err) < 0)
-		log_failure(LOG_LEVEL_ERROR, "agent.state", &err);
-	if (what == TALK_RENEW)
-		a->talk[what].wait_ms = now_ms + backoff_asked_ms(RENEW_SLOW + a->talk[what].failures++, BACKOFF_CAP_MS,
-								  reply->retry_after_s);
-	else if (what != TALK_HEARTBEAT && !status_is_global(reply->status))
-		a->talk[what].wait_ms = now_ms + backoff_asked_ms(a->talk[what].failures++, BACKOFF_CAP_MS,
-								  reply->retry_after_s);
+	note_failure(a, what, why, reply->status);
+	if (report_is_refused(what, reply->status)) {
+		if (state_report_done(a->db, a->report_sent, &err) < 0)
+			log_failure(LOG_LEVEL_ERROR, "agent.state", &err);
+	} else if (what != TALK_HEARTBEAT && reply->status != 0) {
+		unsigned n = a->talk[what].failures++ + (what == TALK_RENEW ? RENEW_SLOW : 0);
+
+		a->talk[what].wait_ms = now_ms + backoff_asked_ms(n, BACKOFF_CAP_MS, reply->retry_after_s);
+	}
 	if (what == TALK_HEARTBEAT || status_is_global(reply->status))
 		pace_failed(&a->pace, now_ms, reply->retry_after_s);
 	talk_pump(a);

@@ -283,9 +283,11 @@ static int check_disk(struct agent *a, struct error *err)
 /* Once, when it is more than a hiccup: the control plane cannot see a repository that we do not reach. */
 static void tell_trouble(struct agent *a)
 {
+	char reason[UPDATE_REASON_MAX];
 	struct error err = ERROR_INIT;
 
-	if (state_note(a->db, &a->update, a->update.reason, clock_now_s(), &err) < 0)
+	snprintf(reason, sizeof(reason), "%s", a->update.reason);
+	if (state_note(a->db, &a->update, reason, clock_now_s(), &err) < 0)
 		log_failure(LOG_LEVEL_WARN, "agent.state", &err);
 	talk_pump(a);
 }
@@ -298,11 +300,11 @@ static void tell_trouble(struct agent *a)
 static void transfer_failed(struct agent *a, unsigned asked, const struct error *why, const struct link_reply *reply)
 {
 	unsigned *refusals = asked == TRANSFER_FETCH ? &a->payload_refusals : &a->metadata_refusals;
-	bool refused = error_exit_status(why->kind) == 3 || status_is_final(reply->status);
+	/* A status of the server's counts, whatever it calls the error; 401 and 403 speak of us, not of the payload. */
+	bool refused = reply->status == 0 ? error_exit_status(why->kind) == 3
+					  : status_is_final(reply->status) && !status_is_global(reply->status);
 	int64_t wait_ms;
 
-	if (reply->status == 408 || reply->status == 429 || reply->status >= 500)
-		refused = false;	/* whatever kind of error the server says it is */
 	log_warn("agent.transfer", "kind=%s status=%u why=\"%s\"", error_kind_name(why->kind), reply->status, why->text);
 	snprintf(a->update.reason, sizeof(a->update.reason), "%.479s", why->text);
 	if (refused && ++*refusals >= REFUSALS_MAX) {

@@ -165,6 +165,43 @@ static void enter(struct db *db, struct update *u, enum update_state next)
 	CHECK(state_enter(db, u, next, NULL, "because", 1000, &err) == 0);
 }
 
+TEST(a_state_is_told_again_but_not_without_end)
+{
+	struct error err = ERROR_INIT;
+	struct update u;
+	struct report report;
+	int64_t number = 7;
+	int fd = make_dir(), n = 0, i;
+	struct db *db = state_open(dir, &err);
+
+	REQUIRE(db != NULL);
+	update_init(&u);
+	CHECK(update_set_path(&u, SLICE_LIT("plant/plc/1.2"), &err) == 0);
+	u.assignment = 7;
+	enter(db, &u, UPDATE_DOWNLOADING);
+	for (i = 0; i < 3 * REPORTS_WAITING_MAX; i++)
+		CHECK(state_note(db, &u, "no way", 1000 + i, &err) == 0);
+	CHECK_STR(u.reason, "no way");
+	CHECK_INT(u.state, UPDATE_DOWNLOADING);
+	enter(db, &u, UPDATE_FAILED);	/* a transition is always told */
+	while (state_next_report(db, &report, &err) == 1) {
+		CHECK_STR(report.reason, n == 0 || report.state == UPDATE_FAILED ? "because" : "no way");
+		CHECK(state_report_done(db, report.seq, &err) == 0);
+		n++;
+	}
+	CHECK_INT(n, REPORTS_WAITING_MAX + 1);
+	CHECK(state_get_number(db, "interval", &number, &err) == 0);
+	CHECK_INT(number, 0);
+	CHECK(state_set_number(db, "interval", INT64_MIN, &err) == 0 && state_get_number(db, "interval", &number, &err) == 0);
+	CHECK(number == INT64_MIN);
+	CHECK(state_set_fact(db, "interval", SLICE_LIT("what"), &err) == 0 &&
+	      state_get_number(db, "interval", &number, &err) == 0);
+	CHECK_INT(number, 0);
+	update_release(&u);
+	db_close(db);
+	drop_dir(fd);
+}
+
 TEST(state_survives_and_reports_in_order)
 {
 	struct error err = ERROR_INIT;
