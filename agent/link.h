@@ -29,7 +29,7 @@ enum link_type {
 	LINK_POST,	/* {"path","now_s"}, fd: the JSON body */
 	LINK_UPDATE,	/* {"target","now_s","floor_s"} */
 	LINK_FETCH,	/* {"path","length","sha256","now_s","content" (optional): bytes that may be asked for} */
-	LINK_PROGRESS,	/* {"bytes","received"} */
+	LINK_PROGRESS,	/* {"bytes","received"}: of the payload here (FETCH), on the wire */
 	LINK_DONE,	/* {"received"}, fd: answer, blobs or the staged file */
 	LINK_FAILED,	/* {"kind","text","hint","status","retry_after_s","received"} */
 	LINK_TYPES,

@@ -14,7 +14,6 @@
 #include "sys/file.h"
 #include "tuf/engine.h"
 
-#define METADATA_TIMEOUT_MS 600000
 #define PAYLOAD_MIN_RATE 64	/* bytes per second; slower is given up, and resumed later */
 
 struct remote {
@@ -131,9 +130,33 @@ out:
 
 /* ---- metadata ---- */
 
-/* GET one metadata file. 1: it is there; 0: there is none; -1. */
-static int get_metadata(struct remote *r, const struct tuf_want *w, int64_t now_s, struct buf *out, struct error *err)
+struct metadata_sink {
+	struct remote *remote;
+	const struct remote_watcher *watcher;
+	struct buf *out;
+	int64_t said_ms;
+};
+
+static int metadata_part(void *arg, const struct http_head *head, struct slice part, struct error *err)
 {
+	struct metadata_sink *s = arg;
+
+	(void)head;
+	buf_put_slice(s->out, part);
+	if (s->out->failed)
+		return error_set(err, ERR_LIMIT, "it is larger than %zu bytes", s->out->max);
+	if (clock_mono_ms() - s->said_ms >= 1000) {
+		s->said_ms = clock_mono_ms();
+		s->watcher->alive(s->watcher->arg, remote_reply(s->remote).received);
+	}
+	return 0;
+}
+
+/* GET one metadata file: as slow as the way is. 1: it is there; 0: there is none; -1. */
+static int get_metadata(struct remote *r, const struct tuf_want *w, int64_t now_s, const struct remote_watcher *watcher,
+			struct buf *out, struct error *err)
+{
+	struct metadata_sink sink = {.remote = r, .watcher = watcher, .out = out};
 	struct client_request q = CLIENT_REQUEST_INIT;
 	struct client_response a = CLIENT_RESPONSE_INIT;
 	char target[TUF_URL_PATH_MAX + 16];
@@ -143,14 +166,14 @@ static int get_metadata(struct remote *r, const struct tuf_want *w, int64_t now_
 	q.method = "GET";
 	q.target = target;
 	q.now_s = now_s;
-	q.timeout_ms = METADATA_TIMEOUT_MS;
 	q.body_max = w->max_len;
+	q.sink = metadata_part;
+	q.sink_arg = &sink;
 	if (client_do(r->client, &q, &a, err) < 0) {
 		from_network(&a, err);
 		goto out;
 	}
 	if (a.status == 200) {
-		buf_put_slice(out, buf_slice(&a.body));
 		rc = 1;
 	} else if (a.status == 404) {	/* 403 is a refusal here: of our certificate */
 		rc = 0;
@@ -169,6 +192,7 @@ struct update_walk {
 	unsigned stored_count;
 	int64_t now_s;
 	struct buf *fetched;
+	const struct remote_watcher *watcher;
 };
 
 static int serve_stored(struct update_walk *u, const struct tuf_want *w, struct error *err)
@@ -194,7 +218,7 @@ static int serve_remote(struct update_walk *u, const struct tuf_want *w, struct 
 {
 	struct buf bytes = BUF_INIT((size_t)w->max_len);
 	struct error why = ERROR_INIT;
-	int r = get_metadata(u->remote, w, u->now_s, &bytes, &why);
+	int r = get_metadata(u->remote, w, u->now_s, u->watcher, &bytes, &why);
 
 	if (r > 0) {
 		blobs_put(u->fetched, slice_str(w->path), buf_slice(&bytes));
@@ -220,12 +244,13 @@ static int walk(struct update_walk *u, struct error *err)
 }
 
 int remote_update(struct remote *r, struct slice anchor, struct slice stored, struct slice target, int64_t now_s,
-		  int64_t floor_s, struct buf *fetched, struct error *err)
+		  int64_t floor_s, struct buf *fetched, const struct remote_watcher *watcher, struct error *err)
 {
 	struct tuf_options options = {.mode = TUF_MODE_CLIENT, .clock_s = now_s, .floor_s = floor_s,
 				      .build_s = MESHANICS_BUILD_TIME};
 	struct tuf_blob *list = xcalloc(BLOBS_MAX, sizeof(*list));
-	struct update_walk u = {.remote = r, .stored = list, .now_s = now_s, .fetched = fetched};
+	struct update_walk u = {.remote = r, .stored = list, .now_s = now_s, .fetched = fetched,
+				.watcher = watcher};
 	struct tuf_result result;
 	int rc = -1;
 

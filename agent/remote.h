@@ -26,12 +26,19 @@ struct link_reply remote_reply(const struct remote *r);
 WARN_UNUSED int remote_post(struct remote *r, const char *path, struct slice body, int64_t now_s, struct buf *answer,
 			    struct error *err);
 
+/* Who wants to hear that a request is alive, at most once a second: bytes received on the wire for it. */
+struct remote_watcher {
+	void (*alive)(void *arg, uint64_t received);
+	void *arg;
+};
+
 /*
  * Walk the TUF workflow for one target: stored files from `stored` (packed, see agent/blobs.h), the others from the
  * server. What was fetched is appended to `fetched` (packed), which the supervisor verifies again.
  */
 WARN_UNUSED int remote_update(struct remote *r, struct slice anchor, struct slice stored, struct slice target,
-			      int64_t now_s, int64_t floor_s, struct buf *fetched, struct error *err);
+			      int64_t now_s, int64_t floor_s, struct buf *fetched, const struct remote_watcher *watcher,
+			      struct error *err);
 
 struct remote_payload {
 	struct slice path;	/* below /targets/ */

@@ -99,7 +99,8 @@ static void link_progress(struct agent_link *l, const struct link_msg *m)
 	    json_need_int(json_root(&doc), "bytes", 0, INT64_MAX, &bytes, &ignored) == 0 &&
 	    json_need_int(json_root(&doc), "received", 0, INT64_MAX, &received, &ignored) == 0 &&
 	    l == &l->agent->transfer) {
-		update_progress(l->agent, (uint64_t)bytes);
+		if (l->asked == TRANSFER_FETCH)
+			update_progress(l->agent, (uint64_t)bytes);
 		meter_flight(l->agent, (uint64_t)received);
 	}
 	json_release(&doc);

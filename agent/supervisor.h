@@ -68,6 +68,7 @@ struct agent {
 		unsigned failures;
 		int64_t wait_ms;	/* not asked before */
 	} talk[TALK_KINDS];
+	bool beat_next;			/* the next word is a heartbeat */
 	int64_t talked_s;		/* last good answer */
 	int64_t report_sent;		/* seq of the report on its way */
 	struct seckey *renew_key;	/* of the renewal on its way */

@@ -152,8 +152,11 @@ static bool may_say(const struct agent *a, enum talk what)
 /* The most urgent thing: 1 when something was asked, 0 when nothing is due. */
 static int say_next(struct agent *a, struct buf *body, struct error *err)
 {
+	bool beat = loop_now_ms(a->loop) >= a->pace.beat_ms;
 	int r;
 
+	if (beat && a->beat_next)
+		return say_heartbeat(a, body, err) < 0 ? -1 : 1;
 	if (renewal_due(a) && may_say(a, TALK_RENEW))	/* first: an expired certificate gets no other answer */
 		return say_renew(a, body, err) < 0 ? -1 : 1;
 	if (!a->registered && may_say(a, TALK_REGISTER))
@@ -161,7 +164,7 @@ static int say_next(struct agent *a, struct buf *body, struct error *err)
 	r = may_say(a, TALK_STATUS) ? say_report(a, body, err) : 0;
 	if (r != 0)
 		return r;
-	if (loop_now_ms(a->loop) < a->pace.beat_ms)
+	if (!beat)
 		return 0;
 	buf_clear(body);
 	return say_heartbeat(a, body, err) < 0 ? -1 : 1;
@@ -418,6 +421,8 @@ static void talk_failed(struct agent *a, enum talk what, const struct error *why
 
 		a->talk[what].wait_ms = now_ms + backoff_asked_ms(n, BACKOFF_CAP_MS, reply->retry_after_s);
 	}
+	/* Their turn, unless it is we who are refused: renewal may have to come before them. */
+	a->beat_next = what != TALK_HEARTBEAT && reply->status != 0 && reply->status != 401 && reply->status != 403;
 	if (what == TALK_HEARTBEAT || status_is_global(reply->status))
 		pace_failed(&a->pace, now_ms, reply->retry_after_s);
 	talk_pump(a);
@@ -429,6 +434,8 @@ static void talk_heard(struct agent *a, enum talk what)
 	if (a->pace.failures > 0)
 		log_info("agent.talk", "what=%s back=true failures=%u", talk_words[what], a->pace.failures);
 	pace_heard(&a->pace);
+	if (what == TALK_HEARTBEAT)
+		a->beat_next = false;
 	a->talk[what].failures = 0;
 	a->talked_s = clock_now_s();
 	if (a->talk_error_of == what || may_say(a, a->talk_error_of))

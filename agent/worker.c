@@ -57,27 +57,6 @@ out:
 	return r;
 }
 
-static int do_update(struct worker_thread *t, struct json_value q, int stored_fd, struct error *why)
-{
-	struct buf stored = BUF_INIT(LINK_BLOB_MAX), fetched = BUF_INIT(LINK_BLOB_MAX);
-	struct slice target;
-	int64_t now_s, floor_s;
-	int r = -1;
-
-	if (json_need_string(q, "target", &target, why) < 0 ||
-	    json_need_int(q, "now_s", 0, INT64_MAX, &now_s, why) < 0 ||
-	    json_need_int(q, "floor_s", 0, INT64_MAX, &floor_s, why) < 0 ||
-	    link_blob_read(stored_fd, &stored, why) < 0 ||
-	    remote_update(t->remote, buf_slice(&t->options->identity->root), buf_slice(&stored), target, now_s,
-			  floor_s, &fetched, why) < 0)
-		goto out;
-	r = answer_bytes(t, buf_slice(&fetched), why);
-out:
-	buf_release(&stored);
-	buf_release(&fetched);
-	return r;
-}
-
 static void say_progress(void *arg, uint64_t bytes, uint64_t received)
 {
 	struct worker_thread *t = arg;
@@ -87,6 +66,33 @@ static void say_progress(void *arg, uint64_t bytes, uint64_t received)
 	snprintf(text, sizeof(text), "{\"bytes\":%llu,\"received\":%llu}", (unsigned long long)bytes,
 		 (unsigned long long)received);
 	(void)!link_send(t->sock, LINK_PROGRESS, slice_str(text), -1, &ignored);
+}
+
+static void say_alive(void *arg, uint64_t received)
+{
+	say_progress(arg, 0, received);
+}
+
+static int do_update(struct worker_thread *t, struct json_value q, int stored_fd, struct error *why)
+{
+	struct buf stored = BUF_INIT(LINK_BLOB_MAX), fetched = BUF_INIT(LINK_BLOB_MAX);
+	struct remote_watcher watcher = {say_alive, t};
+	struct slice target;
+	int64_t now_s, floor_s;
+	int r = -1;
+
+	if (json_need_string(q, "target", &target, why) < 0 ||
+	    json_need_int(q, "now_s", 0, INT64_MAX, &now_s, why) < 0 ||
+	    json_need_int(q, "floor_s", 0, INT64_MAX, &floor_s, why) < 0 ||
+	    link_blob_read(stored_fd, &stored, why) < 0 ||
+	    remote_update(t->remote, buf_slice(&t->options->identity->root), buf_slice(&stored), target, now_s,
+			  floor_s, &fetched, &watcher, why) < 0)
+		goto out;
+	r = answer_bytes(t, buf_slice(&fetched), why);
+out:
+	buf_release(&stored);
+	buf_release(&fetched);
+	return r;
 }
 
 static int do_fetch(struct worker_thread *t, struct json_value q, struct error *why)

@@ -28,7 +28,7 @@ struct client_params {
 	const char *unix_path;		/* a local door instead of url; copied */
 	const struct url *proxy;	/* HTTP CONNECT proxy, with user and password for Basic, or NULL; copied */
 	int64_t connect_ms;		/* resolve + connect + proxy + TLS; 0: 30 s */
-	int64_t stall_ms;		/* without progress; 0: 60 s */
+	int64_t stall_ms;		/* without a byte on the wire; 0: 60 s */
 	uint64_t min_rate;		/* bytes per second over every stretch of stall_ms; 0: 64 */
 	int cancel_fd;			/* readable: give up with ERR_RETRY; -1: none. Borrowed */
 	const char *user_agent;		/* static text; NULL: "meshanics/VERSION" */

@@ -37,6 +37,7 @@ struct attempt {
 	int64_t io_last_ms;		/* of this direction: the last byte */
 	int64_t stretch_ms;		/* when the stretch began over which the rate is measured */
 	uint64_t stretch_bytes;
+	uint64_t wire_seen;		/* of the stream's received bytes, those that counted as progress */
 	bool sent;			/* all of the request */
 	bool answered;			/* a byte of the answer has come */
 	bool gave_up;			/* a deadline passed or the caller cancelled */

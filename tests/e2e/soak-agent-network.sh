@@ -3,21 +3,9 @@
 # waiting; `make soak` runs it.
 . "$(dirname "$0")/lib.sh"
 . "$TEST_SRC/tests/e2e/fleet.sh"
+. "$TEST_SRC/tests/e2e/badnet.sh"
 test_need jq
 
-badnet=$(dirname "$(command -v meshanics)")/tests/tools/badnet
-status() { meshanics agent status --home dev1 --json; }
-weather() { echo "$2" >"$1.rule.new" && mv "$1.rule.new" "$1.rule"; }
-middle() { weather "$1" pass && test_start "$1" "$badnet" middle "$1.port" "$1.rule" "$1.conns" "$2" && test_wait 10 test -s "$1.port"; }
-outcome() { grep "agent.update.*state=$2 .*artifact=plant/$1 " agent1.log; }
-content() { status >out && test_json ".last_error == \"\"" out; }
-version=0
-offer() {
-	version=$((version + 1))
-	head -c "$1" /dev/urandom >payload && meshanics sign payload --home hq --namespace plant --name big --version $version &&
-		meshanics rollout create plant/big/$version --home hq --all --waves 100
-}
-arrived() { test_wait "$1" outcome big/$version healthy && cmp payload dev1/agent/artifacts/plant/big/current/big; }
 # silent RULE WHY: the control connection, for three minutes
 silent() {
 	: >agent1.log
@@ -28,9 +16,7 @@ silent() {
 
 test_expect 'a device whose ways lead through two bad middles' '
 	fleet_site && fleet_serve && middle api "$FLEET_DEVICE" && middle repo "$FLEET_REPO" && fleet_enroll 1 &&
-	cp dev1/agent/identity.json real &&
-	jq --arg d "https://127.0.0.1:$(cat api.port)" --arg r "https://127.0.0.1:$(cat repo.port)" \
-		".device_url = \$d | .repository_url = \$r" real >identity && cat identity >dev1/agent/identity.json &&
+	detour "$(cat api.port)" "$(cat repo.port)" &&
 	test_start agent1 meshanics agent run --home dev1 && test_wait 20 status && offer 1000 && arrived 60
 '
 test_expect 'a payload that stands still for a minute is given up, and resumed' '
@@ -38,7 +24,7 @@ test_expect 'a payload that stands still for a minute is given up, and resumed' 
 	weather repo pass && arrived 200
 '
 test_expect '20 bytes a second are given up' '
-	: >agent1.log && offer 400000 && weather repo "slow 20" &&
+	: >agent1.log && offer 400000 && weather repo "crawl 50000" &&
 	test_wait 300 grep "agent.transfer.*slower than 64 bytes per second" agent1.log && weather repo pass && arrived 300
 '
 test_expect '100 bytes a second are a network' '

@@ -3,20 +3,14 @@
 # stay few, the reason is told at both ends, and all is well again by itself. The byte budget.
 . "$(dirname "$0")/lib.sh"
 . "$TEST_SRC/tests/e2e/fleet.sh"
+. "$TEST_SRC/tests/e2e/badnet.sh"
 test_need jq sqlite3
 
-badnet=$(dirname "$(command -v meshanics)")/tests/tools/badnet
-status() { meshanics agent status --home dev1 --json; }
-# weather MIDDLE RULE: from now on; what stands is cut.
-weather() { echo "$2" >"$1.rule.new" && mv "$1.rule.new" "$1.rule"; }
-middle() { weather "$1" pass && test_start "$1" "$badnet" middle "$1.port" "$1.rule" "$1.conns" "$2" && test_wait 10 test -s "$1.port"; }
 # Bytes that came down through the repository's middle so far, connections that stand not counted.
 carried() { awk '{ sub("down=", "", $4); n += $4 } END { print n + 0 }' repo.conns; }
 mark() { weather repo "${1:-pass}" && sleep 0.3 && carried; }
-outcome() { grep "agent.update.*state=$2 .*artifact=plant/$1 " agent1.log; }
 failures() { grep -c "agent.transfer " agent1.log; }
 # heals RULE: an update that meets this weather fails to get on, says so, and is done once the weather is fair.
-version=0
 heals() {
 	version=$((version + 1)) before=$(failures)
 	weather repo "$1" && fleet_sign $version && fleet_rollout $version || return 1
@@ -27,24 +21,13 @@ heals() {
 more_failures() { test "$(failures)" -gt "$before"; }
 # resumes RULE: a payload of 400000 bytes gets through weather that hits every connection after 250000 bytes.
 resumes() {
-	version=$((version + 1))
-	head -c 400000 /dev/urandom >payload && from=$(mark "$1") &&
-		meshanics sign payload --home hq --namespace plant --name big --version $version &&
-		meshanics rollout create plant/big/$version --home hq --all --waves 100 &&
-		test_wait 60 outcome big/$version healthy && to=$(mark) && echo "$1: $((to - from))" &&
+	from=$(mark "$1") && offer 400000 && test_wait 60 outcome big/$version healthy && to=$(mark) &&
+		echo "$1: $((to - from))" &&
 		cmp payload dev1/agent/artifacts/plant/big/current/big && test $((to - from)) -lt "$2"
 }
-content() { status >out && test_json ".last_error == \"\"" out; }
-told() {
-	sqlite3 -readonly hq/control/meshanics.db "SELECT reason FROM transitions WHERE artifact = '$1' AND state = 'downloading'" |
-		grep "$2"
-}
-
 test_expect 'a site, and a device whose ways lead through two bad middles' '
 	fleet_site && fleet_serve && middle api "$FLEET_DEVICE" && middle repo "$FLEET_REPO" && fleet_enroll 1 &&
-	jq --arg d "https://127.0.0.1:$(cat api.port)" --arg r "https://127.0.0.1:$(cat repo.port)" \
-		".device_url = \$d | .repository_url = \$r" dev1/agent/identity.json >identity &&
-	cat identity >dev1/agent/identity.json && test_start agent1 meshanics agent run --home dev1 && test_wait 20 status &&
+	detour "$(cat api.port)" "$(cat repo.port)" && test_start agent1 meshanics agent run --home dev1 && test_wait 20 status &&
 	fleet_sign 0 && fleet_rollout 0 && test_wait 30 outcome plc/0 healthy
 '
 test_expect 'cut in the middle of a payload: it goes on from there' 'resumes "cut 250000" 440000'
@@ -59,7 +42,7 @@ test_expect 'reset at once' 'heals rst'
 test_expect 'a TLS alert' 'heals alert && grep "agent.transfer .*TLS:.*alert\|agent.transfer .*handshake_failure" agent1.log'
 test_expect 'an answer that is no TLS, for long: no word of the fleet, few attempts, and the control plane hears of it' '
 	: >repo.conns && weather repo garbage && version=$((version + 1)) && fleet_sign $version && fleet_rollout $version &&
-	test_wait 60 told "plant/plc/$version" "127.0.0.1:$(cat repo.port)" && test "$(grep -c "^garbage" repo.conns)" -le 8 &&
+	test_wait 60 told "plc/$version" downloading "127.0.0.1:$(cat repo.port)" && test "$(grep -c "^garbage" repo.conns)" -le 8 &&
 	test "$(grep -c "^garbage" repo.conns)" -ge 5 && status >out && test_json ".update.next_try != null and .last_error == \"\"" out &&
 	weather repo pass && test_wait 60 outcome plc/$version healthy
 '
@@ -85,7 +68,7 @@ test_expect 'a byte budget: used up, said at both ends, and not a byte more' '
 	meshanics sign payload --home hq --namespace plant --name big --version budget &&
 	meshanics rollout create plant/big/budget --home hq --all --waves 100 &&
 	test_wait 30 grep "agent.budget.*budget of 1048576 bytes per 1h used up; goes on at 2" agent1.log &&
-	test_wait 20 told plant/big/budget "used up" && used=$(($(mark) - from)) && echo "used $used" &&
+	test_wait 20 told big/budget downloading "used up" && used=$(($(mark) - from)) && echo "used $used" &&
 	test "$used" -le 1048576 && test "$used" -ge 950000 && status >out &&
 	test_json ".budget.bytes == 1048576 and .budget.used >= 950000 and (.update.reason | contains(\"used up\"))" out
 '

@@ -10,7 +10,8 @@
  *
  * PORTFILE gets the port; when it is there already, it says which. The rules:
  *	middle	MODE [N]: pass; after N bytes from the server: cut, reset, stall, flip (that byte), repeat (what came last);
- *		upcut: cut after N bytes from the client; slow: N bytes a second; hole: say nothing; rst; garbage; alert
+ *		upcut: cut after N bytes from the client; slow: N bytes a second;
+ *		crawl: 20 bytes a second after the first N; hole: say nothing; rst; garbage; alert
  *	proxy	as middle, after CONNECT; and auth USER:PASSWORD, status CODE, hang, close, noise, endless: instead
  *	server	lines of PATH-PREFIX MODE [ARG]; the first that fits. See the table `acts`.
  * A change of RULE (by rename) ends the connections of middle and proxy that stand.
@@ -180,9 +181,7 @@ static bool carry_down(struct relay *r, char *c, size_t len)
 	bool here = !r->done && r->down + len > r->n;
 	size_t before = here ? r->n - r->down : len;
 
-	if (is(r, "slow"))
-		usleep(100000);
-	else if (here && (is(r, "cut") || is(r, "reset") || is(r, "stall"))) {
+	if (here && (is(r, "cut") || is(r, "reset") || is(r, "stall"))) {
 		put(r->client, c, before);
 		r->down += before;
 		if (is(r, "stall"))
@@ -214,20 +213,27 @@ static bool carry_up(struct relay *r, const char *c, size_t len)
 	return put(r->server, c, len);
 }
 
+/* What may come down in a tenth of a second; PIECE: whatever comes. */
+static size_t a_tenth(const struct relay *r)
+{
+	if (is(r, "crawl") && r->down >= r->n)
+		return 2;
+	return is(r, "slow") && r->n < 10 * PIECE ? r->n / 10 + 1 : PIECE;
+}
+
 static void relay_run(struct relay *r)
 {
 	struct pollfd p[2] = {{r->client, POLLIN, 0}, {r->server, POLLIN, 0}};
-	size_t most = is(r, "slow") ? r->n / 10 + 1 : PIECE;
 	char c[PIECE];
 
-	if (most > PIECE)
-		most = PIECE;
 	while (poll(p, 2, 50) >= 0 && rule_inode() == r->rule) {
 		ssize_t n = p[0].revents ? recv(r->client, c, sizeof(c), 0) : -1;
 
 		if (p[0].revents && (n <= 0 || !carry_up(r, c, (size_t)n)))
 			return;
-		n = p[1].revents ? recv(r->server, c, most, 0) : -1;
+		if (p[1].revents && a_tenth(r) < PIECE)
+			usleep(100000);
+		n = p[1].revents ? recv(r->server, c, a_tenth(r), 0) : -1;
 		if (p[1].revents && (n <= 0 || !carry_down(r, c, (size_t)n)))
 			return;
 	}
