@@ -37,12 +37,15 @@ OBJS    := $(SRCS:%.c=$B/%.o)
 LIBOBJS := $(LIBSRCS:%.c=$B/%.o)
 UNIT    := $(sort $(wildcard tests/unit/test_*.c))
 UNITBIN := $(UNIT:%.c=$B/%)
+TOOLBIN := $(patsubst %.c,$B/%,$(sort $(wildcard tests/tools/*.c)))
 FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAY  := $(FUZZ:%=$B/tests/fuzz/replay_%)
 FUZZBIN := $(FUZZ:%=$B/tests/fuzz/fuzz_%)
 E2E     := $(sort $(wildcard tests/e2e/t[0-9]*.sh))
 INTEROP := $(sort $(wildcard tests/interop/t*.sh))
 MAN     := $(sort $(wildcard man/*.[1-8]))
+# Takes minutes of waiting.
+SOAK    += tests/e2e/soak-agent-network.sh
 LINK     = $(Q)$(CC) $(CFLAGS) $(HARDEN) $(LDFLAGS) $(LDHARD) -o $@
 
 all: $B/meshanics
@@ -68,6 +71,9 @@ $B/lib.a: $(LIBOBJS)
 $B/tests/unit/%: $B/tests/unit/%.o $B/lib.a
 	$(LINK) $< $B/lib.a $(LIBS)
 
+$B/tests/tools/%: $B/tests/tools/%.o $B/lib.a
+	$(LINK) $< $B/lib.a $(LIBS)
+
 $B/tests/bench/%: $B/tests/bench/%.o $B/lib.a
 	$(LINK) $< $B/lib.a $(LIBS)
 
@@ -81,11 +87,12 @@ $B/tests/fuzz/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/lib.a
 	$(LINK) -fsanitize=fuzzer $< $B/lib.a $(LIBS)
 
 unit-bins: $(UNITBIN)
+tool-bins: $(TOOLBIN)
 fuzz-bins: $(FUZZBIN)
 
 # Everything that proves something, with sanitizers; the last line sums up.
 check:
-	@$(MAKE) --no-print-directory SAN=1 build/san/meshanics unit-bins replay-bins
+	@$(MAKE) --no-print-directory SAN=1 build/san/meshanics unit-bins tool-bins replay-bins
 	@MESHANICS=$(CURDIR)/build/san/meshanics CC="$(CC)" tests/run -j $(JOBS) $(UNIT:%.c=build/san/%) \
 		$(FUZZ:%=build/san/tests/fuzz/replay_%) tests/lint tests/man tests/check-man.sh $(E2E)
 
@@ -95,7 +102,7 @@ check-unit: $(UNITBIN)
 	$(Q)tests/run -j $(JOBS) $(UNITBIN)
 check-fuzz: $(REPLAY)
 	$(Q)tests/run -j $(JOBS) $(REPLAY)
-check-e2e: $B/meshanics
+check-e2e: $B/meshanics $(TOOLBIN)
 	$(Q)MESHANICS=$(CURDIR)/$B/meshanics tests/run -j $(JOBS) $(E2E)
 check-man: $B/meshanics
 	$(Q)MESHANICS=$(CURDIR)/$B/meshanics tests/run -j $(JOBS) tests/man tests/check-man.sh
@@ -147,7 +154,7 @@ help:
 	@echo 'interop (against tuf-js; needs node and npm)'
 
 .SECONDARY:
-.PHONY: all unit-bins fuzz-bins replay-bins check check-unit check-fuzz check-e2e check-man interop lint fuzz static cross \
+.PHONY: all unit-bins tool-bins fuzz-bins replay-bins check check-unit check-fuzz check-e2e check-man interop lint fuzz static cross \
 	install deb clean help
 
--include $(OBJS:.o=.d) $(UNIT:%.c=$B/%.d) $(FUZZ:%=$B/tests/fuzz/fuzz_%.d) $B/tests/interop/judge.d
+-include $(OBJS:.o=.d) $(UNIT:%.c=$B/%.d) $(TOOLBIN:%=%.d) $(FUZZ:%=$B/tests/fuzz/fuzz_%.d) $B/tests/interop/judge.d

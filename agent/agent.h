@@ -16,10 +16,19 @@
 
 #define AGENT_EXIT_WIPED 86	/* decommissioned by order: the unit treats it as final */
 
+/* The byte budget of downloads: its least, and its window's least, most and default. */
+#define BUDGET_MIN (INT64_C(1) << 20)
+#define BUDGET_WINDOW_MIN_S 1
+#define BUDGET_WINDOW_MAX_S (INT64_C(366) * 86400)
+#define BUDGET_WINDOW_S 86400
+
 struct agent_options {
 	const char *home;		/* of meshanics; the agent lives in HOME/agent */
 	const char *proxy;		/* HTTP CONNECT proxy URL for the worker, or NULL */
 	const char *worker_user;	/* whom the worker becomes when we are root; NULL: "meshanics-agent", else nobody */
+	uint64_t download_budget;	/* bytes that downloads may take in a window; 0: as many as they are */
+	int64_t download_window_s;	/* with a budget: above 0 */
+	uint64_t download_rate;		/* bytes per second that a payload may take; 0: as fast as it goes */
 	const char *notify_socket;	/* NOTIFY_SOCKET, or NULL */
 	int64_t watchdog_ms;		/* 0: never */
 };

@@ -116,7 +116,7 @@ int link_recv(int sock, struct link_msg *m, struct error *err)
 	return 1;
 }
 
-int link_send_error(int sock, const struct error *why, unsigned status, struct error *err)
+int link_send_error(int sock, const struct error *why, const struct link_reply *reply, struct error *err)
 {
 	struct buf body = BUF_INIT(LINK_BODY_MAX);
 	struct json_writer w = JSON_WRITER(&body);
@@ -126,34 +126,59 @@ int link_send_error(int sock, const struct error *why, unsigned status, struct e
 	json_put_int(&w, "kind", (int64_t)why->kind);
 	json_put_string(&w, "text", why->text);
 	json_put_string(&w, "hint", why->hint);
-	json_put_int(&w, "status", status);
+	json_put_int(&w, "status", reply->status);
+	json_put_int(&w, "retry_after_s", reply->retry_after_s);
+	json_put_int(&w, "received", (int64_t)reply->received);
 	json_close(&w);
 	r = link_send(sock, LINK_FAILED, buf_slice(&body), -1, err);
 	buf_release(&body);
 	return r;
 }
 
-void link_read_error(const struct link_msg *m, struct error *why, unsigned *status)
+void link_read_error(const struct link_msg *m, struct error *why, struct link_reply *reply)
 {
 	struct error bad = ERROR_INIT;
 	struct slice text = SLICE_EMPTY, hint = SLICE_EMPTY;
 	struct json doc = JSON_INIT;
 	struct json_value root;
-	int64_t kind, code;
+	int64_t kind, code, after_s, received;
 
-	*status = 0;
+	*reply = LINK_REPLY_INIT;
 	if (json_parse(&doc, buf_slice(&m->body), JSON_STRICT, &bad) == 0 &&
 	    (root = json_root(&doc), true) && json_need_int(root, "kind", ERR_FAILED, ERR_RETRY, &kind, &bad) == 0 &&
 	    json_need_int(root, "status", 0, 599, &code, &bad) == 0 &&
+	    json_need_int(root, "retry_after_s", -1, INT32_MAX, &after_s, &bad) == 0 &&
+	    json_need_int(root, "received", 0, INT64_MAX, &received, &bad) == 0 &&
 	    json_need_string(root, "text", &text, &bad) == 0 && json_need_string(root, "hint", &hint, &bad) == 0) {
 		error_set(why, (enum error_kind)kind, "%.*s", SLICE_ARG(text));
 		if (hint.len > 0)
 			error_hint(why, "%.*s", SLICE_ARG(hint));
-		*status = (unsigned)code;
+		*reply = (struct link_reply){(unsigned)code, after_s, (uint64_t)received};
 	} else {
 		error_set(why, ERR_FAILED, "the worker failed without saying why");
 	}
 	json_release(&doc);
+}
+
+int link_send_done(int sock, uint64_t received, int fd, struct error *err)
+{
+	char text[48];
+
+	snprintf(text, sizeof(text), "{\"received\":%llu}", (unsigned long long)received);
+	return link_send(sock, LINK_DONE, slice_str(text), fd, err);
+}
+
+uint64_t link_read_received(const struct link_msg *m)
+{
+	struct error bad = ERROR_INIT;
+	struct json doc = JSON_INIT;
+	int64_t received = 0;
+
+	if (json_parse(&doc, buf_slice(&m->body), JSON_STRICT, &bad) < 0 ||
+	    json_need_int(json_root(&doc), "received", 0, INT64_MAX, &received, &bad) < 0)
+		received = 0;
+	json_release(&doc);
+	return (uint64_t)received;
 }
 
 int link_blob(struct slice bytes, struct error *err)

@@ -28,12 +28,20 @@ enum link_type {
 	LINK_NONE = 0,
 	LINK_POST,	/* {"path","now_s"}, fd: the JSON body */
 	LINK_UPDATE,	/* {"target","now_s","floor_s"}; target may be empty: no target is looked up */
-	LINK_FETCH,	/* {"path","length","sha256","now_s"} */
-	LINK_PROGRESS,	/* {"bytes"} */
-	LINK_DONE,	/* fd: answer, blobs or the staged file */
-	LINK_FAILED,	/* {"kind","text","hint","status"} */
+	LINK_FETCH,	/* {"path","length","sha256","now_s","content" (optional): bytes that may be asked for} */
+	LINK_PROGRESS,	/* {"bytes","received"}: of the payload here (FETCH), on the wire */
+	LINK_DONE,	/* {"received"}, fd: answer, blobs or the staged file */
+	LINK_FAILED,	/* {"kind","text","hint","status","retry_after_s","received"} */
 	LINK_TYPES,
 };
+
+/* What came along with an answer, or with a failure. */
+struct link_reply {
+	unsigned status;	/* HTTP status of the refusal, or 0 */
+	int64_t retry_after_s;	/* what the server asked for with it; -1: nothing */
+	uint64_t received;	/* bytes of the wire that the request took */
+};
+#define LINK_REPLY_INIT ((struct link_reply){.retry_after_s = -1})
 
 struct link_msg {
 	enum link_type type;
@@ -47,10 +55,13 @@ void link_msg_release(struct link_msg *m);
 WARN_UNUSED int link_send(int sock, enum link_type type, struct slice body, int fd, struct error *err);
 /* Receive one message into m (released first). 1, 0 at the end of the other side, -1 with err. */
 WARN_UNUSED int link_recv(int sock, struct link_msg *m, struct error *err);
-/* An error as LINK_FAILED; status: HTTP status behind it, or 0. */
-WARN_UNUSED int link_send_error(int sock, const struct error *why, unsigned status, struct error *err);
-/* The reverse: fills why from m's body (a malformed one is ERR_FAILED). */
-void link_read_error(const struct link_msg *m, struct error *why, unsigned *status);
+/* An error as LINK_FAILED. */
+WARN_UNUSED int link_send_error(int sock, const struct error *why, const struct link_reply *reply, struct error *err);
+/* The reverse: fills why and reply from m's body (a malformed one is ERR_FAILED). */
+void link_read_error(const struct link_msg *m, struct error *why, struct link_reply *reply);
+/* LINK_DONE, with fd as in link_send; and what it says of the bytes received (0 when malformed). */
+WARN_UNUSED int link_send_done(int sock, uint64_t received, int fd, struct error *err);
+uint64_t link_read_received(const struct link_msg *m);
 
 /* Bytes in an anonymous file, sealed against change: the descriptor, or -1. */
 WARN_UNUSED int link_blob(struct slice bytes, struct error *err);

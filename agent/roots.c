@@ -24,6 +24,8 @@ void roots_look(struct agent *a)
 
 	if (a->worker_pid <= 0 || a->update.assignment != 0 || link_busy(&a->transfer))
 		return;
+	if (budget_left(&a->budget, clock_mono_ms()) == 0)
+		return;
 	if (floor_s <= clock_now_s() || floor_s <= MESHANICS_BUILD_TIME)
 		return;
 	if (update_ask_metadata(a, TRANSFER_ROOTS, "", &err) < 0)
@@ -41,8 +43,7 @@ void roots_answer(struct agent *a, const struct link_msg *m, const struct error 
 		log_failure(LOG_LEVEL_WARN, "agent.roots", &err);
 	} else if (floor_of(a) < former_s) {
 		log_warn("agent.roots", "floor=dropped why=\"a new root has changed the timestamp key\"");
-		loop_timer_cancel(a->loop, &a->talk_timer);
-		talk_soon(a);
+		talk_now(a);
 	}
 	/* An offer may have come meanwhile, which found the link busy. */
 	update_step(a);

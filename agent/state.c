@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/encode.h"
 #include "sys/file.h"
@@ -205,6 +206,21 @@ static int put_report(struct db *db, const struct update *u, enum update_state n
 	return query_run(&q, err);
 }
 
+int state_note(struct db *db, struct update *u, const char *reason, int64_t now_s, struct error *err)
+{
+	struct query q = query_open(db, "SELECT count(*) FROM reports");
+	int64_t waiting = 0;
+	int r = query_next(&q, err);
+
+	if (r > 0)
+		waiting = query_col_int(&q, 0);
+	query_close(&q);
+	snprintf(u->reason, sizeof(u->reason), "%s", reason);
+	if (r < 0 || waiting >= REPORTS_WAITING_MAX)
+		return r < 0 ? -1 : 0;
+	return put_report(db, u, u->state, reason, now_s, err);
+}
+
 #define INSTALLED_COLUMNS "artifact, version, previous, release, previous_release, mark, since_s, older, older_release"
 
 static int put_installed(struct db *db, const struct installed *i, struct error *err)
@@ -364,25 +380,60 @@ int state_report_done(struct db *db, int64_t seq, struct error *err)
 	return query_run(&q, err);
 }
 
+/* ---- facts ---- */
+
+int state_set_fact(struct db *db, const char *key, struct slice value, struct error *err)
+{
+	struct query q = query_open(db, "INSERT INTO facts (key, value) VALUES (?1, ?2)"
+					" ON CONFLICT (key) DO UPDATE SET value = ?2");
+
+	query_str(&q, 1, key);
+	query_text(&q, 2, value);
+	return query_run(&q, err);
+}
+
+int state_get_fact(struct db *db, const char *key, struct buf *value, struct error *err)
+{
+	struct query q = query_open(db, "SELECT value FROM facts WHERE key = ?1");
+	int r;
+
+	query_str(&q, 1, key);
+	r = query_next(&q, err);
+	if (r > 0)
+		buf_put_slice(value, query_col_slice(&q, 0));
+	query_close(&q);
+	return r;
+}
+
+int state_set_number(struct db *db, const char *key, int64_t value, struct error *err)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%lld", (long long)value);
+	return state_set_fact(db, key, slice_str(text), err);
+}
+
+int state_get_number(struct db *db, const char *key, int64_t *value, struct error *err)
+{
+	struct buf text = BUF_INIT(24);
+	int r = state_get_fact(db, key, &text, err);
+
+	*value = r > 0 && !text.failed ? strtoll(buf_cstr(&text), NULL, 10) : 0;
+	buf_release(&text);
+	return r < 0 ? -1 : 0;
+}
+
 int state_set_metadata(struct db *db, struct slice json, struct error *err)
 {
-	struct query q = query_open(db, "INSERT INTO facts (key, value) VALUES ('metadata', ?1)"
-					" ON CONFLICT (key) DO UPDATE SET value = ?1");
-
-	query_text(&q, 1, json);
-	return query_run(&q, err);
+	return state_set_fact(db, "metadata", json, err);
 }
 
 int state_get_metadata(struct db *db, struct buf *json, struct error *err)
 {
-	struct query q = query_open(db, "SELECT value FROM facts WHERE key = 'metadata'");
-	int r = query_next(&q, err);
+	int r = state_get_fact(db, "metadata", json, err);
 
-	if (r > 0)
-		buf_put_slice(json, query_col_slice(&q, 0));
-	else if (r == 0)
+	if (r == 0)
 		buf_put_str(json, "{}");
-	query_close(&q);
 	return r < 0 ? -1 : 0;
 }
 

@@ -32,7 +32,7 @@
 
 enum update_state {
 	UPDATE_NONE = 0,
-	UPDATE_DOWNLOADING,	/* metadata is verified, the payload fetched; resumed for as long as it takes, to a day */
+	UPDATE_DOWNLOADING,	/* metadata is verified, the payload fetched; resumed until a day has brought nothing more */
 	UPDATE_VERIFYING,	/* the payload is copied into root's storage and hashed on the way */
 	UPDATE_APPLYING,	/* it goes to its place; the version that runs is kept */
 	UPDATE_PROBING,		/* the new version is in place, its health is asked for */
@@ -43,7 +43,10 @@ enum update_state {
 };
 const char *update_state_name(enum update_state s);	/* "downloading", "rolled_back", ... */
 bool update_state_final(enum update_state s);
-/* The longest an update may stay in a state, seconds; 0 for final ones. */
+/*
+ * The longest an update may stay in a state, seconds; 0 for final ones. While it is downloading every 64 KiB that come
+ * begin it anew, and it does not run while the byte budget is used up.
+ */
 int64_t update_state_limit_s(enum update_state s);
 
 /* The one update under way. Zero-initialise with update_init; release in every case. */
@@ -113,6 +116,19 @@ struct report {
 WARN_UNUSED int state_next_report(struct db *db, struct report *out, struct error *err);
 /* The control plane has this one, or will never take it. */
 WARN_UNUSED int state_report_done(struct db *db, int64_t seq, struct error *err);
+#define REPORTS_WAITING_MAX 64	/* with so many that wait, a state is not told again */
+/*
+ * Tell the control plane why the update under way stays in its state: one more report of that state. u->reason is
+ * the new one, in every case.
+ */
+WARN_UNUSED int state_note(struct db *db, struct update *u, const char *reason, int64_t now_s, struct error *err);
+/* Small texts by name ("metadata", "budget", ...) that outlive the process. */
+WARN_UNUSED int state_set_fact(struct db *db, const char *key, struct slice value, struct error *err);
+/* Appended to value: 1, 0 when there is none, -1. */
+WARN_UNUSED int state_get_fact(struct db *db, const char *key, struct buf *value, struct error *err);
+/* The same for a number; 0 when there is none, or it is not one. */
+WARN_UNUSED int state_get_number(struct db *db, const char *key, int64_t *value, struct error *err);
+WARN_UNUSED int state_set_number(struct db *db, const char *key, int64_t value, struct error *err);
 /* The versions of the metadata that is trusted, as a JSON object by role: kept for heartbeats. */
 WARN_UNUSED int state_set_metadata(struct db *db, struct slice json, struct error *err);
 WARN_UNUSED int state_get_metadata(struct db *db, struct buf *json, struct error *err);	/* {} at first */

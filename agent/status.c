@@ -23,6 +23,30 @@ static void put_time(struct json_writer *w, const char *name, int64_t t_s)
 		json_put_string(w, name, time_text(text, t_s));
 }
 
+/* A time on the loop's clock that is still to come. */
+static void put_after(struct json_writer *w, const char *name, const struct agent *a, int64_t at_ms)
+{
+	int64_t left_ms = at_ms - loop_now_ms(a->loop);
+
+	put_time(w, name, left_ms > 0 ? clock_now_s() + left_ms / 1000 : 0);
+}
+
+static void put_budget(struct json_writer *w, const struct agent *a)
+{
+	const struct budget *b = &a->budget;
+
+	if (b->limit == 0) {
+		json_put_null(w, "budget");
+		return;
+	}
+	json_open_object(w, "budget");
+	json_put_int(w, "bytes", (int64_t)b->limit);
+	json_put_int(w, "window_s", b->window_ms / 1000);
+	json_put_int(w, "used", (int64_t)(b->used + b->flight));
+	put_after(w, "window_ends", a, b->open ? b->ends_ms : 0);
+	json_close(w);
+}
+
 static int put_installed(void *arg, const struct installed *i, struct error *err)
 {
 	struct json_writer *w = arg;
@@ -57,6 +81,7 @@ static void put_update(struct json_writer *w, const struct agent *a)
 		json_put_int(w, "bytes", (int64_t)u->length);
 		json_put_int(w, "downloaded", (int64_t)a->downloaded);
 	}
+	put_after(w, "next_try", a, a->step_timer.slot != 0 ? a->step_timer.at_ms : 0);
 	json_close(w);
 }
 
@@ -79,9 +104,11 @@ static int put_status(struct agent *a, struct buf *out, struct error *err)
 	put_time(&w, "certificate_expires", a->identity.not_after_s);
 	put_time(&w, "certificate_renews", a->identity.renew_at_s);
 	json_put_bool(&w, "registered", a->registered);
-	json_put_int(&w, "interval_s", a->interval_s);
+	json_put_int(&w, "interval_s", a->pace.interval_s);
 	put_time(&w, "last_answer", a->talked_s);
 	json_put_string(&w, "last_error", a->talk_error);
+	put_after(&w, "next_try", a, a->pace.hold_ms);
+	put_budget(&w, a);
 	put_time(&w, "time_used", agent_time_s(a));
 	put_time(&w, "time_floor", floor_s);
 	offline_put(&w, "trust", &trust);

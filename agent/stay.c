@@ -3,7 +3,8 @@
  * the time when it was last shut down, and is set right in the middle of an update; neither may end the update, nor keep
  * it for years. What counts is the time that the agent ran, by the clock that never steps. It is noted every few minutes
  * and taken up after a restart, and each restart counts for a minute at least, so that a device that restarts all the
- * time comes to an end too. Time spent switched off counts for nothing.
+ * time comes to an end too. Time spent switched off counts for nothing. A download that gets on begins at 0 again, and one
+ * that waits for its byte budget when it may go on.
  */
 #include "agent/supervisor.h"
 #include "base/log.h"
@@ -30,14 +31,19 @@ static int64_t noted(struct agent *a)
 	return stay_s + RESTART_S;
 }
 
-static void count_on(struct agent *a, int64_t stay_s)
+static void count_from(struct agent *a, int64_t stay_s)
 {
 	int64_t limit_s = update_state_limit_s(a->update.state), now_ms = loop_now_ms(a->loop);
 
 	a->stay_s = stay_s;
 	a->stay_from_ms = now_ms;
 	loop_timer_set(a->loop, &a->limit_timer, now_ms + (stay_s < limit_s ? limit_s - stay_s : 0) * 1000);
-	loop_timer_set(a->loop, &a->stay_timer, now_ms + NOTE_S * 1000);
+}
+
+static void count_on(struct agent *a, int64_t stay_s)
+{
+	count_from(a, stay_s);
+	loop_timer_set(a->loop, &a->stay_timer, loop_now_ms(a->loop) + NOTE_S * 1000);
 }
 
 void stay_begin(struct agent *a, enum update_state from)
@@ -54,6 +60,14 @@ void stay_resume(struct agent *a)
 {
 	count_on(a, noted(a));
 	note(a);
+}
+
+/* Progress comes every second: the timer that runs notes it, with what is counted from here. */
+void stay_anew(struct agent *a, int64_t wait_s)
+{
+	count_from(a, -wait_s);
+	if (wait_s > 0)
+		note(a);
 }
 
 void stay_end(struct agent *a)

@@ -15,20 +15,10 @@
 #include "base/log.h"
 #include "sys/clock.h"
 #include "sys/file.h"
-#include "sys/rng.h"
 #include "sys/user.h"
 
 #define WORKER_AGAIN_CAP_MS 60000
 #define ASK_LIMIT_MS INT64_C(900000)	/* a request without any sign of life for so long: the worker hangs */
-
-int64_t backoff_ms(unsigned n, int64_t cap_ms)
-{
-	int64_t ms = n > 20 ? cap_ms : INT64_C(1000) << n;
-
-	if (ms > cap_ms)
-		ms = cap_ms;
-	return ms - (int64_t)rng_below((uint32_t)(ms / 2) + 1);
-}
 
 /* ---- links ---- */
 
@@ -46,6 +36,7 @@ int link_ask(struct agent_link *l, unsigned asked, enum link_type type, struct s
 
 static void link_down(struct agent_link *l)
 {
+	struct link_reply none = LINK_REPLY_INIT;
 	unsigned asked = l->asked;
 	struct error why = ERROR_INIT;
 	bool waiting = l->asked_ms != 0;
@@ -56,8 +47,10 @@ static void link_down(struct agent_link *l)
 	l->asked_ms = 0;
 	if (!waiting)
 		return;
+	if (l == &l->agent->transfer)
+		meter_landed(l->agent, 0);
 	error_set(&why, ERR_RETRY, "the worker ended in the middle of its work");
-	l->answer(l->agent, asked, NULL, &why, 0);
+	l->answer(l->agent, asked, NULL, &why, &none);
 }
 
 void worker_down(struct agent *a, const char *why)
@@ -79,30 +72,37 @@ void worker_down(struct agent *a, const char *why)
 static void link_deliver(struct agent_link *l, struct link_msg *m)
 {
 	struct error why = ERROR_INIT;
-	unsigned asked = l->asked, status = 0;
+	struct link_reply reply = LINK_REPLY_INIT;
+	unsigned asked = l->asked;
 
 	l->asked = 0;
 	l->asked_ms = 0;
 	loop_watch_deadline(&l->watch, LOOP_NEVER);
 	l->agent->worker_failures = 0;
-	if (m->type == LINK_DONE) {
-		l->answer(l->agent, asked, m, NULL, 0);
-		return;
-	}
-	link_read_error(m, &why, &status);
-	l->answer(l->agent, asked, NULL, &why, status);
+	if (m->type == LINK_DONE)
+		reply.received = link_read_received(m);
+	else
+		link_read_error(m, &why, &reply);
+	if (l == &l->agent->transfer)
+		meter_landed(l->agent, reply.received);
+	l->answer(l->agent, asked, m->type == LINK_DONE ? m : NULL, &why, &reply);
 }
 
 static void link_progress(struct agent_link *l, const struct link_msg *m)
 {
 	struct error ignored = ERROR_INIT;
 	struct json doc = JSON_INIT;
-	int64_t bytes;
+	int64_t bytes, received;
 
 	loop_watch_deadline(&l->watch, loop_now_ms(l->agent->loop) + ASK_LIMIT_MS);
 	if (json_parse(&doc, buf_slice(&m->body), JSON_STRICT, &ignored) == 0 &&
-	    json_need_int(json_root(&doc), "bytes", 0, INT64_MAX, &bytes, &ignored) == 0)
-		l->agent->downloaded = (uint64_t)bytes;
+	    json_need_int(json_root(&doc), "bytes", 0, INT64_MAX, &bytes, &ignored) == 0 &&
+	    json_need_int(json_root(&doc), "received", 0, INT64_MAX, &received, &ignored) == 0 &&
+	    l == &l->agent->transfer) {
+		if (l->asked == TRANSFER_FETCH)
+			update_progress(l->agent, (uint64_t)bytes);
+		meter_flight(l->agent, (uint64_t)received);
+	}
 	json_release(&doc);
 }
 
@@ -189,7 +189,8 @@ static int watch_link(struct agent *a, struct agent_link *l, int fd, struct erro
 
 int worker_spawn(struct agent *a, struct error *err)
 {
-	struct worker_options w = {.identity = &a->identity, .proxy = a->options->proxy, .home = a->home};
+	struct worker_options w = {.identity = &a->identity, .proxy = a->options->proxy, .home = a->home,
+				   .rate = a->options->download_rate};
 	int control[2] = {-1, -1}, transfer[2] = {-1, -1}, r = -1;
 
 	if (worker_ids(a->options, &w, err) < 0 || give_work_dir(a, &w, err) < 0)
@@ -255,7 +256,7 @@ static void signal_ready(struct watch *w, uint32_t revents)
 	if (read(w->fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
 	if (info.ssi_signo == SIGHUP) {
-		talk_soon(a);
+		talk_now(a);
 		return;
 	}
 	log_info("agent.signal", "signal=%u", info.ssi_signo);
@@ -300,7 +301,6 @@ static struct agent *agent_new(const struct agent_options *o)
 	a->notify = NOTIFY_INIT;
 	a->intake = (struct intake){.from_fd = -1, .to_fd = -1};
 	a->attempt = PROBE_ATTEMPT_INIT;
-	a->interval_s = 60;
 	a->control = (struct agent_link){.agent = a, .watch = {.fd = -1}, .answer = talk_answer};
 	a->transfer = (struct agent_link){.agent = a, .watch = {.fd = -1}, .answer = transfer_answer};
 	a->worker_again.fire = worker_again_fire;
@@ -368,14 +368,21 @@ static int start(struct agent *a, struct error *err)
 {
 	const struct agent_options *o = a->options;
 
-	if (open_files(a, err) < 0 || (a->loop = loop_new(err)) == NULL || watch_signals(a, err) < 0 ||
-	    (o->notify_socket != NULL && notify_open(&a->notify, o->notify_socket, err) < 0) ||
+	if (open_files(a, err) < 0 || (a->loop = loop_new(err)) == NULL || watch_signals(a, err) < 0)
+		return -1;
+	meter_start(a);
+	talk_start(a);
+	if ((o->notify_socket != NULL && notify_open(&a->notify, o->notify_socket, err) < 0) ||
 	    worker_spawn(a, err) < 0 || status_start(a, err) < 0 || update_resume(a, err) < 0)
 		return -1;
 	if (o->watchdog_ms > 0)
 		loop_timer_set(a->loop, &a->watchdog, loop_now_ms(a->loop) + o->watchdog_ms);
 	talk_pump(a);
-	update_step(a);
+	/* A download goes on when we may speak: the power may have come back to many of us. */
+	if (a->update.state == UPDATE_DOWNLOADING && pace_holds(&a->pace, loop_now_ms(a->loop)))
+		loop_timer_set(a->loop, &a->step_timer, a->pace.hold_ms);
+	else
+		update_step(a);
 	return 0;
 }
 

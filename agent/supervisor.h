@@ -5,6 +5,8 @@
 #include <sys/types.h>
 
 #include "agent/agent.h"
+#include "agent/backoff.h"
+#include "agent/budget.h"
 #include "agent/home.h"
 #include "agent/link.h"
 #include "agent/probe.h"
@@ -23,11 +25,11 @@ struct agent_link {
 	unsigned asked;		/* enum talk or enum transfer */
 	/* The answer, or why there is none (why.kind ERR_RETRY when the worker died); m is NULL on failure. */
 	void (*answer)(struct agent *a, unsigned asked, const struct link_msg *m, const struct error *why,
-		       unsigned status);
+		       const struct link_reply *reply);
 };
 
 /* What the control link carries, in this order of urgency. */
-enum talk { TALK_NONE, TALK_REGISTER, TALK_STATUS, TALK_RENEW, TALK_HEARTBEAT };
+enum talk { TALK_NONE, TALK_REGISTER, TALK_STATUS, TALK_RENEW, TALK_HEARTBEAT, TALK_KINDS };
 enum transfer { TRANSFER_NONE, TRANSFER_UPDATE, TRANSFER_FETCH, TRANSFER_ROOTS };
 
 /* Copying a staged payload into root's storage, a piece a turn, so that the loop stays awake. */
@@ -61,19 +63,24 @@ struct agent {
 	struct timer talk_timer;
 	bool registered, renew_asked;
 	bool doubted;			/* we are refused: our certificate may have ended, and our clock may not know */
-	int64_t heartbeat_at_ms;	/* when the next one is due */
-	int64_t interval_s;		/* as the server said last */
-	int64_t renew_wait_ms;		/* no renewal before */
-	unsigned talk_failures;
+	struct pace pace;
+	/* What the server refuses waits by itself, and does not hold up the rest. Heartbeats have their pace. */
+	struct {
+		unsigned failures;
+		int64_t wait_ms;	/* not asked before */
+	} talk[TALK_KINDS];
+	bool beat_next;			/* the next word is a heartbeat */
 	int64_t talked_s;		/* last good answer */
 	int64_t report_sent;		/* seq of the report on its way */
 	struct seckey *renew_key;	/* of the renewal on its way */
 	char talk_error[512];		/* why the last one failed, or "" */
+	enum talk talk_error_of;	/* what it was about */
 
 	/* update.c */
 	struct update update;
 	struct descriptor descriptor;	/* of update, when signed_known */
 	bool refreshed;			/* metadata was verified since the update (or the agent) started */
+	int64_t refreshed_ms;		/* when, on the loop's clock */
 	struct timer step_timer;
 	struct timer limit_timer;	/* the last way out of every state */
 	struct timer stay_timer;	/* when to note stay_s again */
@@ -82,6 +89,10 @@ struct agent {
 	unsigned metadata_refusals, payload_refusals;	/* in a row; of the payload: in all */
 	struct error back;		/* why going back was decided, while it has not been done */
 	uint64_t downloaded;
+	uint64_t furthest;		/* what of the payload was here when we last spoke of progress */
+	struct budget budget;
+	char boot[BUDGET_BOOT_LEN];
+	bool budget_told;		/* this window's end has been told */
 	struct intake intake;
 	struct probe_attempt attempt;
 	struct watch probe_watch;
@@ -109,9 +120,12 @@ static inline bool link_busy(const struct agent_link *l)
 }
 
 /* talk.c: everything that is said to the device API. */
-void talk_answer(struct agent *a, unsigned asked, const struct link_msg *m, const struct error *why, unsigned status);
+void talk_answer(struct agent *a, unsigned asked, const struct link_msg *m, const struct error *why,
+		 const struct link_reply *reply);
+void talk_start(struct agent *a);	/* when the first word is due */
 void talk_pump(struct agent *a);	/* say what is due, or arm the timer for it */
 void talk_soon(struct agent *a);	/* a heartbeat at the next chance */
+void talk_now(struct agent *a);		/* somebody at the device asks for one */
 void talk_fire(struct timer *t);
 
 /* update.c: the state machine of agent/state.h. */
@@ -119,7 +133,8 @@ WARN_UNUSED int update_resume(struct agent *a, struct error *err);	/* at start *
 void update_offer(struct agent *a, int64_t assignment, struct slice path);
 void update_revert(struct agent *a, int64_t assignment, struct slice path);
 void transfer_answer(struct agent *a, unsigned asked, const struct link_msg *m, const struct error *why,
-		     unsigned status);
+		     const struct link_reply *reply);
+void update_progress(struct agent *a, uint64_t bytes);	/* so much of the payload is here */
 void update_step(struct agent *a);
 void update_step_fire(struct timer *t);
 /* installed: what is on record from then on, or NULL. */
@@ -134,6 +149,7 @@ WARN_UNUSED int update_ask_metadata(struct agent *a, enum transfer asked, const 
 /* stay.c: the limit of time of a state */
 void stay_begin(struct agent *a, enum update_state from);	/* a->update.state was entered just now */
 void stay_resume(struct agent *a);				/* it was entered before the agent started */
+void stay_anew(struct agent *a, int64_t wait_s);		/* got somewhere: it counts from 0 again, in wait_s */
 void stay_end(struct agent *a);
 void stay_note_fire(struct timer *t);
 
@@ -148,6 +164,13 @@ void intake_release(struct intake *in);
 void apply_step(struct agent *a);
 void probe_step(struct agent *a);
 void rollback(struct agent *a, const struct error *why);
+
+/* meter.c: the byte budget. */
+void meter_start(struct agent *a);
+bool meter_waits(struct agent *a);	/* nothing may be asked for now: the step timer is set for when it may */
+uint64_t meter_content(struct agent *a);	/* bytes of payload that may be asked for; UINT64_MAX: all */
+void meter_flight(struct agent *a, uint64_t received);	/* by the transfer under way, so far */
+void meter_landed(struct agent *a, uint64_t received);	/* by the transfer that has ended */
 
 /* verify.c: what the worker fetched, judged by the same engine against the anchor, the floor and the marks. */
 WARN_UNUSED int verify_fetched(struct agent *a, int blobs_fd, const char *target, struct error *err);
@@ -171,8 +194,5 @@ void machine_read(struct machine *m);
 /* wipe.c */
 void agent_wipe(struct agent *a);	/* leaves nothing of HOME/agent, and stops the loop */
 bool agent_wipe_resume(int home_fd);	/* did a wipe end too early? Then it is done now */
-
-/* The delay before attempt n (from 0), ms: 1 s doubling to cap_ms, minus up to half of it by chance. */
-int64_t backoff_ms(unsigned n, int64_t cap_ms);
 
 #endif

@@ -11,9 +11,8 @@
 #include "sys/clock.h"
 #include "sys/file.h"
 
-#define TALK_CAP_MS 300000
 #define RENEW_PAUSE_MS 3600000	/* after a renewal */
-#define RENEW_AGAIN_MS 60000	/* after one that failed: heartbeats go on meanwhile */
+#define RENEW_SLOW 6		/* a renewal waits as if it had failed so often before: there are weeks */
 #define ANSWER_MAX (1u << 20)
 #define METADATA_TEXT_MAX 32768
 #define INTERVAL_MIN_S 1
@@ -148,56 +147,88 @@ static bool renewal_due(const struct agent *a)
 {
 	int64_t now_s = agent_time_s(a);
 
-	if (loop_now_ms(a->loop) < a->renew_wait_ms)
-		return false;
 	return a->renew_asked || a->doubted ||
 	       (now_s >= a->identity.renew_at_s && now_s <= a->identity.not_after_s);
+}
+
+static bool may_say(const struct agent *a, enum talk what)
+{
+	return loop_now_ms(a->loop) >= a->talk[what].wait_ms;
 }
 
 /* The most urgent thing: 1 when something was asked, 0 when nothing is due. */
 static int say_next(struct agent *a, struct buf *body, struct error *err)
 {
+	bool beat = loop_now_ms(a->loop) >= a->pace.beat_ms;
 	int r;
 
-	if (renewal_due(a))	/* first: with an expired certificate nothing else is answered */
+	if (beat && a->beat_next)
+		return say_heartbeat(a, body, err) < 0 ? -1 : 1;
+	if (renewal_due(a) && may_say(a, TALK_RENEW))	/* first: an expired certificate gets no other answer */
 		return say_renew(a, body, err) < 0 ? -1 : 1;
-	if (!a->registered)
+	if (!a->registered && may_say(a, TALK_REGISTER))
 		return say_register(a, body, err) < 0 ? -1 : 1;
-	r = say_report(a, body, err);
+	r = may_say(a, TALK_STATUS) ? say_report(a, body, err) : 0;
 	if (r != 0)
 		return r;
-	if (loop_now_ms(a->loop) < a->heartbeat_at_ms)
+	if (!beat)
 		return 0;
 	buf_clear(body);
 	return say_heartbeat(a, body, err) < 0 ? -1 : 1;
 }
 
-static void talk_later(struct agent *a)
+/* When there is something to say again: the heartbeat, or what waits by itself. */
+static int64_t next_word_ms(const struct agent *a)
 {
-	loop_timer_set(a->loop, &a->talk_timer, loop_now_ms(a->loop) + backoff_ms(a->talk_failures++, TALK_CAP_MS));
+	int64_t at_ms = a->pace.beat_ms, now_ms = loop_now_ms(a->loop);
+	int what;
+
+	for (what = TALK_NONE; what < TALK_KINDS; what++)
+		if (a->talk[what].wait_ms > now_ms && a->talk[what].wait_ms < at_ms)
+			at_ms = a->talk[what].wait_ms;
+	return at_ms > a->pace.hold_ms ? at_ms : a->pace.hold_ms;
+}
+
+void talk_start(struct agent *a)
+{
+	struct error err = ERROR_INIT;
+	int64_t interval_s = 0;
+
+	if (state_get_number(a->db, "interval", &interval_s, &err) < 0)
+		log_failure(LOG_LEVEL_WARN, "agent.state", &err);
+	if (interval_s < 0 || interval_s > INTERVAL_MAX_S)
+		interval_s = 0;
+	pace_start(&a->pace, loop_now_ms(a->loop), interval_s);
 }
 
 void talk_pump(struct agent *a)
 {
 	struct buf body = BUF_INIT(ANSWER_MAX);
 	struct error err = ERROR_INIT;
-	int r;
+	int r = 0;
 
-	if (link_busy(&a->control) || (a->talk_failures > 0 && a->talk_timer.slot != 0))
+	if (link_busy(&a->control))
 		return;
-	r = say_next(a, &body, &err);
+	if (!pace_holds(&a->pace, loop_now_ms(a->loop)))
+		r = say_next(a, &body, &err);
 	if (r < 0) {
 		log_failure(LOG_LEVEL_ERROR, "agent.talk", &err);
-		talk_later(a);
-	} else if (r == 0) {
-		loop_timer_set(a->loop, &a->talk_timer, a->heartbeat_at_ms);
+		pace_failed(&a->pace, loop_now_ms(a->loop), -1);
 	}
+	if (r <= 0)
+		loop_timer_set(a->loop, &a->talk_timer, next_word_ms(a));
 	buf_release(&body);
 }
 
 void talk_soon(struct agent *a)
 {
-	a->heartbeat_at_ms = 0;
+	pace_soon(&a->pace);
+	talk_pump(a);
+}
+
+void talk_now(struct agent *a)
+{
+	pace_now(&a->pace);
 	talk_pump(a);
 }
 
@@ -208,14 +239,29 @@ void talk_fire(struct timer *t)
 
 /* ---- answers ---- */
 
+/*
+ * For the next start. The server's own jitter changes it every time by a tenth: only what differs by more is written.
+ */
+static void keep_interval(struct agent *a, int64_t interval_s)
+{
+	struct error err = ERROR_INIT;
+	int64_t kept_s = 0;
+
+	if (state_get_number(a->db, "interval", &kept_s, &err) == 0 && kept_s >= interval_s - interval_s / 5 &&
+	    kept_s <= interval_s + interval_s / 5)
+		return;
+	if (state_set_number(a->db, "interval", interval_s, &err) < 0)
+		log_failure(LOG_LEVEL_WARN, "agent.state", &err);
+}
+
 static int take_interval(struct agent *a, struct json_value answer, struct error *err)
 {
 	int64_t interval_s;
 
 	if (json_need_int(answer, "interval_s", INTERVAL_MIN_S, INTERVAL_MAX_S, &interval_s, err) < 0)
 		return -1;
-	a->interval_s = interval_s;
-	a->heartbeat_at_ms = loop_now_ms(a->loop) + interval_s * 1000;
+	pace_beat(&a->pace, loop_now_ms(a->loop), interval_s);
+	keep_interval(a, interval_s);
 	return 0;
 }
 
@@ -323,7 +369,7 @@ static int take_renewal(struct agent *a, struct slice text, struct error *err)
 	*old = next;
 	identity_init(&next);
 	a->renew_asked = false;
-	a->renew_wait_ms = loop_now_ms(a->loop) + renew_pause_ms(a);
+	a->talk[TALK_RENEW].wait_ms = loop_now_ms(a->loop) + renew_pause_ms(a);
 	log_info("agent.renewed", "device=%s not_after_s=%lld", old->device, (long long)old->not_after_s);
 	r = 0;
 out:
@@ -341,7 +387,7 @@ static int take_answer(struct agent *a, enum talk what, struct slice text, struc
 	switch (what) {
 	case TALK_REGISTER:
 		a->registered = true;
-		a->heartbeat_at_ms = 0;
+		pace_soon(&a->pace);
 		r = 0;
 		break;
 	case TALK_STATUS:
@@ -354,6 +400,7 @@ static int take_answer(struct agent *a, enum talk what, struct slice text, struc
 		r = take_renewal(a, text, err);
 		break;
 	case TALK_NONE:
+	case TALK_KINDS:
 		break;
 	}
 out:
@@ -363,58 +410,96 @@ out:
 
 static const char *const talk_words[] = {"none", "register", "status", "renew", "heartbeat"};
 
-/*
- * What is answered 4xx will be answered so again: reports that are refused are dropped, the rest waits. Nothing is
- * ever wiped for a refusal.
- */
-static void talk_failed(struct agent *a, enum talk what, const struct error *why, unsigned status)
+/* Will the server never take this report? What it may take of another agent, or at another time, is kept. */
+static bool report_is_refused(enum talk what, unsigned status)
 {
-	struct error err = ERROR_INIT;
-
-	snprintf(a->talk_error, sizeof(a->talk_error), "%s", why->text);
-	if (a->talk_failures == 0 || status != 0)
-		log_warn("agent.talk", "what=%s status=%u why=\"%s\"%s%s%s", talk_words[what], status, why->text,
-			 why->hint[0] != '\0' ? " hint=\"" : "", why->hint, why->hint[0] != '\0' ? "\"" : "");
-	if (what == TALK_STATUS && (status == 400 || status == 404 || status == 409 || status == 413 || status == 422) &&
-	    state_report_done(a->db, a->report_sent, &err) < 0)
-		log_failure(LOG_LEVEL_ERROR, "agent.state", &err);
-	if (what == TALK_RENEW)
-		a->renew_wait_ms = loop_now_ms(a->loop) + (status == 403 ? RENEW_PAUSE_MS : RENEW_AGAIN_MS);
-	else if (status == 403)
-		a->doubted = true;
-	if (status == 0)
-		roots_look(a);
-	talk_later(a);
+	return what == TALK_STATUS && status_is_final(status) && status >= 400 && !status_is_global(status);
 }
 
-void talk_answer(struct agent *a, unsigned asked, const struct link_msg *m, const struct error *why, unsigned status)
+/* Told when it is news. */
+static void note_failure(struct agent *a, enum talk what, const struct error *why, unsigned status)
 {
+	if (strcmp(a->talk_error, why->text) != 0)
+		log_warn("agent.talk", "what=%s status=%u why=\"%s\"%s%s%s", talk_words[what], status, why->text,
+			 why->hint[0] != '\0' ? " hint=\"" : "", why->hint, why->hint[0] != '\0' ? "\"" : "");
+	snprintf(a->talk_error, sizeof(a->talk_error), "%s", why->text);
+	a->talk_error_of = what;
+}
+
+/*
+ * No answer, or none of use. Where the server as a whole is away, all waits. What it refuses, for whatever reason, waits
+ * by itself as well, or it would stand in the way of the heartbeat that may bring the order which mends it. A report
+ * that is refused for good is dropped. Nothing is ever wiped for a refusal.
+ */
+static void talk_failed(struct agent *a, enum talk what, const struct error *why, const struct link_reply *reply)
+{
+	int64_t now_ms = loop_now_ms(a->loop);
+	struct error err = ERROR_INIT;
+
+	note_failure(a, what, why, reply->status);
+	if (report_is_refused(what, reply->status)) {
+		if (state_report_done(a->db, a->report_sent, &err) < 0)
+			log_failure(LOG_LEVEL_ERROR, "agent.state", &err);
+	} else if (what == TALK_RENEW && reply->status == 403) {
+		a->talk[what].wait_ms = now_ms + RENEW_PAUSE_MS;
+	} else if (what != TALK_HEARTBEAT && reply->status != 0) {
+		unsigned n = a->talk[what].failures++ + (what == TALK_RENEW ? RENEW_SLOW : 0);
+
+		a->talk[what].wait_ms = now_ms + backoff_asked_ms(n, BACKOFF_CAP_MS, reply->retry_after_s);
+	}
+	if (what != TALK_RENEW && reply->status == 403)
+		a->doubted = true;
+	if (reply->status == 0)
+		roots_look(a);
+	/* Their turn, unless it is we who are refused: renewal may have to come before them. */
+	a->beat_next = what != TALK_HEARTBEAT && reply->status != 0 && reply->status != 401 && reply->status != 403;
+	if (what == TALK_HEARTBEAT || status_is_global(reply->status))
+		pace_failed(&a->pace, now_ms, reply->retry_after_s);
+	talk_pump(a);
+}
+
+/* A good answer. What it was about works again; all else that was said to fail has to show it by itself. */
+static void talk_heard(struct agent *a, enum talk what)
+{
+	if (a->pace.failures > 0)
+		log_info("agent.talk", "what=%s back=true failures=%u", talk_words[what], a->pace.failures);
+	pace_heard(&a->pace);
+	if (what == TALK_HEARTBEAT)
+		a->beat_next = false;
+	a->talk[what].failures = 0;
+	a->doubted = false;
+	a->talked_s = agent_time_s(a);
+	if (a->talk_error_of == what || may_say(a, a->talk_error_of))
+		a->talk_error[0] = '\0';
+}
+
+void talk_answer(struct agent *a, unsigned asked, const struct link_msg *m, const struct error *why,
+		 const struct link_reply *reply)
+{
+	static const struct link_reply useless = {.status = 200, .retry_after_s = -1};
 	struct buf text = BUF_INIT(ANSWER_MAX);
 	struct error err = ERROR_INIT;
-	bool renewed;
+	enum talk what = (enum talk)asked;
 	int r = -1;
 
 	if (m == NULL) {
-		talk_failed(a, (enum talk)asked, why, status);
+		talk_failed(a, what, why, reply);
 		return;
 	}
-	renewed = asked == TALK_RENEW;
 	if (m->fd < 0)
 		error_set(&err, ERR_MALFORMED, "the worker handed over no answer");
 	else if (link_blob_read(m->fd, &text, &err) == 0)
-		r = take_answer(a, (enum talk)asked, buf_slice(&text), &err);
+		r = take_answer(a, what, buf_slice(&text), &err);
 	buf_release(&text);
 	if (a->wiped)
 		return;
 	if (r < 0) {
-		talk_failed(a, (enum talk)asked, &err, 0);
+		error_wrap(&err, "the server's answer to %s", talk_words[what]);
+		talk_failed(a, what, &err, &useless);
 		return;
 	}
-	a->talk_failures = 0;
-	a->doubted = false;
-	a->talk_error[0] = '\0';
-	a->talked_s = agent_time_s(a);
-	if (renewed)
+	talk_heard(a, what);
+	if (what == TALK_RENEW)
 		worker_replace(a);
 	talk_pump(a);
 }

@@ -10,12 +10,25 @@
 #include "sys/clock.h"
 #include "sys/file.h"
 
-#define STEP_CAP_MS 300000
+#define REFRESH_MS 3600000	/* metadata older than that is asked for again before the payload is */
+#define PROGRESS_WORTH 65536	/* bytes of a payload that count as progress */
+#define PATIENCE_KEPT_MS 3600000	/* how often it is written down */
+#define TROUBLE_TOLD 5		/* failures in a row that the control plane hears of */
 #define REFUSALS_MAX 4		/* a repository that fails verification so often in a row is an alarm, not a hiccup */
 #define LENGTH_MAX (UINT64_MAX / 8)
 #define DISK_RESERVE (UINT64_C(16) << 20)	/* bytes that stay free for the agent's own state */
 
 /* ---- the writer of states ---- */
+
+void update_progress(struct agent *a, uint64_t bytes)
+{
+	a->downloaded = bytes;
+	if (a->update.state != UPDATE_DOWNLOADING || bytes > a->update.length || bytes < a->furthest + PROGRESS_WORTH)
+		return;
+	a->furthest = bytes;
+	a->transfer_failures = 0;
+	stay_anew(a, 0);
+}
 
 void update_limit_fire(struct timer *t)
 {
@@ -85,7 +98,8 @@ void update_end(struct agent *a)
 	a->refreshed = false;
 	a->transfer_failures = a->metadata_refusals = a->payload_refusals = 0;
 	a->back = ERROR_INIT;
-	a->downloaded = 0;
+	a->downloaded = a->furthest = 0;
+	a->budget_told = false;
 	a->probe_index = 0;
 	a->probe_attempt = 0;
 	a->probe_waited = false;
@@ -196,7 +210,7 @@ static void ask_metadata(struct agent *a)
 
 	if (update_ask_metadata(a, TRANSFER_UPDATE, a->update.path, &err) < 0) {
 		log_failure(LOG_LEVEL_ERROR, "agent.update", &err);
-		step_later(a, STEP_CAP_MS);
+		step_later(a, BACKOFF_CAP_MS);
 	}
 }
 
@@ -204,6 +218,7 @@ static void ask_payload(struct agent *a)
 {
 	struct buf q = BUF_INIT(LINK_BODY_MAX);
 	struct json_writer w = JSON_WRITER(&q);
+	uint64_t content = meter_content(a);
 	struct error err = ERROR_INIT;
 
 	json_open_object(&w, NULL);
@@ -211,10 +226,12 @@ static void ask_payload(struct agent *a)
 	json_put_int(&w, "length", (int64_t)a->update.length);
 	json_put_hex(&w, "sha256", a->update.sha256, SHA256_LEN);
 	json_put_int(&w, "now_s", clock_now_s());	/* not the floor: see agent/roots.c */
+	if (content < a->update.length)
+		json_put_int(&w, "content", (int64_t)content);
 	json_close(&w);
 	if (link_ask(&a->transfer, TRANSFER_FETCH, LINK_FETCH, buf_slice(&q), -1, &err) < 0) {
 		log_failure(LOG_LEVEL_ERROR, "agent.update", &err);
-		step_later(a, STEP_CAP_MS);
+		step_later(a, BACKOFF_CAP_MS);
 	}
 	buf_release(&q);
 }
@@ -250,15 +267,32 @@ static int check_disk(struct agent *a, struct error *err)
 	return 0;
 }
 
-/*
- * Something on the way failed. What time may heal is tried again, as long as the state lasts; what trust refuses
- * is tried a few times, for a repository may be caught between two states, then it is an alarm.
- */
-static void transfer_failed(struct agent *a, unsigned *refusals, const struct error *why)
+/* Once, when it is more than a hiccup: the control plane cannot see a repository that we do not reach. */
+static void tell_trouble(struct agent *a)
 {
-	bool refused = error_exit_status(why->kind) == 3;
+	char reason[UPDATE_REASON_MAX];
+	struct error err = ERROR_INIT;
 
-	log_warn("agent.transfer", "kind=%s why=\"%s\"", error_kind_name(why->kind), why->text);
+	snprintf(reason, sizeof(reason), "%s", a->update.reason);
+	if (state_note(a->db, &a->update, reason, clock_now_s(), &err) < 0)
+		log_failure(LOG_LEVEL_WARN, "agent.state", &err);
+	talk_pump(a);
+}
+
+/*
+ * Something on the way failed. What time may heal is tried again, as long as the state lasts; what trust or the server
+ * refuses is tried a few times, for a repository may be caught between two states, then it is an alarm. The network
+ * alone is no reason to ask for the metadata again.
+ */
+static void transfer_failed(struct agent *a, unsigned asked, const struct error *why, const struct link_reply *reply)
+{
+	unsigned *refusals = asked == TRANSFER_FETCH ? &a->payload_refusals : &a->metadata_refusals;
+	/* A status of the server's counts, whatever it calls the error; 401 and 403 speak of us, not of the payload. */
+	bool refused = reply->status == 0 ? error_exit_status(why->kind) == 3
+					  : status_is_final(reply->status) && !status_is_global(reply->status);
+	int64_t wait_ms;
+
+	log_warn("agent.transfer", "kind=%s status=%u why=\"%s\"", error_kind_name(why->kind), reply->status, why->text);
 	snprintf(a->update.reason, sizeof(a->update.reason), "%.479s", why->text);
 	if (refused && ++*refusals >= REFUSALS_MAX) {
 		log_error("agent.alarm", "assignment=%lld artifact=%s why=\"%s\"", (long long)a->update.assignment,
@@ -266,22 +300,31 @@ static void transfer_failed(struct agent *a, unsigned *refusals, const struct er
 		update_fail(a, why);
 		return;
 	}
-	a->refreshed = false;
-	step_later(a, backoff_ms(a->transfer_failures++, STEP_CAP_MS));
+	if (asked != TRANSFER_FETCH || refused || why->kind != ERR_RETRY)
+		a->refreshed = false;
+	if (meter_waits(a))
+		return;
+	wait_ms = backoff_asked_ms(a->transfer_failures++, BACKOFF_CAP_MS, reply->retry_after_s);
+	step_later(a, wait_ms);
+	if (a->transfer_failures == TROUBLE_TOLD)
+		tell_trouble(a);
 }
 
 /* Verified metadata: what it demands of this device is final, but for disk space. */
 static void metadata_known(struct agent *a)
 {
+	static const struct link_reply none = {.retry_after_s = -1};
 	struct error err = ERROR_INIT;
 
 	a->refreshed = true;
+	a->refreshed_ms = loop_now_ms(a->loop);
+	a->metadata_refusals = 0;
 	if (verify_descriptor(a, &err) < 0) {
 		update_fail(a, &err);
 		return;
 	}
 	if (state_keep_signed(a->db, &a->update, &err) < 0 || check_disk(a, &err) < 0) {
-		transfer_failed(a, &a->metadata_refusals, &err);
+		transfer_failed(a, TRANSFER_UPDATE, &err, &none);
 		return;
 	}
 	update_step(a);
@@ -299,13 +342,12 @@ static int take_payload(const struct link_msg *m, struct error *err)
 	return fd < 0 ? error_errno(err, errno, "cannot keep the payload") : fd;
 }
 
-void transfer_answer(struct agent *a, unsigned asked, const struct link_msg *m, const struct error *why, unsigned status)
+void transfer_answer(struct agent *a, unsigned asked, const struct link_msg *m, const struct error *why,
+		     const struct link_reply *reply)
 {
-	unsigned *refusals = asked == TRANSFER_FETCH ? &a->payload_refusals : &a->metadata_refusals;
 	struct error err = ERROR_INIT;
 	int fd;
 
-	(void)status;
 	if (asked == TRANSFER_ROOTS) {
 		roots_answer(a, m, why);
 		return;
@@ -313,14 +355,14 @@ void transfer_answer(struct agent *a, unsigned asked, const struct link_msg *m, 
 	if (a->update.state != UPDATE_DOWNLOADING)
 		return;	/* it was reverted meanwhile */
 	if (m == NULL) {
-		transfer_failed(a, refusals, why);
+		transfer_failed(a, asked, why, reply);
 	} else if (asked == TRANSFER_UPDATE) {
 		if (verify_fetched(a, m->fd, a->update.path, &err) < 0)
-			transfer_failed(a, refusals, &err);
+			transfer_failed(a, asked, &err, reply);
 		else
 			metadata_known(a);
 	} else if ((fd = take_payload(m, &err)) < 0) {
-		transfer_failed(a, refusals, &err);
+		transfer_failed(a, asked, &err, reply);
 	} else {
 		update_enter(a, UPDATE_VERIFYING, NULL, "%llu bytes are here", (unsigned long long)a->update.length);
 		intake_start(a, fd);
@@ -335,9 +377,9 @@ void update_step(struct agent *a)
 		return;
 	switch (a->update.state) {
 	case UPDATE_DOWNLOADING:
-		if (link_busy(&a->transfer))
+		if (link_busy(&a->transfer) || meter_waits(a))
 			return;
-		if (!a->refreshed)
+		if (!a->refreshed || loop_now_ms(a->loop) - a->refreshed_ms > REFRESH_MS)
 			ask_metadata(a);
 		else
 			ask_payload(a);

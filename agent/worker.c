@@ -31,12 +31,12 @@ static int answer_bytes(struct worker_thread *t, struct slice bytes, struct erro
 
 	if (fd < 0)
 		return -1;
-	r = link_send(t->sock, LINK_DONE, SLICE_LIT("{}"), fd, err);
+	r = link_send_done(t->sock, remote_reply(t->remote).received, fd, err);
 	close(fd);
 	return r;
 }
 
-static int do_post(struct worker_thread *t, struct json_value q, int body_fd, struct error *why, unsigned *status)
+static int do_post(struct worker_thread *t, struct json_value q, int body_fd, struct error *why)
 {
 	struct buf body = BUF_INIT(REMOTE_ANSWER_MAX), answer = BUF_INIT(REMOTE_ANSWER_MAX);
 	char path[256];
@@ -48,7 +48,7 @@ static int do_post(struct worker_thread *t, struct json_value q, int body_fd, st
 	    link_blob_read(body_fd, &body, why) < 0)
 		goto out;
 	snprintf(path, sizeof(path), "%.*s", SLICE_ARG(text));
-	if (remote_post(t->remote, path, buf_slice(&body), now_s, &answer, status, why) < 0)
+	if (remote_post(t->remote, path, buf_slice(&body), now_s, &answer, why) < 0)
 		goto out;
 	r = answer_bytes(t, buf_slice(&answer), why);
 out:
@@ -57,9 +57,26 @@ out:
 	return r;
 }
 
+static void say_progress(void *arg, uint64_t bytes, uint64_t received)
+{
+	struct worker_thread *t = arg;
+	struct error ignored = ERROR_INIT;
+	char text[96];
+
+	snprintf(text, sizeof(text), "{\"bytes\":%llu,\"received\":%llu}", (unsigned long long)bytes,
+		 (unsigned long long)received);
+	(void)!link_send(t->sock, LINK_PROGRESS, slice_str(text), -1, &ignored);
+}
+
+static void say_alive(void *arg, uint64_t received)
+{
+	say_progress(arg, 0, received);
+}
+
 static int do_update(struct worker_thread *t, struct json_value q, int stored_fd, struct error *why)
 {
 	struct buf stored = BUF_INIT(LINK_BLOB_MAX), fetched = BUF_INIT(LINK_BLOB_MAX);
+	struct remote_watcher watcher = {say_alive, t};
 	struct slice target;
 	int64_t now_s, floor_s;
 	int r = -1;
@@ -69,7 +86,7 @@ static int do_update(struct worker_thread *t, struct json_value q, int stored_fd
 	    json_need_int(q, "floor_s", 0, INT64_MAX, &floor_s, why) < 0 ||
 	    link_blob_read(stored_fd, &stored, why) < 0 ||
 	    remote_update(t->remote, buf_slice(&t->options->identity->root), buf_slice(&stored), target, now_s,
-			  floor_s, &fetched, why) < 0)
+			  floor_s, &fetched, &watcher, why) < 0)
 		goto out;
 	r = answer_bytes(t, buf_slice(&fetched), why);
 out:
@@ -78,40 +95,33 @@ out:
 	return r;
 }
 
-static void say_progress(void *arg, uint64_t bytes)
-{
-	struct worker_thread *t = arg;
-	struct error ignored = ERROR_INIT;
-	char text[64];
-
-	snprintf(text, sizeof(text), "{\"bytes\":%llu}", (unsigned long long)bytes);
-	(void)!link_send(t->sock, LINK_PROGRESS, slice_str(text), -1, &ignored);
-}
-
 static int do_fetch(struct worker_thread *t, struct json_value q, struct error *why)
 {
 	struct remote_payload p = {.progress = say_progress, .arg = t};
 	struct slice hash;
-	int64_t length;
+	int64_t length, content = INT64_MAX;
 	int fd, r;
 
 	if (json_need_string(q, "path", &p.path, why) < 0 ||
 	    json_need_int(q, "length", 0, INT64_MAX, &length, why) < 0 ||
 	    json_need_int(q, "now_s", 0, INT64_MAX, &p.now_s, why) < 0 ||
+	    json_opt_int(q, "content", 1, INT64_MAX, &content, why) < 0 ||
 	    json_need_string(q, "sha256", &hash, why) < 0 || hex_decode(p.sha256, SHA256_LEN, hash, why) < 0)
 		return -1;
 	p.length = (uint64_t)length;
+	p.content_max = content == INT64_MAX ? UINT64_MAX : (uint64_t)content;
+	p.rate = t->options->rate;
 	fd = remote_fetch(t->remote, t->work_fd, &p, why);
 	if (fd < 0)
 		return -1;
-	r = link_send(t->sock, LINK_DONE, SLICE_LIT("{}"), fd, why);
+	r = link_send_done(t->sock, remote_reply(t->remote).received, fd, why);
 	close(fd);
 	return r;
 }
 
 /* ---- threads ---- */
 
-static int handle(struct worker_thread *t, const struct link_msg *m, struct error *why, unsigned *status)
+static int handle(struct worker_thread *t, const struct link_msg *m, struct error *why)
 {
 	struct json doc = JSON_INIT;
 	int r = -1;
@@ -119,7 +129,7 @@ static int handle(struct worker_thread *t, const struct link_msg *m, struct erro
 	if (json_parse(&doc, buf_slice(&m->body), JSON_STRICT, why) < 0)
 		goto out;
 	if (m->type == LINK_POST)
-		r = do_post(t, json_root(&doc), m->fd, why, status);
+		r = do_post(t, json_root(&doc), m->fd, why);
 	else if (m->type == LINK_UPDATE)
 		r = do_update(t, json_root(&doc), m->fd, why);
 	else if (m->type == LINK_FETCH)
@@ -139,9 +149,12 @@ static void *thread_main(void *arg)
 
 	while (link_recv(t->sock, &m, &err) > 0) {
 		struct error why = ERROR_INIT;
-		unsigned status = 0;
+		struct link_reply reply;
 
-		if (handle(t, &m, &why, &status) < 0 && link_send_error(t->sock, &why, status, &err) < 0)
+		if (handle(t, &m, &why) == 0)
+			continue;
+		reply = remote_reply(t->remote);
+		if (link_send_error(t->sock, &why, &reply, &err) < 0)
 			break;
 	}
 	link_msg_release(&m);

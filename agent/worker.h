@@ -13,6 +13,7 @@
 struct worker_options {
 	const struct identity *identity;	/* borrowed; its key came with the fork */
 	const char *proxy;		/* HTTP CONNECT proxy URL, or NULL */
+	uint64_t rate;			/* bytes per second that a payload may take; 0: as fast as it goes */
 	const char *home;		/* HOME/agent */
 	int control_fd, transfer_fd;	/* the worker's ends of the links */
 	bool switch_user;		/* become uid and gid */

@@ -60,8 +60,15 @@ struct client *client_new(const struct client_params *p, struct error *err)
 
 void client_disconnect(struct client *c)
 {
+	c->received += c->stream.received;
+	c->stream.received = 0;
 	stream_close(&c->stream);
 	buf_release(&c->in);
+}
+
+uint64_t client_received(const struct client *c)
+{
+	return c->received + c->stream.received;
 }
 
 void client_reset(struct client *c)

@@ -28,8 +28,8 @@ struct client_params {
 	const char *unix_path;		/* a local door instead of url; copied */
 	const struct url *proxy;	/* HTTP CONNECT proxy, with user and password for Basic, or NULL; copied */
 	int64_t connect_ms;		/* resolve + connect + proxy + TLS; 0: 30 s */
-	int64_t stall_ms;		/* without progress; 0: 60 s */
-	uint64_t min_rate;		/* bytes per second over the transfer after stall_ms of grace; 0: 64 */
+	int64_t stall_ms;		/* without a byte on the wire; 0: 60 s */
+	uint64_t min_rate;		/* bytes per second over every stretch of stall_ms; 0: 64 */
 	int cancel_fd;			/* readable: give up with ERR_RETRY; -1: none. Borrowed */
 	const char *user_agent;		/* static text; NULL: "meshanics/VERSION" */
 };
@@ -87,6 +87,8 @@ WARN_UNUSED int client_do(struct client *c, const struct client_request *q, stru
 enum client_phase client_phase(const struct client *c);
 /* The CA certificate of a server met by pin (DER, borrowed until client_free), after a request succeeded. */
 struct slice client_peer_ca(const struct client *c);
+/* Bytes received on all its connections so far, TLS included: what a metered link has carried. */
+uint64_t client_received(const struct client *c);
 /* Close the connection and forget the session; the next request begins anew. */
 void client_reset(struct client *c);
 

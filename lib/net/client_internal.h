@@ -24,6 +24,7 @@ struct client {
 	struct buf in;				/* received, not yet understood */
 	struct tls_session session;
 	struct buf peer_ca;
+	uint64_t received;			/* on connections that are closed */
 	enum client_phase phase;
 };
 
@@ -33,8 +34,10 @@ struct attempt {
 	const struct client_request *q;
 	struct client_response *r;
 	int64_t deadline_ms;		/* of the whole request */
-	int64_t io_start_ms, io_last_ms;	/* of this direction */
-	uint64_t io_bytes;
+	int64_t io_last_ms;		/* of this direction: the last byte */
+	int64_t stretch_ms;		/* when the stretch began over which the rate is measured */
+	uint64_t stretch_bytes;
+	uint64_t wire_seen;		/* of the stream's received bytes, those that counted as progress */
 	bool sent;			/* all of the request */
 	bool answered;			/* a byte of the answer has come */
 	bool gave_up;			/* a deadline passed or the caller cancelled */

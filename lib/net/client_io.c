@@ -18,14 +18,47 @@
 
 static void io_begin(struct attempt *a)
 {
-	a->io_start_ms = a->io_last_ms = clock_mono_ms();
-	a->io_bytes = 0;
+	a->wire_seen = a->c->stream.received;
+	a->io_last_ms = a->stretch_ms = clock_mono_ms();
+	a->stretch_bytes = 0;
 }
 
-static void io_progress(struct attempt *a, size_t n)
+static void io_progress(struct attempt *a, uint64_t n)
 {
 	a->io_last_ms = clock_mono_ms();
-	a->io_bytes += n;
+	a->stretch_bytes += n;
+}
+
+/*
+ * What came on the wire is progress, though it be no plain byte yet: at 100 bytes a second a record of 16 KiB takes
+ * three minutes, and a connection that is given up in the middle of it has to begin it again.
+ */
+static void io_received(struct attempt *a)
+{
+	uint64_t n = a->c->stream.received - a->wire_seen;
+
+	if (n == 0)
+		return;
+	a->wire_seen += n;
+	io_progress(a, n);
+}
+
+/*
+ * When the far end will have been too slow. Stretch by stretch, so that an hour at full speed does not buy weeks of one
+ * byte a minute.
+ */
+static int64_t slow_at_ms(struct attempt *a)
+{
+	const struct client *c = a->c;
+	uint64_t need = c->min_rate * (uint64_t)c->stall_ms / 1000;
+
+	if (a->stretch_bytes >= need) {
+		if (clock_mono_ms() - a->stretch_ms < c->stall_ms)
+			return INT64_MAX;
+		a->stretch_ms = clock_mono_ms();
+		a->stretch_bytes = 0;
+	}
+	return a->stretch_ms + c->stall_ms;
 }
 
 /* Wait for the stream, as long as progress, rate and the request's deadline allow. */
@@ -33,7 +66,7 @@ static int io_wait(struct attempt *a, short events, struct error *err)
 {
 	const struct client *c = a->c;
 	int64_t stall = a->io_last_ms + c->stall_ms;
-	int64_t slow = a->io_start_ms + c->stall_ms + (int64_t)(a->io_bytes / c->min_rate) * 1000;
+	int64_t slow = slow_at_ms(a);
 	struct dial d = {.deadline_ms = stall < slow ? stall : slow, .cancel_fd = c->cancel_fd};
 	bool whole = a->deadline_ms <= d.deadline_ms;
 
@@ -216,9 +249,12 @@ static int read_some(struct attempt *a, struct error *err)
 	struct client *c = a->c;
 	ssize_t n;
 
-	while ((n = stream_read(&c->stream, &c->in, CLIENT_READ_CHUNK, err)) == STREAM_BLOCKED)
+	while ((n = stream_read(&c->stream, &c->in, CLIENT_READ_CHUNK, err)) == STREAM_BLOCKED) {
+		io_received(a);
 		if (io_wait(a, (short)c->stream.wait, err) < 0)
 			return -1;
+	}
+	io_received(a);
 	if (n == 0)
 		return error_set(err, ERR_RETRY,
 				 a->answered
@@ -227,7 +263,6 @@ static int read_some(struct attempt *a, struct error *err)
 	if (n < 0)
 		return -1;
 	a->answered = true;
-	io_progress(a, (size_t)n);
 	return 0;
 }
 
@@ -273,6 +308,7 @@ static int take_part(struct attempt *a, struct slice part, struct error *err)
 {
 	const struct client_request *q = a->q;
 	struct client_response *r = a->r;
+	int64_t start_ms;
 
 	r->body_len += part.len;
 	if (r->status / 100 != 2) { /* an explanation, for which a part will do */
@@ -287,10 +323,15 @@ static int take_part(struct attempt *a, struct slice part, struct error *err)
 		buf_put_slice(&r->body, part);
 		return 0;
 	}
-	if (q->sink(q->sink_arg, &r->head, part, err) == 0)
-		return 0;
-	a->own_error = true;
-	return -1;
+	start_ms = clock_mono_ms();
+	if (q->sink(q->sink_arg, &r->head, part, err) < 0) {
+		a->own_error = true;
+		return -1;
+	}
+	/* What the sink took is not the far end's time. */
+	a->stretch_ms += clock_mono_ms() - start_ms;
+	a->io_last_ms = clock_mono_ms();
+	return 0;
 }
 
 /* 0 complete, 1 given up on the rest (an error page of no interest), -1. */

@@ -13,9 +13,6 @@
 #include "net/http.h"
 #include "sys/clock.h"
 
-/* What an address gets at least, when others wait behind it. */
-#define ADDRESS_MS_MIN 2000
-
 int dial_wait(const struct dial *d, int fd, short events, struct error *err)
 {
 	struct pollfd p[2] = {{.fd = fd, .events = events}, {.fd = d->cancel_fd, .events = POLLIN}};
@@ -36,65 +33,169 @@ int dial_wait(const struct dial *d, int fd, short events, struct error *err)
 	}
 }
 
-/* The result of a connect that was under way. */
-static int connect_result(int fd)
+/* ---- racing ---- */
+
+/*
+ * RFC 8305 in small: the families take turns, each address has a head start, and whoever connects first wins. So a
+ * network that swallows one family costs a quarter of a second, not the patience for the whole.
+ */
+#define HEAD_START_MS 250
+
+struct race {
+	const struct sockaddr_storage *order[DIAL_ADDRESSES_MAX];
+	int fds[DIAL_ADDRESSES_MAX]; /* under way; -1: over */
+	size_t count, started, open;
+	int winner; /* a connected descriptor, or -1 */
+};
+
+static void families_in_turn(struct race *r, const struct sockaddr_storage *addresses, size_t count)
+{
+	size_t mine = 0, other = 0;
+
+	while (r->count < count && r->count < DIAL_ADDRESSES_MAX) {
+		bool first = r->count % 2 == 0;
+
+		while (mine < count && addresses[mine].ss_family != addresses[0].ss_family)
+			mine++;
+		while (other < count && addresses[other].ss_family == addresses[0].ss_family)
+			other++;
+		r->order[r->count++] =
+			(first && mine < count) || other == count ? &addresses[mine++] : &addresses[other++];
+	}
+}
+
+static void connect_failed(struct error *err, const struct sockaddr_storage *a, int e)
+{
+	char text[ADDR_TEXT_LEN];
+
+	addr_text(text, a);
+	error_errno(err, e, "cannot connect to %s", text);
+	err->kind = ERR_RETRY;
+}
+
+/* The next address. A failure is told in err and does not end the race. */
+static void race_start(struct race *r, struct error *err)
+{
+	const struct sockaddr_storage *a = r->order[r->started];
+	socklen_t len =
+		a->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+	int fd = socket(a->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1, e = 0;
+
+	r->fds[r->started++] = -1;
+	if (fd < 0) {
+		connect_failed(err, a, errno);
+		return;
+	}
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (connect(fd, (const struct sockaddr *)a, len) < 0)
+		e = errno;
+	if (e == 0) {
+		r->winner = fd;
+	} else if (e == EINPROGRESS) {
+		r->fds[r->started - 1] = fd;
+		r->open++;
+	} else {
+		close(fd);
+		connect_failed(err, a, e);
+	}
+}
+
+/* Whoever has an answer: 1 when someone failed, so that the next one need not wait. */
+static int race_judge(struct race *r, size_t i, struct error *err)
 {
 	int e = 0;
 	socklen_t len = sizeof(e);
 
-	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &len) < 0 ? errno : e;
+	if (getsockopt(r->fds[i], SOL_SOCKET, SO_ERROR, &e, &len) < 0)
+		e = errno;
+	r->open--;
+	if (e == 0) {
+		r->winner = r->fds[i];
+	} else {
+		close(r->fds[i]);
+		connect_failed(err, r->order[i], e);
+	}
+	r->fds[i] = -1;
+	return e != 0;
 }
 
-static int connect_one(const struct dial *d, const struct sockaddr_storage *a, struct error *err)
+static int out_of_time(const struct race *r, struct error *err)
 {
-	socklen_t len =
-		a->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-	int fd = socket(a->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1, e;
 	char text[ADDR_TEXT_LEN];
 
-	addr_text(text, a);
-	if (fd < 0) {
-		error_errno(err, errno, "cannot connect to %s", text);
-		err->kind = ERR_RETRY;
-		return -1;
-	}
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	e = connect(fd, (const struct sockaddr *)a, len) == 0 ? 0 : errno;
-	if (e == EINPROGRESS) {
-		if (dial_wait(d, fd, POLLOUT, err) < 0) {
-			close(fd);
-			return error_wrap(err, "cannot connect to %s", text);
+	addr_text(text, r->order[0]);
+	if (r->count > 1)
+		return error_set(err, ERR_RETRY, "cannot connect to %s, nor to %zu more: out of time", text,
+				 r->count - 1);
+	return error_set(err, ERR_RETRY, "cannot connect to %s: out of time", text);
+}
+
+/* Wait until until_ms for an answer. 1 when someone failed, 0, -1 when it is all over. */
+static int race_wait(const struct dial *d, struct race *r, int64_t until_ms, struct error *err)
+{
+	struct pollfd p[DIAL_ADDRESSES_MAX + 1];
+	int64_t left = until_ms == INT64_MAX ? -1 : until_ms - clock_mono_ms();
+	size_t i;
+	int failed = 0, n;
+
+	for (i = 0; i < r->started; i++)
+		p[i] = (struct pollfd){.fd = r->fds[i], .events = POLLOUT};
+	p[i] = (struct pollfd){.fd = d->cancel_fd, .events = POLLIN};
+	if (left < 0 && until_ms != INT64_MAX)
+		left = 0;
+	n = poll(p, (nfds_t)i + 1, left > INT32_MAX ? INT32_MAX : (int)left);
+	if (n < 0)
+		return errno == EINTR ? 0 : error_errno(err, errno, "cannot wait for the network");
+	if (p[i].revents != 0)
+		return error_set(err, ERR_RETRY, "cancelled");
+	for (i = 0; i < r->started && r->winner < 0; i++)
+		if (r->fds[i] >= 0 && p[i].revents != 0)
+			failed |= race_judge(r, i, err);
+	return failed;
+}
+
+static int race_run(const struct dial *d, struct race *r, struct error *err)
+{
+	int64_t next_ms = 0;
+
+	while (r->winner < 0) {
+		int64_t now_ms = clock_mono_ms(), until_ms = d->deadline_ms;
+		int failed;
+
+		if (now_ms >= d->deadline_ms)
+			return out_of_time(r, err);
+		if (r->started < r->count && (r->open == 0 || now_ms >= next_ms)) {
+			race_start(r, err);
+			next_ms = now_ms + HEAD_START_MS;
+			continue;
 		}
-		e = connect_result(fd);
+		if (r->open == 0)
+			return -1; /* why is what the last one said */
+		if (r->started < r->count && next_ms < until_ms)
+			until_ms = next_ms;
+		failed = race_wait(d, r, until_ms, err);
+		if (failed < 0)
+			return -1;
+		if (failed > 0)
+			next_ms = 0;
 	}
-	if (e == 0)
-		return fd;
-	close(fd);
-	error_errno(err, e, "cannot connect to %s", text);
-	err->kind = ERR_RETRY;
-	return -1;
+	return 0;
 }
 
 int dial_tcp(const struct dial *d, const struct sockaddr_storage *addresses, size_t count,
 	     struct error *err)
 {
+	struct race r = {.winner = -1};
+	struct error why = ERROR_INIT;
 	size_t i;
-	int fd = -1;
 
-	for (i = 0; i < count && fd < 0; i++) {
-		struct dial one = *d;
-		int64_t now = clock_mono_ms();
-
-		if (d->deadline_ms != INT64_MAX && i + 1 < count) {
-			int64_t share = (d->deadline_ms - now) / (int64_t)(count - i);
-
-			share = share < ADDRESS_MS_MIN ? ADDRESS_MS_MIN : share;
-			if (now + share < d->deadline_ms)
-				one.deadline_ms = now + share;
-		}
-		fd = connect_one(&one, &addresses[i], err);
-	}
-	return fd;
+	families_in_turn(&r, addresses, count);
+	if (race_run(d, &r, &why) < 0)
+		*err = why;
+	for (i = 0; i < r.started; i++)
+		if (r.fds[i] >= 0)
+			close(r.fds[i]);
+	return r.winner;
 }
 
 int dial_unix(const char *path, struct error *err)
@@ -167,14 +268,19 @@ static int read_head(const struct dial *d, int fd, struct buf *in, struct error 
 	return 0;
 }
 
-static int tunnel_verdict(const struct http_head *h, struct error *err)
+static int tunnel_verdict(const struct http_head *h, const struct url *proxy, struct error *err)
 {
 	if (h->status / 100 == 2)
 		return 0;
-	if (h->status == 407) {
-		error_set(err, ERR_DENIED, "it wants other credentials (407)");
+	if (h->status == 407 && proxy->user[0] == '\0') {
+		error_set(err, ERR_DENIED, "it wants a user and a password (407)");
 		return error_hint(err,
 				  "give them in the proxy's URL: http://user:password@host:port");
+	}
+	if (h->status == 407) {
+		error_set(err, ERR_DENIED, "it does not take user '%s' with this password (407)", proxy->user);
+		return error_hint(err,
+				  "correct user and password in the proxy's URL; it is asked for Basic credentials only");
 	}
 	return error_set(err, h->status >= 500 ? ERR_RETRY : ERR_REFUSED,
 			 "it refuses the tunnel: %d %s", h->status, http_reason(h->status));
@@ -208,7 +314,7 @@ int dial_tunnel(const struct dial *d, int fd, const struct url *proxy, const str
 	http_put_end(&out);
 	if (send_all(d, fd, buf_slice(&out), err) == 0 && read_head(d, fd, &in, err) == 0 &&
 	    http_response_parse(&h, buf_slice(&in), "CONNECT", err) == 0)
-		r = tunnel_verdict(&h, err);
+		r = tunnel_verdict(&h, proxy, err);
 	buf_release(&out);
 	buf_release(&in);
 	buf_release(&authority);

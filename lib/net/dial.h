@@ -10,6 +10,7 @@
 #include "net/url.h"
 
 #define DIAL_ADDRESSES_MAX 16
+#define DIAL_LOOKUPS_MAX 8	/* look-ups at a time in one process, forgotten ones included */
 
 struct dial {
 	int64_t deadline_ms;	/* on clock_mono_ms; INT64_MAX: none */
@@ -21,11 +22,15 @@ WARN_UNUSED int dial_wait(const struct dial *d, int fd, short events, struct err
 
 /*
  * The addresses of a name (or the address itself, for a literal) in order of preference (RFC 6724), at most
- * DIAL_ADDRESSES_MAX. getaddrinfo(3) runs in a thread of its own, which a deadline leaves behind to end by itself.
+ * DIAL_ADDRESSES_MAX. getaddrinfo(3) runs in a thread of its own, which a deadline leaves behind to end by itself;
+ * while DIAL_LOOKUPS_MAX such threads have not ended, no other is started.
  */
 WARN_UNUSED int dial_resolve(const struct dial *d, const char *host, enum host_kind kind, uint16_t port,
 			     struct sockaddr_storage *out, size_t *count, struct error *err);
-/* Try the addresses in turn, each with its share of the time that is left. The descriptor or -1. */
+/*
+ * Connect to one of the addresses (RFC 8305): families in turn, the next one tried beside the others after 250 ms, or
+ * at once when one fails; the first to answer wins. The descriptor or -1.
+ */
 WARN_UNUSED int dial_tcp(const struct dial *d, const struct sockaddr_storage *addresses, size_t count,
 			 struct error *err);
 WARN_UNUSED int dial_unix(const char *path, struct error *err);

@@ -30,6 +30,9 @@ struct resolve_job {
 	struct addrinfo *result;
 };
 
+/* Threads that are inside getaddrinfo now. A name server that never answers must not eat all our memory. */
+static atomic_uint lookups;
+
 static void job_drop(struct resolve_job *j)
 {
 	if (atomic_fetch_sub(&j->refs, 1) != 1)
@@ -50,6 +53,7 @@ static void *job_main(void *arg)
 
 	j->code = getaddrinfo(j->host, j->service, &hints, &j->result);
 	j->sys_errno = errno;
+	atomic_fetch_sub(&lookups, 1);
 	n = write(j->done_fd, &one, sizeof(one));
 	(void)n;
 	job_drop(j);
@@ -93,7 +97,15 @@ static int lookup(const struct dial *d, struct resolve_job *j, struct sockaddr_s
 	uint64_t one;
 
 	atomic_store(&j->refs, 2);
+	if (atomic_fetch_add(&lookups, 1) >= DIAL_LOOKUPS_MAX) {
+		atomic_fetch_sub(&lookups, 1);
+		atomic_store(&j->refs, 1);
+		error_set(err, ERR_RETRY, "cannot look up '%s': %d earlier look-ups have not ended", j->host,
+			  DIAL_LOOKUPS_MAX);
+		return error_hint(err, "the name server does not answer");
+	}
 	if (job_start(j) != 0) {
+		atomic_fetch_sub(&lookups, 1);
 		atomic_store(&j->refs, 1);
 		return error_set(err, ERR_RETRY, "cannot start a thread to look up '%s'", j->host);
 	}

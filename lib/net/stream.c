@@ -9,6 +9,8 @@
 /* A record's worth, and the most that is read ahead of a peer that does not wait for answers. */
 #define CHUNK 16384
 #define AHEAD_MAX (4 * CHUNK)
+/* Reads from the wire that bring no plain byte, before the caller may look at its clock. */
+#define BARREN_MAX 64
 
 void stream_open(struct stream *s, int fd, struct tls *tls)
 {
@@ -83,6 +85,7 @@ static int wire_in(struct stream *s, struct error *err)
 
 	if (n < 0)
 		return would_block() ? blocked(s, EPOLLIN) : io_error(err, "cannot receive");
+	s->received += (size_t)n;
 	if (n == 0)
 		tls_eof(s->tls);
 	else
@@ -90,11 +93,16 @@ static int wire_in(struct stream *s, struct error *err)
 	return 1;
 }
 
-/* One step of whatever the engine waits for: 1 stepped, STREAM_BLOCKED, -1. */
-static int wire_step(struct stream *s, struct error *err)
+/*
+ * One step of whatever the engine waits for: 1 stepped, STREAM_BLOCKED, -1. steps counts them, from 0: a peer that
+ * sends empty records as fast as we can read must not keep us here.
+ */
+static int wire_step(struct stream *s, unsigned *steps, struct error *err)
 {
 	unsigned wants = tls_wants(s->tls);
 
+	if (++*steps > BARREN_MAX)
+		return blocked(s, wants & TLS_WRITE ? EPOLLOUT : EPOLLIN);
 	if (wants & TLS_WRITE)
 		return wire_out(s, err);
 	if (wants & TLS_READ)
@@ -126,6 +134,7 @@ static int handshake_broken(struct stream *s, struct error *err)
 
 int stream_handshake(struct stream *s, struct error *err)
 {
+	unsigned steps = 0;
 	int r;
 
 	if (s->tls == NULL)
@@ -133,7 +142,7 @@ int stream_handshake(struct stream *s, struct error *err)
 	while (!tls_established(s->tls)) {
 		if (tls_wants(s->tls) & TLS_CLOSED)
 			return handshake_failed(s, err);
-		r = wire_step(s, err);
+		r = wire_step(s, &steps, err);
 		if (r != 1)
 			return r == -1 ? handshake_broken(s, err) : r;
 	}
@@ -154,6 +163,7 @@ static size_t take_data(struct stream *s, struct buf *in, size_t most)
 
 static ssize_t tls_stream_read(struct stream *s, struct buf *in, size_t most, struct error *err)
 {
+	unsigned steps = 0;
 	int r;
 
 	if (s->ahead.len > 0) {
@@ -170,7 +180,7 @@ static ssize_t tls_stream_read(struct stream *s, struct buf *in, size_t most, st
 			return (ssize_t)take_data(s, in, most);
 		if (wants & TLS_CLOSED)
 			return tls_failure(s->tls, err);
-		r = wire_step(s, err);
+		r = wire_step(s, &steps, err);
 		if (r != 1)
 			return r;
 	}
@@ -229,6 +239,7 @@ ssize_t stream_read(struct stream *s, struct buf *in, size_t most, struct error 
 	if (n < 0)
 		return would_block() ? blocked(s, EPOLLIN) : io_error(err, "cannot receive");
 	in->len += (size_t)n;
+	s->received += (size_t)n;
 	return n;
 }
 
@@ -240,6 +251,7 @@ ssize_t stream_read(struct stream *s, struct buf *in, size_t most, struct error 
  */
 static uint8_t *writable(struct stream *s, size_t *room, int *result, struct error *err)
 {
+	unsigned steps = 0;
 	uint8_t *p;
 	int r;
 
@@ -260,7 +272,7 @@ static uint8_t *writable(struct stream *s, size_t *room, int *result, struct err
 					    "the peer sends without waiting for answers");
 			return NULL;
 		}
-		r = wire_step(s, err);
+		r = wire_step(s, &steps, err);
 		if (r != 1) {
 			*result = r;
 			return NULL;

@@ -17,6 +17,7 @@ struct stream {
 	int fd;			/* owned; -1 when closed */
 	struct tls *tls;	/* owned; NULL: plain */
 	uint32_t wait;		/* what the last blocked call needs: EPOLLIN or EPOLLOUT (as POLLIN, POLLOUT) */
+	uint64_t received;	/* bytes of the wire, those of TLS included */
 	struct buf ahead;	/* plain bytes taken out of TLS to make room for writing */
 	bool take_fds;		/* receive descriptors (unix sockets) */
 	int fds[STREAM_FDS_MAX];	/* received, -1 where none; more than fit are closed */

@@ -1,4 +1,4 @@
-/* The agent's parts that need no network: packed files, links, state, places, probes, identity's backoff. */
+/* The agent's parts that need no network: packed files, links, state, places, probes. */
 #include "tap.h"
 
 #include <errno.h>
@@ -93,7 +93,7 @@ TEST(link_carries_bodies_and_descriptors)
 	struct link_msg m = LINK_MSG_INIT;
 	struct error err = ERROR_INIT, why = ERROR_INIT;
 	struct buf text = BUF_INIT(100), small = BUF_INIT(3);
-	unsigned status;
+	struct link_reply said = {403, 77, 1234}, reply;
 	int s[2], fd;
 
 	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s) == 0);
@@ -111,14 +111,20 @@ TEST(link_carries_bodies_and_descriptors)
 
 	error_set(&why, ERR_REFUSED, "no");
 	error_hint(&why, "ask again");
-	CHECK(link_send_error(s[1], &why, 403, &err) == 0);
+	CHECK(link_send_error(s[1], &why, &said, &err) == 0);
 	CHECK(link_recv(s[0], &m, &err) == 1);
 	why = ERROR_INIT;
-	link_read_error(&m, &why, &status);
+	link_read_error(&m, &why, &reply);
 	CHECK_INT(why.kind, ERR_REFUSED);
 	CHECK_STR(why.text, "no");
 	CHECK_STR(why.hint, "ask again");
-	CHECK_INT(status, 403);
+	CHECK_INT(reply.status, 403);
+	CHECK_INT(reply.retry_after_s, 77);
+	CHECK_INT(reply.received, 1234);
+	CHECK(link_send_done(s[1], 4321, -1, &err) == 0);
+	CHECK(link_recv(s[0], &m, &err) == 1);
+	CHECK_INT(m.type, LINK_DONE);
+	CHECK_INT(link_read_received(&m), 4321);
 	close(s[1]);
 	CHECK(link_recv(s[0], &m, &err) == 0);
 	CHECK(link_send(s[0], LINK_DONE, SLICE_EMPTY, -1, &err) < 0);
@@ -157,6 +163,43 @@ static void enter(struct db *db, struct update *u, enum update_state next)
 	struct error err = ERROR_INIT;
 
 	CHECK(state_enter(db, u, next, NULL, "because", 1000, &err) == 0);
+}
+
+TEST(a_state_is_told_again_but_not_without_end)
+{
+	struct error err = ERROR_INIT;
+	struct update u;
+	struct report report;
+	int64_t number = 7;
+	int fd = make_dir(), n = 0, i;
+	struct db *db = state_open(dir, &err);
+
+	REQUIRE(db != NULL);
+	update_init(&u);
+	CHECK(update_set_path(&u, SLICE_LIT("plant/plc/1.2"), &err) == 0);
+	u.assignment = 7;
+	enter(db, &u, UPDATE_DOWNLOADING);
+	for (i = 0; i < 3 * REPORTS_WAITING_MAX; i++)
+		CHECK(state_note(db, &u, "no way", 1000 + i, &err) == 0);
+	CHECK_STR(u.reason, "no way");
+	CHECK_INT(u.state, UPDATE_DOWNLOADING);
+	enter(db, &u, UPDATE_FAILED);	/* a transition is always told */
+	while (state_next_report(db, &report, &err) == 1) {
+		CHECK_STR(report.reason, n == 0 || report.state == UPDATE_FAILED ? "because" : "no way");
+		CHECK(state_report_done(db, report.seq, &err) == 0);
+		n++;
+	}
+	CHECK_INT(n, REPORTS_WAITING_MAX + 1);
+	CHECK(state_get_number(db, "interval", &number, &err) == 0);
+	CHECK_INT(number, 0);
+	CHECK(state_set_number(db, "interval", INT64_MIN, &err) == 0 && state_get_number(db, "interval", &number, &err) == 0);
+	CHECK(number == INT64_MIN);
+	CHECK(state_set_fact(db, "interval", SLICE_LIT("what"), &err) == 0 &&
+	      state_get_number(db, "interval", &number, &err) == 0);
+	CHECK_INT(number, 0);
+	update_release(&u);
+	db_close(db);
+	drop_dir(fd);
 }
 
 TEST(state_survives_and_reports_in_order)
@@ -562,17 +605,4 @@ TEST(probe_never_runs_programs)
 	CHECK(probe_start(&a, &p, &err) < 0);
 	CHECK_INT(err.kind, ERR_REFUSED);
 	CHECK_INT(a.pid, 0);
-}
-
-TEST(backoff_grows_to_its_cap)
-{
-	unsigned n;
-
-	for (n = 0; n < 100; n++) {
-		int64_t ms = backoff_ms(n, 300000);
-
-		CHECK(ms >= 500 && ms <= 300000);
-		if (n > 12)
-			CHECK(ms >= 150000);
-	}
 }

@@ -440,7 +440,7 @@ TEST(proxies)
 		 listen_port(listen_fd));
 	CHECK(strncmp(proxy_saw, want, strlen(want)) == 0);
 	CHECK(strstr(proxy_saw, "\r\nProxy-Authorization: Basic dXNAZXI6c2VjcmV0\r\n") != NULL);
-	CHECK(by_proxy("HTTP/1.1 407 Who\r\nContent-Length: 0\r\n\r\n", ERR_DENIED, "other credentials"));
+	CHECK(by_proxy("HTTP/1.1 407 Who\r\nContent-Length: 0\r\n\r\n", ERR_DENIED, "does not take user 'us@er'"));
 	CHECK(by_proxy("HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n", ERR_REFUSED, "refuses the tunnel: 403"));
 	CHECK(by_proxy("HTTP/1.1 502 Bad\r\n\r\n", ERR_RETRY, "refuses the tunnel: 502"));
 	CHECK(by_proxy("220 smtp.example\r\n\r\n", ERR_MALFORMED, "not HTTP"));
