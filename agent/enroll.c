@@ -199,6 +199,18 @@ static int check_free(int dirfd, int *lock_fd, struct error *err)
 	return error_hint(err, "remove HOME/agent/identity.json to enrol it anew");
 }
 
+/* Before the token is shown to anybody: with the agent's spare taken, what follows has its room. */
+static int check_room(int dirfd, const char *home, struct error *err)
+{
+	struct spare spare = room_spare(dirfd);
+	char path[4096];
+
+	spare_open(&spare);
+	return spare_whole(&spare)
+		       ? 0
+		       : space_need(dirfd, path_join(path, home, "agent"), spare.size - spare.held, spare.keep, err);
+}
+
 int agent_enroll(const struct agent_enroll_options *o, struct buf *out, struct error *err)
 {
 	struct enroll_token token;
@@ -209,7 +221,7 @@ int agent_enroll(const struct agent_enroll_options *o, struct buf *out, struct e
 	if (enroll_token_parse(&token, slice_str(o->token), err) < 0)
 		return error_wrap(err, "enrolment token");
 	if ((dirfd = agent_home_open(o->home, err)) < 0 || check_free(dirfd, &lock_fd, err) < 0 ||
-	    enroll(o, &token, &id, dirfd, err) < 0)
+	    check_room(dirfd, o->home, err) < 0 || enroll(o, &token, &id, dirfd, err) < 0)
 		goto out;
 	put_result(out, &id);
 	r = 0;

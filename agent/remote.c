@@ -12,6 +12,7 @@
 #include "net/client.h"
 #include "sys/clock.h"
 #include "sys/file.h"
+#include "sys/space.h"
 #include "tuf/engine.h"
 
 #define METADATA_TIMEOUT_MS 600000
@@ -340,6 +341,8 @@ int remote_fetch(struct remote *r, int dirfd, const struct remote_payload *p, st
 	if (fstat(d.fd, &st) < 0 || (uint64_t)st.st_size > p->length)
 		st.st_size = 0;
 	d.at = d.asked = (uint64_t)st.st_size;
+	if (space_take(d.fd, p->length, "the download", err) < 0)
+		goto fail;
 	if (d.at < p->length && get_payload(r, &d, err) < 0)
 		goto fail;
 	if (ftruncate(d.fd, (off_t)p->length) < 0 || check_payload(d.fd, p, err) < 0) {

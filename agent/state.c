@@ -35,6 +35,7 @@ static const struct db_schema schema = {
 	.application_id = 0x6d736167,	/* "msag" */
 	.migrations = migrations,
 	.version = ARRAY_SIZE(migrations),
+	.wal_pages = 64,	/* 256 KiB: on a full disk there must be little to ask for */
 };
 
 struct db *state_open(const char *home, struct error *err)
@@ -239,6 +240,20 @@ int state_enter(struct db *db, struct update *u, enum update_state next, const s
 	}
 	u->state = next;
 	u->since_s = now_s;
+	snprintf(u->reason, sizeof(u->reason), "%s", reason);
+	return 0;
+}
+
+int state_say(struct db *db, struct update *u, const char *reason, int64_t now_s, struct error *err)
+{
+	assert(u->assignment != 0 && !update_state_final(u->state));
+	if (db_begin(db, err) < 0)
+		return -1;
+	if (put_update(db, u, u->state, reason, u->since_s, err) < 0 ||
+	    put_report(db, u, u->state, reason, now_s, err) < 0 || db_commit(db, err) < 0) {
+		db_rollback(db);
+		return -1;
+	}
 	snprintf(u->reason, sizeof(u->reason), "%s", reason);
 	return 0;
 }

@@ -10,6 +10,8 @@
  *	                    v                          v               v                v
  *	                  FAILED <---------------------+---------------'           ROLLED_BACK
  *
+ * A state may be reported again, with another reason: an update that waits for room on the disk tells so, and stays.
+ *
  * An order to revert leads from any state to ROLLED_BACK, from HEALTHY too: the kept version runs again.
  *
  * One update at a time. A restart finds at most one that is under way and goes on from its state: DOWNLOADING
@@ -89,6 +91,11 @@ WARN_UNUSED int state_of(struct db *db, int64_t assignment, struct error *err);
  */
 WARN_UNUSED int state_enter(struct db *db, struct update *u, enum update_state next, const struct installed *installed,
 			    const char *reason, int64_t now_s, struct error *err);
+/*
+ * Tell why u stays in its state, which is not final: another report of the same state with another reason, as durable
+ * as a step. The time in the state goes on.
+ */
+WARN_UNUSED int state_say(struct db *db, struct update *u, const char *reason, int64_t now_s, struct error *err);
 /* Keep what verified metadata said (signed_known). */
 WARN_UNUSED int state_keep_signed(struct db *db, const struct update *u, struct error *err);
 

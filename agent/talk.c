@@ -144,7 +144,8 @@ static bool renewal_due(const struct agent *a)
 {
 	if (loop_now_ms(a->loop) < a->renew_wait_ms)
 		return false;
-	return a->renew_asked || agent_time_s(a) >= a->identity.renew_at_s;
+	/* A certificate that cannot be kept is not asked for. */
+	return (a->renew_asked || agent_time_s(a) >= a->identity.renew_at_s) && room_for_state(a);
 }
 
 /* The most urgent thing: 1 when something was asked, 0 when nothing is due. */
@@ -293,8 +294,10 @@ static int take_renewal(struct agent *a, struct slice text, struct error *err)
 		goto out;
 	if (identity_check_renewed(&next, old, err) < 0)
 		goto out;
-	if (identity_store(&next, a->home_fd, clock_now_s(), err) < 0)
-		goto out;
+	while (identity_store(&next, a->home_fd, clock_now_s(), err) < 0) {
+		if (!room_again(a, err))
+			goto out;
+	}
 	identity_release(old);
 	*old = next;
 	identity_init(&next);
@@ -305,6 +308,15 @@ static int take_renewal(struct agent *a, struct slice text, struct error *err)
 out:
 	identity_release(&next);
 	return r;
+}
+
+static int forget_report(struct agent *a, struct error *err)
+{
+	while (state_report_done(a->db, a->report_sent, err) < 0) {
+		if (!room_again(a, err))
+			return -1;
+	}
+	return 0;
 }
 
 static int take_answer(struct agent *a, enum talk what, struct slice text, struct error *err)
@@ -321,7 +333,7 @@ static int take_answer(struct agent *a, enum talk what, struct slice text, struc
 		r = 0;
 		break;
 	case TALK_STATUS:
-		r = state_report_done(a->db, a->report_sent, err);
+		r = forget_report(a, err);
 		break;
 	case TALK_HEARTBEAT:
 		r = take_heartbeat(a, json_root(&doc), err);
@@ -352,7 +364,7 @@ static void talk_failed(struct agent *a, enum talk what, const struct error *why
 		log_warn("agent.talk", "what=%s status=%u why=\"%s\"%s%s%s", talk_words[what], status, why->text,
 			 why->hint[0] != '\0' ? " hint=\"" : "", why->hint, why->hint[0] != '\0' ? "\"" : "");
 	if (what == TALK_STATUS && (status == 400 || status == 404 || status == 409 || status == 413 || status == 422) &&
-	    state_report_done(a->db, a->report_sent, &err) < 0)
+	    forget_report(a, &err) < 0)
 		log_failure(LOG_LEVEL_ERROR, "agent.state", &err);
 	if (what == TALK_RENEW)
 		a->renew_wait_ms = loop_now_ms(a->loop) + RENEW_AGAIN_MS;

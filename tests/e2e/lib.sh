@@ -27,6 +27,8 @@
 #	test_json FILTER FILE		jq -e on FILE
 #	test_need TOOL...		skip this whole file unless all are installed (first thing in the file)
 #	test_skip TITLE REASON		one test that cannot run here
+#	test_disk DIR SIZE		DIR, made, is a file system of SIZE (40m) of its own; for root alone
+#	test_need_root			skip this whole file unless root runs it (first thing in the file)
 
 umask 022
 LC_ALL=C TZ=UTC TERM=dumb
@@ -63,7 +65,7 @@ test_name=$(basename "$0" .sh)
 TEST_DIR=$(mktemp -d "${TMPDIR:-/tmp}/m-${test_name%%-*}.XXXXXX") || exit 1
 HOME=$TEST_DIR
 export HOME
-test_count=0 test_failed=0 test_jobs='' test_finished=
+test_count=0 test_failed=0 test_jobs='' test_disks='' test_finished=
 cd "$TEST_DIR" || exit 1
 
 # However this file ends: no process of ours stays behind, and an early end is not taken for success.
@@ -81,6 +83,9 @@ test_exit() {
 		kill -KILL "$test_v" "-$test_v" 2>/dev/null
 	done
 	cd / || exit 1
+	for test_v in $test_disks; do
+		umount -l "$test_v"
+	done
 	if [ -n "$test_keep" ]; then
 		echo "# kept: $TEST_DIR"
 	else
@@ -141,6 +146,18 @@ test_need() {
 			exit 0
 		}
 	done
+}
+
+test_need_root() {
+	[ "$(id -u)" -ne 0 ] || return 0
+	echo "1..0 # SKIP not root" >&3
+	test_finished=1
+	exit 0
+}
+
+test_disk() {
+	mkdir -p "$TEST_DIR/$1" && mount -t tmpfs -o "size=$2,mode=755" meshanics-test "$TEST_DIR/$1" || return 1
+	test_disks="$test_disks $TEST_DIR/$1"
 }
 
 test_done() {

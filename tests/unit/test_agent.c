@@ -290,6 +290,38 @@ TEST(installed_changes_with_the_state)
 	drop_dir(fd);
 }
 
+TEST(a_state_can_be_told_again)
+{
+	struct error err = ERROR_INIT;
+	struct report report;
+	struct update u, again;
+	int fd = make_dir();
+	struct db *db = state_open(dir, &err);
+
+	REQUIRE(db != NULL);
+	update_init(&u);
+	update_init(&again);
+	REQUIRE(update_set_path(&u, SLICE_LIT("plant/plc/1.2"), &err) == 0);
+	u.assignment = 1;
+	enter(db, &u, UPDATE_DOWNLOADING);
+	CHECK(state_say(db, &u, "waits", 2000, &err) == 0);
+	CHECK_STR(u.reason, "waits");
+	CHECK_INT(u.since_s, 1000);	/* or it could wait for ever */
+	REQUIRE(state_load_update(db, &again, &err) == 0);
+	CHECK_INT(again.state, UPDATE_DOWNLOADING);
+	CHECK_INT(again.since_s, 1000);
+	CHECK_STR(again.reason, "waits");
+	REQUIRE(state_next_report(db, &report, &err) == 1 && state_report_done(db, report.seq, &err) == 0);
+	REQUIRE(state_next_report(db, &report, &err) == 1);
+	CHECK_INT(report.state, UPDATE_DOWNLOADING);
+	CHECK_STR(report.reason, "waits");
+	CHECK_INT(report.at_s, 2000);
+	update_release(&u);
+	update_release(&again);
+	db_close(db);
+	drop_dir(fd);
+}
+
 /* A CA (issuer NULL) or a device's certificate; appends the DER to out, returns the key. */
 static struct seckey *make_cert(struct buf *out, const struct buf *issuer, const struct seckey *issuer_key)
 {
