@@ -97,6 +97,8 @@ bool file_exists(int dirfd, const char *path);	/* a dangling symlink exists too 
  * *how names which ("reflink", "copy_file_range", "read and write"). ERR_CONFLICT when `from` is shorter. Not synced.
  */
 WARN_UNUSED int file_copy(int from_fd, int to_fd, uint64_t len, const char **how, struct error *err);
+/* The first of these ways alone, which takes no room on the disk: 0, or -1 where it does not go. */
+WARN_UNUSED int file_reflink(int from_fd, int to_fd, uint64_t len);
 /* Bytes that an unprivileged process can still write on the file system of dirfd. */
 WARN_UNUSED int file_free_bytes(int dirfd, uint64_t *bytes, struct error *err);
 /*

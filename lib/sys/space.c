@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include "sys/fault.h"
@@ -18,14 +19,16 @@ bool space_is_error(const struct error *err)
 
 int space_need(int dirfd, const char *where, uint64_t bytes, uint64_t keep, struct error *err)
 {
+	char beside[64] = "";
 	uint64_t free_bytes;
 
 	if (file_free_bytes(dirfd, &free_bytes, err) < 0)
 		return -1;
 	if (bytes <= UINT64_MAX - keep && free_bytes >= bytes + keep)
 		return 0;
-	error_set(err, ERR_RETRY, "needs %" PRIu64 " bytes in '%s' and %" PRIu64 " that stay free, %" PRIu64 " are free",
-		  bytes, where, keep, free_bytes);
+	if (keep > 0)
+		snprintf(beside, sizeof(beside), " and %" PRIu64 " that stay free", keep);
+	error_set(err, ERR_RETRY, "needs %" PRIu64 " bytes in '%s'%s, %" PRIu64 " are free", bytes, where, beside, free_bytes);
 	err->sys_errno = ENOSPC;
 	return error_hint(err, "make room on that file system, or give it a larger one");
 }
@@ -96,7 +99,7 @@ static uint64_t fill_with_zeros(int fd, uint64_t from, uint64_t to)
 	return from;
 }
 
-static void measure(struct spare *s)
+void spare_look(struct spare *s)
 {
 	uint64_t taken = space_taken(s->dirfd, s->name);
 
@@ -105,7 +108,7 @@ static void measure(struct spare *s)
 
 void spare_open(struct spare *s)
 {
-	measure(s);
+	spare_look(s);
 	spare_refill(s);
 }
 
@@ -150,5 +153,5 @@ void spare_refill(struct spare *s)
 		s->held = fill_with_zeros(fd, s->held, s->size);
 	file_close(&fd);
 	if (r != 0)
-		measure(s);
+		spare_look(s);
 }

@@ -41,8 +41,9 @@ struct spare {
 	uint64_t keep;		/* refilled only where so much stays free beside it */
 	uint64_t held;		/* bytes it holds now */
 };
-/* The other members are set: see what is there, and fill it as far as there is room. Never fails: held tells. */
+/* The other members are set: see what is there, and fill it if there is room. Never fails: held tells. */
 void spare_open(struct spare *s);
+void spare_look(struct spare *s);	/* the first half of that */
 static inline bool spare_whole(const struct spare *s)
 {
 	return s->held >= s->size;
