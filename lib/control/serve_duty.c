@@ -55,7 +55,9 @@ static void duty_sign(struct serve *s, int64_t now_s)
 
 	if (now_s < s->sign_due_s)
 		return;
-	r = writer_call(s->writer, sign_run, &j, &err);
+	do {
+		r = writer_call(s->writer, sign_run, &j, &err);
+	} while (r < 0 && serve_disk_again(s, &err));
 	trouble_set(&trouble, r, &err);
 	if (r == 0 && (j.done.snapshot || j.done.timestamp || j.done.publishers + j.done.bins > 0))
 		log_info("serve.signed", "snapshot=%d timestamp=%d publishers=%u bins=%u", j.done.snapshot,
@@ -89,11 +91,17 @@ static void duty_lastseen(struct serve *s)
 	static struct trouble trouble = {.event = "serve.lastseen"};
 	struct error err = ERROR_INIT;
 
-	trouble_set(&trouble, lastseen_flush(s->control->lastseen, s->writer, &err), &err);
+	int r;
+
+	do {
+		r = lastseen_flush(s->control->lastseen, s->writer, &err);
+	} while (r < 0 && serve_disk_again(s, &err));
+	trouble_set(&trouble, r, &err);
 }
 
 void serve_duties(struct serve *s, int64_t now_s)
 {
+	serve_disk_duty(s);
 	duty_identity(s, now_s);
 	duty_sign(s, now_s);
 	duty_lastseen(s);

@@ -84,7 +84,7 @@ test_exit() {
 	done
 	cd / || exit 1
 	for test_v in $test_disks; do
-		umount -l "$test_v"
+		umount -l "$test_v" 2>/dev/null
 	done
 	if [ -n "$test_keep" ]; then
 		echo "# kept: $TEST_DIR"
