@@ -68,6 +68,11 @@ export HOME
 test_count=0 test_failed=0 test_jobs='' test_disks='' test_finished=
 cd "$TEST_DIR" || exit 1
 
+# Still a child of this shell? After many processes their numbers come again, as somebody else's.
+test_is_ours() {
+	read -r test_pid test_comm test_state test_parent test_rest <"/proc/$1/stat" 2>/dev/null && [ "$test_parent" = $$ ]
+}
+
 # However this file ends: no process of ours stays behind, and an early end is not taken for success.
 test_exit() {
 	test_code=$?
@@ -80,7 +85,7 @@ test_exit() {
 		test_code=1
 	fi
 	for test_v in $test_jobs; do
-		kill -KILL "$test_v" "-$test_v" 2>/dev/null
+		! test_is_ours "$test_v" || kill -KILL "$test_v" "-$test_v" 2>/dev/null
 	done
 	cd / || exit 1
 	for test_v in $test_disks; do
@@ -191,7 +196,7 @@ test_stop() {
 	kill -"${2:-TERM}" "$test_v" || return 1
 	(
 		sleep 20
-		kill -KILL "$test_v" 2>/dev/null
+		! test_is_ours "$test_v" || kill -KILL "$test_v"
 	) >/dev/null 2>&1 3>&- &
 	test_guard=$!
 	wait "$test_v"

@@ -26,7 +26,7 @@ sub rate {
 sub pass {
 	my ($to, $bytes) = @_;
 	while (length $bytes) {
-		my $n = syswrite $to, $bytes;
+		my $n = syswrite($to, $bytes);
 		return 0 unless defined $n;
 		substr $bytes, 0, $n, '';
 	}
@@ -42,10 +42,10 @@ sub carry {
 		my $share = int(rate() / 10);
 		for my $from ($both->can_read(0.1)) {
 			if ($from == $client) {
-				my $n = sysread $client, my $bytes, 65536;
+				my $n = sysread($client, my $bytes, 65536);
 				return unless $n && pass($server, $bytes);
 			} elsif ($share > 0) {
-				my $n = sysread $server, my $bytes, $share;
+				my $n = sysread($server, my $bytes, $share);
 				return unless $n && pass($client, $bytes);
 				sleep 0.1 * $n / $share;
 			} else {

@@ -39,7 +39,7 @@ cat >tagger <<-'END'
 		n=$((n + 1))
 		meshanics device tag press-0001 --add n$n --remove n$((n - 1)) --server "$1" --token-file boss.token &&
 			echo n$n >>tagged
-		sleep 0.05
+		sleep 0.2
 	done
 END
 cat >publisher <<-'END'
@@ -48,7 +48,7 @@ cat >publisher <<-'END'
 		n=$((n + 1))
 		head -c 200000 /dev/urandom >plc-$n
 		meshanics sign plc-$n --home hq --namespace plant --name plc --version $n && echo $n >>published
-		sleep 0.4
+		sleep 0.6
 	done
 END
 
