@@ -127,8 +127,8 @@ int trusted_open(struct trusted *t, int dirfd, const char *path, struct error *e
 	if ((t->dirfd = file_open(dirfd, path, O_RDONLY | O_DIRECTORY, 0, err)) < 0 ||
 	    (t->lockfd = file_lock(t->dirfd, "lock", err)) < 0)
 		goto fail;
-	if (newfile_sweep(t->dirfd, ".", err) < 0 || file_mkdirs(t->dirfd, "next", 0700, err) < 0 ||
-	    commit_finish(t, err) < 0 || staging_clear(t, err) < 0)
+	if (file_mkdirs(t->dirfd, "next", 0700, err) < 0 || commit_finish(t, err) < 0 ||
+	    staging_clear(t, err) < 0)
 		goto fail;
 	return 0;
 fail:

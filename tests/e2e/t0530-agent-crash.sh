@@ -101,7 +101,8 @@ test_expect 'a copy that has gone when it is to be applied: failed, with the old
 	fleet_sign 1003 && fleet_rollout 1003 && test_wait 20 grep "state=healthy.*plant/plc/1003" agent1.log && test_stop agent1 &&
 	sqlite3 dev1/agent/state.db "INSERT INTO updates (assignment, path, state, since_s, reason, length, sha256, url, descriptor)
 		SELECT 9999, '\''plant/plc/1004'\'', 3, since_s, '\'''\'', length, randomblob(32), url, descriptor FROM updates WHERE path = '\''plant/plc/1003'\''" &&
-	test_start agent1 meshanics agent run --home dev1 && test_wait 20 grep "state=failed.*plant/plc/1004" agent1.log &&
+	: >dev1/agent/identity.json.tmp.0123abcd &&
+	test_start agent1 meshanics agent run --home dev1 && test_wait 20 grep "state=failed.*plant/plc/1004" agent1.log && clean &&
 	fleet_current 1 "plc 1003" && test "$(rows "SELECT version FROM installed")" = 1003
 '
 test_expect 'all of it ends cleanly' 'test_stop agent1 && test_stop serve'
