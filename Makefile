@@ -42,10 +42,11 @@ FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.
 REPLAY  := $(FUZZ:%=$B/tests/fuzz/replay_%)
 FUZZBIN := $(FUZZ:%=$B/tests/fuzz/fuzz_%)
 E2E     := $(sort $(wildcard tests/e2e/t[0-9]*.sh))
+# Scripts that ask for much more under `make soak`: they honour SOAK_ROUNDS, or WALK_ALL=1.
+SOAK    := tests/e2e/t0530-agent-crash.sh tests/e2e/t0531-serve-crash.sh tests/e2e/soak-agent-network.sh
+SOAK_ROUNDS ?= 1000
 INTEROP := $(sort $(wildcard tests/interop/t*.sh))
 MAN     := $(sort $(wildcard man/*.[1-8]))
-# Takes minutes of waiting.
-SOAK    += tests/e2e/soak-agent-network.sh
 LINK     = $(Q)$(CC) $(CFLAGS) $(HARDEN) $(LDFLAGS) $(LDHARD) -o $@
 
 all: $B/meshanics
@@ -111,6 +112,9 @@ interop: $B/meshanics $B/tests/interop/judge
 	$(Q)tests/interop/npm.sh build/interop
 	$(Q)MESHANICS=$(CURDIR)/$B/meshanics INTEROP_JUDGE=$(CURDIR)/$B/tests/interop/judge \
 		INTEROP_MODULES=$(CURDIR)/build/interop/node_modules TEST_TIMEOUT=900 tests/run -j $(JOBS) $(INTEROP)
+# By hand, for hours: kills at random moments (SOAK_SEED repeats a run), and walks of every call.
+soak: $B/meshanics
+	$(Q)MESHANICS=$(CURDIR)/$B/meshanics SOAK_ROUNDS=$(SOAK_ROUNDS) WALK_ALL=1 TEST_TIMEOUT=86400 tests/run -v $(SOAK)
 lint:
 	$(Q)CC="$(CC)" tests/lint
 
@@ -152,9 +156,10 @@ help:
 	@echo 'all (build/meshanics)  static  cross  install  deb  clean'
 	@echo 'check = check-unit check-fuzz lint check-man check-e2e with sanitizers;  fuzz (T=seconds each)'
 	@echo 'interop (against tuf-js; needs node and npm)'
+	@echo 'soak (hours: SOAK_ROUNDS=1000 kills each of agent and serve, every call of every walk; SOAK_SEED repeats one)'
 
 .SECONDARY:
-.PHONY: all unit-bins tool-bins fuzz-bins replay-bins check check-unit check-fuzz check-e2e check-man interop lint fuzz static cross \
+.PHONY: all unit-bins tool-bins fuzz-bins replay-bins check check-unit check-fuzz check-e2e check-man interop soak lint fuzz static cross \
 	install deb clean help
 
 -include $(OBJS:.o=.d) $(UNIT:%.c=$B/%.d) $(TOOLBIN:%=%.d) $(FUZZ:%=$B/tests/fuzz/fuzz_%.d) $B/tests/interop/judge.d

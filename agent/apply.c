@@ -1,4 +1,5 @@
 /* The steps that touch artifacts/: taking a payload in, putting it in place, asking for its health, going back. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -9,22 +10,15 @@
 #include "base/encode.h"
 #include "base/log.h"
 #include "sys/clock.h"
+#include "sys/fault.h"
 #include "sys/file.h"
+#include "sys/space.h"
 
 #define PIECE (256u << 10)
 #define PIECES_A_TURN 32
 #define GO_BACK_AGAIN_MS 10000
 
 /* ---- VERIFYING ---- */
-
-/* In artifacts/, so that a rename takes it to its place. */
-static void incoming_name(char out[static 256], const struct update *u)
-{
-	char hex[SHA256_HEX_LEN];
-
-	hex_encode(hex, u->sha256, SHA256_LEN);
-	snprintf(out, 256, ".incoming-%s", hex);
-}
 
 void intake_release(struct intake *in)
 {
@@ -35,18 +29,15 @@ void intake_release(struct intake *in)
 void intake_start(struct agent *a, int staged_fd)
 {
 	struct error err = ERROR_INIT;
-	char name[256];
+	char name[128];
 
 	intake_release(&a->intake);
-	if (a->update.state != UPDATE_VERIFYING) {	/* the state could not be written */
-		close(staged_fd);
-		return;
-	}
 	a->intake.from_fd = staged_fd;
 	a->intake.at = 0;
 	sha256_init(&a->intake.hash);
-	incoming_name(name, &a->update);
-	a->intake.to_fd = file_open(a->artifacts_fd, name, O_RDWR | O_CREAT | O_TRUNC, 0600, &err);
+	update_incoming(name, &a->update);
+	/* Not emptied: it holds the room that was taken before the download. Every byte is written anew. */
+	a->intake.to_fd = file_open(a->artifacts_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW, 0600, &err);
 	if (a->intake.to_fd < 0)
 		update_fail(a, &err);
 	else
@@ -81,7 +72,23 @@ static int intake_end(struct agent *a, struct error *err)
 	sha256_final(&a->intake.hash, hash);
 	if (a->intake.at != a->update.length || memcmp(hash, a->update.sha256, sizeof(hash)) != 0)
 		return error_set(err, ERR_REFUSED, "the payload's bytes do not match the signed SHA-256");
+	/* An earlier copy that was cut short is no longer than this one; its room beyond the end goes back. */
+	if (sys_ftruncate(a->intake.to_fd, (off_t)a->update.length) < 0)
+		return error_errno(err, errno, "cannot cut the payload to its length");
 	return file_sync(a->intake.to_fd, "payload", err);
+}
+
+/* The room had been taken, but not on every file system that can be. What is copied goes, and it begins anew. */
+static void intake_no_room(struct agent *a, const struct error *why)
+{
+	struct error err = ERROR_INIT;
+	char name[128];
+
+	update_incoming(name, &a->update);
+	if (file_unlink(a->artifacts_fd, name, &err) < 0)
+		log_failure(LOG_LEVEL_WARN, "agent.update", &err);
+	update_enter(a, UPDATE_DOWNLOADING, NULL, "no room for the copy: %s", why->text);
+	update_step(a);
 }
 
 void intake_step(struct agent *a)
@@ -101,6 +108,10 @@ void intake_step(struct agent *a)
 	if (r > 0)
 		r = intake_end(a, &err);
 	intake_release(&a->intake);
+	if (r < 0 && space_is_error(&err)) {
+		intake_no_room(a, &err);
+		return;
+	}
 	if (r < 0) {
 		log_error("agent.alarm", "assignment=%lld artifact=%s why=\"%s\"", (long long)a->update.assignment,
 			  a->update.path, err.text);
@@ -121,18 +132,42 @@ static const char *payload_filename(const struct agent *a)
 	return strrchr(a->update.artifact, '/') + 1;
 }
 
+/* Names of directories are all that is new here, but even these take room. */
+static int place_payload(struct agent *a, struct error *err)
+{
+	char incoming[128];
+
+	update_incoming(incoming, &a->update);
+	if (filename_check(slice_str(payload_filename(a)), err) < 0)
+		return -1;
+	while (place_file(a->artifacts_fd, incoming, &a->update, payload_filename(a),
+			  (mode_t)a->descriptor.placement.mode, err) < 0) {
+		if (!room_again(a, err))
+			return -1;
+	}
+	return 0;
+}
+
+static int switch_to(struct agent *a, const char *version, struct error *err)
+{
+	while (place_switch(a->artifacts_fd, a->update.artifact, version, err) < 0) {
+		if (!room_again(a, err))
+			return -1;
+	}
+	return 0;
+}
+
 void apply_step(struct agent *a)
 {
 	struct update *u = &a->update;
 	struct error err = ERROR_INIT;
 	struct installed i;
-	char incoming[256];
 
-	incoming_name(incoming, u);
-	if (filename_check(slice_str(payload_filename(a)), &err) < 0 ||
-	    place_file(a->artifacts_fd, incoming, u, payload_filename(a), (mode_t)a->descriptor.placement.mode, &err) < 0 ||
-	    state_installed(a->db, u->artifact, &i, &err) < 0) {
-		update_fail(a, &err);
+	if (place_payload(a, &err) < 0 || state_installed(a->db, u->artifact, &i, &err) < 0) {
+		if (space_is_error(&err))
+			update_wait_room(a, &err);
+		else
+			update_fail(a, &err);
 		return;
 	}
 	installed_try(&i, u->version, a->descriptor.release, clock_now_s());
@@ -147,7 +182,7 @@ static void prune(struct agent *a, const struct installed *i)
 {
 	struct error err = ERROR_INIT;
 
-	if (!loop_stopping(a->loop) && place_prune(a->artifacts_fd, i->artifact, i->version, i->previous, &err) < 0)
+	if (place_prune(a->artifacts_fd, i->artifact, i->version, i->previous, &err) < 0)
 		log_failure(LOG_LEVEL_WARN, "agent.prune", &err);
 }
 
@@ -167,8 +202,8 @@ static void probing_done(struct agent *a)
 		err = ERROR_INIT;
 	}
 	installed_confirm(&i);
-	update_enter(a, UPDATE_HEALTHY, &i, a->descriptor.probe_count == 0 ? "in place; no probes" : "all probes passed");
-	prune(a, &i);
+	if (update_enter(a, UPDATE_HEALTHY, &i, a->descriptor.probe_count == 0 ? "in place; no probes" : "all probes passed"))
+		prune(a, &i);
 }
 
 static void probe_failed(struct agent *a, const struct probe *p, struct error *why)
@@ -237,9 +272,11 @@ void probe_step(struct agent *a)
 		rollback(a, &err);
 		return;
 	}
-	if (a->probe_index == 0 && a->probe_attempt == 0 &&
-	    place_switch(a->artifacts_fd, a->update.artifact, a->update.version, &err) < 0) {
-		rollback(a, &err);
+	if (a->probe_index == 0 && a->probe_attempt == 0 && switch_to(a, a->update.version, &err) < 0) {
+		if (space_is_error(&err))
+			update_wait_room(a, &err);
+		else
+			rollback(a, &err);
 		return;
 	}
 	if (a->probe_index >= a->descriptor.probe_count) {
@@ -268,7 +305,7 @@ static int go_back(struct agent *a, struct installed *i, struct error *err)
 		return -1;
 	if (strcmp(i->version, a->update.version) == 0)
 		installed_back(i, clock_now_s());
-	return place_switch(a->artifacts_fd, a->update.artifact, i->version, err);
+	return switch_to(a, i->version, err);
 }
 
 void rollback(struct agent *a, const struct error *why)
@@ -288,6 +325,6 @@ void rollback(struct agent *a, const struct error *why)
 		loop_timer_set(a->loop, &a->step_timer, loop_now_ms(a->loop) + GO_BACK_AGAIN_MS);
 		return;
 	}
-	update_enter(a, UPDATE_ROLLED_BACK, &i, "%s", why->text);
-	prune(a, &i);
+	if (update_enter(a, UPDATE_ROLLED_BACK, &i, "%s", why->text))
+		prune(a, &i);
 }

@@ -149,7 +149,7 @@ static struct seckey *attempt_key(int dirfd, int64_t now_s, struct error *err)
 }
 
 static int enroll(const struct agent_enroll_options *o, const struct enroll_token *t, struct identity *id, int dirfd,
-		  struct error *err)
+		  struct spare *spare, struct error *err)
 {
 	struct buf csr = BUF_INIT(X509_SIZE_MAX), answer = BUF_INIT(ANSWER_MAX), ca = BUF_INIT(X509_SIZE_MAX);
 	int r = -1;
@@ -164,7 +164,10 @@ static int enroll(const struct agent_enroll_options *o, const struct enroll_toke
 	if (identity_from_answer(id, buf_slice(&answer), o->root_path == NULL, err) < 0 ||
 	    check_answer(id, t, &ca, err) < 0)
 		goto out;
-	r = identity_store(id, dirfd, o->now_s, err);
+	/* The token may be used up by now: somebody who has filled the disk meanwhile must not spoil this. */
+	do {
+		r = identity_store(id, dirfd, o->now_s, err);
+	} while (r < 0 && spare_again(spare, err));
 out:
 	buf_release(&csr);
 	buf_release(&answer);
@@ -199,17 +202,30 @@ static int check_free(int dirfd, int *lock_fd, struct error *err)
 	return error_hint(err, "remove HOME/agent/identity.json to enrol it anew");
 }
 
+/* Before the token is shown to anybody: with the agent's spare taken, what follows has its room. */
+static int check_room(int dirfd, const char *home, struct spare *spare, struct error *err)
+{
+	char path[4096];
+
+	*spare = room_spare(dirfd);
+	spare_open(spare);
+	if (spare_whole(spare))
+		return 0;
+	return space_need(dirfd, path_join(path, home, "agent"), spare->size - spare->held, spare->keep, err);
+}
+
 int agent_enroll(const struct agent_enroll_options *o, struct buf *out, struct error *err)
 {
 	struct enroll_token token;
 	struct identity id;
+	struct spare spare;
 	int dirfd = -1, lock_fd = -1, r = -1;
 
 	identity_init(&id);
 	if (enroll_token_parse(&token, slice_str(o->token), err) < 0)
 		return error_wrap(err, "enrolment token");
 	if ((dirfd = agent_home_open(o->home, err)) < 0 || check_free(dirfd, &lock_fd, err) < 0 ||
-	    enroll(o, &token, &id, dirfd, err) < 0)
+	    check_room(dirfd, o->home, &spare, err) < 0 || enroll(o, &token, &id, dirfd, &spare, err) < 0)
 		goto out;
 	put_result(out, &id);
 	r = 0;

@@ -9,6 +9,7 @@
  *	trusted/	the supervisor's verified TUF state (tuf/trusted.h)					root only
  *	artifacts/	NAMESPACE/NAME/VERSION/FILE and NAMESPACE/NAME/current -> VERSION			readable
  *	work/		the worker's: metadata as fetched, payloads on their way, never believed
+ *	reserve		room that is given back when our own writes find none (agent/room.c)	0600
  *	control.sock	the door for agent status								0600
  *	lock		held by the running agent
  */

@@ -51,7 +51,6 @@ void meter_start(struct agent *a)
 bool meter_waits(struct agent *a)
 {
 	int64_t now_ms = clock_mono_ms(), wait_ms;
-	struct error err = ERROR_INIT;
 	char text[UPDATE_REASON_MAX], when[TIME_TEXT_LEN], window[32];
 
 	if (budget_left(&a->budget, now_ms) > 0) {
@@ -68,11 +67,7 @@ bool meter_waits(struct agent *a)
 	snprintf(text, sizeof(text), "budget of %llu bytes per %s used up; goes on at %s",
 		 (unsigned long long)a->budget.limit, duration_text(window, a->budget.window_ms / 1000),
 		 time_text(when, clock_now_s() + wait_ms / 1000 + 1));
-	log_info("agent.budget", "assignment=%lld artifact=%s why=\"%s\"", (long long)a->update.assignment,
-		 a->update.path, text);
-	if (state_note(a->db, &a->update, text, clock_now_s(), &err) < 0)
-		log_failure(LOG_LEVEL_WARN, "agent.state", &err);
-	talk_pump(a);
+	update_say(a, text);
 	return true;
 }
 

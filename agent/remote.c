@@ -12,6 +12,7 @@
 #include "net/client.h"
 #include "sys/clock.h"
 #include "sys/file.h"
+#include "sys/space.h"
 #include "tuf/engine.h"
 
 #define PAYLOAD_MIN_RATE 64	/* bytes per second; slower is given up, and resumed later */
@@ -474,6 +475,8 @@ int remote_fetch(struct remote *r, int dirfd, const struct remote_payload *p, st
 	if (fstat(d.fd, &st) < 0 || (uint64_t)st.st_size > p->length)
 		st.st_size = 0;
 	d.at = d.asked = (uint64_t)st.st_size;
+	if (space_take(d.fd, p->length, "the download", err) < 0)
+		goto fail;
 	if (d.at < p->length && get_payload(r, &d, err) < 0) {
 		if (d.astray)	/* from the start, the next time */
 			(void)!ftruncate(d.fd, 0);

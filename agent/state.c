@@ -36,6 +36,7 @@ static const struct db_schema schema = {
 	.application_id = 0x6d736167,	/* "msag" */
 	.migrations = migrations,
 	.version = ARRAY_SIZE(migrations),
+	.wal_pages = 64,	/* 256 KiB: on a full disk there must be little to ask for */
 };
 
 struct db *state_open(const char *home, struct error *err)
@@ -206,19 +207,14 @@ static int put_report(struct db *db, const struct update *u, enum update_state n
 	return query_run(&q, err);
 }
 
-int state_note(struct db *db, struct update *u, const char *reason, int64_t now_s, struct error *err)
+/* Reports that wait, or -1. */
+static int64_t waiting_reports(struct db *db, struct error *err)
 {
 	struct query q = query_open(db, "SELECT count(*) FROM reports");
-	int64_t waiting = 0;
-	int r = query_next(&q, err);
+	int64_t n = query_next(&q, err) > 0 ? query_col_int(&q, 0) : -1;
 
-	if (r > 0)
-		waiting = query_col_int(&q, 0);
 	query_close(&q);
-	snprintf(u->reason, sizeof(u->reason), "%s", reason);
-	if (r < 0 || waiting >= REPORTS_WAITING_MAX)
-		return r < 0 ? -1 : 0;
-	return put_report(db, u, u->state, reason, now_s, err);
+	return n;
 }
 
 #define INSTALLED_COLUMNS "artifact, version, previous, release, previous_release, mark, since_s, older, older_release"
@@ -255,6 +251,24 @@ int state_enter(struct db *db, struct update *u, enum update_state next, const s
 	}
 	u->state = next;
 	u->since_s = now_s;
+	snprintf(u->reason, sizeof(u->reason), "%s", reason);
+	return 0;
+}
+
+int state_say(struct db *db, struct update *u, const char *reason, int64_t now_s, struct error *err)
+{
+	int64_t waiting;
+
+	assert(u->assignment != 0 && !update_state_final(u->state));
+	if (db_begin(db, err) < 0)
+		return -1;
+	if ((waiting = waiting_reports(db, err)) < 0 ||
+	    put_update(db, u, u->state, reason, u->since_s, err) < 0 ||
+	    (waiting < REPORTS_WAITING_MAX && put_report(db, u, u->state, reason, now_s, err) < 0) ||
+	    db_commit(db, err) < 0) {
+		db_rollback(db);
+		return -1;
+	}
 	snprintf(u->reason, sizeof(u->reason), "%s", reason);
 	return 0;
 }

@@ -10,6 +10,8 @@
  *	                    v                          v               v                v
  *	                  FAILED <---------------------+---------------'           ROLLED_BACK
  *
+ * A state may be reported again, with another reason: an update that waits for room on the disk tells so, and stays.
+ *
  * An order to revert leads from any state to ROLLED_BACK, from HEALTHY too: the kept version runs again.
  *
  * One update at a time. A restart finds at most one that is under way and goes on from its state: DOWNLOADING
@@ -92,6 +94,12 @@ WARN_UNUSED int state_of(struct db *db, int64_t assignment, struct error *err);
  */
 WARN_UNUSED int state_enter(struct db *db, struct update *u, enum update_state next, const struct installed *installed,
 			    const char *reason, int64_t now_s, struct error *err);
+#define REPORTS_WAITING_MAX 64	/* with so many that wait, a state is not told again */
+/*
+ * Tell why u stays in its state, which is not final: another report of the same state with another reason, as durable
+ * as a step. The time in the state goes on.
+ */
+WARN_UNUSED int state_say(struct db *db, struct update *u, const char *reason, int64_t now_s, struct error *err);
 /* Keep what verified metadata said (signed_known). */
 WARN_UNUSED int state_keep_signed(struct db *db, const struct update *u, struct error *err);
 
@@ -116,12 +124,6 @@ struct report {
 WARN_UNUSED int state_next_report(struct db *db, struct report *out, struct error *err);
 /* The control plane has this one, or will never take it. */
 WARN_UNUSED int state_report_done(struct db *db, int64_t seq, struct error *err);
-#define REPORTS_WAITING_MAX 64	/* with so many that wait, a state is not told again */
-/*
- * Tell the control plane why the update under way stays in its state: one more report of that state. u->reason is
- * the new one, in every case.
- */
-WARN_UNUSED int state_note(struct db *db, struct update *u, const char *reason, int64_t now_s, struct error *err);
 /* Small texts by name ("metadata", "budget", ...) that outlive the process. */
 WARN_UNUSED int state_set_fact(struct db *db, const char *key, struct slice value, struct error *err);
 /* Appended to value: 1, 0 when there is none, -1. */

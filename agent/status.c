@@ -113,6 +113,7 @@ static int put_status(struct agent *a, struct buf *out, struct error *err)
 	put_time(&w, "time_floor", floor_s);
 	offline_put(&w, "trust", &trust);
 	json_put_int(&w, "worker_pid", a->worker_pid);
+	room_put(a, &w, "disk");
 	put_update(&w, a);
 	json_open_array(&w, "artifacts");
 	if (state_each_installed(a->db, put_installed, &w, err) < 0)

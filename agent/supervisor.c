@@ -331,6 +331,7 @@ static void agent_free(struct agent *a)
 		loop_timer_cancel(a->loop, &a->talk_timer);
 		loop_timer_cancel(a->loop, &a->step_timer);
 		stay_end(a);
+		loop_timer_cancel(a->loop, &a->room_timer);
 		loop_timer_cancel(a->loop, &a->watchdog);
 		loop_free(a->loop);
 	}
@@ -347,6 +348,18 @@ static void agent_free(struct agent *a)
 	free(a);
 }
 
+/* What a full disk can refuse; from where it stopped when it is called again. */
+static int open_state(struct agent *a, struct error *err)
+{
+	if (a->db == NULL && (a->db = state_open(a->home, err)) == NULL)
+		return -1;
+	if (a->trusted.dirfd < 0 && trusted_open(&a->trusted, a->home_fd, "trusted", err) < 0)
+		return -1;
+	if (state_instance(a->db, a->instance, err) < 0)
+		return -1;
+	return file_mkdirs(a->home_fd, "artifacts", 0755, err);
+}
+
 static int open_files(struct agent *a, struct error *err)
 {
 	if ((a->home_fd = agent_home_open(a->options->home, err)) < 0 ||
@@ -355,13 +368,25 @@ static int open_files(struct agent *a, struct error *err)
 	}
 	if ((a->wiped = agent_wipe_resume(a->home_fd)))
 		return error_set(err, ERR_NOT_FOUND, "this device has left its fleet");
-	if (identity_load(&a->identity, a->home_fd, err) < 0 || (a->db = state_open(a->home, err)) == NULL ||
-	    state_instance(a->db, a->instance, err) < 0 ||
-	    trusted_open(&a->trusted, a->home_fd, "trusted", err) < 0 ||
-	    file_mkdirs(a->home_fd, "artifacts", 0755, err) < 0)
+	room_open(a);
+	if (newfile_sweep(a->home_fd, ".", err) < 0 || identity_load(&a->identity, a->home_fd, err) < 0)
 		return -1;
+	while (open_state(a, err) < 0) {
+		if (!room_again(a, err))
+			return -1;
+	}
 	a->artifacts_fd = file_open(a->home_fd, "artifacts", O_RDONLY | O_DIRECTORY, 0, err);
 	return a->artifacts_fd < 0 ? -1 : 0;
+}
+
+static int open_door(struct agent *a, struct error *err)
+{
+	while (status_start(a, err) < 0) {
+		status_stop(a);
+		if (!room_again(a, err))
+			return -1;
+	}
+	return 0;
 }
 
 static int start(struct agent *a, struct error *err)
@@ -373,8 +398,9 @@ static int start(struct agent *a, struct error *err)
 	meter_start(a);
 	talk_start(a);
 	if ((o->notify_socket != NULL && notify_open(&a->notify, o->notify_socket, err) < 0) ||
-	    worker_spawn(a, err) < 0 || status_start(a, err) < 0 || update_resume(a, err) < 0)
+	    worker_spawn(a, err) < 0 || open_door(a, err) < 0 || update_resume(a, err) < 0)
 		return -1;
+	room_watch(a);
 	if (o->watchdog_ms > 0)
 		loop_timer_set(a->loop, &a->watchdog, loop_now_ms(a->loop) + o->watchdog_ms);
 	talk_pump(a);

@@ -14,6 +14,7 @@
 #include "net/loop.h"
 #include "net/server.h"
 #include "sys/notify.h"
+#include "sys/space.h"
 #include "tuf/descriptor.h"
 #include "tuf/trusted.h"
 
@@ -37,6 +38,14 @@ struct intake {
 	int from_fd, to_fd;	/* -1: none */
 	uint64_t at;
 	struct sha256 hash;
+};
+
+/* A step that found no room on the disk to be written down: nothing is done before it is. */
+struct held_step {
+	enum update_state next;		/* UPDATE_NONE: there is none */
+	bool has_installed;
+	struct installed installed;
+	char reason[UPDATE_REASON_MAX];
 };
 
 struct agent {
@@ -99,6 +108,13 @@ struct agent {
 	unsigned probe_index;
 	int64_t probe_attempt;
 	bool probe_waited;		/* its delay is over */
+	struct held_step held;
+
+	/* room.c */
+	struct spare spare;
+	struct timer room_timer;	/* while the spare is not whole */
+	bool room_waiting;		/* the update waits for room, and has told so */
+	unsigned room_failures;
 
 	/* status.c */
 	struct server *server;
@@ -137,11 +153,17 @@ void transfer_answer(struct agent *a, unsigned asked, const struct link_msg *m, 
 void update_progress(struct agent *a, uint64_t bytes);	/* so much of the payload is here */
 void update_step(struct agent *a);
 void update_step_fire(struct timer *t);
-/* installed: what is on record from then on, or NULL. */
-void update_enter(struct agent *a, enum update_state next, const struct installed *installed, const char *fmt, ...)
+/*
+ * installed: what is on record from then on, or NULL. False when the step could not be written: then it is not done,
+ * and either the agent stops, or (no room on the disk) the step is held, and update_step makes it later.
+ */
+bool update_enter(struct agent *a, enum update_state next, const struct installed *installed, const char *fmt, ...)
 	PRINTF_LIKE(4, 5);
+void update_incoming(char out[static 128], const struct update *u);	/* our copy of its payload, in artifacts/ */
 void update_limit_fire(struct timer *t);
 void update_fail(struct agent *a, const struct error *why);	/* FAILED, or rolled back when it was in place */
+void update_say(struct agent *a, const char *reason);	/* why it stays in its state, to the control plane, too */
+void update_wait_room(struct agent *a, const struct error *why);	/* the step, again after a while */
 void update_end(struct agent *a);	/* after a final state */
 /* Ask the worker for metadata, and for what it says of target unless that is empty; asked: whose answer it will be. */
 WARN_UNUSED int update_ask_metadata(struct agent *a, enum transfer asked, const char *target, struct error *err);
@@ -171,6 +193,23 @@ bool meter_waits(struct agent *a);	/* nothing may be asked for now: the step tim
 uint64_t meter_content(struct agent *a);	/* bytes of payload that may be asked for; UINT64_MAX: all */
 void meter_flight(struct agent *a, uint64_t received);	/* by the transfer under way, so far */
 void meter_landed(struct agent *a, uint64_t received);	/* by the transfer that has ended */
+
+/*
+ * room.c: room on the disk. The agent's own state has a spare (sys/space.h) that is given back when one of its writes
+ * finds none; an update begins only when there is room for all of it, and takes that room first.
+ */
+#define ROOM_SPARE (UINT64_C(4) << 20)		/* HOME/agent/reserve */
+#define ROOM_SPARE_STEP (UINT64_C(256) << 10)
+#define ROOM_MARGIN (UINT64_C(8) << 20)		/* stays free beside an update */
+struct spare room_spare(int home_fd);		/* as it is before spare_open; home_fd borrowed */
+void room_open(struct agent *a);		/* needs home_fd alone */
+void room_watch(struct agent *a);		/* needs the loop: from now on the spare is refilled when it can be */
+/* A write of our own found no room (why), and got some from the spare: try it again. */
+bool room_again(struct agent *a, const struct error *why);
+bool room_for_state(const struct agent *a);	/* can small files still be replaced? */
+/* Take what the update will need before it is fetched: 0; ERR_RETRY says how much it is, and what is free. */
+WARN_UNUSED int room_for_update(struct agent *a, struct error *err);
+void room_put(const struct agent *a, struct json_writer *w, const char *name);
 
 /* verify.c: what the worker fetched, judged by the same engine against the anchor, the floor and the marks. */
 WARN_UNUSED int verify_fetched(struct agent *a, int blobs_fd, const char *target, struct error *err);

@@ -147,8 +147,9 @@ static bool renewal_due(const struct agent *a)
 {
 	int64_t now_s = agent_time_s(a);
 
-	return a->renew_asked || a->doubted ||
-	       (now_s >= a->identity.renew_at_s && now_s <= a->identity.not_after_s);
+	if (!a->renew_asked && !a->doubted && (now_s < a->identity.renew_at_s || now_s > a->identity.not_after_s))
+		return false;
+	return room_for_state(a);	/* a certificate that cannot be kept is not asked for */
 }
 
 static bool may_say(const struct agent *a, enum talk what)
@@ -363,8 +364,10 @@ static int take_renewal(struct agent *a, struct slice text, struct error *err)
 		goto out;
 	if (identity_check_renewed(&next, old, err) < 0)
 		goto out;
-	if (identity_store(&next, a->home_fd, clock_now_s(), err) < 0)
-		goto out;
+	while (identity_store(&next, a->home_fd, clock_now_s(), err) < 0) {
+		if (!room_again(a, err))
+			goto out;
+	}
 	identity_release(old);
 	*old = next;
 	identity_init(&next);
@@ -375,6 +378,15 @@ static int take_renewal(struct agent *a, struct slice text, struct error *err)
 out:
 	identity_release(&next);
 	return r;
+}
+
+static int forget_report(struct agent *a, struct error *err)
+{
+	while (state_report_done(a->db, a->report_sent, err) < 0) {
+		if (!room_again(a, err))
+			return -1;
+	}
+	return 0;
 }
 
 static int take_answer(struct agent *a, enum talk what, struct slice text, struct error *err)
@@ -391,7 +403,7 @@ static int take_answer(struct agent *a, enum talk what, struct slice text, struc
 		r = 0;
 		break;
 	case TALK_STATUS:
-		r = state_report_done(a->db, a->report_sent, err);
+		r = forget_report(a, err);
 		break;
 	case TALK_HEARTBEAT:
 		r = take_heartbeat(a, json_root(&doc), err);
@@ -438,7 +450,7 @@ static void talk_failed(struct agent *a, enum talk what, const struct error *why
 
 	note_failure(a, what, why, reply->status);
 	if (report_is_refused(what, reply->status)) {
-		if (state_report_done(a->db, a->report_sent, &err) < 0)
+		if (forget_report(a, &err) < 0)
 			log_failure(LOG_LEVEL_ERROR, "agent.state", &err);
 	} else if (what == TALK_RENEW && reply->status == 403) {
 		a->talk[what].wait_ms = now_ms + RENEW_PAUSE_MS;

@@ -12,11 +12,12 @@
 
 #define REFRESH_MS 3600000	/* metadata older than that is asked for again before the payload is */
 #define PROGRESS_WORTH 65536	/* bytes of a payload that count as progress */
-#define PATIENCE_KEPT_MS 3600000	/* how often it is written down */
 #define TROUBLE_TOLD 5		/* failures in a row that the control plane hears of */
 #define REFUSALS_MAX 4		/* a repository that fails verification so often in a row is an alarm, not a hiccup */
-#define LENGTH_MAX (UINT64_MAX / 8)
-#define DISK_RESERVE (UINT64_C(16) << 20)	/* bytes that stay free for the agent's own state */
+#define ROOM_CAP_MS 60000	/* how long to look away from a full disk */
+#define ROOM_WAITING "waits for room on the disk"
+
+static const struct link_reply none = {.retry_after_s = -1};	/* of what fails here, not there */
 
 /* ---- the writer of states ---- */
 
@@ -42,9 +43,55 @@ void update_limit_fire(struct timer *t)
 	update_fail(a, &why);
 }
 
-void update_enter(struct agent *a, enum update_state next, const struct installed *installed, const char *fmt, ...)
+static void step_later(struct agent *a, int64_t ms)
+{
+	loop_timer_set(a->loop, &a->step_timer, loop_now_ms(a->loop) + ms);
+}
+
+/* 0, or -1 when it cannot be written, even with what the spare can give. */
+static int write_step(struct agent *a, enum update_state next, const struct installed *installed, const char *reason,
+		      struct error *err)
 {
 	enum update_state from = a->update.state;
+
+	while (state_enter(a->db, &a->update, next, installed, reason, clock_now_s(), err) < 0) {
+		if (!room_again(a, err))
+			return -1;
+	}
+	a->held.next = UPDATE_NONE;
+	log_info("agent.update", "state=%s assignment=%lld artifact=%s why=\"%s\"", update_state_name(next),
+		 (long long)a->update.assignment, a->update.path, reason);
+	if (update_state_final(next))
+		update_end(a);
+	else
+		stay_begin(a, from);
+	return 0;
+}
+
+/* Nothing may be done that is not written down. A full disk is waited for, since who would start us again meets it, too. */
+static void hold_step(struct agent *a, enum update_state next, const struct installed *installed, const char *reason,
+		      const struct error *why)
+{
+	struct held_step *h = &a->held;
+
+	log_failure(LOG_LEVEL_ERROR, "agent.state", why);
+	if (!space_is_error(why)) {
+		loop_stop(a->loop);	/* the service manager starts us again */
+		return;
+	}
+	h->next = next;
+	h->has_installed = installed != NULL;
+	if (installed != NULL && installed != &h->installed)
+		h->installed = *installed;
+	if (reason != h->reason)
+		snprintf(h->reason, sizeof(h->reason), "%s", reason);
+	snprintf(a->update.reason, sizeof(a->update.reason), ROOM_WAITING ", to write down that it is %s: %.300s",
+		 update_state_name(next), why->text);
+	step_later(a, backoff_ms(a->room_failures++, ROOM_CAP_MS));
+}
+
+bool update_enter(struct agent *a, enum update_state next, const struct installed *installed, const char *fmt, ...)
+{
 	char reason[UPDATE_REASON_MAX];
 	struct error err = ERROR_INIT;
 	va_list ap;
@@ -52,25 +99,41 @@ void update_enter(struct agent *a, enum update_state next, const struct installe
 	va_start(ap, fmt);
 	vsnprintf(reason, sizeof(reason), fmt, ap);
 	va_end(ap);
-	if (state_enter(a->db, &a->update, next, installed, reason, clock_now_s(), &err) < 0) {
-		/* Nothing may be done that is not written down. Stop; the service manager starts us again. */
-		log_failure(LOG_LEVEL_ERROR, "agent.state", &err);
-		loop_stop(a->loop);
-		return;
+	if (write_step(a, next, installed, reason, &err) == 0)
+		return true;
+	hold_step(a, next, installed, reason, &err);
+	return false;
+}
+
+/* The held step, again. True when there is none any more. */
+static bool release_step(struct agent *a)
+{
+	struct held_step *h = &a->held;
+	struct error err = ERROR_INIT;
+
+	if (h->next == UPDATE_NONE)
+		return true;
+	if (write_step(a, h->next, h->has_installed ? &h->installed : NULL, h->reason, &err) < 0) {
+		hold_step(a, h->next, h->has_installed ? &h->installed : NULL, h->reason, &err);
+		return false;
 	}
-	log_info("agent.update", "state=%s assignment=%lld artifact=%s why=\"%s\"", update_state_name(next),
-		 (long long)a->update.assignment, a->update.path, reason);
-	if (update_state_final(next))
-		update_end(a);
-	else
-		stay_begin(a, from);
+	a->room_failures = 0;
+	return true;
+}
+
+void update_incoming(char out[static 128], const struct update *u)
+{
+	char hex[SHA256_HEX_LEN];
+
+	hex_encode(hex, u->sha256, SHA256_LEN);
+	snprintf(out, 128, ".incoming-%s", hex);
 }
 
 /* What an update that is over leaves behind: the worker's download and our copy, wherever it stopped. */
 static void remove_leftovers(struct agent *a)
 {
 	struct error err = ERROR_INIT;
-	char hex[SHA256_HEX_LEN], name[SHA256_HEX_LEN + 32];
+	char hex[SHA256_HEX_LEN], name[128];
 
 	if (!a->update.signed_known)
 		return;
@@ -78,7 +141,7 @@ static void remove_leftovers(struct agent *a)
 	snprintf(name, sizeof(name), "work/%s.part", hex);
 	if (file_unlink(a->home_fd, name, &err) < 0)
 		log_failure(LOG_LEVEL_WARN, "agent.update", &err);
-	snprintf(name, sizeof(name), ".incoming-%s", hex);
+	update_incoming(name, &a->update);
 	if (file_unlink(a->artifacts_fd, name, &err) < 0)
 		log_failure(LOG_LEVEL_WARN, "agent.update", &err);
 }
@@ -103,6 +166,8 @@ void update_end(struct agent *a)
 	a->probe_index = 0;
 	a->probe_attempt = 0;
 	a->probe_waited = false;
+	a->room_waiting = false;
+	a->room_failures = 0;
 	/* Nobody wants that download any more, and its late answer must not be taken for one to the next update. */
 	if (fetching)
 		worker_down(a, "its download is not wanted any more");
@@ -115,11 +180,6 @@ void update_fail(struct agent *a, const struct error *why)
 		rollback(a, why);
 	else
 		update_enter(a, UPDATE_FAILED, NULL, "%s", why->text);
-}
-
-static void step_later(struct agent *a, int64_t ms)
-{
-	loop_timer_set(a->loop, &a->step_timer, loop_now_ms(a->loop) + ms);
 }
 
 void update_step_fire(struct timer *t)
@@ -236,46 +296,22 @@ static void ask_payload(struct agent *a)
 	buf_release(&q);
 }
 
-/* What of the payload takes its room already. The file is the worker's: only its blocks count, and not past the end. */
-static uint64_t bytes_here(const struct agent *a)
+/* Tell the control plane why it takes longer; when even that cannot be written, agent status still says so. */
+void update_say(struct agent *a, const char *reason)
 {
-	char hex[SHA256_HEX_LEN], name[SHA256_HEX_LEN + 32];
-	struct stat st;
-	uint64_t bytes;
-
-	hex_encode(hex, a->update.sha256, SHA256_LEN);
-	snprintf(name, sizeof(name), "work/%s.part", hex);
-	if (fstatat(a->home_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
-		return 0;
-	bytes = (uint64_t)st.st_blocks * 512;
-	return bytes < a->update.length ? bytes : a->update.length;
-}
-
-/* Room for the download and for our own copy, beside what the agent itself needs. */
-static int check_disk(struct agent *a, struct error *err)
-{
-	uint64_t free_bytes, need;
-
-	if (a->update.length > LENGTH_MAX)
-		return error_set(err, ERR_LIMIT, "'%s' is larger than any disk", a->update.path);
-	need = 2 * a->update.length + DISK_RESERVE;
-	if (file_free_bytes(a->home_fd, &free_bytes, err) < 0)
-		return -1;
-	if (free_bytes + bytes_here(a) < need)
-		return error_set(err, ERR_RETRY, "'%s' needs %llu bytes of disk, %llu are free", a->update.path,
-				 (unsigned long long)need, (unsigned long long)free_bytes);
-	return 0;
-}
-
-/* Once, when it is more than a hiccup: the control plane cannot see a repository that we do not reach. */
-static void tell_trouble(struct agent *a)
-{
-	char reason[UPDATE_REASON_MAX];
+	char text[UPDATE_REASON_MAX];
 	struct error err = ERROR_INIT;
 
-	snprintf(reason, sizeof(reason), "%s", a->update.reason);
-	if (state_note(a->db, &a->update, reason, clock_now_s(), &err) < 0)
-		log_failure(LOG_LEVEL_WARN, "agent.state", &err);
+	snprintf(text, sizeof(text), "%.479s", reason);
+	log_info("agent.update", "state=%s assignment=%lld artifact=%s why=\"%s\"", update_state_name(a->update.state),
+		 (long long)a->update.assignment, a->update.path, text);
+	while (state_say(a->db, &a->update, text, clock_now_s(), &err) < 0) {
+		if (room_again(a, &err))
+			continue;
+		log_failure(LOG_LEVEL_ERROR, "agent.state", &err);
+		snprintf(a->update.reason, sizeof(a->update.reason), "%s", text);
+		return;
+	}
 	talk_pump(a);
 }
 
@@ -306,14 +342,14 @@ static void transfer_failed(struct agent *a, unsigned asked, const struct error 
 		return;
 	wait_ms = backoff_asked_ms(a->transfer_failures++, BACKOFF_CAP_MS, reply->retry_after_s);
 	step_later(a, wait_ms);
+	/* Once, when it is more than a hiccup: the control plane cannot see a repository that we do not reach. */
 	if (a->transfer_failures == TROUBLE_TOLD)
-		tell_trouble(a);
+		update_say(a, a->update.reason);
 }
 
 /* Verified metadata: what it demands of this device is final, but for disk space. */
 static void metadata_known(struct agent *a)
 {
-	static const struct link_reply none = {.retry_after_s = -1};
 	struct error err = ERROR_INIT;
 
 	a->refreshed = true;
@@ -323,11 +359,50 @@ static void metadata_known(struct agent *a)
 		update_fail(a, &err);
 		return;
 	}
-	if (state_keep_signed(a->db, &a->update, &err) < 0 || check_disk(a, &err) < 0) {
+	while (state_keep_signed(a->db, &a->update, &err) < 0) {
+		if (room_again(a, &err))
+			continue;
 		transfer_failed(a, TRANSFER_UPDATE, &err, &none);
 		return;
 	}
 	update_step(a);
+}
+
+/*
+ * A full disk is no failure of the update: it waits, and asks nobody while it does. Told when it begins and when it is
+ * over; the numbers in between are for agent status.
+ */
+void update_wait_room(struct agent *a, const struct error *why)
+{
+	char reason[UPDATE_REASON_MAX];
+
+	snprintf(reason, sizeof(reason), ROOM_WAITING ": %.400s", why->text);
+	if (a->room_waiting)
+		snprintf(a->update.reason, sizeof(a->update.reason), "%s", reason);
+	else
+		update_say(a, reason);
+	a->room_waiting = true;
+	step_later(a, backoff_ms(a->room_failures++, ROOM_CAP_MS));
+}
+
+/* Metadata is here: now the payload, if there is room for it. */
+static void fetch_step(struct agent *a)
+{
+	struct error err = ERROR_INIT;
+
+	if (room_for_update(a, &err) < 0) {
+		if (space_is_error(&err))
+			update_wait_room(a, &err);
+		else
+			transfer_failed(a, TRANSFER_UPDATE, &err, &none);
+		return;
+	}
+	a->room_failures = 0;
+	if (a->room_waiting) {
+		a->room_waiting = false;
+		update_say(a, "there is room on the disk again");
+	}
+	ask_payload(a);
 }
 
 /* A descriptor of a regular file, ours from now on; -1 for anything that could make us wait. */
@@ -363,9 +438,11 @@ void transfer_answer(struct agent *a, unsigned asked, const struct link_msg *m, 
 			metadata_known(a);
 	} else if ((fd = take_payload(m, &err)) < 0) {
 		transfer_failed(a, asked, &err, reply);
-	} else {
-		update_enter(a, UPDATE_VERIFYING, NULL, "%llu bytes are here", (unsigned long long)a->update.length);
+	} else if (update_enter(a, UPDATE_VERIFYING, NULL, "%llu bytes are here", (unsigned long long)a->update.length)) {
 		intake_start(a, fd);
+	} else {
+		close(fd);
+		a->held.next = UPDATE_NONE;	/* the worker still has the payload, and hands it over again */
 	}
 }
 
@@ -373,7 +450,7 @@ void transfer_answer(struct agent *a, unsigned asked, const struct link_msg *m, 
 
 void update_step(struct agent *a)
 {
-	if (loop_stopping(a->loop) || a->update.assignment == 0)
+	if (loop_stopping(a->loop) || a->update.assignment == 0 || !release_step(a) || a->update.assignment == 0)
 		return;
 	switch (a->update.state) {
 	case UPDATE_DOWNLOADING:
@@ -382,7 +459,7 @@ void update_step(struct agent *a)
 		if (!a->refreshed || loop_now_ms(a->loop) - a->refreshed_ms > REFRESH_MS)
 			ask_metadata(a);
 		else
-			ask_payload(a);
+			fetch_step(a);
 		break;
 	case UPDATE_VERIFYING:
 		intake_step(a);
@@ -410,6 +487,7 @@ int update_resume(struct agent *a, struct error *err)
 		return -1;
 	if (a->update.assignment == 0)
 		return 0;
+	a->room_waiting = slice_starts(slice_str(a->update.reason), SLICE_LIT(ROOM_WAITING));
 	log_info("agent.resume", "state=%s assignment=%lld artifact=%s", update_state_name(a->update.state),
 		 (long long)a->update.assignment, a->update.path);
 	if (a->update.signed_known && descriptor_parse_text(&a->descriptor, buf_slice(&a->update.descriptor), &why) < 0)

@@ -156,9 +156,20 @@ static int keep_versions(struct agent *a, struct tuf_client *c, struct error *er
 		json_put_int(&w, key, list[i].version);
 	}
 	json_close(&w);
-	r = text.failed ? 0 : state_set_metadata(a->db, buf_slice(&text), err);
+	do {
+		r = text.failed ? 0 : state_set_metadata(a->db, buf_slice(&text), err);
+	} while (r < 0 && room_again(a, err));
 	buf_release(&text);
 	return r;
+}
+
+static int keep_trusted(struct agent *a, struct tuf_client *c, struct error *err)
+{
+	while (trusted_commit_client(&a->trusted, c, err) < 0) {
+		if (!room_again(a, err))
+			return -1;
+	}
+	return 0;
 }
 
 /* The engine over the worker's files. */
@@ -180,7 +191,7 @@ static int run_engine(struct agent *a, struct slice packed, const char *target, 
 	if (r == 0)
 		r = keep_versions(a, c, err);
 	/* Also after a refusal: a root or timestamp that did hold must not be forgotten. */
-	if (c != NULL && trusted_commit_client(&a->trusted, c, r == 0 ? err : &store_err) < 0)
+	if (c != NULL && keep_trusted(a, c, r == 0 ? err : &store_err) < 0)
 		r = -1;
 	if (r == 0 && trusted_refreshed(&a->trusted, options.clock_s, &store_err) < 0)
 		log_warn("agent.refreshed", "why=\"%s\"", store_err.text);

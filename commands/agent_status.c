@@ -66,6 +66,14 @@ static void put_trust(struct cmd *cmd, struct json_value trust)
 	put_line(cmd, "refreshed", json_get(trust, "refreshed"));
 }
 
+/* Said when it is low alone. */
+static void put_disk(struct cmd *cmd, struct json_value disk)
+{
+	if (json_bool(json_get(disk, "low")))
+		cmd_printf(cmd, "%-14s low: %lld bytes free, %lld in reserve\n", "disk",
+			   (long long)json_int(json_get(disk, "free")), (long long)json_int(json_get(disk, "reserve")));
+}
+
 static void put_people(struct cmd *cmd, struct json_value s)
 {
 	struct json_value update = json_get(s, "update");
@@ -78,6 +86,7 @@ static void put_people(struct cmd *cmd, struct json_value s)
 	put_line(cmd, "last error", json_get(s, "last_error"));
 	put_line(cmd, "time floor", json_get(s, "time_floor"));
 	put_trust(cmd, json_get(s, "trust"));
+	put_disk(cmd, json_get(s, "disk"));
 	if (json_type(update) == JSON_OBJECT) {
 		put_line(cmd, "update", json_get(update, "artifact"));
 		put_line(cmd, "  state", json_get(update, "state"));

@@ -66,7 +66,7 @@ struct api_route {
 	int (*prepare)(struct api_call *call, struct error *err);
 	/*
 	 * Set: the body is raw bytes, not JSON. Opens the file to append them to into call->blob_fd (closed by
-	 * the router) and says in call->blob_len how many it holds. A door that has the bytes in a local file
+	 * the router), says in call->blob_len how many it holds, and takes room for blob_more. A door that has the bytes in a local file
 	 * leaves that descriptor in call->source_fd instead and calls only prepare and handle.
 	 */
 	int (*blob_open)(struct api_call *call, struct error *err);
@@ -84,6 +84,7 @@ struct api_call {
 	struct json_value body;	/* JSON_NONE when the request had none */
 	int blob_fd;		/* of a route with blob_open: the staged bytes, -1 otherwise */
 	uint64_t blob_len;
+	uint64_t blob_more;	/* bytes that are to come, set before blob_open */
 	int source_fd;		/* a local file that holds the blob; closed with the call; -1 when it came as a body */
 	void *prepared;		/* made by prepare; released by api_call_release through prepared_free */
 	void (*prepared_free)(void *prepared);

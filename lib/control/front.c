@@ -9,6 +9,7 @@
 #include "control/pool.h"
 #include "fleet/ca.h"
 #include "sys/clock.h"
+#include "sys/fault.h"
 #include "sys/file.h"
 
 /*
@@ -268,6 +269,15 @@ static int blob_part(struct exchange *x, struct slice part)
 	return -1;
 }
 
+/* Requests without a length are not taken (net/server.h). */
+static uint64_t body_length(const struct exchange *x)
+{
+	struct slice text;
+	int64_t n;
+
+	return http_find(&x->head, "Content-Length", &text) && http_digits(text, &n) ? (uint64_t)n : 0;
+}
+
 /* The bytes of a blob come from a descriptor that was passed along, or as a body from ?offset on. */
 static int begin_blob(struct exchange *x, struct request *q, struct error *err)
 {
@@ -280,6 +290,7 @@ static int begin_blob(struct exchange *x, struct request *q, struct error *err)
 		x->fds[0] = -1;
 		return 0;
 	}
+	q->call.blob_more = body_length(x);
 	if (q->call.route->blob_open(&q->call, err) < 0)
 		goto out;
 	if (api_query(&q->call, "offset", &text, err) == 0 && !http_digits(buf_slice(&text), &offset)) {
@@ -345,8 +356,14 @@ static void front_ready(struct exchange *x)
 	request_start(x, q);
 }
 
+/* An upload that ends too early keeps what has come, and no room beyond. */
 static void front_end(struct exchange *x)
 {
+	struct request *q = x->user;
+	struct stat st;
+
+	if (q != NULL && q->call.blob_fd >= 0 && fstat(q->call.blob_fd, &st) == 0)
+		(void)!sys_ftruncate(q->call.blob_fd, st.st_size);
 	request_free(x->user);
 	x->user = NULL;
 }

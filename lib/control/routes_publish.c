@@ -45,7 +45,7 @@ int repository_blob_open(struct api_call *call, struct error *err)
 		return -1;
 	call->blob_fd = publish_stage_open(dirfd, hash, &call->blob_len, err);
 	if (call->blob_fd >= 0)
-		r = 0;
+		r = publish_stage_room(dirfd, hash, call->blob_fd, call->blob_len, call->blob_more, err);
 	file_close(&dirfd);
 	return r;
 }

@@ -112,8 +112,15 @@ static int start(struct serve *s, struct error *err)
 {
 	const struct serve_options *o = s->options;
 
-	if ((s->control = control_open(o->home, &o->settings, err)) == NULL || check_ready(s->control, err) < 0)
+	if (serve_disk_look(s, err) < 0)
 		return -1;
+	while ((s->control = control_open(o->home, &o->settings, err)) == NULL) {
+		if (!serve_disk_again(s, err))
+			return -1;
+	}
+	if (check_ready(s->control, err) < 0)
+		return -1;
+	serve_disk_open(s);
 	s->control->lastseen = lastseen_new();
 	s->control->put_metrics = serve_put_metrics;
 	s->control->metrics_arg = s;
@@ -184,6 +191,7 @@ static void stop(struct serve *s)
 		file_close(&s->listen_fds[d]);
 	}
 	file_close(&s->repo_fd);
+	file_close(&s->control_fd);
 	if (s->control != NULL) {
 		lastseen_free(s->control->lastseen);
 		s->control->lastseen = NULL;
@@ -199,7 +207,7 @@ static struct serve *serve_new(const struct serve_options *options)
 	int d;
 
 	s->options = options;
-	s->repo_fd = -1;
+	s->repo_fd = s->control_fd = -1;
 	s->notify = NOTIFY_INIT;
 	for (d = 0; d < DOOR_COUNT; d++)
 		s->listen_fds[d] = -1;

@@ -69,7 +69,9 @@ static void duty_sign(struct serve *s, int64_t now_s, int64_t now_ms)
 
 	if (now_ms < s->sign_look_ms)
 		return;
-	r = writer_call(s->writer, sign_run, &j, &err);
+	do {
+		r = writer_call(s->writer, sign_run, &j, &err);
+	} while (r < 0 && serve_disk_again(s, &err));
 	trouble_set(&trouble, r, &err);
 	if (r == 0 && (j.done.snapshot || j.done.timestamp || j.done.publishers + j.done.bins > 0))
 		log_info("serve.signed", "snapshot=%d timestamp=%d publishers=%u bins=%u", j.done.snapshot,
@@ -110,7 +112,12 @@ static void duty_lastseen(struct serve *s)
 	static struct trouble trouble = {.event = "serve.lastseen"};
 	struct error err = ERROR_INIT;
 
-	trouble_set(&trouble, lastseen_flush(s->control->lastseen, s->writer, &err), &err);
+	int r;
+
+	do {
+		r = lastseen_flush(s->control->lastseen, s->writer, &err);
+	} while (r < 0 && serve_disk_again(s, &err));
+	trouble_set(&trouble, r, &err);
 }
 
 /* The wall clock against the one that never steps: who sets it finds it in the log, and all is looked at anew at once. */
@@ -128,6 +135,7 @@ static void watch_clock(struct serve *s, int64_t now_s, int64_t now_ms)
 
 void serve_duties(struct serve *s, int64_t now_s, int64_t now_ms)
 {
+	serve_disk_duty(s);
 	watch_clock(s, now_s, now_ms);
 	duty_identity(s, now_s, now_ms);
 	duty_sign(s, now_s, now_ms);

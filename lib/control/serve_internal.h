@@ -9,6 +9,7 @@
 #include "control/serve.h"
 #include "fleet/ca.h"
 #include "sys/notify.h"
+#include "sys/space.h"
 
 enum serve_door { DOOR_API, DOOR_REPOSITORY, DOOR_DEVICE, DOOR_ENROLL, DOOR_SOCKET, DOOR_COUNT };
 
@@ -35,6 +36,8 @@ struct serve {
 	struct front_counters counters;
 	int listen_fds[DOOR_COUNT];
 	int repo_fd;
+	int control_fd;				/* HOME/control */
+	struct spare spare;			/* the main thread's */
 	struct tls_config *tls[DOOR_COUNT];	/* replaced when the server certificate is renewed */
 	pthread_mutex_t tls_mutex;		/* around the replacement and the loops' reading of it */
 	/* Dates are compared with the wall clock each time; when to look at all is counted by the clock that never steps. */
@@ -57,6 +60,14 @@ void serve_loop_stop(struct serve_loop *l);	/* drain, at most a few seconds, and
 void serve_loop_release(struct serve_loop *l);
 /* serve_duty.c: what is due every second, on the main thread. now_ms: of clock_mono_ms. */
 void serve_duties(struct serve *s, int64_t now_s, int64_t now_ms);
+/*
+ * serve_disk.c: HOME/control/reserve is room for the database and the next signatures when the disk is full. look finds
+ * what there is of it; open fills it, as the owner of control/ that we are by then.
+ */
+WARN_UNUSED int serve_disk_look(struct serve *s, struct error *err);
+void serve_disk_open(struct serve *s);
+bool serve_disk_again(struct serve *s, const struct error *why);	/* as spare_again */
+void serve_disk_duty(struct serve *s);	/* every second: a piece back when nothing is free, all of it when much is */
 /* serve_metrics.c */
 void serve_put_metrics(void *serve, struct buf *out);
 

@@ -2,6 +2,7 @@
 #include "control/serve_internal.h"
 
 #include "sys/clock.h"
+#include "sys/file.h"
 
 static const char *const class_words[] = {"operator", "device", "enroll"};
 
@@ -46,6 +47,18 @@ static void put_writer(struct buf *out, struct writer *w)
 			"meshanics_store_queued %u\n", stats.queued);
 }
 
+static void put_disk(struct buf *out, int repo_fd)
+{
+	struct error ignored = ERROR_INIT;
+	uint64_t free_bytes;
+
+	if (file_free_bytes(repo_fd, &free_bytes, &ignored) < 0)
+		return;
+	buf_printf(out, "# HELP meshanics_disk_free_bytes Free where the repository is.\n"
+			"# TYPE meshanics_disk_free_bytes gauge\nmeshanics_disk_free_bytes %llu\n",
+		   (unsigned long long)free_bytes);
+}
+
 void serve_put_metrics(void *arg, struct buf *out)
 {
 	struct serve *s = arg;
@@ -58,4 +71,5 @@ void serve_put_metrics(void *arg, struct buf *out)
 			"# TYPE meshanics_signing_trouble gauge\nmeshanics_signing_trouble %d\n", s->sign_trouble);
 	put_requests(out, &s->counters);
 	put_writer(out, s->writer);
+	put_disk(out, s->repo_fd);
 }

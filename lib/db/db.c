@@ -2,6 +2,7 @@
 #include "db/internal.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,7 @@ int db_fail_words(const struct db *db, int code, const char *words, struct error
 		return error_hint(err, "%s", db->schema->damaged_hint);
 	case SQLITE_FULL:
 		error_set(err, ERR_FAILED, "%s '%s': no space left on the file system", what, db->path);
+		err->sys_errno = ENOSPC;
 		return error_hint(err, "free some space; nothing of this transaction was kept");
 	case SQLITE_CONSTRAINT:
 		return fail_constraint(db, code, words, err);

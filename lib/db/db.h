@@ -9,7 +9,8 @@
  * and any change of the schema or of these settings.
  *
  * Errors of every call: ERR_RETRY (another process holds the lock), ERR_CONFLICT (a UNIQUE or foreign key
- * constraint), ERR_REFUSED (an append-only table, a CHECK), ERR_FAILED (damaged file, disk full, the rest).
+ * constraint), ERR_REFUSED (an append-only table, a CHECK), ERR_FAILED (damaged file, the rest, and with sys_errno
+ * ENOSPC a full disk).
  * No text from the outside is ever part of an SQL string: values are bound.
  */
 #ifndef MESHANICS_DB_DB_H
@@ -36,6 +37,11 @@ struct db_schema {
 	unsigned version;		/* the number of migrations; the user_version this program works with */
 	const char *const *append_only;	/* table names, NULL-terminated; may be NULL */
 	unsigned cache_kib;		/* page cache of one connection; 0: 2048 */
+	/*
+	 * So many pages in the WAL are taken over into the file; 0: 1000. The WAL keeps the room it has grown to, so that
+	 * a small number bounds what the database takes of the disk, and writes into a WAL of that size need no new room.
+	 */
+	unsigned wal_pages;
 	/*
 	 * A rollback journal instead of WAL: for a database that one process at a time opens, mostly to read a row.
 	 * Nothing is made beside it then unless something is written.

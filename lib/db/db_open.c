@@ -95,8 +95,10 @@ static int configure_handle(struct db *db, struct error *err)
 
 static int set_pragmas(struct db *db, bool writable, struct error *err)
 {
-	char cache[64];
+	char cache[64], wal[64];
 
+	snprintf(wal, sizeof(wal), "PRAGMA wal_autocheckpoint=%u",
+		 db->schema->wal_pages == 0 ? 1000 : db->schema->wal_pages);
 	snprintf(cache, sizeof(cache), "PRAGMA cache_size=-%u",
 		 db->schema->cache_kib == 0 ? 2048 : db->schema->cache_kib);
 	if (db_exec(db, cache, err) < 0 ||
@@ -108,7 +110,7 @@ static int set_pragmas(struct db *db, bool writable, struct error *err)
 	if (db_exec(db, db->schema->rollback_journal ? "PRAGMA journal_mode=DELETE" : "PRAGMA journal_mode=WAL", err) < 0)
 		return -1;
 	return db_exec(db, "PRAGMA synchronous=FULL; PRAGMA secure_delete=FAST;"
-			   "PRAGMA journal_size_limit=67108864", err);
+			   "PRAGMA journal_size_limit=67108864", err) < 0 ? -1 : db_exec(db, wal, err);
 }
 
 /* An INSERT OR REPLACE slips past the triggers of append-only tables without recursive_triggers. */

@@ -13,9 +13,12 @@
 #include "fleet/backup_internal.h"
 #include "store/schema.h"
 #include "sys/file.h"
+#include "sys/space.h"
+#include "tuf/publish.h"
 
 #define READ_SIZE (128u << 10)
 #define DEPTH_MAX 16
+#define ROOM_EXTRA 65536	/* headers */
 #define LOCK_NAME "control/backup.lock"
 #define COPY_NAME "control/.backup.db"
 
@@ -23,6 +26,7 @@
 struct out {
 	int fd;
 	uint64_t at;
+	bool measuring;		/* nothing is read or written: `at` counts */
 	struct sealer *sealer;
 	struct buf sealed;	/* not written yet */
 	int home;		/* directory */
@@ -45,6 +49,10 @@ static int flush(struct out *o, struct error *err)
 
 static int put(struct out *o, struct slice part, struct error *err)
 {
+	if (o->measuring) {
+		o->at += part.len;
+		return 0;
+	}
 	sealer_put(o->sealer, part, &o->sealed);
 	return o->sealed.len >= SEALED_CHUNK ? flush(o, err) : 0;
 }
@@ -71,11 +79,16 @@ static int put_header(struct out *o, const struct tar_entry *e, struct error *er
 
 static int put_content(struct out *o, int fd, const char *name, uint64_t size, struct error *err)
 {
-	uint8_t *part = xmalloc(READ_SIZE);
+	uint8_t *part;
 	uint64_t done = 0;
 	ssize_t n = 0;
 	int r = 0;
 
+	if (o->measuring) {
+		o->at += size + tar_padding(size);
+		return 0;
+	}
+	part = xmalloc(READ_SIZE);
 	while (r == 0 && done < size) {
 		n = file_pread(fd, part, size - done < READ_SIZE ? (size_t)(size - done) : READ_SIZE, done, name, err);
 		if (n == 0)
@@ -299,6 +312,42 @@ out:
 	return r;
 }
 
+/* ---- room for it ---- */
+
+static uint64_t file_bytes(int dirfd, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dirfd, name, &st, 0) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+static bool one_file_system(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev;
+}
+
+/* The copy of the database beside itself, the archive, and what the control plane needs meanwhile. */
+static int check_room(const struct out *to, const char *home, struct error *err)
+{
+	struct backup_info info = {.created_s = 0};
+	struct out o = {.fd = -1, .home = to->home, .info = &info, .measuring = true};
+	uint64_t db = file_bytes(o.home, BACKUP_DB_NAME) + file_bytes(o.home, BACKUP_DB_NAME "-wal"), all;
+
+	if (put_if_there(&o, "control/ca", err) < 0 || put_if_there(&o, "repo", err) < 0)
+		return -1;
+	all = db + o.at;
+	all += all / SEALED_CHUNK * 64 + ROOM_EXTRA;	/* of each chunk, its frame */
+	if (one_file_system(to->home, to->fd))
+		return space_need(to->home, home, db + all, PUBLISH_KEEP, err);
+	if (space_need(to->home, home, db, PUBLISH_KEEP, err) < 0)
+		return -1;
+	return space_need(to->fd, "the backup's directory", all, 0, err);
+}
+
+/* ---- from the outside ---- */
+
 static int check_passphrase(struct slice passphrase, struct error *err)
 {
 	if (passphrase.len < BACKUP_PASSPHRASE_MIN)
@@ -315,6 +364,8 @@ static int create_locked(struct out *o, const char *home, struct slice passphras
 	char copy[4096];
 	int r = -1;
 
+	if (check_room(o, home, err) < 0)
+		return -1;
 	path_join(copy, home, COPY_NAME);
 	if (copy_database(home, copy, o->info, err) == 0) {
 		o->sealer = sealer_new(passphrase, cost, &o->sealed, err);

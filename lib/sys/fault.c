@@ -236,6 +236,14 @@ int sys_ftruncate(int fd, off_t len)
 	return ftruncate(fd, len);
 }
 
+int sys_fallocate(int fd, int mode, off_t offset, off_t len)
+{
+	track_write(fd);
+	if (fault_now(true))
+		return -1;
+	return fallocate(fd, mode, offset, len);
+}
+
 int sys_rename(int from_dirfd, const char *from, int to_dirfd, const char *to, unsigned flags)
 {
 	if (fault_now(false))

@@ -42,6 +42,7 @@ int sys_clone(int to, int from);
 int sys_fsync(int fd);
 int sys_syncfs(int fd);
 int sys_ftruncate(int fd, off_t len);
+int sys_fallocate(int fd, int mode, off_t offset, off_t len);
 int sys_rename(int from_dirfd, const char *from, int to_dirfd, const char *to, unsigned flags);
 int sys_link(int from_dirfd, const char *from, int to_dirfd, const char *to);
 int sys_symlink(const char *target, int dirfd, const char *path);
@@ -86,6 +87,11 @@ static inline int sys_syncfs(int fd)
 static inline int sys_ftruncate(int fd, off_t len)
 {
 	return ftruncate(fd, len);
+}
+
+static inline int sys_fallocate(int fd, int mode, off_t offset, off_t len)
+{
+	return fallocate(fd, mode, offset, len);
 }
 
 static inline int sys_rename(int from_dirfd, const char *from, int to_dirfd, const char *to, unsigned flags)

@@ -288,7 +288,8 @@ int file_free_bytes(int dirfd, uint64_t *bytes, struct error *err)
 
 	if ((dirfd == AT_FDCWD ? statvfs(".", &v) : fstatvfs(dirfd, &v)) < 0)
 		return error_errno(err, errno, "cannot tell the free space");
-	*bytes = (uint64_t)v.f_bavail * (uint64_t)v.f_frsize;
+	/* One without a size (ramfs, some network file systems) does not tell: then only a write that fails does. */
+	*bytes = v.f_blocks == 0 ? INT64_MAX : (uint64_t)v.f_bavail * (uint64_t)v.f_frsize;
 	return 0;
 }
 

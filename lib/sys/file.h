@@ -97,7 +97,9 @@ bool file_exists(int dirfd, const char *path);	/* a dangling symlink exists too 
  * *how names which ("reflink", "copy_file_range", "read and write"). ERR_CONFLICT when `from` is shorter. Not synced.
  */
 WARN_UNUSED int file_copy(int from_fd, int to_fd, uint64_t len, const char **how, struct error *err);
-/* Bytes that an unprivileged process can still write on the file system of dirfd. */
+/* The first of these ways alone, which takes no room on the disk: 0, or -1 where it does not go. */
+WARN_UNUSED int file_reflink(int from_fd, int to_fd, uint64_t len);
+/* Bytes that an unprivileged process can still write on the file system of dirfd; INT64_MAX where that is not told. */
 WARN_UNUSED int file_free_bytes(int dirfd, uint64_t *bytes, struct error *err);
 /*
  * An exclusive lock (OFD: dies with the last process that holds the descriptor) on path, made 0600 if absent.

@@ -56,15 +56,21 @@ static int copy_ranges(int from, int to, uint64_t *at, uint64_t len, struct erro
 	return 0;
 }
 
-int file_copy(int from_fd, int to_fd, uint64_t len, const char **how, struct error *err)
+int file_reflink(int from_fd, int to_fd, uint64_t len)
 {
 	struct stat st;
+
+	if (fstat(from_fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != len)
+		return -1;
+	return sys_clone(to_fd, from_fd);
+}
+
+int file_copy(int from_fd, int to_fd, uint64_t len, const char **how, struct error *err)
+{
 	uint64_t at = 0;
 
-	if (fstat(from_fd, &st) < 0)
-		return error_errno(err, errno, "cannot look at the source of a copy");
 	*how = "reflink";
-	if (S_ISREG(st.st_mode) && (uint64_t)st.st_size == len && sys_clone(to_fd, from_fd) == 0)
+	if (file_reflink(from_fd, to_fd, len) == 0)
 		return 0;
 	*how = "copy_file_range";
 	if (copy_ranges(from_fd, to_fd, &at, len, err) < 0)

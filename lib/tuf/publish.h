@@ -19,6 +19,11 @@
 
 #define PUBLISH_FILE_MAX TUF_UNSIGNED_MAX
 #define PUBLISH_BLOB_MAX (INT64_C(1) << 53)
+/*
+ * So much of the disk stays free beside blobs, for what the control plane must go on writing: its database, the next
+ * timestamps and snapshots, publishers' files.
+ */
+#define PUBLISH_KEEP (UINT64_C(64) << 20)
 #define STAGE_TEMP_PREFIX "new-"	/* of copies on their way into staging/ */
 #define PUBLISH_NAMESPACE "meshanics-artifact"	/* of SSHSIG signatures */
 
@@ -32,7 +37,8 @@ struct publish_blob {
 };
 /*
  * Copy an open regular file into staging and hash the copy (so a file that changes meanwhile does no harm).
- * progress may be NULL. mono_ms gives the monotonic clock for the three times, or is NULL.
+ * progress may be NULL. mono_ms gives the monotonic clock for the three times, or is NULL. The room is taken before
+ * the first byte: ERR_RETRY when there is none.
  */
 WARN_UNUSED int publish_stage_file(int repo_dirfd, int fd, struct publish_blob *out,
 				   void (*progress)(void *arg, uint64_t done, uint64_t total), void *arg,
@@ -43,6 +49,12 @@ WARN_UNUSED int publish_stage_file(int repo_dirfd, int fd, struct publish_blob *
  */
 WARN_UNUSED int publish_stage_open(int repo_dirfd, const uint8_t sha256[static SHA256_LEN], uint64_t *have,
 				   struct error *err);
+/*
+ * `more` bytes are to be appended to the .part that is open as fd and holds `have`: take the room for them. ERR_RETRY when
+ * there is none; then a .part that holds nothing is removed.
+ */
+WARN_UNUSED int publish_stage_room(int repo_dirfd, const uint8_t sha256[static SHA256_LEN], int fd, uint64_t have,
+				   uint64_t more, struct error *err);
 /* The .part is complete: check its hash, sync it, call it staged. ERR_REFUSED (and it is removed) when it differs. */
 WARN_UNUSED int publish_stage_finish(int repo_dirfd, const uint8_t sha256[static SHA256_LEN], uint64_t *len,
 				     struct error *err);

@@ -8,6 +8,7 @@
 #include "base/encode.h"
 #include "sys/file.h"
 #include "sys/rng.h"
+#include "sys/space.h"
 #include "tuf/publish.h"
 #include "tuf/repo_internal.h"
 
@@ -68,15 +69,27 @@ static int64_t clock_ms(int64_t (*mono_ms)(void))
 	return mono_ms == NULL ? 0 : mono_ms();
 }
 
+/* Not for a reflink, which needs none. */
+static int copy_with_room(int repo_dirfd, int from, int to, struct publish_blob *out, struct error *err)
+{
+	out->how = "reflink";
+	if (file_reflink(from, to, out->len) == 0)
+		return 0;
+	if (space_need(repo_dirfd, "repo", out->len, PUBLISH_KEEP, err) < 0 ||
+	    space_take(to, out->len, "the staged copy", err) < 0)
+		return -1;
+	return file_copy(from, to, out->len, &out->how, err);
+}
+
 /* Copy, then hash the copy: whoever changes the source meanwhile changes nothing here. */
-static int copy_and_hash(int from, int to, struct publish_blob *out, struct hashing *h,
+static int copy_and_hash(int repo_dirfd, int from, int to, struct publish_blob *out, struct hashing *h,
 			 int64_t (*mono_ms)(void), struct error *err)
 {
 	int64_t start = clock_ms(mono_ms), copied, hashed;
 	uint64_t len;
 
 	if (source_size(from, &out->len, err) < 0 ||
-	    file_copy(from, to, out->len, &out->how, err) < 0)
+	    copy_with_room(repo_dirfd, from, to, out, err) < 0)
 		return -1;
 	copied = clock_ms(mono_ms);
 	h->total = out->len;
@@ -111,7 +124,7 @@ int publish_stage_file(int repo_dirfd, int fd, struct publish_blob *out,
 	snprintf(temp, sizeof(temp), "staging/" STAGE_TEMP_PREFIX "%s", hex);
 	if ((to = file_open(repo_dirfd, temp, O_RDWR | O_CREAT | O_EXCL, 0644, err)) < 0)
 		return -1;
-	if (copy_and_hash(fd, to, out, &h, mono_ms, err) < 0)
+	if (copy_and_hash(repo_dirfd, fd, to, out, &h, mono_ms, err) < 0)
 		goto out;
 	stage_name(name, out->sha256, "");
 	ret = file_rename(repo_dirfd, temp, repo_dirfd, name, err);
@@ -140,6 +153,21 @@ int publish_stage_open(int repo_dirfd, const uint8_t sha256[static SHA256_LEN], 
 	}
 	*have = (uint64_t)st.st_size;
 	return fd;
+}
+
+int publish_stage_room(int repo_dirfd, const uint8_t sha256[static SHA256_LEN], int fd, uint64_t have,
+		       uint64_t more, struct error *err)
+{
+	struct error ignored = ERROR_INIT;
+	char name[STAGE_NAME_MAX];
+
+	if (space_need(repo_dirfd, "repo", more, PUBLISH_KEEP, err) == 0 &&
+	    space_take(fd, have + more, "the upload", err) == 0)
+		return 0;
+	stage_name(name, sha256, ".part");
+	if (have == 0 && file_unlink(repo_dirfd, name, &ignored) < 0)
+		error_hint(err, "'%s' may be left over", name);
+	return -1;
 }
 
 int publish_stage_finish(int repo_dirfd, const uint8_t sha256[static SHA256_LEN], uint64_t *len,

@@ -54,7 +54,7 @@ static struct repo *open_any(const char *home, bool readonly, struct error *err)
 		goto fail;
 	if (!readonly) {
 		publish_stage_sweep(r->dirfd, true, INT64_MIN);
-		if (repo_recover(r, err) < 0)
+		if (newfile_sweep(r->dirfd, ".", err) < 0 || repo_recover(r, err) < 0)
 			goto fail;
 	}
 	if (r->state.root == NULL && repo_state_load(&r->state, r, NULL, NULL, -1, err) < 0)

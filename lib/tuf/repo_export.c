@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "sys/file.h"
+#include "sys/space.h"
 #include "tuf/repo_export_internal.h"
 
 /* One attempt. */
@@ -14,6 +15,7 @@ struct job {
 	struct export_source s;
 	struct export_dest d;
 	uint64_t done;		/* bytes of artifacts */
+	uint64_t need;		/* bytes that DIR does not have */
 	bool source_failed;	/* the error is about HOME/repo, which may have moved on meanwhile */
 };
 
@@ -132,7 +134,7 @@ static int place_artifact(void *arg, const char *path, const struct tuf_target *
 }
 
 /* What one verified file lists; read again, since a million artifacts are not kept in memory. */
-static int place_artifacts_of(struct job *j, const struct export_entry *entry, struct error *err)
+static int each_artifact_of(struct job *j, const struct export_entry *entry, export_artifact_fn *each, struct error *err)
 {
 	struct tuf_targets *file = NULL;
 	struct buf text = BUF_INIT(0);
@@ -141,18 +143,18 @@ static int place_artifacts_of(struct job *j, const struct export_entry *entry, s
 	if (export_source_read(&j->s, entry, &text, err) < 0 || (file = tuf_targets_parse(buf_slice(&text), err)) == NULL)
 		source_failed(j);
 	else
-		r = export_each_artifact(file, place_artifact, j, err);
+		r = export_each_artifact(file, each, j, err);
 	tuf_targets_free(file);
 	buf_release(&text);
 	return r;
 }
 
-static int place_artifacts(struct job *j, struct error *err)
+static int each_artifact(struct job *j, export_artifact_fn *each, struct error *err)
 {
 	size_t i;
 
 	for (i = 0; i < j->s.files.count; i++) {
-		if (j->s.files.list[i].artifacts && place_artifacts_of(j, &j->s.files.list[i], err) < 0)
+		if (j->s.files.list[i].artifacts && each_artifact_of(j, &j->s.files.list[i], each, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -260,6 +262,36 @@ static int place_together(struct job *j, struct error *err)
 	return report_timestamp(j, true, err);
 }
 
+/* ---- room for it ---- */
+
+/* By its length alone, or the hashing would be done twice. */
+static int count_missing(void *arg, const char *path, const struct tuf_target *t, struct error *err)
+{
+	struct job *j = arg;
+	struct stat st;
+
+	(void)err;
+	if (fstatat(j->d.dirfd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != t->length)
+		j->need += t->length;
+	return 0;
+}
+
+/* Before the first byte. Only where not all of it would fit is it looked at what is there already. */
+static int check_room(struct job *j, struct error *err)
+{
+	struct error ignored = ERROR_INIT;
+	size_t i;
+
+	j->need = j->s.timestamp.len;
+	for (i = 0; i < j->s.files.count; i++)
+		j->need += j->s.files.list[i].len;
+	if (space_need(j->d.dirfd, j->d.dir, j->need + j->s.artifact_bytes, 0, &ignored) == 0)
+		return 0;
+	if (each_artifact(j, count_missing, err) < 0)
+		return -1;
+	return space_need(j->d.dirfd, j->d.dir, j->need, 0, err);
+}
+
 /* ---- all of it ---- */
 
 static int load(struct job *j, struct error *err)
@@ -278,7 +310,7 @@ static int load(struct job *j, struct error *err)
 static int attempt(struct job *j, const char *dir, struct error *err)
 {
 	if (load(j, err) < 0 || export_dest_open(&j->d, dir, &j->s, err) < 0 || export_sweep(&j->d, err) < 0 ||
-	    place_artifacts(j, err) < 0 || place_files(j, err) < 0 ||
+	    check_room(j, err) < 0 || each_artifact(j, place_artifact, err) < 0 || place_files(j, err) < 0 ||
 	    (j->d.together ? place_together(j, err) : place_in_turn(j, err)) < 0)
 		return -1;
 	if ((j->e->flags & REPO_EXPORT_PRUNE) && export_prune(&j->d, &j->s, &j->e->removed, err) < 0)

@@ -27,6 +27,8 @@
 #	test_json FILTER FILE		jq -e on FILE
 #	test_need TOOL...		skip this whole file unless all are installed (first thing in the file)
 #	test_skip TITLE REASON		one test that cannot run here
+#	test_disk DIR SIZE		DIR, made, is a file system of SIZE (40m) of its own; for root alone
+#	test_need_root			skip this whole file unless root runs it (first thing in the file)
 
 umask 022
 LC_ALL=C TZ=UTC TERM=dumb
@@ -63,8 +65,13 @@ test_name=$(basename "$0" .sh)
 TEST_DIR=$(mktemp -d "${TMPDIR:-/tmp}/m-${test_name%%-*}.XXXXXX") || exit 1
 HOME=$TEST_DIR
 export HOME
-test_count=0 test_failed=0 test_jobs='' test_finished=
+test_count=0 test_failed=0 test_jobs='' test_disks='' test_finished=
 cd "$TEST_DIR" || exit 1
+
+# Still a child of this shell? After many processes their numbers come again, as somebody else's.
+test_is_ours() {
+	read -r test_pid test_comm test_state test_parent test_rest <"/proc/$1/stat" 2>/dev/null && [ "$test_parent" = $$ ]
+}
 
 # However this file ends: no process of ours stays behind, and an early end is not taken for success.
 test_exit() {
@@ -78,9 +85,12 @@ test_exit() {
 		test_code=1
 	fi
 	for test_v in $test_jobs; do
-		kill -KILL "$test_v" "-$test_v" 2>/dev/null
+		! test_is_ours "$test_v" || kill -KILL "$test_v" "-$test_v" 2>/dev/null
 	done
 	cd / || exit 1
+	for test_v in $test_disks; do
+		umount -l "$test_v" 2>/dev/null
+	done
 	if [ -n "$test_keep" ]; then
 		echo "# kept: $TEST_DIR"
 	else
@@ -143,6 +153,18 @@ test_need() {
 	done
 }
 
+test_need_root() {
+	[ "$(id -u)" -ne 0 ] || return 0
+	echo "1..0 # SKIP not root" >&3
+	test_finished=1
+	exit 0
+}
+
+test_disk() {
+	mkdir -p "$TEST_DIR/$1" && mount -t tmpfs -o "size=$2,mode=755" meshanics-test "$TEST_DIR/$1" || return 1
+	test_disks="$test_disks $TEST_DIR/$1"
+}
+
 test_done() {
 	echo "1..$test_count" >&3
 	test_finished=1
@@ -174,7 +196,7 @@ test_stop() {
 	kill -"${2:-TERM}" "$test_v" || return 1
 	(
 		sleep 20
-		kill -KILL "$test_v" 2>/dev/null
+		! test_is_ours "$test_v" || kill -KILL "$test_v"
 	) >/dev/null 2>&1 3>&- &
 	test_guard=$!
 	wait "$test_v"
@@ -187,9 +209,15 @@ test_stop() {
 	return $test_r
 }
 
+# Without test_stop's guard: nothing outlives KILL, and a guard that is ended in its first moment may sleep on.
 test_crash() {
-	test_stop "$1" KILL
-	[ "$test_r" -eq 137 ]
+	test_v=$(cat "$TEST_DIR/$1.pid") || return 1
+	kill -KILL "$test_v" || return 1
+	wait "$test_v"
+	test_r=$?
+	rm -f "$TEST_DIR/$1.pid"
+	test_jobs=$(echo " $test_jobs " | sed "s/ $test_v / /")
+	[ $test_r -eq 137 ]
 }
 
 test_alive() {

@@ -180,7 +180,7 @@ TEST(a_state_is_told_again_but_not_without_end)
 	u.assignment = 7;
 	enter(db, &u, UPDATE_DOWNLOADING);
 	for (i = 0; i < 3 * REPORTS_WAITING_MAX; i++)
-		CHECK(state_note(db, &u, "no way", 1000 + i, &err) == 0);
+		CHECK(state_say(db, &u, "no way", 1000 + i, &err) == 0);
 	CHECK_STR(u.reason, "no way");
 	CHECK_INT(u.state, UPDATE_DOWNLOADING);
 	enter(db, &u, UPDATE_FAILED);	/* a transition is always told */
@@ -363,6 +363,38 @@ TEST(installed_changes_with_the_state)
 	CHECK(state_installed(db, "plant/plc", &read, &err) == 0);
 	CHECK_STR(read.version, "");
 	update_release(&u);
+	db_close(db);
+	drop_dir(fd);
+}
+
+TEST(a_state_can_be_told_again)
+{
+	struct error err = ERROR_INIT;
+	struct report report;
+	struct update u, again;
+	int fd = make_dir();
+	struct db *db = state_open(dir, &err);
+
+	REQUIRE(db != NULL);
+	update_init(&u);
+	update_init(&again);
+	REQUIRE(update_set_path(&u, SLICE_LIT("plant/plc/1.2"), &err) == 0);
+	u.assignment = 1;
+	enter(db, &u, UPDATE_DOWNLOADING);
+	CHECK(state_say(db, &u, "waits", 2000, &err) == 0);
+	CHECK_STR(u.reason, "waits");
+	CHECK_INT(u.since_s, 1000);	/* or it could wait for ever */
+	REQUIRE(state_load_update(db, &again, &err) == 0);
+	CHECK_INT(again.state, UPDATE_DOWNLOADING);
+	CHECK_INT(again.since_s, 1000);
+	CHECK_STR(again.reason, "waits");
+	REQUIRE(state_next_report(db, &report, &err) == 1 && state_report_done(db, report.seq, &err) == 0);
+	REQUIRE(state_next_report(db, &report, &err) == 1);
+	CHECK_INT(report.state, UPDATE_DOWNLOADING);
+	CHECK_STR(report.reason, "waits");
+	CHECK_INT(report.at_s, 2000);
+	update_release(&u);
+	update_release(&again);
 	db_close(db);
 	drop_dir(fd);
 }

@@ -1,6 +1,7 @@
 /* A repository: adoption, the schedule, publishing, and what a power cut leaves of each. */
 #include "tap.h"
 
+#include <glob.h>
 #include <sys/stat.h>
 
 #include "base/encode.h"
@@ -477,6 +478,19 @@ TEST(a_damaged_publisher_is_his_matter_alone)
 
 #ifdef MESHANICS_TEST
 
+/* Files that were being written when it was cut. */
+static int leftovers(const struct fixture *f)
+{
+	char pattern[256];
+	glob_t g;
+	int n;
+
+	snprintf(pattern, sizeof(pattern), "%s/repo/*.tmp.*", f->home);
+	n = glob(pattern, 0, NULL, &g) == 0 ? (int)g.gl_pathc : 0;
+	globfree(&g);
+	return n;
+}
+
 /* What a client can see: version of timestamp, and whether 1.1 is published with its bytes in place. */
 static int look(struct fixture *f, int64_t *timestamp)
 {
@@ -500,6 +514,7 @@ static int look(struct fixture *f, int64_t *timestamp)
 		buf_release(&file);
 	}
 	repo_free(r);
+	CHECK_INT(leftovers(f), 0);
 	return has;
 }
 
