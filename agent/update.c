@@ -490,11 +490,11 @@ int update_resume(struct agent *a, struct error *err)
 	a->room_waiting = slice_starts(slice_str(a->update.reason), SLICE_LIT(ROOM_WAITING));
 	log_info("agent.resume", "state=%s assignment=%lld artifact=%s", update_state_name(a->update.state),
 		 (long long)a->update.assignment, a->update.path);
+	if (a->update.state != UPDATE_VERIFYING)
+		stay_resume(a);
 	if (a->update.signed_known && descriptor_parse_text(&a->descriptor, buf_slice(&a->update.descriptor), &why) < 0)
 		update_fail(a, &why);
 	else if (a->update.state == UPDATE_VERIFYING)
 		update_enter(a, UPDATE_DOWNLOADING, NULL, "the copy was cut short");
-	else
-		stay_resume(a);
 	return 0;
 }

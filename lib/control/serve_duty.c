@@ -40,7 +40,6 @@ static int sign_run(struct db *db, void *arg, struct error *err)
 	struct sign_job *j = arg;
 	struct audit_entry e = {.time_s = j->now_s, .actor = "serve", .action = "repository.sign", .object = "snapshot",
 				.verdict = "ok"};
-
 	bool moved;
 
 	if (restored_rebase(db, j->now_s, &moved, err) < 0)
