@@ -59,6 +59,7 @@ static int write_step(struct agent *a, enum update_state next, const struct inst
 			return -1;
 	}
 	a->held.next = UPDATE_NONE;
+	a->room_waiting = false;	/* this report says that it goes on */
 	log_info("agent.update", "state=%s assignment=%lld artifact=%s why=\"%s\"", update_state_name(next),
 		 (long long)a->update.assignment, a->update.path, reason);
 	if (update_state_final(next))

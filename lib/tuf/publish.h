@@ -21,9 +21,12 @@
 #define PUBLISH_BLOB_MAX (INT64_C(1) << 53)
 /*
  * So much of the disk stays free beside blobs, for what the control plane must go on writing: its database, the next
- * timestamps and snapshots, publishers' files.
+ * timestamps and snapshots, publishers' files. These come as small blobs, which may use a part of it: what is withdrawn
+ * to make room needs one.
  */
 #define PUBLISH_KEEP (UINT64_C(64) << 20)
+#define PUBLISH_KEEP_SMALL (UINT64_C(16) << 20)
+#define PUBLISH_SMALL_MAX (UINT64_C(4) << 20)
 #define STAGE_TEMP_PREFIX "new-"	/* of copies on their way into staging/ */
 #define PUBLISH_NAMESPACE "meshanics-artifact"	/* of SSHSIG signatures */
 

@@ -69,13 +69,18 @@ static int64_t clock_ms(int64_t (*mono_ms)(void))
 	return mono_ms == NULL ? 0 : mono_ms();
 }
 
+static uint64_t keep_beside(uint64_t len)
+{
+	return len <= PUBLISH_SMALL_MAX ? PUBLISH_KEEP_SMALL : PUBLISH_KEEP;
+}
+
 /* Not for a reflink, which needs none. */
 static int copy_with_room(int repo_dirfd, int from, int to, struct publish_blob *out, struct error *err)
 {
 	out->how = "reflink";
 	if (file_reflink(from, to, out->len) == 0)
 		return 0;
-	if (space_need(repo_dirfd, "repo", out->len, PUBLISH_KEEP, err) < 0 ||
+	if (space_need(repo_dirfd, "repo", out->len, keep_beside(out->len), err) < 0 ||
 	    space_take(to, out->len, "the staged copy", err) < 0)
 		return -1;
 	return file_copy(from, to, out->len, &out->how, err);
@@ -161,8 +166,8 @@ int publish_stage_room(int repo_dirfd, const uint8_t sha256[static SHA256_LEN], 
 	struct error ignored = ERROR_INIT;
 	char name[STAGE_NAME_MAX];
 
-	if (space_need(repo_dirfd, "repo", more, PUBLISH_KEEP, err) == 0 &&
-	    space_take(fd, have + more, "the upload", err) == 0)
+	if (more == 0 || (space_need(repo_dirfd, "repo", more, keep_beside(have + more), err) == 0 &&
+			  space_take(fd, have + more, "the upload", err) == 0))
 		return 0;
 	stage_name(name, sha256, ".part");
 	if (have == 0 && file_unlink(repo_dirfd, name, &ignored) < 0)

@@ -41,6 +41,11 @@ test_expect 'an upload that is given up keeps what has come, and no room beyond'
 test_expect 'with room again it is published' '
 	meshanics sign big --home hq --namespace plant --name big --version 1
 '
+test_expect 'small things still fit where large ones do not: what is withdrawn makes room' '
+	fill 40000 && before=$(avail) && test_status 4 meshanics sign big --home hq --namespace plant --name big --version 2 2>err &&
+	meshanics artifact withdraw plant/big/1 --remove-bytes --home hq && test "$(avail)" -gt $((before + 18000)) && unfill &&
+	meshanics sign big --home hq --namespace plant --name big --version 2
+'
 test_expect 'somebody fills all of it: devices are answered, a rollout runs, and the repository is signed anew' '
 	fleet_sign 2 && fill 0 && test "$(avail)" -lt 64 && test_wait 30 fleet_rollout 2 && test_wait 60 fleet_state 2 completed &&
 	fleet_current 1 "plc 2" && test_wait 30 meshanics repo refresh --force --home hq && meshanics repo verify --home hq &&
