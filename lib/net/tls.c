@@ -142,10 +142,7 @@ static void engine_profile(struct tls *t)
 	br_ssl_engine_set_hash(t->eng, br_sha256_ID, &sha256_class);
 	br_ssl_engine_set_hash(t->eng, br_sha384_ID, &br_sha384_vtable);
 	br_ssl_engine_set_hash(t->eng, br_sha512_ID, &br_sha512_vtable);
-	br_ssl_engine_set_prf_sha256(t->eng, br_tls12_sha256_prf);
-	br_ssl_engine_set_prf_sha384(t->eng, br_tls12_sha384_prf);
-	br_ssl_engine_set_default_aes_gcm(t->eng);
-	br_ssl_engine_set_default_chapol(t->eng);
+	tls_ciphers_set(t->eng);
 	br_ssl_engine_set_protocol_names(t->eng, alpn, ARRAY_SIZE(alpn));
 	br_ssl_engine_add_flags(t->eng, BR_OPT_NO_RENEGOTIATION | BR_OPT_FAIL_ON_ALPN_MISMATCH);
 	t->verify.vtable = &tls_verify_class;

@@ -104,6 +104,12 @@ size_t tls_ecdsa_sign(const br_ec_impl *curves, const br_hash_class *hash, const
 uint32_t tls_ecdsa_verify(const br_ec_impl *curves, const void *hash, size_t hash_len, const br_ec_public_key *key,
 			  const void *sig, size_t sig_len);
 
+/* ---- ciphers and the derivation of secrets (tls_ciphers.c) ---- */
+void tls_ciphers_set(br_ssl_engine_context *eng);
+/* As br_tls12_sha256_prf. */
+void tls_prf_sha256(void *dst, size_t len, const void *secret, size_t secret_len, const char *label, size_t seed_num,
+		    const br_tls_prf_seed_chunk *seed);
+
 /* ---- one connection (tls.c) ---- */
 
 struct tls {

@@ -1,4 +1,4 @@
-/* Curves and signatures of a handshake: RFC 7748's vectors, and BearSSL's own arithmetic as the judge of all the rest. */
+/* Curves, signatures and secrets of a handshake: RFC 7748's vectors, and BearSSL's own arithmetic as the judge of all the rest. */
 #include "tap.h"
 
 #include "base/encode.h"
@@ -206,6 +206,25 @@ TEST(signatures_of_a_handshake_are_strict_der)
 	pk.qlen = 33;	/* compressed */
 	point[0] = 2;
 	CHECK_INT(tls_ecdsa_verify(&tls_curves, hash, 32, &pk, sig, n), 0);
+}
+
+TEST(secrets_are_derived_as_bearssl_does)
+{
+	uint8_t secret[100], seed[2][80], ours[200], theirs[200];
+	unsigned i;
+
+	for (i = 0; i < 300; i++) {
+		br_tls_prf_seed_chunk chunks[2] = {{seed[0], rng_below(81)}, {seed[1], rng_below(81)}};
+		size_t len = i == 0 ? 0 : rng_below(201), secret_len = rng_below(101), count = rng_below(3);
+
+		rng_bytes(secret, sizeof(secret));
+		rng_bytes(seed, sizeof(seed));
+		memset(ours, 0, sizeof(ours));
+		memset(theirs, 0, sizeof(theirs));
+		tls_prf_sha256(ours, len, secret, secret_len, i % 2 ? "master secret" : "", count, chunks);
+		br_tls12_sha256_prf(theirs, len, secret, secret_len, i % 2 ? "master secret" : "", count, chunks);
+		CHECK(memcmp(ours, theirs, sizeof(ours)) == 0);
+	}
 }
 
 /* An intermediate CA may have such a key. */
