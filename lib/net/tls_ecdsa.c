@@ -1,6 +1,6 @@
 /*
  * ECDSA of a handshake and of certificates, in the form of BearSSL's br_ecdsa_sign and br_ecdsa_vrfy: P-256 by lib/crypto.
- * Our own keys are P-256; keys that others show (an intermediate CA's) may be on a curve that BearSSL alone knows.
+ * Our own keys are P-256; keys that others show (an intermediate CA's) may be on another of `curves`, and are BearSSL's to judge.
  */
 #include "crypto/ecdsa.h"
 #include "net/tls_internal.h"

@@ -133,7 +133,8 @@ static unsigned path_check(struct tls_verify *v, const br_x509_trust_anchor *anc
 	size_t i;
 
 	br_x509_minimal_init(&xc, &sha256_class, anchor, 1);
-	br_x509_minimal_set_ecdsa(&xc, &tls_curves, tls_ecdsa_verify);
+	/* All of BearSSL's curves: what signs between the leaf and its CA need not be on one of a handshake. */
+	br_x509_minimal_set_ecdsa(&xc, br_ec_get_default(), tls_ecdsa_verify);
 	br_x509_minimal_set_hash(&xc, br_sha256_ID, &sha256_class);
 	br_x509_minimal_set_hash(&xc, br_sha384_ID, &br_sha384_vtable);
 	br_x509_minimal_set_hash(&xc, br_sha512_ID, &br_sha512_vtable);

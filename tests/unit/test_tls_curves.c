@@ -228,18 +228,31 @@ TEST(secrets_are_derived_as_bearssl_does)
 }
 
 /* An intermediate CA may have such a key. */
-TEST(p384_signatures_are_verified_by_bearssl)
+TEST(signatures_on_other_curves_are_verified_by_bearssl)
 {
-	uint8_t scalar[48] = {[47] = 5}, point[97], hash[48] = {7}, sig[120];
-	br_ec_private_key sk = {BR_EC_secp384r1, scalar, 48};
-	br_ec_public_key pk = {BR_EC_secp384r1, point, 97};
-	size_t n;
+	static const struct {
+		int curve;
+		size_t scalar_len, point_len;
+	} others[] = {{BR_EC_secp384r1, 48, 97}, {BR_EC_secp521r1, 66, 133}};
+	unsigned i;
 
-	REQUIRE(tls_curves.mulgen(point, scalar, 48, BR_EC_secp384r1) == 97);
-	n = br_ecdsa_i31_sign_asn1(br_ec_get_default(), &br_sha384_vtable, hash, &sk, sig);
-	CHECK_INT(tls_ecdsa_verify(&tls_curves, hash, 48, &pk, sig, n), 1);
-	hash[0] ^= 1;
-	CHECK_INT(tls_ecdsa_verify(&tls_curves, hash, 48, &pk, sig, n), 0);
+	for (i = 0; i < ARRAY_SIZE(others); i++) {
+		uint8_t scalar[66] = {0}, point[133], hash[48] = {7}, sig[160];
+		br_ec_private_key sk = {others[i].curve, scalar, others[i].scalar_len};
+		br_ec_public_key pk = {others[i].curve, point, others[i].point_len};
+		const br_ec_impl *all = br_ec_get_default();
+		size_t n;
+
+		scalar[others[i].scalar_len - 1] = 5;
+		REQUIRE(all->mulgen(point, scalar, others[i].scalar_len, others[i].curve) == others[i].point_len);
+		n = br_ecdsa_i31_sign_asn1(all, &br_sha384_vtable, hash, &sk, sig);
+		REQUIRE(n > 0);
+		CHECK_INT(tls_ecdsa_verify(all, hash, 48, &pk, sig, n), 1);
+		/* In a handshake only on its curves. */
+		CHECK_INT(tls_ecdsa_verify(&tls_curves, hash, 48, &pk, sig, n), others[i].curve == BR_EC_secp384r1);
+		hash[0] ^= 1;
+		CHECK_INT(tls_ecdsa_verify(all, hash, 48, &pk, sig, n), 0);
+	}
 }
 
 TEST(the_other_curves_are_bearssls)
