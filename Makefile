@@ -160,7 +160,8 @@ clean:
 help:
 	@echo 'all (build/meshanics)  static  cross  install  deb  clean'
 	@echo 'check = check-unit check-fuzz lint check-man check-e2e with sanitizers;  fuzz (T=seconds each)'
-	@echo 'interop (against tuf-js; needs node and npm)  ct (no secret decides a branch in P-256; needs valgrind)'
+	@echo 'interop (against tuf-js; needs node and npm)'
+	@echo 'ct (no secret decides a branch in P-256; needs valgrind)'
 
 .SECONDARY:
 .PHONY: all unit-bins fuzz-bins replay-bins check check-unit check-fuzz check-e2e check-man interop lint fuzz ct static cross \
