@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "crypto/hash_class.h"
 #include "sys/rng.h"
 
 /* In order of preference, ours when we are the server. */
@@ -136,15 +137,12 @@ static void engine_profile(struct tls *t)
 
 	br_ssl_engine_set_versions(t->eng, BR_TLS12, BR_TLS12);
 	br_ssl_engine_set_suites(t->eng, suites, ARRAY_SIZE(suites));
-	br_ssl_engine_set_default_ecdsa(t->eng);
 	br_ssl_engine_set_ec(t->eng, &tls_curves);
-	br_ssl_engine_set_hash(t->eng, br_sha256_ID, &br_sha256_vtable);
+	br_ssl_engine_set_ecdsa(t->eng, tls_ecdsa_verify);
+	br_ssl_engine_set_hash(t->eng, br_sha256_ID, &sha256_class);
 	br_ssl_engine_set_hash(t->eng, br_sha384_ID, &br_sha384_vtable);
 	br_ssl_engine_set_hash(t->eng, br_sha512_ID, &br_sha512_vtable);
-	br_ssl_engine_set_prf_sha256(t->eng, br_tls12_sha256_prf);
-	br_ssl_engine_set_prf_sha384(t->eng, br_tls12_sha384_prf);
-	br_ssl_engine_set_default_aes_gcm(t->eng);
-	br_ssl_engine_set_default_chapol(t->eng);
+	tls_ciphers_set(t->eng);
 	br_ssl_engine_set_protocol_names(t->eng, alpn, ARRAY_SIZE(alpn));
 	br_ssl_engine_add_flags(t->eng, BR_OPT_NO_RENEGOTIATION | BR_OPT_FAIL_ON_ALPN_MISMATCH);
 	t->verify.vtable = &tls_verify_class;
@@ -178,8 +176,7 @@ struct tls *tls_accept(struct tls_config *c, int64_t now_s)
 	engine_profile(t);
 	br_ssl_engine_add_flags(t->eng, BR_OPT_ENFORCE_SERVER_PREFERENCES);
 	br_ssl_server_set_single_ec(s, c->chain, c->chain_count, &c->br_key, BR_KEYTYPE_SIGN,
-				    BR_KEYTYPE_EC, &tls_curves,
-				    br_ecdsa_sign_asn1_get_default());
+				    BR_KEYTYPE_EC, &tls_curves, tls_ecdsa_sign);
 	if (c->client_auth != TLS_CLIENT_NONE)
 		br_ssl_server_set_trust_anchor_names_alt(s, c->anchors, c->ca_count);
 	if (c->client_auth == TLS_CLIENT_OPTIONAL)
@@ -234,7 +231,7 @@ struct tls *tls_connect(struct tls_config *c, const char *host, int64_t now_s,
 	if (c->chain_count > 0)
 		br_ssl_client_set_single_ec(s, c->chain, c->chain_count, &c->br_key,
 					    BR_KEYTYPE_SIGN, BR_KEYTYPE_EC, &tls_curves,
-					    br_ecdsa_sign_asn1_get_default());
+					    tls_ecdsa_sign);
 	br_ssl_engine_set_buffer(t->eng, t->buffer, t->buffer_len, 1);
 	t->offered = offer(t, resume);
 	ok = br_ssl_client_reset(s, kind == HOST_NAME ? t->host : NULL, t->offered);

@@ -1,6 +1,7 @@
 /*
  * TLS 1.2 as a state machine without I/O: bytes from the wire in, bytes for the wire out, plain bytes
- * on the other side. BearSSL does the protocol; none of its types leave this room.
+ * on the other side. BearSSL does the protocol, lib/crypto X25519, P-256 and SHA-256; none of BearSSL's types leave this
+ * room.
  *
  *	               tls_input / tls_received               tls_data / tls_consumed
  *	   wire  ------------------------------->  struct tls  ----------------------->  program

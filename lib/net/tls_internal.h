@@ -95,6 +95,21 @@ extern const br_x509_class tls_verify_class;
 /* ---- elliptic curves (tls_curves.c) ---- */
 extern const br_ec_impl tls_curves;	/* X25519, P-256, P-384 */
 
+/* ---- ECDSA with signatures in DER (tls_ecdsa.c); for arguments and results see bearssl_ec.h ---- */
+
+/* Keys on P-256 only. 0 when it cannot sign. */
+size_t tls_ecdsa_sign(const br_ec_impl *curves, const br_hash_class *hash, const void *value,
+		      const br_ec_private_key *key, void *sig);
+/* Stricter than BearSSL on P-256, where numbers must be minimal and from 1 to n - 1. */
+uint32_t tls_ecdsa_verify(const br_ec_impl *curves, const void *hash, size_t hash_len, const br_ec_public_key *key,
+			  const void *sig, size_t sig_len);
+
+/* ---- ciphers and the derivation of secrets (tls_ciphers.c) ---- */
+void tls_ciphers_set(br_ssl_engine_context *eng);
+/* As br_tls12_sha256_prf. */
+void tls_prf_sha256(void *dst, size_t len, const void *secret, size_t secret_len, const char *label, size_t seed_num,
+		    const br_tls_prf_seed_chunk *seed);
+
 /* ---- one connection (tls.c) ---- */
 
 struct tls {

@@ -13,6 +13,7 @@
 #include "net/tls_internal.h"
 
 #include "base/timefmt.h"
+#include "crypto/hash_class.h"
 
 /* Days from year 0 to 1970 as br_x509_minimal_set_time counts them. */
 #define BEARSSL_EPOCH_DAYS 719528
@@ -131,9 +132,10 @@ static unsigned path_check(struct tls_verify *v, const br_x509_trust_anchor *anc
 	unsigned code;
 	size_t i;
 
-	br_x509_minimal_init(&xc, &br_sha256_vtable, anchor, 1);
-	br_x509_minimal_set_ecdsa(&xc, br_ec_get_default(), br_ecdsa_vrfy_asn1_get_default());
-	br_x509_minimal_set_hash(&xc, br_sha256_ID, &br_sha256_vtable);
+	br_x509_minimal_init(&xc, &sha256_class, anchor, 1);
+	/* All of BearSSL's curves: what signs between the leaf and its CA need not be on one of a handshake. */
+	br_x509_minimal_set_ecdsa(&xc, br_ec_get_default(), tls_ecdsa_verify);
+	br_x509_minimal_set_hash(&xc, br_sha256_ID, &sha256_class);
 	br_x509_minimal_set_hash(&xc, br_sha384_ID, &br_sha384_vtable);
 	br_x509_minimal_set_hash(&xc, br_sha512_ID, &br_sha512_vtable);
 	br_x509_minimal_set_time(&xc, (uint32_t)(time / 86400 + BEARSSL_EPOCH_DAYS),

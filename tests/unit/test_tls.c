@@ -139,6 +139,31 @@ TEST(data_flows_both_ways_and_ends_in_order)
 	done(sc, cc);
 }
 
+/* A server that knows no other curve: the client, which would rather have X25519, follows. */
+TEST(keys_are_exchanged_on_p256_as_well)
+{
+	static br_ec_impl p256_alone;
+	struct tls_config *sc, *cc;
+	struct error err = ERROR_INIT;
+
+	p256_alone = tls_curves;
+	p256_alone.supported_curves = 1u << BR_EC_secp256r1;
+	f = fixture_make();
+	sc = server_config(&f.server, &f.server_ca, TLS_CLIENT_REQUIRED, &f.device_ca, false, 0);
+	cc = client_config(&f.device, &f.server_ca);
+	server = tls_accept(sc, T0);
+	br_ssl_engine_set_ec(server->eng, &p256_alone);
+	client = tls_connect(cc, "control.example", T0, NULL, &err);
+	REQUIRE(client != NULL);
+	pump_flipping(0);
+	REQUIRE(both_up());
+	CHECK_INT(br_ssl_engine_get_ecdhe_curve(client->eng), BR_EC_secp256r1);
+	write_text(client, "ping");
+	pump_flipping(0);
+	CHECK(reads(server, "ping"));
+	done(sc, cc);
+}
+
 TEST(a_cut_is_not_an_end)
 {
 	struct tls_config *sc, *cc;
