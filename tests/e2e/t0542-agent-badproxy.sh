@@ -7,9 +7,11 @@
 test_need jq sqlite3
 
 fair() { weather bad '/ pass'; }
-# mutters RULE WHY: heartbeats are answered so; the agent says it, stays, asks seldom, and comes back
+# mutters RULE WHY: heartbeats are answered so; the agent says it, stays, asks seldom, and comes back. The bad server asks
+# the good one with the device's first certificate: it gets no other.
 mutters() {
-	: >bad.log && weather bad "/device/heartbeat $1" && test_wait 60 grep "agent.talk.*$2" agent1.log && sleep 1 && status >out &&
+	: >bad.log && weather bad "/device/heartbeat $1
+/device/renew status 403" && test_wait 60 grep "agent.talk.*$2" agent1.log && sleep 1 && status >out &&
 		test_json ".last_error != \"\" and .next_try != null" out && test "$(grep -c /device/heartbeat bad.log)" -le 8 &&
 		fair && kill -HUP "$(cat agent1.pid)" && test_wait 60 content && : >agent1.log
 }
