@@ -16,6 +16,18 @@ static void version_dir(char out[static PLACE_PATH_MAX], const char *artifact, c
 	snprintf(out, PLACE_PATH_MAX, "%s/%s", artifact, version);
 }
 
+/* Durable before the file gets its name: or a power cut leaves it in its place, closed to those who need it. */
+static int set_mode(int dirfd, const char *name, mode_t mode, struct error *err)
+{
+	int fd = file_open(dirfd, name, O_RDONLY | O_NOFOLLOW, 0, err);
+	int r = -1;
+
+	if (fd >= 0 && file_chmod(fd, mode, name, err) == 0 && file_sync(fd, name, err) == 0)
+		r = 0;
+	file_close(&fd);
+	return r;
+}
+
 int place_file(int dirfd, const char *incoming, const struct update *u, const char *filename, mode_t mode,
 	       struct error *err)
 {
@@ -28,8 +40,8 @@ int place_file(int dirfd, const char *incoming, const struct update *u, const ch
 	/* The version may be the one that runs, put in once more: it is replaced by rename, like all else. */
 	if (file_mkdirs(dirfd, dir, 0755, err) < 0)
 		return -1;
-	if (fchmodat(dirfd, incoming, mode, 0) < 0)
-		return error_errno(err, errno, "cannot set the mode of '%s'", incoming);
+	if (set_mode(dirfd, incoming, mode, err) < 0)
+		return -1;
 	return file_rename(dirfd, incoming, dirfd, file, err);
 }
 
