@@ -10,6 +10,7 @@
 
 #define PLACE_PATH_MAX 768
 #define CURRENT "current"
+#define CURRENT_TMP ".current.tmp"
 
 static void version_dir(char out[static PLACE_PATH_MAX], const char *artifact, const char *version)
 {
@@ -50,7 +51,7 @@ int place_switch(int dirfd, const char *artifact, const char *version, struct er
 	char link[PLACE_PATH_MAX], tmp[PLACE_PATH_MAX];
 
 	version_dir(link, artifact, CURRENT);
-	version_dir(tmp, artifact, ".current.tmp");
+	version_dir(tmp, artifact, CURRENT_TMP);
 	if (file_unlink(dirfd, tmp, err) < 0)
 		return -1;
 	if (version[0] == '\0')
@@ -71,26 +72,32 @@ int place_current(int dirfd, const char *artifact, char *out, struct error *err)
 	return 0;
 }
 
+static bool is_kept(const char *name, const char *keep, const char *keep_too)
+{
+	if (name[0] == '.')
+		return strcmp(name, CURRENT_TMP) != 0;
+	return strcmp(name, CURRENT) == 0 || strcmp(name, keep) == 0 || strcmp(name, keep_too) == 0;
+}
+
 int place_prune(int dirfd, const char *artifact, const char *keep, const char *keep_too, struct error *err)
 {
-	int fd = file_open(dirfd, artifact, O_RDONLY | O_DIRECTORY, 0, err);
+	int fd = file_open(dirfd, artifact, O_RDONLY | O_DIRECTORY, 0, err), r = 0;
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	bool removed = false;
 	struct dirent *e;
-	int r = 0;
 
 	if (d == NULL) {
 		file_close(&fd);
 		return -1;
 	}
 	while (r == 0 && (e = readdir(d)) != NULL) {
-		char path[PLACE_PATH_MAX];
-
-		if (e->d_name[0] == '.' || strcmp(e->d_name, CURRENT) == 0 || strcmp(e->d_name, keep) == 0 ||
-		    strcmp(e->d_name, keep_too) == 0)
+		if (is_kept(e->d_name, keep, keep_too))
 			continue;
-		version_dir(path, artifact, e->d_name);
-		r = file_remove_tree(dirfd, path, err);
+		r = file_remove_tree(fd, e->d_name, err);
+		removed = true;
 	}
+	if (r == 0 && removed)
+		r = file_sync(fd, artifact, err);
 	closedir(d);
 	return r;
 }

@@ -359,11 +359,15 @@ static void agent_free(struct agent *a)
 
 static int open_files(struct agent *a, struct error *err)
 {
+	int left;
+
 	if ((a->home_fd = agent_home_open(a->options->home, err)) < 0 ||
 	    (a->lock_fd = file_lock(a->home_fd, "lock", err)) < 0) {
 		return err->kind == ERR_RETRY ? error_wrap(err, "another agent runs in '%s'", a->home) : -1;
 	}
-	if ((a->wiped = agent_wipe_resume(a->home_fd)))
+	if ((left = agent_wipe_resume(a->home_fd, err)) < 0)
+		return -1;
+	if ((a->wiped = left > 0))
 		return error_set(err, ERR_NOT_FOUND, "this device has left its fleet");
 	if (identity_load(&a->identity, a->home_fd, err) < 0 || (a->db = state_open(a->home, err)) == NULL ||
 	    state_instance(a->db, a->instance, err) < 0 ||
@@ -384,6 +388,7 @@ static int start(struct agent *a, struct error *err)
 		return -1;
 	if (o->watchdog_ms > 0)
 		loop_timer_set(a->loop, &a->watchdog, loop_now_ms(a->loop) + o->watchdog_ms);
+	agent_tidy(a);
 	talk_pump(a);
 	update_step(a);
 	return 0;
@@ -401,9 +406,13 @@ int agent_run(const struct agent_options *options, bool *wiped, struct error *er
 		r = loop_run(a->loop, err);
 		notify_send(&a->notify, "STOPPING=1");
 	}
-	*wiped = a->wiped;
-	if (*wiped)
+	*wiped = a->wiped && a->fatal.kind == ERR_NONE;
+	if (*wiped) {
 		r = 0;
+	} else if (r == 0 && a->fatal.kind != ERR_NONE) {
+		*err = a->fatal;
+		r = -1;
+	}
 	agent_free(a);
 	if (r == 0)
 		log_info("agent.stopped", "clean=true wiped=%s", *wiped ? "true" : "false");

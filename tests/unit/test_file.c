@@ -539,7 +539,7 @@ TEST(a_disk_that_is_given_up_stays_read_only)
 	leave(d);
 }
 
-TEST(what_has_no_name_is_not_counted)
+TEST(calls_on_no_file_are_not_counted)
 {
 	struct error err = ERROR_INIT;
 	int pipe_fds[2], memory = memfd_create("test", MFD_CLOEXEC), d = enter();
