@@ -158,7 +158,7 @@ static void walk_one(const struct walk *w, unsigned n, enum fault_mode mode)
 
 	site_bring_back();
 	end = run_agent(n, mode, mode == FAULT_FULL || mode == FAULT_ROFS ? PATIENCE_SHORT_MS : PATIENCE_MS);
-	CHECK(end.status >= 0);
+	CHECK(end.status == 0 || end.status == RUN_FAILED || end.status == AGENT_EXIT_WIPED || end.status == FAULT_CUT_STATUS);
 	CHECK(!is_power_cut(mode) || end.status == FAULT_CUT_STATUS || end.calls < n);
 	if (!w->leaves) {
 		int seen = in_place();
@@ -227,7 +227,6 @@ static void check_first(bool cut)
 	struct told t;
 
 	check_told(&t);
-	CHECK_INT(told_times(&t, 1, "rolled_back"), 0);
 	CHECK(!cut || told_times(&t, 1, "healthy") == 1);
 	check_calm(told_times(&t, 1, "healthy") == 1 ? 1 : 0, 0);
 }

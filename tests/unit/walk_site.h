@@ -477,9 +477,11 @@ static void site_bring_back(void)
 
 /* ---- running it ---- */
 
+#define RUN_FAILED 3	/* not 1, which is a sanitizer's */
+
 struct run_end {
 	unsigned calls;		/* counted, when it ended by itself */
-	int status;		/* exit status; 0: an orderly end, 86: wiped, 1: error, FAULT_CUT_STATUS */
+	int status;		/* 0: an orderly end; 86: wiped; RUN_FAILED; FAULT_CUT_STATUS; all else is a crash */
 	bool late;		/* it had to be asked to end */
 };
 
@@ -511,7 +513,7 @@ static struct run_end run_agent(unsigned n, enum fault_mode mode, int patience_m
 		end->calls = fault_count();
 		if (r < 0)
 			dprintf(log, "%s\n", err.text);
-		_exit(r < 0 ? 1 : wiped ? AGENT_EXIT_WIPED : 0);
+		_exit(r < 0 ? RUN_FAILED : wiped ? AGENT_EXIT_WIPED : 0);
 	}
 	while (waitpid(pid, &status, WNOHANG) == 0) {
 		usleep(2000);
