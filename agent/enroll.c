@@ -17,7 +17,6 @@
 
 #define ANSWER_MAX (1u << 20)
 #define ROOT_FILE_MAX (512u << 10)
-#define ATTEMPT_KEY "device-enrolling"
 
 static void put_request(struct buf *body, const struct agent_enroll_options *o, struct slice csr, const char *host)
 {
@@ -130,34 +129,14 @@ static int check_answer(const struct identity *id, const struct enroll_token *t,
 	return check_root(id, t, err);
 }
 
-/*
- * The key outlives the attempt: when the answer is lost, the same key with the same token gets the same certificate,
- * though the token is used up. identity_store removes the file, like every other key that is not the identity's.
- */
-static struct seckey *attempt_key(int dirfd, int64_t now_s, struct error *err)
-{
-	struct seckey *key;
-
-	if (file_exists(dirfd, ATTEMPT_KEY ".key"))
-		return keyfile_open(dirfd, ATTEMPT_KEY ".key", SLICE_EMPTY, err);
-	/* A public half alone is what an interrupted removal of both left, and would be in the way. */
-	if (file_unlink(dirfd, ATTEMPT_KEY ".pub", err) < 0)
-		return NULL;
-	key = seckey_generate(KEY_ECDSA_P256, err);
-	if (key != NULL && keyfile_write(dirfd, ATTEMPT_KEY, key, SLICE_EMPTY, "device", now_s, err) < 0) {
-		seckey_free(key);
-		return NULL;
-	}
-	return key;
-}
-
 static int enroll(const struct agent_enroll_options *o, const struct enroll_token *t, struct identity *id, int dirfd,
 		  struct error *err)
 {
 	struct buf csr = BUF_INIT(X509_SIZE_MAX), answer = BUF_INIT(ANSWER_MAX), ca = BUF_INIT(X509_SIZE_MAX);
 	int r = -1;
 
-	id->key = attempt_key(dirfd, o->now_s, err);
+	/* The key outlives the attempt: when the answer is lost, it gets the same certificate, though the token is used up. */
+	id->key = identity_attempt_key(dirfd, ENROLLING_KEY, o->now_s, err);
 	if (id->key == NULL || csr_issue(&csr, "device", id->key, err) < 0)
 		goto out;
 	if (ask_all(o, t, buf_slice(&csr), &answer, &ca, err) < 0)

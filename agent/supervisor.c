@@ -389,6 +389,7 @@ static int start(struct agent *a, struct error *err)
 	if (o->watchdog_ms > 0)
 		loop_timer_set(a->loop, &a->watchdog, loop_now_ms(a->loop) + o->watchdog_ms);
 	agent_tidy(a);
+	a->renew_asked = identity_renewing(&a->identity, a->home_fd);
 	talk_pump(a);
 	update_step(a);
 	return 0;

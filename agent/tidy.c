@@ -13,11 +13,27 @@
 #include "base/log.h"
 #include "sys/file.h"
 
-/* Remove what begins and ends so in a directory, but for `keep`. */
-static int sweep(int dirfd, const char *path, const char *begin, const char *end, const char *keep, struct error *err)
+/* ".incoming-HEX" or "HEX.part": the payload that it is for. */
+static bool payload_of(const char *name, uint8_t sha256[static SHA256_LEN])
+{
+	struct slice s = slice_str(name);
+	struct error ignored = ERROR_INIT;
+
+	if (slice_starts(s, SLICE_LIT(".incoming-")))
+		s = slice_sub(s, sizeof(".incoming-") - 1, SIZE_MAX);
+	else if (slice_ends(s, SLICE_LIT(".part")))
+		s = slice_sub(s, 0, s.len - (sizeof(".part") - 1));
+	else
+		return false;
+	return hex_decode(sha256, SHA256_LEN, s, &ignored) == 0;
+}
+
+/* Remove the downloads, or copies, of updates that are over. One that is under way goes on with its own. */
+static int sweep_payloads(struct agent *a, int dirfd, const char *path, struct error *err)
 {
 	int fd = file_open(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, err);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	uint8_t sha256[SHA256_LEN];
 	struct dirent *e;
 	int r = 0;
 
@@ -25,28 +41,15 @@ static int sweep(int dirfd, const char *path, const char *begin, const char *end
 		file_close(&fd);
 		return -1;
 	}
-	while (r == 0 && (e = readdir(d)) != NULL)
-		if (slice_starts(slice_str(e->d_name), slice_str(begin)) &&
-		    slice_ends(slice_str(e->d_name), slice_str(end)) && strcmp(e->d_name, keep) != 0)
+	while (r >= 0 && (e = readdir(d)) != NULL) {
+		if (!payload_of(e->d_name, sha256))
+			continue;
+		r = state_payload_over(a->db, sha256, err);
+		if (r > 0)
 			r = file_unlink(fd, e->d_name, err);
-	closedir(d);
-	return r;
-}
-
-/* Downloads and copies of updates that are over; an update under way goes on with its own. */
-static void sweep_payloads(struct agent *a)
-{
-	char hex[SHA256_HEX_LEN], incoming[SHA256_HEX_LEN + 16] = "", part[SHA256_HEX_LEN + 16] = "";
-	struct error err = ERROR_INIT;
-
-	if (a->update.assignment != 0 && a->update.signed_known) {
-		hex_encode(hex, a->update.sha256, SHA256_LEN);
-		snprintf(incoming, sizeof(incoming), ".incoming-%s", hex);
-		snprintf(part, sizeof(part), "%s.part", hex);
 	}
-	if (sweep(a->artifacts_fd, ".", ".incoming-", "", incoming, &err) < 0 ||
-	    sweep(a->home_fd, "work", "", ".part", part, &err) < 0)
-		log_failure(LOG_LEVEL_WARN, "agent.tidy", &err);
+	closedir(d);
+	return r < 0 ? -1 : 0;
 }
 
 /*
@@ -86,7 +89,9 @@ void agent_tidy(struct agent *a)
 	if (newfile_sweep(a->home_fd, ".", &err) < 0 || newfile_sweep(a->trusted.dirfd, ".", &err) < 0 ||
 	    identity_tidy(&a->identity, a->home_fd, &err) < 0)
 		log_failure(LOG_LEVEL_WARN, "agent.tidy", &err);
-	sweep_payloads(a);
+	err = ERROR_INIT;
+	if (sweep_payloads(a, a->artifacts_fd, ".", &err) < 0 || sweep_payloads(a, a->home_fd, "work", &err) < 0)
+		log_failure(LOG_LEVEL_WARN, "agent.tidy", &err);
 	err = ERROR_INIT;
 	if (state_each_installed(a->db, tidy_artifact, a, &err) < 0)
 		log_failure(LOG_LEVEL_WARN, "agent.tidy", &err);

@@ -406,9 +406,12 @@ static void check_renewal(bool cut)
 	struct error err = ERROR_INIT;
 	struct identity id;
 	int fd = agent_home_open(site.dev, &err);
+	struct told t;
 
 	(void)cut;
 	REQUIRE(fd >= 0);
+	read_told(&t);
+	CHECK_INT(t.other_keys, 0);
 	identity_init(&id);
 	CHECK_INT(identity_load(&id, fd, &err), 0);	/* the key belongs to the certificate */
 	CHECK(!slice_equal(buf_slice(&id.certificate), buf_slice(&site.first.certificate)));

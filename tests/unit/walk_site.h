@@ -8,6 +8,7 @@
  *	S SEQ ASSIGNMENT STATE		a transition
  *	U, F				metadata, a payload was asked for
  *	R				a certificate was renewed
+ *	K				for another key than an earlier answer, which was not stored
  */
 #ifndef MESHANICS_TESTS_WALK_SITE_H
 #define MESHANICS_TESTS_WALK_SITE_H
@@ -82,7 +83,7 @@ struct told {
 	int64_t seq[CAPACITY], assignment[CAPACITY];
 	char state[CAPACITY][16];
 	unsigned count;		/* of distinct transitions */
-	unsigned updates, fetches, renewals;
+	unsigned updates, fetches, renewals, other_keys;
 	unsigned fetches_after_end;	/* of the script's assignment */
 	int64_t broken;		/* seq that came twice with another content, or out of order; else 0 */
 };
@@ -102,6 +103,7 @@ static void take_line(struct told *t, const char *line, bool *ended)
 	t->updates += line[0] == 'U';
 	t->fetches += line[0] == 'F';
 	t->renewals += line[0] == 'R';
+	t->other_keys += line[0] == 'K';
 	t->fetches_after_end += line[0] == 'F' && *ended;
 	if (sscanf(line, "S %lld %lld %15s", &a, &b, state) != 3)
 		return;
@@ -231,6 +233,20 @@ static void put_base64_member(struct json_writer *w, const char *name, const str
 	buf_release(&text);
 }
 
+/* Until an answer was stored the device must ask for the same key, or a lost answer could lock it out. */
+static void check_same_key(const struct pubkey *key)
+{
+	struct buf known = BUF_INIT(256);
+	struct error err = ERROR_INIT;
+	char path[160];
+
+	snprintf(path, sizeof(path), "%s/renewed", site.dev);
+	if (file_read(AT_FDCWD, path, &known, &err) == 0 && !slice_equal(buf_slice(&known), slice_of(key->data, key->len)))
+		tell("K\n");
+	MUST(file_replace(AT_FDCWD, path, 0600, slice_of(key->data, key->len), &err));
+	buf_release(&known);
+}
+
 static void answer_renewal(struct buf *out, struct slice text)
 {
 	struct buf der = BUF_INIT(X509_SIZE_MAX), certificate = BUF_INIT(X509_SIZE_MAX);
@@ -245,6 +261,7 @@ static void answer_renewal(struct buf *out, struct slice text)
 	MUST(json_need_string(json_root(&doc), "csr", &base64, &err));
 	MUST(base64_decode(&der, base64, &err));
 	MUST(csr_read(&csr, buf_slice(&der), &err));
+	check_same_key(&csr.key);
 	make_certificate(&certificate, &csr.key);
 	json_open_object(&w, NULL);
 	json_put_string(&w, "device", "press-1");
