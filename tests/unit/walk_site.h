@@ -20,6 +20,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include "agent/agent.h"
@@ -514,7 +515,7 @@ static struct run_end run_agent(unsigned n, enum fault_mode mode, int patience_m
 	int waited_ms = 0, status = 0;
 	pid_t pid;
 
-	REQUIRE(end != MAP_FAILED);
+	REQUIRE(end != MAP_FAILED && prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
 	fflush(stdout);
 	pid = fork();
 	REQUIRE(pid >= 0);
@@ -544,6 +545,9 @@ static struct run_end run_agent(unsigned n, enum fault_mode mode, int patience_m
 			kill(pid, SIGKILL);
 		}
 	}
+	/* A power cut leaves no process behind: wait for the worker and a probe to see that they are alone. */
+	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
+		;
 	end->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 	result = *end;
 	munmap(end, sizeof(*end));
