@@ -14,7 +14,7 @@
  * In `make check` the long walks take every k-th call, another k-th in each mode; with WALK_ALL=1 (or SOAK_ROUNDS
  * set, as by `make soak`) they take every one:
  *	WALK_ALL=1 build/san/tests/unit/test_agent_walk		(and test_agent_walk_back, test_store_walk)
- *	WALK_ALL=1 MESHANICS=$PWD/build/san/meshanics sh tests/e2e/t0535-agent-walk.sh
+ *	WALK_ALL=1 MESHANICS=$PWD/build/san/meshanics sh tests/e2e/t0536-agent-walk.sh
  */
 #ifndef MESHANICS_SYS_FAULT_H
 #define MESHANICS_SYS_FAULT_H
