@@ -267,7 +267,11 @@ struct seckey *identity_attempt_key(int dirfd, const char *name, int64_t now_s, 
 	snprintf(pub, sizeof(pub), "%s.pub", name);
 	if (file_exists(dirfd, file) && (key = keyfile_open(dirfd, file, SLICE_EMPTY, &why)) != NULL)
 		return key;
-	/* What cannot be read, or is a public half alone, as an interrupted removal leaves it, must not be in the way. */
+	if (why.sys_errno != 0) {	/* not the file's fault: it may be readable the next time */
+		*err = why;
+		return NULL;
+	}
+	/* What is damaged, or a public half alone, as an interrupted removal leaves it, must not be in the way. */
 	if (file_unlink(dirfd, file, err) < 0 || file_unlink(dirfd, pub, err) < 0)
 		return NULL;
 	key = seckey_generate(KEY_ECDSA_P256, err);
