@@ -4,9 +4,11 @@
  * every look; each transition told once and none lost; nothing left behind. Here its first start and an update;
  * test_agent_walk_back.c has the ways back and out. sys/fault.h says how to walk all.
  */
-#include "walk_agent.h"
+#include "tap.h"
 
 #ifdef MESHANICS_TEST
+
+#include "walk_agent.h"
 
 /* ---- a device's first start: state, registration, the first version ---- */
 

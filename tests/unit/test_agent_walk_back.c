@@ -2,9 +2,11 @@
  * As test_agent_walk.c, for the ways back and out: rollback, an order to revert, the renewal of the certificate, and
  * leaving the fleet.
  */
-#include "walk_agent.h"
+#include "tap.h"
 
 #ifdef MESHANICS_TEST
+
+#include "walk_agent.h"
 
 /* ---- a rollback: the probe fails ---- */
 
