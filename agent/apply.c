@@ -75,7 +75,10 @@ static int intake_end(struct agent *a, struct error *err)
 	/* An earlier copy that was cut short is no longer than this one; its room beyond the end goes back. */
 	if (sys_ftruncate(a->intake.to_fd, (off_t)a->update.length) < 0)
 		return error_errno(err, errno, "cannot cut the payload to its length");
-	return file_sync(a->intake.to_fd, "payload", err);
+	if (file_sync(a->intake.to_fd, "payload", err) < 0)
+		return -1;
+	/* And its name: what APPLYING finds missing it cannot fetch again. */
+	return file_sync_dir(a->artifacts_fd, ".", err);
 }
 
 /* The room had been taken, but not on every file system that can be. What is copied goes, and it begins anew. */
@@ -175,9 +178,21 @@ void apply_step(struct agent *a)
 	update_step(a);
 }
 
+void unapply(struct agent *a)
+{
+	struct error err = ERROR_INIT;
+	struct installed i;
+
+	if (state_installed(a->db, a->update.artifact, &i, &err) == 0 && file_exists(a->artifacts_fd, i.artifact) &&
+	    place_prune(a->artifacts_fd, i.artifact, i.version, i.previous, &err) == 0)
+		return;
+	if (err.kind != ERR_NONE)
+		log_failure(LOG_LEVEL_WARN, "agent.prune", &err);
+}
+
 /* ---- PROBING ---- */
 
-/* What is not kept goes, when that is on record; a failure costs room alone, and the next update tries again. */
+/* What is not kept goes, when that is on record; a failure costs room alone, and the next start tries again. */
 static void prune(struct agent *a, const struct installed *i)
 {
 	struct error err = ERROR_INIT;

@@ -17,7 +17,6 @@
 
 #define ANSWER_MAX (1u << 20)
 #define ROOT_FILE_MAX (512u << 10)
-#define ATTEMPT_KEY "device-enrolling"
 
 static void put_request(struct buf *body, const struct agent_enroll_options *o, struct slice csr, const char *host)
 {
@@ -130,31 +129,14 @@ static int check_answer(const struct identity *id, const struct enroll_token *t,
 	return check_root(id, t, err);
 }
 
-/*
- * The key outlives the attempt: when the answer is lost, the same key with the same token gets the same certificate,
- * though the token is used up. identity_store removes the file, like every other key that is not the identity's.
- */
-static struct seckey *attempt_key(int dirfd, int64_t now_s, struct error *err)
-{
-	struct seckey *key;
-
-	if (file_exists(dirfd, ATTEMPT_KEY ".key"))
-		return keyfile_open(dirfd, ATTEMPT_KEY ".key", SLICE_EMPTY, err);
-	key = seckey_generate(KEY_ECDSA_P256, err);
-	if (key != NULL && keyfile_write(dirfd, ATTEMPT_KEY, key, SLICE_EMPTY, "device", now_s, err) < 0) {
-		seckey_free(key);
-		return NULL;
-	}
-	return key;
-}
-
 static int enroll(const struct agent_enroll_options *o, const struct enroll_token *t, struct identity *id, int dirfd,
 		  struct spare *spare, struct error *err)
 {
 	struct buf csr = BUF_INIT(X509_SIZE_MAX), answer = BUF_INIT(ANSWER_MAX), ca = BUF_INIT(X509_SIZE_MAX);
 	int r = -1;
 
-	id->key = attempt_key(dirfd, o->now_s, err);
+	/* The key outlives the attempt: when the answer is lost, it gets the same certificate, though the token is used up. */
+	id->key = identity_attempt_key(dirfd, ENROLLING_KEY, o->now_s, err);
 	if (id->key == NULL || csr_issue(&csr, "device", id->key, err) < 0)
 		goto out;
 	if (ask_all(o, t, buf_slice(&csr), &answer, &ca, err) < 0)
@@ -195,7 +177,10 @@ static int check_free(int dirfd, int *lock_fd, struct error *err)
 	*lock_fd = file_lock(dirfd, "lock", err);
 	if (*lock_fd < 0)
 		return error_hint(err, "stop the agent first");
-	(void)!agent_wipe_resume(dirfd);	/* or the next start would end it, and this identity with it */
+	if (agent_wipe_resume(dirfd, err) < 0)	/* or the next start would end it, and this identity with it */
+		return -1;
+	if (newfile_sweep(dirfd, ".", err) < 0)
+		return -1;
 	if (!file_exists(dirfd, "identity.json"))
 		return 0;
 	error_set(err, ERR_CONFLICT, "this device is enrolled already");

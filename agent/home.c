@@ -195,8 +195,11 @@ static void key_name(char out[static 32], const struct seckey *key)
 	snprintf(out, 32, KEY_PREFIX "%s", hex);
 }
 
-/* Key files that identity.json does not name belong to former certificates, or to renewals that were cut short. */
-static int remove_other_keys(int dirfd, const char *keep, struct error *err)
+/*
+ * Key files that identity.json does not name belong to former certificates, or to attempts that were cut short; those
+ * whose names begin with `keep` or `keep_too` stay.
+ */
+static int remove_other_keys(int dirfd, const char *keep, const char *keep_too, struct error *err)
 {
 	int fd = file_open(dirfd, ".", O_RDONLY | O_DIRECTORY, 0, err);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -209,7 +212,8 @@ static int remove_other_keys(int dirfd, const char *keep, struct error *err)
 	}
 	while (r == 0 && (e = readdir(d)) != NULL)
 		if (slice_starts(slice_str(e->d_name), SLICE_LIT(KEY_PREFIX)) &&
-		    strncmp(e->d_name, keep, strlen(keep)) != 0)
+		    !slice_starts(slice_str(e->d_name), slice_str(keep)) &&
+		    !slice_starts(slice_str(e->d_name), slice_str(keep_too)))
 			r = file_unlink(dirfd, e->d_name, err);
 	closedir(d);
 	return r;
@@ -218,6 +222,7 @@ static int remove_other_keys(int dirfd, const char *keep, struct error *err)
 int identity_store(const struct identity *id, int dirfd, int64_t now_s, struct error *err)
 {
 	struct buf text = BUF_INIT(IDENTITY_SIZE_MAX);
+	struct error ignored = ERROR_INIT;
 	char name[32], file[48];
 	int r = -1;
 
@@ -228,10 +233,53 @@ int identity_store(const struct identity *id, int dirfd, int64_t now_s, struct e
 	put_identity(&text, id, file);
 	if (file_replace(dirfd, IDENTITY_FILE, 0600, buf_slice(&text), err) < 0)
 		goto out;
-	r = remove_other_keys(dirfd, name, err);
+	(void)!remove_other_keys(dirfd, name, name, &ignored);	/* the identity is in force all the same */
+	r = 0;
 out:
 	buf_release(&text);
 	return r;
+}
+
+bool identity_renewing(const struct identity *id, int dirfd)
+{
+	struct error ignored = ERROR_INIT;
+	struct keyfile k;
+
+	return file_exists(dirfd, RENEWING_KEY ".key") && keyfile_read(dirfd, RENEWING_KEY ".key", &k, &ignored) == 0 &&
+	       !pubkey_equal(&k.pub, seckey_public(id->key));
+}
+
+int identity_tidy(const struct identity *id, int dirfd, struct error *err)
+{
+	char name[32];
+
+	key_name(name, id->key);
+	return remove_other_keys(dirfd, name, identity_renewing(id, dirfd) ? RENEWING_KEY : name, err);
+}
+
+struct seckey *identity_attempt_key(int dirfd, const char *name, int64_t now_s, struct error *err)
+{
+	struct error why = ERROR_INIT;
+	char file[64], pub[64];
+	struct seckey *key;
+
+	snprintf(file, sizeof(file), "%s.key", name);
+	snprintf(pub, sizeof(pub), "%s.pub", name);
+	if (file_exists(dirfd, file) && (key = keyfile_open(dirfd, file, SLICE_EMPTY, &why)) != NULL)
+		return key;
+	if (why.sys_errno != 0) {	/* not the file's fault: it may be readable the next time */
+		*err = why;
+		return NULL;
+	}
+	/* What is damaged, or a public half alone, as an interrupted removal leaves it, must not be in the way. */
+	if (file_unlink(dirfd, file, err) < 0 || file_unlink(dirfd, pub, err) < 0)
+		return NULL;
+	key = seckey_generate(KEY_ECDSA_P256, err);
+	if (key != NULL && keyfile_write(dirfd, name, key, SLICE_EMPTY, "device", now_s, err) < 0) {
+		seckey_free(key);
+		return NULL;
+	}
+	return key;
 }
 
 static int load_parsed(struct identity *id, int dirfd, struct json_value obj, struct error *err)

@@ -4,6 +4,7 @@
  *	identity.json	names, addresses, certificates and the anchor, written at enrolment and renewal	(0600)
  *	device-HEX.key	the private key of the certificate, an unsealed key file that identity.json names	(0600)
  *	device-enrolling.key	the key of an enrolment that has not been answered yet		(0600)
+ *	device-renewing.key	the same of a renewal: asked again with it, the server gives the same answer	(0600)
  *	wiping		is there while the order to leave is carried out: the next start ends it
  *	state.db	assignments, marks, reports (agent/state.h)						root only
  *	trusted/	the supervisor's verified TUF state (tuf/trusted.h)					root only
@@ -42,10 +43,21 @@ WARN_UNUSED int agent_home_open(const char *home, struct error *err);
 /* ERR_NOT_FOUND with `agent enroll` as hint when the device has no identity. */
 WARN_UNUSED int identity_load(struct identity *id, int dirfd, struct error *err);
 /*
- * The key file first, under a name of its own, then identity.json by rename, then former key files go: a power
- * cut leaves the old identity or the new one.
+ * The key file first, under a name of its own, then identity.json by rename, then former key files go (those that
+ * cannot stay for identity_tidy): a power cut leaves the old identity or the new one.
  */
 WARN_UNUSED int identity_store(const struct identity *id, int dirfd, int64_t now_s, struct error *err);
+/* Remove the keys that are not id's: of former certificates, of an attempt to enrol. That of a renewal under way stays. */
+WARN_UNUSED int identity_tidy(const struct identity *id, int dirfd, struct error *err);
+/* Has a renewal been asked for, and its answer not been stored? */
+bool identity_renewing(const struct identity *id, int dirfd);
+#define ENROLLING_KEY "device-enrolling"
+#define RENEWING_KEY "device-renewing"
+/*
+ * The key of an attempt to enrol or to renew, by one of these names: that of the last attempt when it was not answered,
+ * else a new one, on disk before it is used. identity_store removes it.
+ */
+WARN_UNUSED struct seckey *identity_attempt_key(int dirfd, const char *name, int64_t now_s, struct error *err);
 /* SHA-256 of the certificate, which is how orders name it. */
 void identity_fingerprint(const struct identity *id, uint8_t out[static SHA256_LEN]);
 /*

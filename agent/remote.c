@@ -479,14 +479,14 @@ int remote_fetch(struct remote *r, int dirfd, const struct remote_payload *p, st
 		goto fail;
 	if (d.at < p->length && get_payload(r, &d, err) < 0) {
 		if (d.astray)	/* from the start, the next time */
-			(void)!ftruncate(d.fd, 0);
+			(void)!file_truncate(d.fd, 0, name, &ignored);
 		else
 			say(&d);
 		if (err->kind == ERR_REFUSED)
 			(void)!file_unlink(dirfd, name, &ignored);
 		goto fail;
 	}
-	if (ftruncate(d.fd, (off_t)p->length) < 0 || check_payload(d.fd, p, err) < 0) {
+	if (file_truncate(d.fd, p->length, name, err) < 0 || check_payload(d.fd, p, err) < 0) {
 		/* Wrong bytes are wrong from the start: nothing of them is worth resuming. */
 		(void)!file_unlink(dirfd, name, &ignored);
 		goto fail;

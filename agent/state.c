@@ -178,6 +178,19 @@ int state_of(struct db *db, int64_t assignment, struct error *err)
 	return r;
 }
 
+int state_payload_over(struct db *db, const uint8_t sha256[static SHA256_LEN], struct error *err)
+{
+	struct query q = query_open(db, "SELECT min(state) FROM updates WHERE sha256 = ?1 GROUP BY sha256");
+	int r;
+
+	query_blob(&q, 1, slice_of(sha256, SHA256_LEN));
+	r = query_next(&q, err);
+	if (r > 0)
+		r = update_state_final((enum update_state)query_col_int(&q, 0));
+	query_close(&q);
+	return r;
+}
+
 static int put_update(struct db *db, const struct update *u, enum update_state next, const char *reason, int64_t now_s,
 		      struct error *err)
 {

@@ -88,6 +88,8 @@ WARN_UNUSED struct db *state_open(const char *home, struct error *err);
 WARN_UNUSED int state_load_update(struct db *db, struct update *u, struct error *err);
 /* The state of an assignment here, UPDATE_NONE when it is new; -1 (as an int) with err. */
 WARN_UNUSED int state_of(struct db *db, int64_t assignment, struct error *err);
+/* Is this payload that of updates that are over, and of none under way? 1, 0 (also when it is unknown), -1. */
+WARN_UNUSED int state_payload_over(struct db *db, const uint8_t sha256[static SHA256_LEN], struct error *err);
 /*
  * The only writer of u->state: checks the step against the picture (asserted), and makes the row, its report and, if
  * not NULL, what is installed from now on durable, all or nothing. On failure u is as before.

@@ -61,6 +61,7 @@ struct agent {
 	struct watch signals;
 	struct timer watchdog;
 	bool wiped;
+	struct error fatal;	/* why the loop was stopped, when it was by a failure; the next start goes on */
 
 	/* worker.c's other side */
 	pid_t worker_pid;
@@ -185,6 +186,7 @@ void intake_step(struct agent *a);
 void intake_release(struct intake *in);
 void apply_step(struct agent *a);
 void probe_step(struct agent *a);
+void unapply(struct agent *a);	/* before APPLYING fails: what it may have put beside the version that runs */
 void rollback(struct agent *a, const struct error *why);
 
 /* meter.c: the byte budget. */
@@ -230,8 +232,12 @@ struct machine {
 };
 void machine_read(struct machine *m);
 
+/* tidy.c: at start, after update_resume */
+void agent_tidy(struct agent *a);
+
 /* wipe.c */
-void agent_wipe(struct agent *a);	/* leaves nothing of HOME/agent, and stops the loop */
-bool agent_wipe_resume(int home_fd);	/* did a wipe end too early? Then it is done now */
+void agent_wipe(struct agent *a);	/* leaves nothing of HOME/agent (or sets a->fatal), and stops the loop */
+/* Did a wipe end too early? Then it is done now: 1. 0 when there was none; -1 when it still cannot be done. */
+WARN_UNUSED int agent_wipe_resume(int home_fd, struct error *err);
 
 #endif

@@ -116,7 +116,10 @@ out:
 	return r;
 }
 
-/* A fresh key for every certificate; it stays in memory until the certificate is here. */
+/*
+ * A fresh key for every certificate. It is on disk before it is used: an answer that was lost, be it for weeks, is given
+ * again for the same key.
+ */
 static int say_renew(struct agent *a, struct buf *body, struct error *err)
 {
 	struct json_writer w = JSON_WRITER(body);
@@ -124,7 +127,7 @@ static int say_renew(struct agent *a, struct buf *body, struct error *err)
 	int r = -1;
 
 	seckey_free(a->renew_key);
-	a->renew_key = seckey_generate(KEY_ECDSA_P256, err);
+	a->renew_key = identity_attempt_key(a->home_fd, RENEWING_KEY, clock_now_s(), err);
 	if (a->renew_key == NULL || csr_issue(&csr, a->identity.device, a->renew_key, err) < 0)
 		goto out;
 	base64_put(&text, buf_slice(&csr));

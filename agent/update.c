@@ -77,6 +77,7 @@ static void hold_step(struct agent *a, enum update_state next, const struct inst
 
 	log_failure(LOG_LEVEL_ERROR, "agent.state", why);
 	if (!space_is_error(why)) {
+		a->fatal = *why;
 		loop_stop(a->loop);	/* the service manager starts us again */
 		return;
 	}
@@ -177,10 +178,13 @@ void update_end(struct agent *a)
 
 void update_fail(struct agent *a, const struct error *why)
 {
-	if (a->update.state == UPDATE_PROBING)
+	if (a->update.state == UPDATE_PROBING) {
 		rollback(a, why);
-	else
-		update_enter(a, UPDATE_FAILED, NULL, "%s", why->text);
+		return;
+	}
+	if (a->update.state == UPDATE_APPLYING)
+		unapply(a);
+	update_enter(a, UPDATE_FAILED, NULL, "%s", why->text);
 }
 
 void update_step_fire(struct timer *t)

@@ -69,6 +69,12 @@ static int refuse_expired(const struct cert_identity *id, enum cert_use use, int
 	return error_hint(err, "enrol the device again: meshanics enroll token create --device %s", id->device);
 }
 
+int cert_refuse_superseded(const struct cert_identity *id, struct error *err)
+{
+	error_set(err, ERR_DENIED, "the certificate of device '%s' was replaced by a newer one", id->device);
+	return error_hint(err, "if the newer one is lost: meshanics enroll token create --device %s", id->device);
+}
+
 int cert_check(const struct cert_identity *id, enum cert_use use, int64_t grace_s, int64_t now_s,
 	       struct error *err)
 {
@@ -78,8 +84,7 @@ int cert_check(const struct cert_identity *id, enum cert_use use, int64_t grace_
 	case CERT_EXPIRED:
 		return refuse_expired(id, use, grace_s, now_s, err);
 	case CERT_SUPERSEDED:
-		return error_set(err, ERR_DENIED, "the certificate of device '%s' was replaced by a newer one",
-				 id->device);
+		return use == CERT_USE_RENEW ? 0 : cert_refuse_superseded(id, err);
 	case CERT_REVOKED:
 		error_set(err, ERR_DENIED, "the certificate of device '%s' is revoked%s%s", id->device,
 			  id->reason[0] != '\0' ? ": " : "", id->reason);

@@ -29,7 +29,10 @@ enum cert_status {
 	CERT_DECOMMISSIONED,	/* the device was told to leave */
 };
 
-/* After a renewal the old certificate still works this long, so that a lost answer does no harm. */
+/*
+ * After a renewal the old certificate still works this long; afterwards it gets the new one once more, for the
+ * new one's key, and nothing else. So a lost answer does no harm.
+ */
 #define CERT_OVERLAP_S INT64_C(86400)
 
 struct cert_identity {
@@ -48,7 +51,7 @@ WARN_UNUSED int cert_lookup(struct db *db, const uint8_t fingerprint[static SHA2
 
 enum cert_use {
 	CERT_USE_ANY,		/* every device route */
-	CERT_USE_RENEW,		/* an expired one passes, within grace_s of its end */
+	CERT_USE_RENEW,		/* an expired one passes, within grace_s of its end; a superseded one for enroll_renew to judge */
 };
 /*
  * The only yes is 0: this identity may be used so at now_s. ERR_DENIED otherwise, naming the status and what to
@@ -56,6 +59,8 @@ enum cert_use {
  */
 WARN_UNUSED int cert_check(const struct cert_identity *id, enum cert_use use, int64_t grace_s, int64_t now_s,
 			   struct error *err);
+/* Says so; always -1. */
+int cert_refuse_superseded(const struct cert_identity *id, struct error *err);
 
 /*
  * Revoke all certificates of a device, now; nothing waits for it in rollouts any more. Idempotent. reason: printable, for people. *count: how many were

@@ -257,6 +257,20 @@ static int settle_device(struct db *db, const struct token_row *t, struct slice 
 
 /* ---- enrolment ---- */
 
+/* The certificate of this row once more. */
+static int grant_row(struct db *db, const struct certificate_row *row, struct enroll_grant *g, struct error *err)
+{
+	if (certificate_der(db, row->fingerprint, &g->der, err) < 0)
+		return -1;
+	x509_fingerprint(g->fingerprint, buf_slice(&g->der));
+	snprintf(g->device, sizeof(g->device), "%s", row->subject);
+	g->device_id = row->device_id;
+	g->not_after_s = row->not_after_s;
+	g->renew_at_s = row->issued_s + (row->not_after_s - row->issued_s) / 3 * 2;
+	g->again = true;
+	return 0;
+}
+
 /* 1: this token and key have a certificate that still holds, and the grant is it; 0: no; -1. */
 static int grant_again(struct db *db, const struct token_row *t, const struct csr *csr, int64_t now_s,
 		       struct enroll_grant *g, struct error *err)
@@ -270,15 +284,7 @@ static int grant_again(struct db *db, const struct token_row *t, const struct cs
 		return r;
 	if (cert_row_status(&row, now_s) != CERT_ACTIVE)
 		return 0;
-	if (certificate_der(db, row.fingerprint, &g->der, err) < 0)
-		return -1;
-	x509_fingerprint(g->fingerprint, buf_slice(&g->der));
-	snprintf(g->device, sizeof(g->device), "%s", row.subject);
-	g->device_id = row.device_id;
-	g->not_after_s = row.not_after_s;
-	g->renew_at_s = row.issued_s + (row.not_after_s - row.issued_s) / 3 * 2;
-	g->again = true;
-	return 1;
+	return grant_row(db, &row, g, err) < 0 ? -1 : 1;
 }
 
 /* Name, rows and certificate, or none of them. */
@@ -350,16 +356,51 @@ static int check_count(struct db *db, const struct cert_identity *id, int64_t no
 	return error_hint(err, "the older ones end within a day");
 }
 
+/*
+ * The device may have lost the answer to an earlier renewal, and come back when its old certificate has long been
+ * superseded. That its request is signed by the newer certificate's key shows who it is: it is judged by that one.
+ * 1: the newer one holds, and is granted once more; 0: another is to be issued; -1.
+ */
+static int renewed_already(struct db *db, const struct enroll_server *server, const struct cert_identity *shown,
+			   const uint8_t fingerprint[static SHA256_LEN], const struct csr *csr, int64_t now_s,
+			   struct enroll_grant *g, struct error *err)
+{
+	char key_hash[SHA256_HEX_LEN], hex[SHA256_HEX_LEN];
+	uint8_t newer_fingerprint[SHA256_LEN];
+	struct cert_identity newer;
+	struct certificate_row row;
+	int r;
+
+	hex_encode(hex, fingerprint, SHA256_LEN);
+	hash_hex(key_hash, slice_of(csr->key.data, csr->key.len));
+	if ((r = certificate_find_key(db, shown->device_id, key_hash, &row, err)) < 0)
+		return -1;
+	if (r > 0 && strcmp(row.fingerprint, hex) != 0 && cert_row_status(&row, now_s) == CERT_ACTIVE)
+		return grant_row(db, &row, g, err) < 0 ? -1 : 1;
+	if (shown->status != CERT_SUPERSEDED)
+		return 0;
+	if (r == 0 || cert_row_status(&row, now_s) == CERT_SUPERSEDED)
+		return cert_refuse_superseded(shown, err);
+	if (hex_decode(newer_fingerprint, SHA256_LEN, slice_str(row.fingerprint), err) < 0 ||
+	    cert_lookup(db, newer_fingerprint, now_s, &newer, err) < 0)
+		return -1;
+	return cert_check(&newer, CERT_USE_RENEW, server->renew_grace_s, now_s, err);
+}
+
 int enroll_renew(struct db *db, const struct enroll_server *server, const uint8_t fingerprint[static SHA256_LEN],
 		 struct slice csr_der, int64_t now_s, struct enroll_grant *grant, struct error *err)
 {
 	struct cert_identity id;
 	char hex[SHA256_HEX_LEN];
 	struct csr csr;
+	int r;
 
 	if (cert_lookup(db, fingerprint, now_s, &id, err) < 0 ||
-	    cert_check(&id, CERT_USE_RENEW, server->renew_grace_s, now_s, err) < 0 ||
-	    check_count(db, &id, now_s, err) < 0 || csr_read(&csr, csr_der, err) < 0)
+	    cert_check(&id, CERT_USE_RENEW, server->renew_grace_s, now_s, err) < 0 || csr_read(&csr, csr_der, err) < 0)
+		return -1;
+	if ((r = renewed_already(db, server, &id, fingerprint, &csr, now_s, grant, err)) != 0)
+		return r < 0 ? -1 : 0;
+	if (check_count(db, &id, now_s, err) < 0)
 		return -1;
 	memcpy(grant->device, id.device, sizeof(grant->device));
 	grant->device_id = id.device_id;

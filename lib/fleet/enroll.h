@@ -69,7 +69,7 @@ struct enroll_grant {
 	int64_t device_id;
 	int64_t not_after_s, renew_at_s;	/* renewal is due after two thirds of its life */
 	char token_id[TOKEN_ID_TEXT];	/* that was used; "" for renewals and until one was recognised */
-	bool again;			/* the same key with the same token: the same certificate once more */
+	bool again;			/* the same key with the same token, or renewed again: the same certificate once more */
 	unsigned revoked;		/* former certificates of this name that ended with this enrolment */
 };
 void enroll_grant_init(struct enroll_grant *g);
@@ -92,7 +92,8 @@ WARN_UNUSED int enroll_device(struct db *db, const struct enroll_server *server,
 
 /*
  * A new certificate for the device that shows `fingerprint` (verified by TLS). Expired passes within the grace;
- * revoked, superseded and unknown never do. The former certificates end after CERT_OVERLAP_S.
+ * revoked and unknown never do. The former certificates end after CERT_OVERLAP_S. Asked again for the same key, it
+ * is the same certificate; for that alone a superseded one passes, too: the device had lost the answer.
  * -1: ERR_DENIED, ERR_REFUSED (request), ERR_RETRY (too many live certificates; clock).
  */
 WARN_UNUSED int enroll_renew(struct db *db, const struct enroll_server *server,

@@ -85,6 +85,17 @@ int certificate_find_enrolled(struct db *db, const char *token_id, const char *k
 	return read_one(&q, out, err);
 }
 
+int certificate_find_key(struct db *db, int64_t device_id, const char *key_hash, struct certificate_row *out,
+			 struct error *err)
+{
+	struct query q = query_open(db, "SELECT " COLUMNS " WHERE c.device_id = ?1 AND c.key_hash = ?2"
+					" ORDER BY c.rowid DESC LIMIT 1");
+
+	query_int(&q, 1, device_id);
+	query_str(&q, 2, key_hash);
+	return read_one(&q, out, err);
+}
+
 int certificate_der(struct db *db, const char *fingerprint, struct buf *out, struct error *err)
 {
 	struct query q = query_open(db, "SELECT der FROM certificates WHERE fingerprint = ?1");

@@ -34,6 +34,9 @@ WARN_UNUSED int certificate_find(struct db *db, const char *fingerprint, struct 
 /* The newest one enrolled with this token for this key: 1, 0, -1. */
 WARN_UNUSED int certificate_find_enrolled(struct db *db, const char *token_id, const char *key_hash,
 					  struct certificate_row *out, struct error *err);
+/* The device's newest one for this key: 1, 0, -1. */
+WARN_UNUSED int certificate_find_key(struct db *db, int64_t device_id, const char *key_hash,
+				     struct certificate_row *out, struct error *err);
 /* Append the DER; ERR_NOT_FOUND. */
 WARN_UNUSED int certificate_der(struct db *db, const char *fingerprint, struct buf *out, struct error *err);
 /* How many certificates of the device are neither over, superseded nor revoked at now_s. */

@@ -2,7 +2,7 @@
 # What an agent does with a repository that lies about time, with a clock that is wrong, and with its certificate.
 . "$(dirname "$0")/lib.sh"
 . "$TEST_SRC/tests/e2e/fleet.sh"
-test_need jq faketime
+test_need jq faketime sqlite3
 
 status() { meshanics agent status --home "dev${1:-1}" --json; }
 outcome() { grep "agent.update.*state=$2 .*artifact=plant/plc/$1 " "${3:-agent1}.log"; }
@@ -49,7 +49,7 @@ test_expect 'with the clock right again it goes on as if nothing had been' '
 '
 test_expect 'a certificate two thirds through its life is renewed, with a new key, and the agent goes on with it' '
 	test_stop serve && fleet_serve --certificate-life 1h && fleet_enroll 2 && ls dev2/agent/*.key >keys &&
-	jq -r .certificate dev2/agent/identity.json >before &&
+	jq -r .certificate dev2/agent/identity.json >before && cp -a dev2 dev3 &&
 	test_start agent2 env "ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0" LD_PRELOAD="$preload" \
 		FAKETIME_DONT_FAKE_MONOTONIC=1 DONT_FAKE_MONOTONIC=1 FAKETIME=+45m meshanics agent run --home dev2 &&
 	test_wait 30 grep agent.renewed agent2.log && ! jq -r .certificate dev2/agent/identity.json | cmp -s - before &&
@@ -57,6 +57,16 @@ test_expect 'a certificate two thirds through its life is renewed, with a new ke
 	fleet_sign 7.0 && fleet_rollout 7.0 && test_wait 40 outcome 7.0 healthy agent2 && fleet_current 2 "plc 7.0" &&
 	test "$(grep -c agent.renewed agent2.log)" = 1 && test_stop agent2 &&
 	test_start agent2 meshanics agent run --home dev2 && test_wait 20 status 2 && test_stop agent2
+'
+# dev3 is what dev2 was when it had asked: its key is written down, the answer is lost. Then the old certificate ends.
+test_expect 'an answer to a renewal that was lost until the old certificate was superseded is given again' '
+	cp dev2/agent/device-*.key dev3/agent/device-renewing.key && cp dev2/agent/device-*.pub dev3/agent/device-renewing.pub &&
+	test_stop serve && sqlite3 hq/control/meshanics.db "UPDATE certificates SET superseded_s = issued_s WHERE superseded_s > 0" &&
+	fleet_serve --certificate-life 1h && test_start agent3 meshanics agent run --home dev3 &&
+	test_wait 30 grep agent.renewed agent3.log && jq -r .certificate dev2/agent/identity.json >want &&
+	jq -r .certificate dev3/agent/identity.json | cmp - want && ! cmp -s before want &&
+	test_wait 30 sh -c "meshanics agent status --home dev3 --json | jq -e .registered" && test_stop agent3 &&
+	test ! -e dev3/agent/device-renewing.key
 '
 test_expect 'serve ends cleanly' 'test_stop serve'
 test_done

@@ -457,6 +457,66 @@ TEST(renewal_comes_from_the_known_ca_alone)
 	identity_release(&next);
 }
 
+static bool same_key(const struct seckey *a, const struct seckey *b)
+{
+	return pubkey_equal(seckey_public(a), seckey_public(b));
+}
+
+TEST(the_key_of_an_attempt_stays_until_it_is_answered)
+{
+	struct error err = ERROR_INIT;
+	struct seckey *first, *again;
+	int fd = make_dir();
+
+	REQUIRE(crypto_start(&err) == 0);
+	first = identity_attempt_key(fd, ENROLLING_KEY, 1000, &err);
+	again = identity_attempt_key(fd, ENROLLING_KEY, 1001, &err);
+	REQUIRE(first != NULL && again != NULL);
+	CHECK(same_key(first, again));
+	seckey_free(again);
+
+	/* The public half alone is what an interrupted removal of both leaves. */
+	REQUIRE(file_unlink(fd, ENROLLING_KEY ".key", &err) == 0 && file_exists(fd, ENROLLING_KEY ".pub"));
+	again = identity_attempt_key(fd, ENROLLING_KEY, 1002, &err);
+	REQUIRE(again != NULL);
+	CHECK(!same_key(first, again));
+	seckey_free(again);
+
+	REQUIRE(file_replace(fd, ENROLLING_KEY ".key", 0600, SLICE_LIT("no key"), &err) == 0);
+	again = identity_attempt_key(fd, ENROLLING_KEY, 1003, &err);
+	REQUIRE(again != NULL);
+	seckey_free(again);
+	seckey_free(first);
+	drop_dir(fd);
+}
+
+TEST(tidying_keeps_the_key_of_a_renewal_under_way)
+{
+	struct error err = ERROR_INIT;
+	int fd = make_dir();
+	struct identity id;
+
+	REQUIRE(crypto_start(&err) == 0);
+	identity_init(&id);
+	seckey_free(identity_attempt_key(fd, ENROLLING_KEY, 1000, &err));
+	seckey_free(identity_attempt_key(fd, RENEWING_KEY, 1000, &err));
+	id.key = seckey_generate(KEY_ECDSA_P256, &err);
+	REQUIRE(id.key != NULL);
+	CHECK(identity_renewing(&id, fd));
+	CHECK_INT(identity_tidy(&id, fd, &err), 0);
+	CHECK(file_exists(fd, RENEWING_KEY ".key") && !file_exists(fd, ENROLLING_KEY ".key"));
+
+	/* The answer has been stored; only the removal was cut short. */
+	seckey_free(id.key);
+	id.key = identity_attempt_key(fd, RENEWING_KEY, 1001, &err);
+	REQUIRE(id.key != NULL);
+	CHECK(!identity_renewing(&id, fd));
+	CHECK_INT(identity_tidy(&id, fd, &err), 0);
+	CHECK(!file_exists(fd, RENEWING_KEY ".key") && !file_exists(fd, RENEWING_KEY ".pub"));
+	identity_release(&id);
+	drop_dir(fd);
+}
+
 TEST(update_paths_are_checked)
 {
 	static const char *const bad[] = {"a/b", "a/b/c/d", "../b/c", "a//c", "/a/b/c", "a/b/..", "A/b/c", ""};

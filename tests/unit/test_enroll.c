@@ -500,6 +500,73 @@ TEST(renewal_gives_a_new_certificate_and_ends_the_old_a_day_later)
 	enroll_grant_release(&old);
 }
 
+/* The answer was lost, and the device comes back when its old certificate has long been superseded. */
+TEST(a_lost_renewal_is_given_again_to_its_key_alone)
+{
+	struct enroll_grant old, new, again;
+	struct buf csr, csr_of_another;
+	struct enroll_token t;
+	int64_t at = NOW + 60 * DAY, end;
+
+	begin();
+	csr = new_csr(NULL);
+	csr_of_another = new_csr(NULL);
+	CHECK_INT(enroll(new_token(&t), "press", &old), 0);
+	enroll_grant_init(&new);
+	CHECK_INT(enroll_renew(db, &server, old.fingerprint, buf_slice(&csr), at, &new, &err), 0);
+	CHECK(!new.again);
+
+	/* At once, after the overlap, and when the old one has ended. */
+	for (end = at + 1; end < new.not_after_s; end += 29 * DAY) {
+		enroll_grant_init(&again);
+		CHECK_INT(enroll_renew(db, &server, old.fingerprint, buf_slice(&csr), end, &again, &err), 0);
+		CHECK(again.again && slice_equal(buf_slice(&again.der), buf_slice(&new.der)));
+		CHECK_INT(again.not_after_s, new.not_after_s);
+		CHECK_INT(again.renew_at_s, new.renew_at_s);
+		CHECK_STR(again.device, "press");
+		enroll_grant_release(&again);
+	}
+	/* A thief of the old key has not got the new one. */
+	enroll_grant_init(&again);
+	CHECK(enroll_renew(db, &server, old.fingerprint, buf_slice(&csr_of_another), at + 2 * DAY, &again, &err) < 0);
+	CHECK_INT(err.kind, ERR_DENIED);
+	says("was replaced by a newer one");
+	CHECK_INT(again.der.len, 0);
+
+	/* When the lost one has ended as well, another is issued for its key, within the grace. */
+	end = new.not_after_s + 1;
+	CHECK(enroll_renew(db, &server, old.fingerprint, buf_slice(&csr), end + 30 * DAY, &again, &err) < 0);
+	CHECK_INT(err.kind, ERR_DENIED);
+	CHECK_INT(enroll_renew(db, &server, old.fingerprint, buf_slice(&csr), end, &again, &err), 0);
+	CHECK(!again.again && again.not_after_s > new.not_after_s);
+	CHECK_INT(status_of(&again, end), CERT_ACTIVE);
+	enroll_grant_release(&again);
+	enroll_grant_release(&new);
+	enroll_grant_release(&old);
+	buf_release(&csr);
+	buf_release(&csr_of_another);
+}
+
+TEST(a_lost_renewal_of_a_revoked_device_is_not_given_again)
+{
+	struct enroll_grant old, new;
+	struct enroll_token t;
+	struct buf csr;
+	unsigned count;
+
+	begin();
+	csr = new_csr(NULL);
+	CHECK_INT(enroll(new_token(&t), "press", &old), 0);
+	enroll_grant_init(&new);
+	CHECK_INT(enroll_renew(db, &server, old.fingerprint, buf_slice(&csr), NOW, &new, &err), 0);
+	enroll_grant_release(&new);
+	CHECK(device_revoke(db, SLICE_LIT("press"), "stolen", NOW, &count, &err) == 0);
+	CHECK(enroll_renew(db, &server, old.fingerprint, buf_slice(&csr), NOW + 2 * DAY, &new, &err) < 0);
+	says("is revoked: stolen");
+	enroll_grant_release(&old);
+	buf_release(&csr);
+}
+
 TEST(expired_renews_within_the_grace_only)
 {
 	struct enroll_token t;

@@ -526,13 +526,30 @@ static void copy_home(const char *from, const char *to)
 	REQUIRE(system(command) == 0);
 }
 
-/* Stop publishing at every system call that changes the disk; the old or the new state must be there. */
-static void walk(enum fault_mode mode)
+static int change_publish(struct fixture *f, struct repo *r, struct error *err)
+{
+	return fix_publish(f, r, "plant/plc/1.1", "two\n", 2, FIX_NOW + 2, err);
+}
+
+static int change_refresh(struct fixture *f, struct repo *r, struct error *err)
+{
+	struct repo_resigned out;
+
+	(void)f;
+	return repo_resign(r, FIX_NOW + 2, REPO_FORCE, 0, &out, err);
+}
+
+/*
+ * Stop a change at every system call that changes the disk; the old or the new state must be there, and the repository
+ * goes on signing.
+ */
+static void walk_change(enum fault_mode mode, int (*change)(struct fixture *f, struct repo *r, struct error *err))
 {
 	char image[80];
 	struct fixture f, start;
 	struct repo *r = fix_repo(&f);
 	struct error err = ERROR_INIT;
+	struct repo_resigned out;
 	int64_t before, after;
 	unsigned n, saw_old = 0, saw_new = 0;
 
@@ -544,6 +561,7 @@ static void walk(enum fault_mode mode)
 	start = f;
 	for (n = 1;; n++) {
 		int status, has;
+		bool changed;
 		pid_t pid;
 
 		copy_home(image, f.home);
@@ -553,16 +571,23 @@ static void walk(enum fault_mode mode)
 			struct repo *child = fix_open(&start);
 
 			fault_arm(n, mode);
-			status = fix_publish(&start, child, "plant/plc/1.1", "two\n", 2, FIX_NOW + 2, &e) < 0 ? 1 : 0;
+			status = change(&start, child, &e) < 0 ? 1 : 0;
 			_exit(fault_count() < n ? 7 : status);
 		}
 		REQUIRE(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
 		has = look(&f, &after);
 		CHECK(after >= before);
 		CHECK(!has || after > before);
-		CHECK(WEXITSTATUS(status) != 0 || has);
-		saw_old += !has;
-		saw_new += has != 0;
+		changed = after > before;
+		CHECK(WEXITSTATUS(status) != 0 || changed);
+		CHECK(change != change_publish || WEXITSTATUS(status) != 0 || has);
+		saw_old += !changed;
+		saw_new += changed;
+		if (n % 3 == 0) {
+			r = fix_open(&f);
+			CHECK_INT(repo_resign(r, FIX_NOW + 3, REPO_FORCE, 0, &out, &err), 0);
+			repo_free(r);
+		}
 		if (WEXITSTATUS(status) == 7)
 			break;
 		REQUIRE(n < 500);
@@ -570,6 +595,70 @@ static void walk(enum fault_mode mode)
 	CHECK(saw_old > 5 && saw_new > 1);
 	REQUIRE(file_remove_tree(AT_FDCWD, image, &err) == 0);
 	fix_end(&f);
+}
+
+static void walk(enum fault_mode mode)
+{
+	walk_change(mode, change_publish);
+}
+
+TEST(refreshing_survives_an_error_at_every_call)
+{
+	walk_change(FAULT_ERROR, change_refresh);
+}
+
+TEST(refreshing_survives_a_power_cut_that_loses_all_that_was_not_synced)
+{
+	walk_change(FAULT_CUTDIR, change_refresh);
+}
+
+/* The first root and targets: in force or not, and the same files are taken again. */
+static void walk_adoption(enum fault_mode mode)
+{
+	struct error err = ERROR_INIT;
+	struct fixture f;
+	char image[80];
+	unsigned n;
+
+	fix_start(&f, "main");
+	fix_ceremony(&f);
+	snprintf(image, sizeof(image), "%s.image", f.home);
+	copy_home(f.home, image);
+	for (n = 1;; n++) {
+		struct repo *r;
+		int status;
+		pid_t pid;
+
+		copy_home(image, f.home);
+		fflush(stdout);
+		if ((pid = fork()) == 0) {
+			r = fix_open(&f);
+			fault_arm(n, mode);
+			status = fix_adopt(&f, r, FIX_NOW, &err) < 0 ? 1 : 0;
+			_exit(fault_count() < n ? 7 : status);
+		}
+		REQUIRE(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+		r = fix_open(&f);
+		MUST(fix_adopt(&f, r, FIX_NOW + 1, &err));
+		MUST(fix_publish(&f, r, "plant/plc/1.0", "one\n", 1, FIX_NOW + 2, &err));
+		repo_free(r);
+		if (WEXITSTATUS(status) == 7)
+			break;
+		REQUIRE(n < 500);
+	}
+	CHECK(n > 20);
+	REQUIRE(file_remove_tree(AT_FDCWD, image, &err) == 0);
+	fix_end(&f);
+}
+
+TEST(the_first_adoption_survives_an_error_at_every_call)
+{
+	walk_adoption(FAULT_ERROR);
+}
+
+TEST(the_first_adoption_survives_a_power_cut_that_loses_names_too)
+{
+	walk_adoption(FAULT_CUTDIR);
 }
 
 TEST(publishing_survives_an_error_at_every_call)
@@ -587,7 +676,17 @@ TEST(publishing_survives_a_power_cut_at_every_call)
 	walk(FAULT_CUT);
 }
 
-TEST(init_survives_a_power_cut_at_every_call)
+TEST(publishing_survives_a_power_cut_that_loses_all_that_was_not_synced)
+{
+	walk(FAULT_CUTZERO);
+}
+
+TEST(publishing_survives_a_power_cut_that_loses_names_too)
+{
+	walk(FAULT_CUTDIR);
+}
+
+static void walk_init(enum fault_mode mode)
 {
 	struct repo_init_options o = {.site = "main", .lives = REPO_LIVES_DEFAULT, .now_s = FIX_NOW};
 	struct error err = ERROR_INIT;
@@ -607,7 +706,7 @@ TEST(init_survives_a_power_cut_at_every_call)
 
 		fflush(stdout);
 		if ((pid = fork()) == 0) {
-			fault_arm(n, FAULT_CUT);
+			fault_arm(n, mode);
 			_exit(repo_init(home, &o, &out, &err) < 0 ? 1 : 0);
 		}
 		REQUIRE(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
@@ -623,6 +722,16 @@ TEST(init_survives_a_power_cut_at_every_call)
 		REQUIRE(n < 500);
 	}
 	MUST(file_remove_tree(AT_FDCWD, home, &err));
+}
+
+TEST(init_survives_a_power_cut_at_every_call)
+{
+	walk_init(FAULT_CUT);
+}
+
+TEST(init_survives_a_power_cut_that_loses_names_too)
+{
+	walk_init(FAULT_CUTDIR);
 }
 
 #endif
