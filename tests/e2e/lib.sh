@@ -70,7 +70,12 @@ cd "$TEST_DIR" || exit 1
 
 # Still a child of this shell? After many processes their numbers come again, as somebody else's.
 test_is_ours() {
-	read -r test_pid test_comm test_state test_parent test_rest <"/proc/$1/stat" 2>/dev/null && [ "$test_parent" = $$ ]
+	read -r test_pid test_comm test_state test_parent test_rest 2>/dev/null <"/proc/$1/stat" && [ "$test_parent" = $$ ]
+}
+
+# Of a process that has been waited for.
+test_forget() {
+	test_jobs=$(echo " $test_jobs " | sed "s/ $1 / /")
 }
 
 # However this file ends: no process of ours stays behind, and an early end is not taken for success.
@@ -204,7 +209,7 @@ test_stop() {
 	kill -KILL $test_guard 2>/dev/null	# TERM would wait for its sleep when it has not yet dropped our trap
 	wait $test_guard 2>/dev/null
 	rm -f "$TEST_DIR/$1.pid"
-	test_jobs=$(echo " $test_jobs " | sed "s/ $test_v / /")
+	test_forget "$test_v"
 	[ $test_r -lt 99 ] || tail -n 30 "$TEST_DIR/$1.log" >&2
 	return $test_r
 }
@@ -212,11 +217,11 @@ test_stop() {
 # Without test_stop's guard: nothing outlives KILL, and a guard that is ended in its first moment may sleep on.
 test_crash() {
 	test_v=$(cat "$TEST_DIR/$1.pid") || return 1
-	kill -KILL "$test_v" || return 1
+	kill -KILL "$test_v" 2>/dev/null	# it may have been killed with its group; wait tells
 	wait "$test_v"
 	test_r=$?
 	rm -f "$TEST_DIR/$1.pid"
-	test_jobs=$(echo " $test_jobs " | sed "s/ $test_v / /")
+	test_forget "$test_v"
 	[ $test_r -eq 137 ]
 }
 

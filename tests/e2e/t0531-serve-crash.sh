@@ -26,7 +26,9 @@ up() {
 		done
 		[ ! -s ready ] || return 0
 		wait "$pid"
-		[ $? -eq 4 ] && grep -q "lock.* is held by another process" serve.log || return 1
+		up_status=$?
+		test_forget "$pid"
+		[ $up_status -eq 4 ] && grep -q "lock.* is held by another process" serve.log || return 1
 		sleep 0.1
 	done
 	return 1

@@ -75,7 +75,8 @@ test_expect 'low is said in agent status, and is over with the filler' '
 	test "$(stat -c %b dev1/agent/reserve)" = 8192
 '
 test_expect 'the room for the copy is taken away: it waits, and copies when there is some' '
-	echo 400000 >rate && publish 4 && test_wait 30 part && fallocate -p -l 6000000 dev1/agent/artifacts/.incoming-* && fill 0 && echo 40000000 >rate &&
+	echo 400000 >rate && publish 4 && test_wait 30 part && truncate -s 1 dev1/agent/artifacts/.incoming-* &&
+	truncate -s 0 dev1/agent/artifacts/.incoming-* && fill 0 && echo 40000000 >rate &&
 	test_wait 60 why "waits for room" && grep "why=\"no room for the copy" agent1.log && runs 3 && unfill &&
 	test_wait 60 fleet_state 4 completed && runs 4 && clean
 '
