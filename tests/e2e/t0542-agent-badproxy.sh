@@ -6,9 +6,10 @@
 . "$TEST_SRC/tests/e2e/badnet.sh"
 test_need jq sqlite3
 
-fair() { weather bad '/ pass'; }
-# mutters RULE WHY: heartbeats are answered so; the agent says it, stays, asks seldom, and comes back. The bad server asks
-# the good one with the device's first certificate: it gets no other.
+# The bad server asks the good one with the device's first certificate: there is to be no other.
+fair() { weather bad "/device/renew status 403
+/ pass"; }
+# mutters RULE WHY: heartbeats are answered so; the agent says it, stays, asks seldom, and comes back
 mutters() {
 	: >bad.log && weather bad "/device/heartbeat $1
 /device/renew status 403" && test_wait 60 grep "agent.talk.*$2" agent1.log && sleep 1 && status >out &&
