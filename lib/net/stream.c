@@ -70,6 +70,7 @@ static int wire_out(struct stream *s, struct error *err)
 		if (n < 0)
 			return would_block() ? blocked(s, EPOLLOUT) : io_error(err, "cannot send");
 		tls_sent(s->tls, (size_t)n);
+		s->sent = true;
 	}
 	return 1;
 }

@@ -19,11 +19,12 @@ struct stream {
 	uint32_t wait;		/* what the last blocked call needs: EPOLLIN or EPOLLOUT (as POLLIN, POLLOUT) */
 	struct buf ahead;	/* plain bytes taken out of TLS to make room for writing */
 	bool take_fds;		/* receive descriptors (unix sockets) */
+	bool sent;		/* something went out through TLS; whoever wonders clears it first */
 	int fds[STREAM_FDS_MAX];	/* received, -1 where none; more than fit are closed */
 };
 #define STREAM_INIT ((struct stream){.fd = -1, .fds = {-1, -1, -1, -1}})
 
-/* Takes fd and tls. */
+/* Takes fd and tls. On a server tls may come later (s->tls), before anything is read or written. */
 void stream_open(struct stream *s, int fd, struct tls *tls);
 /* Closes descriptors and frees tls, without close_notify. Safe on STREAM_INIT and when closed. */
 void stream_close(struct stream *s);
