@@ -112,7 +112,7 @@ static enum step step_handshake(struct conn *c)
 
 	/* Only now, so that a client that never says a byte costs no engine. */
 	if (l->tls != NULL && c->stream.tls == NULL)
-		c->stream.tls = tls_accept(l->tls, c->server->now_s());
+		c->stream.tls = tls_accept(l->tls, c->server->now_s(), c->server->buffers);
 	c->stream.sent = false;
 	r = stream_handshake(&c->stream, &err);
 	if (r == STREAM_BLOCKED) {
@@ -160,8 +160,10 @@ static enum step step_idle(struct conn *c)
 			return DEAD;
 		s = read_more(c);
 		if (s != GO) {
-			if (c->in.len == 0)
+			if (c->in.len == 0) {
 				buf_release(&c->in);
+				stream_rest(&c->stream);
+			}
 			return s;
 		}
 	}

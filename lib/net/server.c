@@ -14,6 +14,8 @@
 #define ACCEPTS_PER_TURN 32
 /* Out of descriptors: look again after this. */
 #define ACCEPT_RETRY_MS 1000
+/* Record buffers that wait for the next busy connections: half a megabyte. */
+#define BUFFERS_KEPT 32
 
 /* ---- accepting ---- */
 
@@ -218,6 +220,7 @@ struct server *server_new(struct loop *l, const struct server_limits *limits,
 	s->accepting[false] = s->accepting[true] = true;
 	s->retry.fire = retry_fire;
 	s->turn.fire = room_turn_fire;
+	s->buffers = tls_buffers_new(BUFFERS_KEPT);
 	room_init(s);
 	return s;
 }
@@ -327,6 +330,7 @@ void server_free(struct server *s)
 			conn_free(s->slots[i]);
 	loop_timer_cancel(s->loop, &s->retry);
 	room_release(s);
+	tls_buffers_free(s->buffers);
 	for (l = s->listeners; l != NULL; l = next) {
 		next = l->next;
 		tls_config_free(l->tls);

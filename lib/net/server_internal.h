@@ -128,6 +128,7 @@ struct server {
 	unsigned stranger_count, locals;
 	struct source *turns_first, *turns_last;	/* whose handshakes have something to do */
 	struct timer turn;		/* set while they do */
+	struct tls_buffers *buffers;
 	struct counters stats;
 	int64_t log_after_ms;		/* refusals before this are not logged */
 	struct timer retry;		/* accept again: out of descriptors, or nobody could go yet */

@@ -363,6 +363,14 @@ ssize_t stream_send_fds(struct stream *s, struct slice bytes, const int *fds, si
 	return n;
 }
 
+void stream_rest(struct stream *s)
+{
+	if (s->tls != NULL)
+		tls_rest(s->tls);
+	if (s->ahead.len == 0)
+		buf_release(&s->ahead);
+}
+
 void stream_shutdown(struct stream *s)
 {
 	struct error ignored = ERROR_INIT;

@@ -46,6 +46,8 @@ WARN_UNUSED ssize_t stream_write_file(struct stream *s, int file_fd, uint64_t of
 /* As stream_write on a unix socket, with descriptors (at most STREAM_FDS_MAX) passed along with the first byte. */
 WARN_UNUSED ssize_t stream_send_fds(struct stream *s, struct slice bytes, const int *fds, size_t count,
 				    struct error *err);
+/* Nothing is expected for a while: hold no memory for it. */
+void stream_rest(struct stream *s);
 /* Say goodbye: close_notify and the end of our direction, as far as that goes without waiting. */
 void stream_shutdown(struct stream *s);
 
