@@ -4,9 +4,9 @@
 . "$TEST_SRC/tests/e2e/fleet.sh"
 test_need jq curl openssl
 
-ca=$TEST_DIR/hq/control/ca
+ca=$TEST_DIR/hq/control/ca fds=0 rss=0
 flood() { "$TEST_TOOLS/flood" "$@" "$ca"; }
-descriptors() { ls "/proc/$(cat serve.pid)/fd" | wc -l; }
+descriptors() { find "/proc/$(cat serve.pid)/fd" -mindepth 1 | wc -l; }
 rss_kib() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$(cat serve.pid)/status"; }
 metric() { curl -sS --unix-socket hq/control/control.sock http://x/metrics | sed -n "s/^meshanics_$1 //p"; }
 # A newcomer with a certificate comes in and is answered; it comes from an address that attackers use, too.
