@@ -332,7 +332,7 @@ static void keep_alive(unsigned have)
 	static unsigned next;
 	int i;
 
-	for (i = 0; i < 4; i++) {
+	for (i = 0; i < 16; i++) {
 		struct peer *p = &peers[next++ % have];
 
 		p->there = p->there && put_text(p, GET) && answer(p);
