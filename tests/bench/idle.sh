@@ -15,7 +15,7 @@ slab() { awk '/^Slab:/ { print $2 }' /proc/meminfo; }
 # hold WHAT PID PORT: the figures of the server with that pid.
 hold() {
 	before=$(pss "$2") slab=$(slab) &&
-		test_start flood "$TEST_TOOLS/flood" idle "$3" "$count" 600 "$ca" && test_wait 300 grep -q ready flood.log &&
+		test_start flood "$TEST_TOOLS/flood" idle "$3" "$count" 600 "$ca" && test_wait 1200 grep -q ready flood.log &&
 		jq -e ".there == $count" flood.log && sleep 1 && after=$(pss "$2") &&
 		echo "# $1: pss $before kB, then $after kB: $(((after - before) * 1024 / count)) bytes each;" \
 			"kernel, both ends: $((($(slab) - slab) * 1024 / count)) bytes" >&3 &&
