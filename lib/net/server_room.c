@@ -261,19 +261,6 @@ static void place_append(struct conn *c, enum conn_place place)
 		idle_append(s, c);
 }
 
-void room_settle(struct conn *c)
-{
-	bool waits = c->known ? c->state == CONN_IDLE : c->state != CONN_WORK;
-
-	place_remove(c);
-	c->since_ms = loop_now_ms(c->server->loop);
-	if (!waits)
-		return;
-	place_append(c, PLACE_WAITING);
-	if (c->known)
-		server_room_made(c->server, c->listener->is_unix);
-}
-
 bool room_enter(struct conn *c, const struct sockaddr_storage *from)
 {
 	struct server *s = c->server;
@@ -367,6 +354,24 @@ bool room_find(const struct server *s, bool local, struct conn **victim, int64_t
 	if (s->stranger_count < l->connections / 4)
 		*victim = idle_victim(s, false);
 	return *victim != NULL;
+}
+
+void room_settle(struct conn *c)
+{
+	struct server *s = c->server;
+	bool local = c->listener->is_unix;
+	struct conn *victim;
+	int64_t again_ms;
+	bool waits = c->known ? c->state == CONN_IDLE : c->state != CONN_WORK;
+
+	place_remove(c);
+	c->since_ms = loop_now_ms(s->loop);
+	if (!waits)
+		return;
+	place_append(c, PLACE_WAITING);
+	/* A stranger could go only when its grace is over, which somebody looks after already. */
+	if (c->known && !s->accepting[local] && room_find(s, local, &victim, &again_ms))
+		server_room_made(s, local);
 }
 
 /* ---- whose handshake is next ---- */

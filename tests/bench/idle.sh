@@ -28,7 +28,7 @@ test_expect 'a control plane, and nginx with a certificate of its CA' '
 		daemon off; worker_processes 1; pid nginx.pid; error_log error.log; worker_rlimit_nofile 20000;
 		events { worker_connections 20000; }
 		http {
-			access_log off; keepalive_timeout 600s;
+			access_log off; keepalive_timeout 75s; keepalive_requests 100000;
 			server {
 				listen 127.0.0.1:$port ssl; ssl_protocols TLSv1.2;
 				ssl_certificate chain.pem; ssl_certificate_key key.pem;

@@ -8,7 +8,7 @@ if [ "$(id -u)" = 0 ] && [ -z "${UNSHARED:-}" ]; then
 fi
 . "$(dirname "$0")/lib.sh"
 . "$TEST_SRC/tests/e2e/fleet.sh"
-test_need jq sqlite3
+test_need jq sqlite3 curl
 
 db=hq/control/meshanics.db disk='' n=0
 lines() { wc -l <answered.log; }

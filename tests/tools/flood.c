@@ -332,9 +332,11 @@ static void keep_alive(unsigned have)
 	static unsigned next;
 	int i;
 
-	for (i = 0; i < 16; i++) {
-		struct peer *p = &peers[next++ % have];
+	for (i = 0; i < 4; i++) {
+		struct peer *p;
 
+		next = next < have ? next : 0;
+		p = &peers[next++];
 		p->there = p->there && put_text(p, GET) && answer(p);
 	}
 }
