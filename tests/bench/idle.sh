@@ -3,7 +3,7 @@
 # connections (5000), each with a certificate of its own and one request behind it. The proportional set size of the
 # process before and after, divided.
 #
-#	make all tools build/tests/bench/serverpem && tests/bench/idle.sh
+#	make all tool-bins build/tests/bench/serverpem && tests/bench/idle.sh
 . "$(dirname "$0")/../e2e/lib.sh"
 . "$TEST_SRC/tests/e2e/fleet.sh"
 test_need jq nginx

@@ -13,7 +13,7 @@
 #
 # Set for every test: PATH with the meshanics under test first (MESHANICS names another one), HOME in
 # TEST_DIR, no MESHANICS_* or XDG_* from outside, UTC, C locale, umask 022, no terminal.
-# TEST_SRC: the source tree. TEST_DATA: tests/data. TEST_TOOLS: what `make tools` made of tests/tools.
+# TEST_SRC: the source tree. TEST_DATA: tests/data. TEST_TOOLS: what `make tool-bins` made of tests/tools.
 #
 #	test_status N CMD...		CMD ends with status N, nothing else will do
 #	test_start NAME CMD...		start CMD in the background, output in NAME.log, pid in NAME.pid
