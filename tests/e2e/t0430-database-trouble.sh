@@ -32,9 +32,16 @@ all_there() {
 		comm -13 there answered >lost && test ! -s lost && test -z "$(uniq -d answered)"
 }
 put_on_disk() {
-	head -c 33554432 /dev/zero >disk.img && mkfs.ext4 -q -F disk.img && mkdir disk &&
+	head -c 67108864 /dev/zero >disk.img && mkfs.ext4 -q -F disk.img && mkdir disk &&
 		mount -o loop,errors=remount-ro disk.img disk && cp -a hq/. disk && umount disk && rm -rf hq/* &&
 		mount -o loop,errors=remount-ro disk.img hq && disk=$(findmnt -n -o SOURCE "$TEST_DIR/hq")
+}
+# Somebody who takes every block that becomes free, until the file 'hog' goes.
+hog() {
+	while [ -e hog ]; do
+		cat /dev/zero >>hq/filler
+		sleep 0.1
+	done
 }
 report() {
 	: >>answered.log && test_start reporter "$TEST_TOOLS/reporter" "fleet$1" token signed/root.json 5 answered.log && flows
@@ -62,11 +69,11 @@ BEGIN IMMEDIATE; SELECT 1;" >&4 && test_wait 30 grep -q 1 locked && stuck && tes
 '
 if [ "$(id -u)" = 0 ]; then
 	test_expect 'a full disk: try again, with a reason in the log and its end; signing says so as well' '
-		report 2 && dd if=/dev/zero of=hq/filler bs=64k 2>/dev/null; cat /dev/zero >>hq/filler 2>/dev/null;
+		report 2 && : >hog && { hog >/dev/null 2>&1 & hog=$!; } &&
 		test_wait 60 logged "serve.lastseen.*no space left" && stuck && seen &&
 		test_status 4 meshanics repo refresh --force --home hq 2>err && grep -i "no space" err &&
 		test_status 4 meshanics operator add early --role viewer --home hq --out early.token 2>err && grep -i "no space" err &&
-		rm hq/filler && flows && seen && test_wait 10 said "serve.lastseen over=true" 2 &&
+		rm hog && wait $hog; rm hq/filler && flows && seen && test_wait 10 said "serve.lastseen over=true" 2 &&
 		meshanics repo refresh --force --home hq && counted && all_there
 	'
 	test_expect 'a disk that hangs: nothing is answered until it moves again' '
