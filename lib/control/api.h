@@ -107,6 +107,8 @@ WARN_UNUSED int api_query(const struct api_call *call, const char *name, struct 
  * 503 retry, 500 failed. And the error as a JSON body: {"error":{"kind":"refused","text":"...","hint":"..."}}.
  */
 unsigned api_status_of(enum error_kind kind);
+/* As it is told to whoever asked: a disk that is full, read-only or failing is our trouble, and may end (ERR_RETRY). */
+enum error_kind api_kind_of(const struct error *err);
 void api_put_error(struct buf *out, const struct error *err);
 /* The reverse, for clients: fills err from such a body (or from the bare status) and returns -1. */
 int api_read_error(unsigned status, struct slice body, struct error *err);

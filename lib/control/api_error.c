@@ -1,6 +1,25 @@
 /* Errors as HTTP answers, and back. */
 #include "control/api.h"
 
+#include <errno.h>
+
+enum error_kind api_kind_of(const struct error *err)
+{
+	if (err->kind != ERR_FAILED)
+		return err->kind;
+	switch (err->sys_errno) {
+	case ENOSPC:
+	case EDQUOT:
+	case EROFS:
+	case EIO:
+	case EMFILE:
+	case ENFILE:
+		return ERR_RETRY;
+	default:
+		return ERR_FAILED;
+	}
+}
+
 unsigned api_status_of(enum error_kind kind)
 {
 	switch (kind) {
@@ -33,7 +52,7 @@ void api_put_error(struct buf *out, const struct error *err)
 
 	json_open_object(&w, NULL);
 	json_open_object(&w, "error");
-	json_put_string(&w, "kind", error_kind_name(err->kind));
+	json_put_string(&w, "kind", error_kind_name(api_kind_of(err)));
 	json_put_string(&w, "text", err->text);
 	if (err->hint[0] != '\0')
 		json_put_string(&w, "hint", err->hint);

@@ -123,6 +123,6 @@ void api_fail(struct api_call *call, const struct error *err)
 	buf_clear(&call->reply);
 	call->out = JSON_WRITER(&call->reply);
 	call->content_type = NULL;
-	call->status = api_status_of(err->kind);
+	call->status = api_status_of(api_kind_of(err));
 	api_put_error(&call->reply, err);
 }

@@ -92,11 +92,11 @@ static int enter_home(struct control *c, struct error *err)
 		return -1;
 	path_join(path, c->home, "control/lock");
 	c->lock_fd = file_lock(AT_FDCWD, path, err);
-	if (c->lock_fd < 0) {
+	if (c->lock_fd < 0 && err->kind == ERR_RETRY) {
 		error_wrap(err, "'%s' is in use", c->home);
 		return error_hint(err, "wait for the other meshanics process, or use the running serve");
 	}
-	return 0;
+	return c->lock_fd < 0 ? -1 : 0;
 }
 
 struct control *control_open(const char *home, const struct control_settings *settings, struct error *err)

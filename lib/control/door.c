@@ -1,6 +1,7 @@
 /* The three doors, and which of them opens. */
 #include "control/door.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,7 +77,10 @@ static int open_socket(struct door *d, const char *path, struct error *err)
 	return d->client == NULL ? -1 : 0;
 }
 
-/* In-process when the lock is free; else somebody has it, and a socket says whether that is a `serve`. */
+/*
+ * In-process when the lock is free; else somebody has it, and a socket says whether that is a `serve`. On a file system
+ * that is read-only, as an error leaves it, nobody can take the lock, and a serve that runs still answers.
+ */
 static int open_here(struct door *d, const struct door_options *o, struct error *err)
 {
 	struct control_settings settings;
@@ -92,7 +96,7 @@ static int open_here(struct door *d, const struct door_options *o, struct error 
 	d->control = control_open(o->home, &settings, err);
 	if (d->control != NULL)
 		return 0;
-	if (err->kind != ERR_RETRY || !file_exists(AT_FDCWD, path))
+	if ((err->kind != ERR_RETRY && err->sys_errno != EROFS) || !file_exists(AT_FDCWD, path))
 		return -1;
 	*err = ERROR_INIT;
 	return open_socket(d, path, err);

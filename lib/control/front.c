@@ -67,6 +67,13 @@ static void count_status(struct front *f, enum api_class class, unsigned status)
 		f->counters->refused[class]++;
 }
 
+/* What is busy, stopping, or without a disk to write on is asked again soon, not at once. */
+static void put_retry_after(struct reply *r)
+{
+	if (r->status == 503)
+		reply_header(r, "Retry-After", SLICE_LIT("5"));
+}
+
 /* Moves what the call wrote into a reply. */
 static void fill_reply(struct request *q, struct reply *r)
 {
@@ -76,17 +83,19 @@ static void fill_reply(struct request *q, struct reply *r)
 	r->body = q->call.reply;
 	q->call.reply = BUF_INIT(API_REPLY_MAX);
 	reply_header(r, "Cache-Control", SLICE_LIT("no-store"));
+	put_retry_after(r);
 	count_status(q->front, q->class, q->call.status);
 }
 
 void front_reply_error(struct exchange *x, const struct error *err, bool unauthenticated)
 {
-	struct reply r = REPLY_INIT((int)api_status_of(err->kind));
+	struct reply r = REPLY_INIT((int)api_status_of(api_kind_of(err)));
 
 	if (unauthenticated) {
 		r.status = 401;
 		reply_header(&r, "WWW-Authenticate", SLICE_LIT("Bearer"));
 	}
+	put_retry_after(&r);
 	r.content_type = "application/json";
 	api_put_error(&r.body, err);
 	exchange_reply(x, &r);
@@ -94,13 +103,13 @@ void front_reply_error(struct exchange *x, const struct error *err, bool unauthe
 
 static void refuse(struct exchange *x, struct request *q, const struct error *err, bool unauthenticated)
 {
-	count_status(q->front, q->class, unauthenticated ? 401 : api_status_of(err->kind));
+	count_status(q->front, q->class, unauthenticated ? 401 : api_status_of(api_kind_of(err)));
 	front_reply_error(x, err, unauthenticated);
 }
 
 /* ---- who asks ---- */
 
-static int authenticate_operator(struct request *q, const struct exchange *x, struct error *err)
+static int authenticate_operator(struct request *q, struct exchange *x, struct error *err)
 {
 	const struct ca *ca = q->front->control->ca;
 	struct operator who;
@@ -116,6 +125,7 @@ static int authenticate_operator(struct request *q, const struct exchange *x, st
 	q->actor.kind = ACTOR_OPERATOR;
 	snprintf(q->actor.name, sizeof(q->actor.name), "operator:%s", who.name);
 	q->actor.role = who.role;
+	exchange_vouch(x);
 	return 0;
 }
 

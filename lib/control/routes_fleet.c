@@ -80,8 +80,8 @@ static int get_devices(struct api_call *call, struct error *err)
 	    (has_state && check_state(buf_slice(&state), err) < 0))
 		goto out;
 	r = devices_put(call->db, has_tag ? buf_cstr(&tag) : NULL, has_state ? buf_cstr(&state) : NULL,
-			buf_slice(&after), (unsigned)limit, call->control->settings.heartbeat_interval_s, call->now_s,
-			&call->out, err);
+			buf_slice(&after), (unsigned)limit, call->control->lastseen,
+			call->control->settings.heartbeat_interval_s, call->now_s, &call->out, err);
 out:
 	buf_release(&tag);
 	buf_release(&state);
@@ -95,7 +95,8 @@ static int get_device(struct api_call *call, struct error *err)
 
 	if (device_find(call->db, call->params[0], &d, err) < 0)
 		return -1;
-	return device_put(call->db, &d, call->control->settings.heartbeat_interval_s, call->now_s, &call->out, err);
+	return device_put(call->db, &d, call->control->lastseen, call->control->settings.heartbeat_interval_s, call->now_s,
+			  &call->out, err);
 }
 
 static int post_tags(struct api_call *call, struct error *err)
@@ -116,7 +117,8 @@ static int post_tags(struct api_call *call, struct error *err)
 	if (device_change_tags(call->db, &d, add, remove, call->now_s, err) < 0)
 		return -1;
 	json_put_value(&detail, NULL, call->body);
-	return device_put(call->db, &d, call->control->settings.heartbeat_interval_s, call->now_s, &call->out, err);
+	return device_put(call->db, &d, call->control->lastseen, call->control->settings.heartbeat_interval_s, call->now_s,
+			  &call->out, err);
 }
 
 /* ---- what devices say ---- */

@@ -46,6 +46,8 @@ struct serve {
 	atomic_bool sign_trouble;	/* the last look could not sign: for metrics */
 	struct serve_loop loops[SERVE_LOOPS_MAX];
 	unsigned loop_count;
+	atomic_bool serving;		/* all loops are there, and stay until all have stopped */
+	unsigned connections_max;	/* of each loop: as asked for, or as there are descriptors for */
 	struct notify notify;
 	int64_t started_ms;	/* monotonic */
 	int64_t clock_ahead_s;	/* of the monotonic clock, when last looked at */

@@ -59,6 +59,33 @@ static void put_disk(struct buf *out, int repo_fd)
 		   (unsigned long long)free_bytes);
 }
 
+/* Of all loops together; each counts in its own thread. */
+static void put_connections(struct buf *out, const struct serve *s)
+{
+	struct server_stats all = {0}, one;
+	unsigned i;
+
+	for (i = 0; atomic_load(&s->serving) && i < s->loop_count; i++) {
+		server_stats(s->loops[i].server, &one);
+		all.accepted += one.accepted;
+		all.refused_source += one.refused_source;
+		all.displaced += one.displaced;
+		all.handshakes_failed += one.handshakes_failed;
+		all.timeouts += one.timeouts;
+		all.connections += one.connections;
+	}
+	buf_printf(out, "# HELP meshanics_connections Open now.\n# TYPE meshanics_connections gauge\n"
+			"meshanics_connections %u\n", all.connections);
+	put_counter(out, "meshanics_connections_total", "Connections by what became of them, as far as it tells of trouble.");
+	buf_printf(out, "meshanics_connections_total{outcome=\"accepted\"} %llu\n", (unsigned long long)all.accepted);
+	buf_printf(out, "meshanics_connections_total{outcome=\"refused_source\"} %llu\n",
+		   (unsigned long long)all.refused_source);
+	buf_printf(out, "meshanics_connections_total{outcome=\"displaced\"} %llu\n", (unsigned long long)all.displaced);
+	buf_printf(out, "meshanics_connections_total{outcome=\"handshake_failed\"} %llu\n",
+		   (unsigned long long)all.handshakes_failed);
+	buf_printf(out, "meshanics_connections_total{outcome=\"timeout\"} %llu\n", (unsigned long long)all.timeouts);
+}
+
 void serve_put_metrics(void *arg, struct buf *out)
 {
 	struct serve *s = arg;
@@ -69,6 +96,7 @@ void serve_put_metrics(void *arg, struct buf *out)
 			"meshanics_uptime_seconds %lld\n", (long long)((clock_mono_ms() - s->started_ms) / 1000));
 	buf_printf(out, "# HELP meshanics_signing_trouble 1 while metadata cannot be signed: clock, expired root, damaged file.\n"
 			"# TYPE meshanics_signing_trouble gauge\nmeshanics_signing_trouble %d\n", s->sign_trouble);
+	put_connections(out, s);
 	put_requests(out, &s->counters);
 	put_writer(out, s->writer);
 	put_disk(out, s->repo_fd);

@@ -50,6 +50,10 @@ int db_fail_words(const struct db *db, int code, const char *words, struct error
 		return error_set(err, ERR_MALFORMED, "%s: %s", what, words);
 	case SQLITE_TOOBIG:
 		return error_set(err, ERR_LIMIT, "%s: %s", what, words);
+	case SQLITE_READONLY:
+		error_set(err, ERR_FAILED, "%s '%s': %s", what, db->path, words);
+		err->sys_errno = EROFS;
+		return error_hint(err, "has its file system become read-only after an error? dmesg says");
 	case SQLITE_IOERR:
 		error_set(err, ERR_FAILED, "%s '%s': %s", what, db->path, words);
 		return error_hint(err, "is the file system full, or its disk failing? df and dmesg say");
@@ -64,7 +68,7 @@ int db_fail(const struct db *db, int code, struct error *err)
 
 	db_fail_words(db, code, sqlite3_errmsg(db->handle), err);
 	if ((code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN)
-		err->sys_errno = saved;
+		err->sys_errno = saved != 0 ? saved : EIO;
 	return -1;
 }
 

@@ -33,6 +33,7 @@
 
 #include "base/json.h"
 #include "store/devices.h"
+#include "store/lastseen.h"
 
 #define DEVICE_OFFLINE_INTERVALS 3	/* silent for so many: offline */
 
@@ -71,14 +72,19 @@ WARN_UNUSED int device_change_tags(struct db *db, const struct device *d, struct
 /* The interval with jitter: up to a tenth shorter, so that devices spread. At least 1. */
 int64_t heartbeat_interval(int64_t interval_s);
 /* "online", "offline", or "never" when it was not heard of. */
-const char *device_presence(const struct device *d, int64_t interval_s, int64_t now_s);
+const char *device_presence(int64_t seen_s, int64_t interval_s, int64_t now_s);
 
-/* ---- reading ---- */
+/*
+ * ---- reading ----
+ * seen: what was heard and is not yet written, or will not be as long as the disk is full; NULL: the database alone.
+ */
+
 /* One device with profile, report, tags and assignments, as an object. */
-WARN_UNUSED int device_put(struct db *db, const struct device *d, int64_t interval_s, int64_t now_s,
-			   struct json_writer *w, struct error *err);
+WARN_UNUSED int device_put(struct db *db, const struct device *d, struct lastseen *seen, int64_t interval_s,
+			   int64_t now_s, struct json_writer *w, struct error *err);
 /* A page of devices by name: {"devices": [...], "next": "name" or null}. tag, state: NULL for any. */
 WARN_UNUSED int devices_put(struct db *db, const char *tag, const char *state, struct slice after, unsigned limit,
-			    int64_t interval_s, int64_t now_s, struct json_writer *w, struct error *err);
+			    struct lastseen *seen, int64_t interval_s, int64_t now_s, struct json_writer *w,
+			    struct error *err);
 
 #endif

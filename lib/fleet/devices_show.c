@@ -45,14 +45,14 @@ int device_change_tags(struct db *db, const struct device *d, struct json_value 
 
 /* ---- reading ---- */
 
-const char *device_presence(const struct device *d, int64_t interval_s, int64_t now_s)
+const char *device_presence(int64_t seen_s, int64_t interval_s, int64_t now_s)
 {
-	if (d->last_seen_s == 0)
+	if (seen_s == 0)
 		return "never";
 	/* Heard under a clock that was ahead: nobody knows when. */
-	if (d->last_seen_s > now_s + DEVICE_SEEN_AHEAD_S)
+	if (seen_s > now_s + DEVICE_SEEN_AHEAD_S)
 		return "offline";
-	return now_s - d->last_seen_s > DEVICE_OFFLINE_INTERVALS * interval_s ? "offline" : "online";
+	return now_s - seen_s > DEVICE_OFFLINE_INTERVALS * interval_s ? "offline" : "online";
 }
 
 static void put_time(struct json_writer *w, const char *name, int64_t t_s)
@@ -81,21 +81,24 @@ static void put_tags(struct json_writer *w, struct slice tags)
 
 /* The members that a list and a single device have in common. */
 static void put_head(struct json_writer *w, const struct device *d, struct slice tags, struct slice profile,
-		     struct slice report, int64_t interval_s, int64_t now_s)
+		     struct slice report, struct lastseen *seen, int64_t interval_s, int64_t now_s)
 {
+	int64_t heard_s = seen == NULL ? 0 : lastseen_get(seen, d->id);
+	int64_t seen_s = heard_s > d->last_seen_s ? heard_s : d->last_seen_s;
+
 	json_put_string(w, "device", d->name);
 	json_put_string(w, "state", device_state_name(d->state));
-	json_put_string(w, "presence", device_presence(d, interval_s, now_s));
+	json_put_string(w, "presence", device_presence(seen_s, interval_s, now_s));
 	put_time(w, "created", d->created_s);
 	put_time(w, "registered", d->registered_s);
-	put_time(w, "last_seen", d->last_seen_s);
+	put_time(w, "last_seen", seen_s);
 	put_tags(w, tags);
 	json_put_raw(w, "profile", profile);
 	json_put_raw(w, "report", report);
 }
 
 int devices_put(struct db *db, const char *tag, const char *state, struct slice after, unsigned limit,
-		int64_t interval_s, int64_t now_s, struct json_writer *w, struct error *err)
+		struct lastseen *seen, int64_t interval_s, int64_t now_s, struct json_writer *w, struct error *err)
 {
 	char last[NAME_LEN_MAX + 1] = "";
 	struct device_walk walk;
@@ -107,7 +110,7 @@ int devices_put(struct db *db, const char *tag, const char *state, struct slice 
 	device_walk_open(&walk, db, tag, state, after, limit);
 	while ((r = device_walk_next(&walk, err)) > 0) {
 		json_open_object(w, NULL);
-		put_head(w, &walk.device, walk.tags, walk.profile, walk.report, interval_s, now_s);
+		put_head(w, &walk.device, walk.tags, walk.profile, walk.report, seen, interval_s, now_s);
 		json_close(w);
 		snprintf(last, sizeof(last), "%s", walk.device.name);
 		n++;
@@ -145,8 +148,8 @@ static int put_assignments(struct db *db, int64_t device_id, struct json_writer 
 	return r;
 }
 
-int device_put(struct db *db, const struct device *d, int64_t interval_s, int64_t now_s, struct json_writer *w,
-	       struct error *err)
+int device_put(struct db *db, const struct device *d, struct lastseen *seen, int64_t interval_s, int64_t now_s,
+	       struct json_writer *w, struct error *err)
 {
 	struct buf profile = BUF_INIT(DEVICE_PROFILE_MAX), report = BUF_INIT(DEVICE_REPORT_MAX);
 	struct buf tags = BUF_INIT(DEVICE_TAGS_MAX * (NAME_LEN_MAX + 1));
@@ -155,7 +158,7 @@ int device_put(struct db *db, const struct device *d, int64_t interval_s, int64_
 	if (device_profile(db, d->id, &profile, err) == 0 && device_report(db, d->id, &report, err) == 0 &&
 	    device_tags(db, d->id, &tags, err) == 0) {
 		json_open_object(w, NULL);
-		put_head(w, d, buf_slice(&tags), buf_slice(&profile), buf_slice(&report), interval_s, now_s);
+		put_head(w, d, buf_slice(&tags), buf_slice(&profile), buf_slice(&report), seen, interval_s, now_s);
 		r = put_assignments(db, d->id, w, err);
 		json_close(w);
 	}

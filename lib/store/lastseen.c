@@ -33,6 +33,7 @@ struct lastseen {
 	size_t dirty;
 	size_t next;		/* where the next batch begins to look, so that each has its turn */
 	bool flushing;		/* batch is on its way */
+	struct error failure;	/* of the last batch that came back; ERR_NONE: it was written */
 	struct batch batch;
 };
 
@@ -185,11 +186,14 @@ static void put_back(struct lastseen *l, struct entry *taken)
 	}
 }
 
-static void end_batch(struct lastseen *l, bool written)
+/* failure: NULL when it was written. */
+static void end_batch(struct lastseen *l, const struct error *failure)
 {
+	bool written = failure == NULL;
 	unsigned i;
 
 	pthread_mutex_lock(&l->lock);
+	l->failure = written ? ERROR_INIT : *failure;
 	for (i = 0; i < l->batch.count; i++) {
 		if (!written)
 			put_back(l, &l->batch.entries[i]);
@@ -205,8 +209,7 @@ static void flush_done(void *arg, int result, const struct error *err)
 {
 	struct batch *b = arg;
 
-	(void)err;
-	end_batch(b->owner, result == 0);
+	end_batch(b->owner, result == 0 ? NULL : err);
 }
 
 /* Move up to FLUSH_MAX changed entries into the batch. */
@@ -231,8 +234,11 @@ static void fill_batch(struct lastseen *l)
 int lastseen_flush(struct lastseen *l, struct writer *w, struct error *err)
 {
 	bool any;
+	int r;
 
 	pthread_mutex_lock(&l->lock);
+	*err = l->failure;
+	r = l->failure.kind == ERR_NONE ? 0 : -1;
 	any = !l->flushing && l->dirty > 0;
 	if (any) {
 		fill_batch(l);
@@ -240,8 +246,8 @@ int lastseen_flush(struct lastseen *l, struct writer *w, struct error *err)
 	}
 	pthread_mutex_unlock(&l->lock);
 	if (any && writer_post(w, flush_job, flush_done, &l->batch, err) < 0) {
-		end_batch(l, false);
+		end_batch(l, err);
 		return -1;
 	}
-	return 0;
+	return r;
 }

@@ -22,7 +22,8 @@ void lastseen_touch(struct lastseen *l, int64_t device_id, int64_t now_s, struct
 int64_t lastseen_get(struct lastseen *l, int64_t device_id);
 /*
  * Hand what changed since the last call to the writer; nothing when nothing did, or while the last hand-over
- * is still under way. If the write fails, the same is handed over again next time. -1 with ERR_RETRY when the queue is full.
+ * is still under way. If the write fails, the same is handed over again next time. -1 with ERR_RETRY when the queue is full,
+ * or with the reason why the last one that came back was not written; what changed is handed over all the same.
  */
 WARN_UNUSED int lastseen_flush(struct lastseen *l, struct writer *w, struct error *err);
 

@@ -101,22 +101,18 @@ static int run_jobs(struct writer *w, struct job *jobs, unsigned *n, struct erro
 	}
 }
 
-/* One transaction that begins with jobs[0]. The number of jobs that were taken in all. */
-static unsigned run_group(struct writer *w, struct job *jobs, bool *committed)
+/* One transaction that begins with jobs[0]. The number of jobs that were taken in all. *begun: there was a transaction. */
+static unsigned run_group(struct writer *w, struct job *jobs, bool *begun, bool *committed)
 {
 	struct error err = ERROR_INIT;
-	unsigned i, n = 1;
+	unsigned n = 1;
 
 	*committed = false;
-	if (db_begin(w->db, &err) < 0) {
-		/* The lock was waited for already: once is enough for all who are in the queue. */
-		while (n < WRITER_GROUP_MAX && take(w, &jobs[n].entry, false))
-			n++;
-		for (i = 0; i < n; i++)
-			jobs[i].result = 0;
-	} else if (run_jobs(w, jobs, &n, &err) == 0) {
+	*begun = db_begin(w->db, &err) == 0;
+	if (!*begun)
+		jobs[0].result = 0;
+	else if (run_jobs(w, jobs, &n, &err) == 0)
 		*committed = db_commit(w->db, &err) == 0;
-	}
 	if (!*committed)
 		fail_all(jobs, n, &err);
 	return n;
@@ -137,19 +133,44 @@ static void count_group(struct writer *w, const struct job *jobs, unsigned n, bo
 	pthread_mutex_unlock(&w->lock);
 }
 
+static void tell(const struct job *j)
+{
+	if (j->entry.done != NULL)
+		j->entry.done(j->entry.arg, j->result, &j->err);
+}
+
+/*
+ * The lock was waited for already: once is enough for all who queued up meanwhile. In groups they would wait for it
+ * once each, the last of a long queue for minutes, and with it the main thread, which the watchdog waits for.
+ */
+static void fail_queued(struct writer *w, const struct error *err)
+{
+	struct job j = {.result = -1, .err = *err};
+	struct writer_stats now;
+
+	for (writer_stats(w, &now); now.queued > 0 && take(w, &j.entry, false); now.queued--) {
+		pthread_mutex_lock(&w->lock);
+		w->stats.jobs++;
+		w->stats.failed_jobs++;
+		pthread_mutex_unlock(&w->lock);
+		tell(&j);
+	}
+}
+
 static void *writer_main(void *arg)
 {
 	struct writer *w = arg;
 	struct job *jobs = xcalloc(WRITER_GROUP_MAX, sizeof(*jobs));
-	bool committed;
+	bool begun, committed;
 	unsigned i, n;
 
 	while (take(w, &jobs[0].entry, true)) {
-		n = run_group(w, jobs, &committed);
+		n = run_group(w, jobs, &begun, &committed);
 		count_group(w, jobs, n, committed);
 		for (i = 0; i < n; i++)
-			if (jobs[i].entry.done != NULL)
-				jobs[i].entry.done(jobs[i].entry.arg, jobs[i].result, &jobs[i].err);
+			tell(&jobs[i]);
+		if (!begun)
+			fail_queued(w, &jobs[0].err);
 	}
 	free(jobs);
 	return NULL;

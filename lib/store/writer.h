@@ -10,7 +10,8 @@
  * runs on the writer thread after the COMMIT that made the job durable (or after it failed), exactly once
  * for each job that was accepted, in order; it must not block and must not touch the database: it posts the
  * answer to the loop that waits for it. When the COMMIT fails (disk full), or SQLite gives the whole
- * transaction up, every job of the group gets that error.
+ * transaction up, every job of the group gets that error. When another process keeps the lock of the database for longer
+ * than DB_BUSY_TIMEOUT_MS, all that is queued by then gets ERR_RETRY.
  *
  * The queue and the counters are the only things shared, under one mutex. The connection belongs to the
  * thread from writer_start to writer_stop.

@@ -247,15 +247,29 @@ TEST(a_lock_held_elsewhere_fails_with_retry)
 	struct error err = ERROR_INIT;
 	struct writer *w = begin();
 	struct insert one = {.id = 1};
+	static struct insert queued[300];
+	struct writer_stats stats;
 	sqlite3 *other = NULL;
+	unsigned i;
 
 	REQUIRE(sqlite3_open(path, &other) == SQLITE_OK);
 	REQUIRE(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK);
+	/* More than a group: they wait for the lock once, all together. */
+	for (i = 0; i < ARRAY_SIZE(queued); i++) {
+		queued[i] = (struct insert){.id = (int64_t)i + 2};
+		REQUIRE(writer_post(w, insert_job, insert_done, &queued[i], &err) == 0);
+	}
 	CHECK_INT(writer_call(w, insert_job, &one, &err), -1);
 	CHECK_INT(err.kind, ERR_RETRY);
+	writer_stats(w, &stats);
+	CHECK_INT(stats.failed_commits, 1);
+	CHECK_INT(stats.failed_jobs, ARRAY_SIZE(queued) + 1);
 	sqlite3_close(other);
 	CHECK_INT(writer_call(w, insert_job, &one, &err), 0);
 	writer_stop(w);
+	CHECK_INT(ended, ARRAY_SIZE(queued));
+	for (i = 0; i < ARRAY_SIZE(queued); i++)
+		CHECK(end_order[i] == queued[i].id && queued[i].result == -1 && queued[i].kind == ERR_RETRY);
 }
 
 TEST(without_a_thread_the_transaction_is_the_same)
