@@ -71,6 +71,11 @@ $B/tests/unit/%: $B/tests/unit/%.o $B/lib.a
 $B/tests/bench/%: $B/tests/bench/%.o $B/lib.a
 	$(LINK) $< $B/lib.a $(LIBS)
 
+# Of several files.
+LOAD := $(patsubst %.c,$B/%.o,$(wildcard tests/bench/load*.c))
+$B/tests/bench/load: $(LOAD) $B/lib.a
+	$(LINK) $^ $(LIBS)
+
 $B/tests/interop/%: $B/tests/interop/%.o $B/lib.a
 	$(LINK) $< $B/lib.a $(LIBS)
 
@@ -150,4 +155,4 @@ help:
 .PHONY: all unit-bins fuzz-bins replay-bins check check-unit check-fuzz check-e2e check-man interop lint fuzz static cross \
 	install deb clean help
 
--include $(OBJS:.o=.d) $(UNIT:%.c=$B/%.d) $(FUZZ:%=$B/tests/fuzz/fuzz_%.d) $B/tests/interop/judge.d
+-include $(OBJS:.o=.d) $(UNIT:%.c=$B/%.d) $(FUZZ:%=$B/tests/fuzz/fuzz_%.d) $B/tests/interop/judge.d $(LOAD:.o=.d)
