@@ -469,6 +469,8 @@ void conn_free(struct conn *c)
 		w->replied = true;
 		work_free(w);
 	}
+	if (c->kept != NULL && c->listener->handler->forget != NULL)
+		c->listener->handler->forget(c->kept);
 	if (c->state == CONN_IDLE)
 		server_idle_remove(c);
 	server_unbook(c);
