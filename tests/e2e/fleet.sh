@@ -2,7 +2,7 @@
 #
 #	fleet_site [SITE [ARG...]]	offline keys in off/, a repository in hq/ (repo init ARG...) with publisher `plant`,
 #				signed/ has root and targets
-#	fleet_serve [ARG...]	serve on free ports of 127.0.0.1; FLEET_API, FLEET_REPO, FLEET_DEVICE, FLEET_ENROLL: ports
+#	fleet_serve [ARG...]	serve on free ports of 127.0.0.1, FLEET_HEARTBEAT (1s); FLEET_API, FLEET_REPO, FLEET_DEVICE, FLEET_ENROLL: ports
 #	fleet_device N		enrol devN by token and run its agent
 #	fleet_sign VERSION [ARG...]	publish plant/plc/VERSION, a file that says VERSION
 #	fleet_rollout VERSION [ARG...]	roll it out to all, at once
@@ -33,7 +33,7 @@ fleet_site() {
 
 fleet_serve() {
 	rm -f ready
-	test_start serve meshanics serve --home hq --public-name 127.0.0.1 --heartbeat 1s --ready-file ready \
+	test_start serve meshanics serve --home hq --public-name 127.0.0.1 --heartbeat "${FLEET_HEARTBEAT:-1s}" --ready-file ready \
 		--api-listen "127.0.0.1:${FLEET_API:-0}" --repository-listen "127.0.0.1:${FLEET_REPO:-0}" \
 		--device-listen "127.0.0.1:${FLEET_DEVICE:-0}" --enroll-listen "127.0.0.1:${FLEET_ENROLL:-0}" "$@" || return 1
 	test_wait 30 test -s ready || return 1
