@@ -40,6 +40,7 @@ UNITBIN := $(UNIT:%.c=$B/%)
 FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAY  := $(FUZZ:%=$B/tests/fuzz/replay_%)
 FUZZBIN := $(FUZZ:%=$B/tests/fuzz/fuzz_%)
+TOOLS   := $(patsubst %.c,$B/%,$(sort $(wildcard tests/tools/*.c)))
 E2E     := $(sort $(wildcard tests/e2e/t[0-9]*.sh))
 INTEROP := $(sort $(wildcard tests/interop/t*.sh))
 MAN     := $(sort $(wildcard man/*.[1-8]))
@@ -71,6 +72,9 @@ $B/tests/unit/%: $B/tests/unit/%.o $B/lib.a
 $B/tests/bench/%: $B/tests/bench/%.o $B/lib.a
 	$(LINK) $< $B/lib.a $(LIBS)
 
+$B/tests/tools/%: $B/tests/tools/%.o $B/lib.a
+	$(LINK) $< $B/lib.a $(LIBS)
+
 $B/tests/interop/%: $B/tests/interop/%.o $B/lib.a
 	$(LINK) $< $B/lib.a $(LIBS)
 
@@ -81,11 +85,13 @@ $B/tests/fuzz/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/lib.a
 	$(LINK) -fsanitize=fuzzer $< $B/lib.a $(LIBS)
 
 unit-bins: $(UNITBIN)
+# Programs that the end-to-end tests use.
+tools: $(TOOLS)
 fuzz-bins: $(FUZZBIN)
 
 # Everything that proves something, with sanitizers; the last line sums up.
 check:
-	@$(MAKE) --no-print-directory SAN=1 build/san/meshanics unit-bins replay-bins
+	@$(MAKE) --no-print-directory SAN=1 build/san/meshanics tools unit-bins replay-bins
 	@MESHANICS=$(CURDIR)/build/san/meshanics CC="$(CC)" tests/run -j $(JOBS) $(UNIT:%.c=build/san/%) \
 		$(FUZZ:%=build/san/tests/fuzz/replay_%) tests/lint tests/man tests/check-man.sh $(E2E)
 
@@ -95,7 +101,7 @@ check-unit: $(UNITBIN)
 	$(Q)tests/run -j $(JOBS) $(UNITBIN)
 check-fuzz: $(REPLAY)
 	$(Q)tests/run -j $(JOBS) $(REPLAY)
-check-e2e: $B/meshanics
+check-e2e: $B/meshanics tools
 	$(Q)MESHANICS=$(CURDIR)/$B/meshanics tests/run -j $(JOBS) $(E2E)
 check-man: $B/meshanics
 	$(Q)MESHANICS=$(CURDIR)/$B/meshanics tests/run -j $(JOBS) tests/man tests/check-man.sh
@@ -147,7 +153,7 @@ help:
 	@echo 'interop (against tuf-js; needs node and npm)'
 
 .SECONDARY:
-.PHONY: all unit-bins fuzz-bins replay-bins check check-unit check-fuzz check-e2e check-man interop lint fuzz static cross \
+.PHONY: all tools unit-bins fuzz-bins replay-bins check check-unit check-fuzz check-e2e check-man interop lint fuzz static cross \
 	install deb clean help
 
--include $(OBJS:.o=.d) $(UNIT:%.c=$B/%.d) $(FUZZ:%=$B/tests/fuzz/fuzz_%.d) $B/tests/interop/judge.d
+-include $(OBJS:.o=.d) $(UNIT:%.c=$B/%.d) $(FUZZ:%=$B/tests/fuzz/fuzz_%.d) $(TOOLS:=.d) $B/tests/interop/judge.d
