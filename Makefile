@@ -30,12 +30,21 @@ else
 HARDEN  += -D_FORTIFY_SOURCE=3
 endif
 
+# P-256 by our own code (64-bit) where the compiler has numbers of 128 bits, else by BearSSL's (bearssl).
+P256    ?= $(if $(findstring __SIZEOF_INT128__,$(shell $(CC) -dM -E -x c /dev/null)),64-bit,bearssl)
+ifeq ($(P256),64-bit)
+NOT_HERE := lib/crypto/p256_bearssl.c
+else
+NOT_HERE := $(addprefix lib/crypto/,p256.c p256_field.c p256_point.c p256_reveal.c p256_scalar.c p256_table.c) \
+	tests/unit/test_p256_field.c
+endif
+
 # module_none.c takes the place of module.c in the static build.
-LIBSRCS := $(filter-out lib/sys/module_none.c,$(sort $(wildcard lib/*/*.c agent/*.c)))
+LIBSRCS := $(filter-out lib/sys/module_none.c $(NOT_HERE),$(sort $(wildcard lib/*/*.c agent/*.c)))
 SRCS    := $(sort $(wildcard cli/*.c commands/*.c)) $(LIBSRCS)
 OBJS    := $(SRCS:%.c=$B/%.o)
 LIBOBJS := $(LIBSRCS:%.c=$B/%.o)
-UNIT    := $(sort $(wildcard tests/unit/test_*.c))
+UNIT    := $(filter-out $(NOT_HERE),$(sort $(wildcard tests/unit/test_*.c)))
 UNITBIN := $(UNIT:%.c=$B/%)
 FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAY  := $(FUZZ:%=$B/tests/fuzz/replay_%)
