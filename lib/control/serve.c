@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "control/pool.h"
 #include "store/lastseen.h"
+#include "store/versions.h"
 #include "sys/clock.h"
 #include "sys/descriptors.h"
 #include "sys/file.h"
@@ -67,7 +68,7 @@ static int start_writer(struct serve *s, struct error *err)
 	struct db *db = s->control->db;
 
 	s->control->db = NULL;
-	s->writer = writer_start(db, err);
+	s->writer = writer_start(db, s->control->versions, err);
 	if (s->writer == NULL)
 		return -1;
 	s->pool = pool_start(err);
@@ -147,6 +148,7 @@ static int start(struct serve *s, struct error *err)
 	if ((s->control = control_open(o->home, &o->settings, err)) == NULL || check_ready(s->control, err) < 0)
 		return -1;
 	s->control->lastseen = lastseen_new();
+	s->control->versions = versions_new();
 	s->control->put_metrics = serve_put_metrics;
 	s->control->metrics_arg = s;
 	s->started_s = clock_now_s();
@@ -218,7 +220,9 @@ static void stop(struct serve *s)
 	file_close(&s->repo_fd);
 	if (s->control != NULL) {
 		lastseen_free(s->control->lastseen);
+		versions_free(s->control->versions);
 		s->control->lastseen = NULL;
+		s->control->versions = NULL;
 	}
 	control_free(s->control);
 	notify_release(&s->notify);

@@ -484,6 +484,8 @@ void conn_free(struct conn *c)
 		w->replied = true;
 		work_free(w);
 	}
+	if (c->kept != NULL && c->listener->handler->forget != NULL)
+		c->listener->handler->forget(c->kept);
 	server_unbook(c);
 	loop_unwatch(&c->watch);
 	stream_close(&c->stream);
