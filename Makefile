@@ -30,16 +30,26 @@ else
 HARDEN  += -D_FORTIFY_SOURCE=3
 endif
 
+# P-256 by our own code (64-bit) where the compiler has numbers of 128 bits, else by BearSSL's (bearssl).
+P256    ?= $(if $(findstring __SIZEOF_INT128__,$(shell $(CC) -dM -E -x c /dev/null)),64-bit,bearssl)
+ifeq ($(P256),64-bit)
+NOT_HERE := lib/crypto/p256_bearssl.c
+else
+NOT_HERE := $(addprefix lib/crypto/,p256.c p256_field.c p256_point.c p256_reveal.c p256_scalar.c p256_table.c) \
+	tests/unit/test_p256_field.c
+endif
+
 # module_none.c takes the place of module.c in the static build.
-LIBSRCS := $(filter-out lib/sys/module_none.c,$(sort $(wildcard lib/*/*.c agent/*.c)))
+LIBSRCS := $(filter-out lib/sys/module_none.c $(NOT_HERE),$(sort $(wildcard lib/*/*.c agent/*.c)))
 SRCS    := $(sort $(wildcard cli/*.c commands/*.c)) $(LIBSRCS)
 OBJS    := $(SRCS:%.c=$B/%.o)
 LIBOBJS := $(LIBSRCS:%.c=$B/%.o)
-UNIT    := $(sort $(wildcard tests/unit/test_*.c))
+UNIT    := $(filter-out $(NOT_HERE),$(sort $(wildcard tests/unit/test_*.c)))
 UNITBIN := $(UNIT:%.c=$B/%)
 FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAY  := $(FUZZ:%=$B/tests/fuzz/replay_%)
 FUZZBIN := $(FUZZ:%=$B/tests/fuzz/fuzz_%)
+TOOLS   := $(patsubst %.c,$B/%,$(sort $(wildcard tests/tools/*.c)))
 E2E     := $(sort $(wildcard tests/e2e/t[0-9]*.sh))
 INTEROP := $(sort $(wildcard tests/interop/t*.sh))
 MAN     := $(sort $(wildcard man/*.[1-8]))
@@ -71,6 +81,9 @@ $B/tests/unit/%: $B/tests/unit/%.o $B/lib.a
 $B/tests/bench/%: $B/tests/bench/%.o $B/lib.a
 	$(LINK) $< $B/lib.a $(LIBS)
 
+$B/tests/tools/%: $B/tests/tools/%.o $B/lib.a
+	$(LINK) $< $B/lib.a $(LIBS)
+
 # Of several files.
 LOAD := $(patsubst %.c,$B/%.o,$(wildcard tests/bench/load*.c))
 $B/tests/bench/load: $(LOAD) $B/lib.a
@@ -86,11 +99,13 @@ $B/tests/fuzz/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/lib.a
 	$(LINK) -fsanitize=fuzzer $< $B/lib.a $(LIBS)
 
 unit-bins: $(UNITBIN)
+# Programs that the end-to-end tests use.
+tools: $(TOOLS)
 fuzz-bins: $(FUZZBIN)
 
 # Everything that proves something, with sanitizers; the last line sums up.
 check:
-	@$(MAKE) --no-print-directory SAN=1 build/san/meshanics unit-bins replay-bins
+	@$(MAKE) --no-print-directory SAN=1 build/san/meshanics tools unit-bins replay-bins
 	@MESHANICS=$(CURDIR)/build/san/meshanics CC="$(CC)" tests/run -j $(JOBS) $(UNIT:%.c=build/san/%) \
 		$(FUZZ:%=build/san/tests/fuzz/replay_%) tests/lint tests/man tests/check-man.sh $(E2E)
 
@@ -100,7 +115,7 @@ check-unit: $(UNITBIN)
 	$(Q)tests/run -j $(JOBS) $(UNITBIN)
 check-fuzz: $(REPLAY)
 	$(Q)tests/run -j $(JOBS) $(REPLAY)
-check-e2e: $B/meshanics
+check-e2e: $B/meshanics tools
 	$(Q)MESHANICS=$(CURDIR)/$B/meshanics tests/run -j $(JOBS) $(E2E)
 check-man: $B/meshanics
 	$(Q)MESHANICS=$(CURDIR)/$B/meshanics tests/run -j $(JOBS) tests/man tests/check-man.sh
@@ -152,7 +167,8 @@ help:
 	@echo 'interop (against tuf-js; needs node and npm)'
 
 .SECONDARY:
-.PHONY: all unit-bins fuzz-bins replay-bins check check-unit check-fuzz check-e2e check-man interop lint fuzz static cross \
+.PHONY: all tools unit-bins fuzz-bins replay-bins check check-unit check-fuzz check-e2e check-man interop lint fuzz static cross \
 	install deb clean help
 
--include $(OBJS:.o=.d) $(UNIT:%.c=$B/%.d) $(FUZZ:%=$B/tests/fuzz/fuzz_%.d) $B/tests/interop/judge.d $(LOAD:.o=.d)
+-include $(OBJS:.o=.d) $(UNIT:%.c=$B/%.d) $(FUZZ:%=$B/tests/fuzz/fuzz_%.d) $(TOOLS:=.d) $B/tests/interop/judge.d \
+	$(LOAD:.o=.d)

@@ -81,7 +81,10 @@ static int intake_end(struct agent *a, struct error *err)
 	sha256_final(&a->intake.hash, hash);
 	if (a->intake.at != a->update.length || memcmp(hash, a->update.sha256, sizeof(hash)) != 0)
 		return error_set(err, ERR_REFUSED, "the payload's bytes do not match the signed SHA-256");
-	return file_sync(a->intake.to_fd, "payload", err);
+	if (file_sync(a->intake.to_fd, "payload", err) < 0)
+		return -1;
+	/* And its name: what APPLYING finds missing it cannot fetch again. */
+	return file_sync_dir(a->artifacts_fd, ".", err);
 }
 
 void intake_step(struct agent *a)
@@ -140,9 +143,21 @@ void apply_step(struct agent *a)
 	update_step(a);
 }
 
+void unapply(struct agent *a)
+{
+	struct error err = ERROR_INIT;
+	struct installed i;
+
+	if (state_installed(a->db, a->update.artifact, &i, &err) == 0 && file_exists(a->artifacts_fd, i.artifact) &&
+	    place_prune(a->artifacts_fd, i.artifact, i.version, i.previous, &err) == 0)
+		return;
+	if (err.kind != ERR_NONE)
+		log_failure(LOG_LEVEL_WARN, "agent.prune", &err);
+}
+
 /* ---- PROBING ---- */
 
-/* What is not kept goes, when that is on record; a failure costs room alone, and the next update tries again. */
+/* What is not kept goes, when that is on record; a failure costs room alone, and the next start tries again. */
 static void prune(struct agent *a, const struct installed *i)
 {
 	struct error err = ERROR_INIT;

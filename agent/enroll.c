@@ -140,6 +140,9 @@ static struct seckey *attempt_key(int dirfd, int64_t now_s, struct error *err)
 
 	if (file_exists(dirfd, ATTEMPT_KEY ".key"))
 		return keyfile_open(dirfd, ATTEMPT_KEY ".key", SLICE_EMPTY, err);
+	/* A public half alone is what an interrupted removal of both left, and would be in the way. */
+	if (file_unlink(dirfd, ATTEMPT_KEY ".pub", err) < 0)
+		return NULL;
 	key = seckey_generate(KEY_ECDSA_P256, err);
 	if (key != NULL && keyfile_write(dirfd, ATTEMPT_KEY, key, SLICE_EMPTY, "device", now_s, err) < 0) {
 		seckey_free(key);
@@ -192,7 +195,10 @@ static int check_free(int dirfd, int *lock_fd, struct error *err)
 	*lock_fd = file_lock(dirfd, "lock", err);
 	if (*lock_fd < 0)
 		return error_hint(err, "stop the agent first");
-	(void)!agent_wipe_resume(dirfd);	/* or the next start would end it, and this identity with it */
+	if (agent_wipe_resume(dirfd, err) < 0)	/* or the next start would end it, and this identity with it */
+		return -1;
+	if (newfile_sweep(dirfd, ".", err) < 0)
+		return -1;
 	if (!file_exists(dirfd, "identity.json"))
 		return 0;
 	error_set(err, ERR_CONFLICT, "this device is enrolled already");

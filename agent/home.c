@@ -218,6 +218,7 @@ static int remove_other_keys(int dirfd, const char *keep, struct error *err)
 int identity_store(const struct identity *id, int dirfd, int64_t now_s, struct error *err)
 {
 	struct buf text = BUF_INIT(IDENTITY_SIZE_MAX);
+	struct error ignored = ERROR_INIT;
 	char name[32], file[48];
 	int r = -1;
 
@@ -228,10 +229,19 @@ int identity_store(const struct identity *id, int dirfd, int64_t now_s, struct e
 	put_identity(&text, id, file);
 	if (file_replace(dirfd, IDENTITY_FILE, 0600, buf_slice(&text), err) < 0)
 		goto out;
-	r = remove_other_keys(dirfd, name, err);
+	(void)!remove_other_keys(dirfd, name, &ignored);	/* the identity is in force all the same */
+	r = 0;
 out:
 	buf_release(&text);
 	return r;
+}
+
+int identity_tidy(const struct identity *id, int dirfd, struct error *err)
+{
+	char name[32];
+
+	key_name(name, id->key);
+	return remove_other_keys(dirfd, name, err);
 }
 
 static int load_parsed(struct identity *id, int dirfd, struct json_value obj, struct error *err)

@@ -41,10 +41,12 @@ WARN_UNUSED int agent_home_open(const char *home, struct error *err);
 /* ERR_NOT_FOUND with `agent enroll` as hint when the device has no identity. */
 WARN_UNUSED int identity_load(struct identity *id, int dirfd, struct error *err);
 /*
- * The key file first, under a name of its own, then identity.json by rename, then former key files go: a power
- * cut leaves the old identity or the new one.
+ * The key file first, under a name of its own, then identity.json by rename, then former key files go (those that
+ * cannot stay for identity_tidy): a power cut leaves the old identity or the new one.
  */
 WARN_UNUSED int identity_store(const struct identity *id, int dirfd, int64_t now_s, struct error *err);
+/* Remove the keys that are not id's: of former certificates, of attempts to enrol or renew that were cut short. */
+WARN_UNUSED int identity_tidy(const struct identity *id, int dirfd, struct error *err);
 /* SHA-256 of the certificate, which is how orders name it. */
 void identity_fingerprint(const struct identity *id, uint8_t out[static SHA256_LEN]);
 /*

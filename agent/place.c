@@ -10,10 +10,23 @@
 
 #define PLACE_PATH_MAX 768
 #define CURRENT "current"
+#define CURRENT_TMP ".current.tmp"
 
 static void version_dir(char out[static PLACE_PATH_MAX], const char *artifact, const char *version)
 {
 	snprintf(out, PLACE_PATH_MAX, "%s/%s", artifact, version);
+}
+
+/* Durable before the file gets its name: or a power cut leaves it in its place, closed to those who need it. */
+static int set_mode(int dirfd, const char *name, mode_t mode, struct error *err)
+{
+	int fd = file_open(dirfd, name, O_RDONLY | O_NOFOLLOW, 0, err);
+	int r = -1;
+
+	if (fd >= 0 && file_chmod(fd, mode, name, err) == 0 && file_sync(fd, name, err) == 0)
+		r = 0;
+	file_close(&fd);
+	return r;
 }
 
 int place_file(int dirfd, const char *incoming, const struct update *u, const char *filename, mode_t mode,
@@ -28,8 +41,8 @@ int place_file(int dirfd, const char *incoming, const struct update *u, const ch
 	/* The version may be the one that runs, put in once more: it is replaced by rename, like all else. */
 	if (file_mkdirs(dirfd, dir, 0755, err) < 0)
 		return -1;
-	if (fchmodat(dirfd, incoming, mode, 0) < 0)
-		return error_errno(err, errno, "cannot set the mode of '%s'", incoming);
+	if (set_mode(dirfd, incoming, mode, err) < 0)
+		return -1;
 	return file_rename(dirfd, incoming, dirfd, file, err);
 }
 
@@ -38,7 +51,7 @@ int place_switch(int dirfd, const char *artifact, const char *version, struct er
 	char link[PLACE_PATH_MAX], tmp[PLACE_PATH_MAX];
 
 	version_dir(link, artifact, CURRENT);
-	version_dir(tmp, artifact, ".current.tmp");
+	version_dir(tmp, artifact, CURRENT_TMP);
 	if (file_unlink(dirfd, tmp, err) < 0)
 		return -1;
 	if (version[0] == '\0')
@@ -59,26 +72,32 @@ int place_current(int dirfd, const char *artifact, char *out, struct error *err)
 	return 0;
 }
 
+static bool is_kept(const char *name, const char *keep, const char *keep_too)
+{
+	if (name[0] == '.')
+		return strcmp(name, CURRENT_TMP) != 0;
+	return strcmp(name, CURRENT) == 0 || strcmp(name, keep) == 0 || strcmp(name, keep_too) == 0;
+}
+
 int place_prune(int dirfd, const char *artifact, const char *keep, const char *keep_too, struct error *err)
 {
-	int fd = file_open(dirfd, artifact, O_RDONLY | O_DIRECTORY, 0, err);
+	int fd = file_open(dirfd, artifact, O_RDONLY | O_DIRECTORY, 0, err), r = 0;
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	bool removed = false;
 	struct dirent *e;
-	int r = 0;
 
 	if (d == NULL) {
 		file_close(&fd);
 		return -1;
 	}
 	while (r == 0 && (e = readdir(d)) != NULL) {
-		char path[PLACE_PATH_MAX];
-
-		if (e->d_name[0] == '.' || strcmp(e->d_name, CURRENT) == 0 || strcmp(e->d_name, keep) == 0 ||
-		    strcmp(e->d_name, keep_too) == 0)
+		if (is_kept(e->d_name, keep, keep_too))
 			continue;
-		version_dir(path, artifact, e->d_name);
-		r = file_remove_tree(dirfd, path, err);
+		r = file_remove_tree(fd, e->d_name, err);
+		removed = true;
 	}
+	if (r == 0 && removed)
+		r = file_sync(fd, artifact, err);
 	closedir(d);
 	return r;
 }

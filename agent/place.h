@@ -20,7 +20,7 @@ WARN_UNUSED int place_file(int dirfd, const char *incoming, const struct update 
 WARN_UNUSED int place_switch(int dirfd, const char *artifact, const char *version, struct error *err);
 /* Which version is current; "" when none. out has NAME_LEN_MAX + 1 bytes. */
 WARN_UNUSED int place_current(int dirfd, const char *artifact, char *out, struct error *err);
-/* Remove every version directory of the artifact but these two (either may be ""). */
+/* Remove every version directory of the artifact but these two (either may be ""), and what a cut switch left. Durable. */
 WARN_UNUSED int place_prune(int dirfd, const char *artifact, const char *keep, const char *keep_too, struct error *err);
 
 #endif

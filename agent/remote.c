@@ -342,7 +342,7 @@ int remote_fetch(struct remote *r, int dirfd, const struct remote_payload *p, st
 	d.at = d.asked = (uint64_t)st.st_size;
 	if (d.at < p->length && get_payload(r, &d, err) < 0)
 		goto fail;
-	if (ftruncate(d.fd, (off_t)p->length) < 0 || check_payload(d.fd, p, err) < 0) {
+	if (file_truncate(d.fd, p->length, name, err) < 0 || check_payload(d.fd, p, err) < 0) {
 		struct error ignored = ERROR_INIT;
 
 		/* Wrong bytes are wrong from the start: nothing of them is worth resuming. */

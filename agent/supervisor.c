@@ -14,6 +14,7 @@
 #include "agent/worker.h"
 #include "base/log.h"
 #include "sys/clock.h"
+#include "sys/fault.h"
 #include "sys/file.h"
 #include "sys/rng.h"
 #include "sys/user.h"
@@ -62,12 +63,15 @@ static void link_down(struct agent_link *l)
 
 void worker_down(struct agent *a, const char *why)
 {
+	int status = 0;
+
 	if (a->worker_pid <= 0)
 		return;
 	log_warn("agent.worker", "ended=true why=\"%s\"", why);
 	kill(a->worker_pid, SIGKILL);
-	while (waitpid(a->worker_pid, NULL, 0) < 0 && errno == EINTR)
+	while (waitpid(a->worker_pid, &status, 0) < 0 && errno == EINTR)
 		;
+	fault_worker_ended(status);
 	a->worker_pid = 0;
 	link_down(&a->control);
 	link_down(&a->transfer);
@@ -154,11 +158,17 @@ static int worker_ids(const struct agent_options *o, struct worker_options *w, s
 /* The worker's directory is the worker's. */
 static int give_work_dir(struct agent *a, const struct worker_options *w, struct error *err)
 {
+	int fd, r = -1;
+
 	if (file_mkdirs(a->home_fd, "work", 0700, err) < 0)
 		return -1;
-	if (w->switch_user && fchownat(a->home_fd, "work", w->uid, w->gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return error_errno(err, errno, "cannot give 'work' to the worker");
-	return 0;
+	if (!w->switch_user)
+		return 0;
+	fd = file_open(a->home_fd, "work", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, err);
+	if (fd >= 0)
+		r = file_chown(fd, w->uid, w->gid, "work", err);
+	file_close(&fd);
+	return r;
 }
 
 /* In the child: nothing of the supervisor's stays open but the two ends and standard error. */
@@ -168,6 +178,7 @@ static NORETURN void worker_child(const struct worker_options *w)
 	int hi = w->control_fd < w->transfer_fd ? w->transfer_fd : w->control_fd;
 	sigset_t none;
 
+	fault_enter_worker();
 	close_range(3, (unsigned)lo - 1, 0);
 	if (hi > lo + 1)
 		close_range((unsigned)lo + 1, (unsigned)hi - 1, 0);
@@ -348,11 +359,15 @@ static void agent_free(struct agent *a)
 
 static int open_files(struct agent *a, struct error *err)
 {
+	int left;
+
 	if ((a->home_fd = agent_home_open(a->options->home, err)) < 0 ||
 	    (a->lock_fd = file_lock(a->home_fd, "lock", err)) < 0) {
 		return err->kind == ERR_RETRY ? error_wrap(err, "another agent runs in '%s'", a->home) : -1;
 	}
-	if ((a->wiped = agent_wipe_resume(a->home_fd)))
+	if ((left = agent_wipe_resume(a->home_fd, err)) < 0)
+		return -1;
+	if ((a->wiped = left > 0))
 		return error_set(err, ERR_NOT_FOUND, "this device has left its fleet");
 	if (identity_load(&a->identity, a->home_fd, err) < 0 || (a->db = state_open(a->home, err)) == NULL ||
 	    state_instance(a->db, a->instance, err) < 0 ||
@@ -373,6 +388,7 @@ static int start(struct agent *a, struct error *err)
 		return -1;
 	if (o->watchdog_ms > 0)
 		loop_timer_set(a->loop, &a->watchdog, loop_now_ms(a->loop) + o->watchdog_ms);
+	agent_tidy(a);
 	talk_pump(a);
 	update_step(a);
 	return 0;
@@ -390,9 +406,13 @@ int agent_run(const struct agent_options *options, bool *wiped, struct error *er
 		r = loop_run(a->loop, err);
 		notify_send(&a->notify, "STOPPING=1");
 	}
-	*wiped = a->wiped;
-	if (*wiped)
+	*wiped = a->wiped && a->fatal.kind == ERR_NONE;
+	if (*wiped) {
 		r = 0;
+	} else if (r == 0 && a->fatal.kind != ERR_NONE) {
+		*err = a->fatal;
+		r = -1;
+	}
 	agent_free(a);
 	if (r == 0)
 		log_info("agent.stopped", "clean=true wiped=%s", *wiped ? "true" : "false");

@@ -50,6 +50,7 @@ struct agent {
 	struct watch signals;
 	struct timer watchdog;
 	bool wiped;
+	struct error fatal;	/* why the loop was stopped, when it was by a failure; the next start goes on */
 
 	/* worker.c's other side */
 	pid_t worker_pid;
@@ -132,6 +133,7 @@ void intake_step(struct agent *a);
 void intake_release(struct intake *in);
 void apply_step(struct agent *a);
 void probe_step(struct agent *a);
+void unapply(struct agent *a);	/* before APPLYING fails: what it may have put beside the version that runs */
 void rollback(struct agent *a, const struct error *why);
 
 /* verify.c: what the worker fetched, judged by the same engine against the anchor, the floor and the marks. */
@@ -153,9 +155,13 @@ struct machine {
 };
 void machine_read(struct machine *m);
 
+/* tidy.c: at start, after update_resume */
+void agent_tidy(struct agent *a);
+
 /* wipe.c */
-void agent_wipe(struct agent *a);	/* leaves nothing of HOME/agent, and stops the loop */
-bool agent_wipe_resume(int home_fd);	/* did a wipe end too early? Then it is done now */
+void agent_wipe(struct agent *a);	/* leaves nothing of HOME/agent (or sets a->fatal), and stops the loop */
+/* Did a wipe end too early? Then it is done now: 1. 0 when there was none; -1 when it still cannot be done. */
+WARN_UNUSED int agent_wipe_resume(int home_fd, struct error *err);
 
 /* The delay before attempt n (from 0), ms: 1 s doubling to cap_ms, minus up to half of it by chance. */
 int64_t backoff_ms(unsigned n, int64_t cap_ms);

@@ -47,6 +47,7 @@ void update_enter(struct agent *a, enum update_state next, const struct installe
 	if (state_enter(a->db, &a->update, next, installed, reason, clock_now_s(), &err) < 0) {
 		/* Nothing may be done that is not written down. Stop; the service manager starts us again. */
 		log_failure(LOG_LEVEL_ERROR, "agent.state", &err);
+		a->fatal = err;
 		loop_stop(a->loop);
 		return;
 	}
@@ -102,10 +103,13 @@ void update_end(struct agent *a)
 
 void update_fail(struct agent *a, const struct error *why)
 {
-	if (a->update.state == UPDATE_PROBING)
+	if (a->update.state == UPDATE_PROBING) {
 		rollback(a, why);
-	else
-		update_enter(a, UPDATE_FAILED, NULL, "%s", why->text);
+		return;
+	}
+	if (a->update.state == UPDATE_APPLYING)
+		unapply(a);
+	update_enter(a, UPDATE_FAILED, NULL, "%s", why->text);
 }
 
 static void step_later(struct agent *a, int64_t ms)

@@ -41,59 +41,84 @@ static bool is_secret(const char *name)
 	return slice_ends(slice_str(name), SLICE_LIT(".key")) || strcmp(name, "identity.json") == 0;
 }
 
-/* One pass over the directory: secrets only, or all the rest. What fails is logged and left: the others must still go. */
-static void remove_pass(int home_fd, bool secrets)
+/*
+ * One pass over the directory: secrets only, or all the rest. What fails is logged and left, the others must still go;
+ * err is the first failure.
+ */
+static int remove_pass(int home_fd, bool secrets, struct error *err)
 {
-	struct error err = ERROR_INIT;
-	int fd = file_open(home_fd, ".", O_RDONLY | O_DIRECTORY, 0, &err);
+	int fd = file_open(home_fd, ".", O_RDONLY | O_DIRECTORY, 0, err), r = 0;
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 
 	if (d == NULL) {
 		file_close(&fd);
-		return;
+		return -1;
 	}
 	while ((e = readdir(d)) != NULL) {
+		struct error why = ERROR_INIT;
+
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
 		    strcmp(e->d_name, WIPING) == 0 || is_secret(e->d_name) != secrets)
 			continue;
 		if (secrets)
 			overwrite(home_fd, e->d_name);
-		if (file_remove_tree(home_fd, e->d_name, &err) < 0)
-			log_failure(LOG_LEVEL_ERROR, "agent.wipe", &err);
+		if (file_remove_tree(home_fd, e->d_name, &why) == 0)
+			continue;
+		log_failure(LOG_LEVEL_ERROR, "agent.wipe", &why);
+		if (r == 0)
+			*err = why;
+		r = -1;
 	}
 	closedir(d);
-	if (file_sync_dir(home_fd, ".", &err) < 0)
-		log_failure(LOG_LEVEL_ERROR, "agent.wipe", &err);
+	return r < 0 ? -1 : file_sync_dir(home_fd, ".", err);
 }
 
-/* The order is on disk before anything goes: a power cut in the middle is made good at the next start. */
-static void wipe_home(int home_fd)
+/*
+ * The order is on disk before any secret goes, and stays there until all is gone: an interruption or a failing disk is
+ * made good at the next start. A disk so full that the order cannot be written gets room from the rest; if that does
+ * not help, the identity still works, and the control plane will repeat the order.
+ */
+static int wipe_home(int home_fd, struct error *err)
 {
-	struct error err = ERROR_INIT;
+	if (file_replace(home_fd, WIPING, 0600, SLICE_EMPTY, err) < 0) {
+		struct error ignored = ERROR_INIT;
 
-	if (file_replace(home_fd, WIPING, 0600, SLICE_EMPTY, &err) < 0)
-		log_failure(LOG_LEVEL_ERROR, "agent.wipe", &err);
-	remove_pass(home_fd, true);
-	remove_pass(home_fd, false);
-	if (file_unlink(home_fd, WIPING, &err) < 0)
-		log_failure(LOG_LEVEL_ERROR, "agent.wipe", &err);
+		log_failure(LOG_LEVEL_ERROR, "agent.wipe", err);
+		(void)!remove_pass(home_fd, false, &ignored);
+		if (file_replace(home_fd, WIPING, 0600, SLICE_EMPTY, err) < 0)
+			return -1;
+	}
+	if (remove_pass(home_fd, true, err) < 0 || remove_pass(home_fd, false, err) < 0 ||
+	    file_unlink(home_fd, WIPING, err) < 0)
+		return -1;
+	return file_sync_dir(home_fd, ".", err);
+}
+
+static int not_all(struct error *err)
+{
+	error_wrap(err, "this device was told to leave its fleet, and not all of its files could be removed");
+	return error_hint(err, "start the agent again when the disk works: it goes on with it");
 }
 
 void agent_wipe(struct agent *a)
 {
+	struct error err = ERROR_INIT;
+
 	log_warn("agent.wipe", "device=%s why=\"ordered by the control plane\"", a->identity.device);
 	a->wiped = true;
 	loop_stop(a->loop);
 	worker_down(a, "the device leaves");	/* or it would go on writing below work/ */
-	wipe_home(a->home_fd);
+	if (wipe_home(a->home_fd, &err) < 0) {
+		not_all(&err);
+		a->fatal = err;
+	}
 }
 
-bool agent_wipe_resume(int home_fd)
+int agent_wipe_resume(int home_fd, struct error *err)
 {
 	if (!file_exists(home_fd, WIPING))
-		return false;
+		return 0;
 	log_warn("agent.wipe", "resumed=true");
-	wipe_home(home_fd);
-	return true;
+	return wipe_home(home_fd, err) < 0 ? not_all(err) : 1;
 }

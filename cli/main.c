@@ -40,13 +40,15 @@ static bool line_has(int argc, char **argv, const char *word)
 	return false;
 }
 
-/* In test builds: make the n-th change to a file system go wrong, "7:cut" (sys/fault.h). */
+/* In test builds: make the n-th change to a file system go wrong, "7:cut"; the agent's worker has its own (sys/fault.h). */
 static int arm_fault(void)
 {
 #ifdef MESHANICS_TEST
 	const char *text = getenv("MESHANICS_FAULT");
 
-	if (text != NULL && fault_arm_text(text) < 0)
+	const char *worker = getenv("MESHANICS_FAULT_WORKER");
+
+	if ((text != NULL && fault_arm_text(text) < 0) || (worker != NULL && fault_arm_worker_text(worker) < 0))
 		return -1;
 #endif
 	return 0;

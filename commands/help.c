@@ -235,12 +235,16 @@ static void command_json(struct json_writer *w, const struct command *c)
 	json_close(w);
 }
 
-static int help_json(struct cmd *cmd, const char *const *words, unsigned count)
+static int help_json(struct cmd *cmd, const char *const *words, unsigned count, struct error *err)
 {
 	struct buf b = BUF_INIT(4u << 20);
 	struct json_writer w = JSON_WRITER(&b);
 	const struct command *const *c;
+	unsigned used;
 
+	/* A word that leads nowhere is a mistake here, too, not an empty list. */
+	if (count > 0 && !surface_is_group(words, count) && surface_find(words, count, &used, err) == NULL)
+		return -1;
 	json_open_array(&w, NULL);
 	for (c = surface_commands(); *c != NULL; c++) {
 		if (surface_under((*c)->name, words, count))
@@ -398,7 +402,7 @@ static int help_run(struct cmd *cmd, struct error *err)
 	if (cmd_flag(cmd, "options"))
 		return help_options_of(cmd, words, count, err);
 	if (cmd_json(cmd))
-		return help_json(cmd, words, count);
+		return help_json(cmd, words, count, err);
 	if (cmd_flag(cmd, "names"))
 		put_names(cmd, words, count);
 	else if (cmd_flag(cmd, "summaries"))

@@ -106,7 +106,7 @@ static void refuse(struct exchange *x, struct request *q, const struct error *er
 
 /* ---- who asks ---- */
 
-static int authenticate_operator(struct request *q, const struct exchange *x, struct error *err)
+static int authenticate_operator(struct request *q, struct exchange *x, struct error *err)
 {
 	const struct ca *ca = q->front->control->ca;
 	struct operator who;
@@ -122,6 +122,7 @@ static int authenticate_operator(struct request *q, const struct exchange *x, st
 	q->actor.kind = ACTOR_OPERATOR;
 	snprintf(q->actor.name, sizeof(q->actor.name), "operator:%s", who.name);
 	q->actor.role = who.role;
+	exchange_vouch(x);
 	return 0;
 }
 

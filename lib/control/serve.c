@@ -15,11 +15,17 @@
 #include "store/lastseen.h"
 #include "store/versions.h"
 #include "sys/clock.h"
+#include "sys/descriptors.h"
 #include "sys/file.h"
 #include "tuf/repo.h"
 
 #define DUTY_MS 1000
 #define LOOPS_DEFAULT_MAX 4
+/* Of each loop unless told otherwise, and the least that is worth a start. */
+#define CONNECTIONS_DEFAULT 4096
+#define CONNECTIONS_LEAST 16
+/* Descriptors that are no connections: database, listeners, loops, logs, signing. */
+#define DESCRIPTORS_OWN 128
 
 /* ---- start ---- */
 
@@ -69,6 +75,30 @@ static int start_writer(struct serve *s, struct error *err)
 	return s->pool == NULL ? -1 : 0;
 }
 
+/*
+ * As many connections as were asked for, or as there are descriptors for. One in four may be sending or taking a file,
+ * which needs another descriptor.
+ */
+static int size_connections(struct serve *s, unsigned loops, struct error *err)
+{
+	uint64_t most = descriptors_raise(), own = DESCRIPTORS_OWN + (uint64_t)loops * SERVER_LOCALS_MAX;
+	uint64_t fit = most <= own ? 0 : (most - own) / loops * 4 / 5;
+	unsigned want = s->options->connections_max;
+
+	if (want == 0)
+		want = CONNECTIONS_DEFAULT;
+	s->connections_max = fit < want ? (unsigned)fit : want;
+	if (s->connections_max < CONNECTIONS_LEAST) {
+		error_set(err, ERR_FAILED, "a process may have only %llu open files here: too few for %u loops",
+			  (unsigned long long)most, loops);
+		return error_hint(err, "raise the limit (ulimit -n, or LimitNOFILE= of the unit), or give fewer --loops");
+	}
+	if (s->connections_max < want)
+		log_warn("serve.connections", "wanted=%u each=%u loops=%u descriptors=%llu", want, s->connections_max,
+			 loops, (unsigned long long)most);
+	return 0;
+}
+
 static int start_loops(struct serve *s, struct error *err)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -78,6 +108,8 @@ static int start_loops(struct serve *s, struct error *err)
 		want = cores < 1 ? 1 : cores > LOOPS_DEFAULT_MAX ? LOOPS_DEFAULT_MAX : (unsigned)cores;
 	if (want > SERVE_LOOPS_MAX)
 		want = SERVE_LOOPS_MAX;
+	if (size_connections(s, want, err) < 0)
+		return -1;
 	for (i = 0; i < want; i++) {
 		s->loop_count = i + 1;
 		if (serve_loop_start(s, &s->loops[i], err) < 0)
@@ -126,9 +158,10 @@ static int start(struct serve *s, struct error *err)
 	if (open_listeners(s, err) < 0 || serve_make_tls(s, s->started_s, err) < 0 || start_writer(s, err) < 0)
 		return -1;
 	serve_duties(s, s->started_s);	/* nothing stale is ever served */
-	if (start_loops(s, err) < 0 || write_ready_file(s, err) < 0)
+	if (start_loops(s, err) < 0)
 		return -1;
-	return 0;
+	atomic_store(&s->serving, true);
+	return write_ready_file(s, err);
 }
 
 /* ---- run ---- */
@@ -235,9 +268,10 @@ int serve_run(const struct serve_options *options, struct error *err)
 		goto out;
 	if (start(s, err) < 0)
 		goto out;
-	log_info("serve.ready", "api=%u repository=%u device=%u enroll=%u loops=%u", s->control->settings.api_port,
+	log_info("serve.ready", "api=%u repository=%u device=%u enroll=%u loops=%u connections=%u",
+		 s->control->settings.api_port,
 		 s->control->settings.repository_port, s->control->settings.device_port,
-		 s->control->settings.enroll_port, s->loop_count);
+		 s->control->settings.enroll_port, s->loop_count, s->connections_max);
 	notify_send(&s->notify, "READY=1");
 	run(s, signal_fd);
 	notify_send(&s->notify, "STOPPING=1");

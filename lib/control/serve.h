@@ -19,7 +19,7 @@ struct serve_options {
 	/* "ADDRESS:PORT" each; port 0 asks for a free one. */
 	const char *api_listen, *repository_listen, *device_listen, *enroll_listen;
 	unsigned loops;			/* threads that serve connections; 0: one per processor, at most 4 */
-	unsigned connections_max;	/* of each loop; 0: 4096 */
+	unsigned connections_max;	/* of each loop; 0: 4096. Fewer when there are too few descriptors for them */
 	const char *notify_socket;	/* NOTIFY_SOCKET of systemd, or NULL */
 	int64_t watchdog_ms;		/* how often to say that we live; 0: never */
 	const char *ready_file;		/* written with the addresses once serving, or NULL: for scripts */

@@ -3,6 +3,7 @@
 #define MESHANICS_CONTROL_SERVE_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "control/front.h"
 #include "control/serve.h"
@@ -40,6 +41,8 @@ struct serve {
 	int64_t sign_due_s;
 	struct serve_loop loops[SERVE_LOOPS_MAX];
 	unsigned loop_count;
+	atomic_bool serving;		/* all loops are there, and stay until all have stopped */
+	unsigned connections_max;	/* of each loop: as asked for, or as there are descriptors for */
 	struct notify notify;
 	int64_t started_s;
 };

@@ -85,7 +85,7 @@ static void drain_run(struct post *p)
 
 int serve_loop_start(struct serve *s, struct serve_loop *l, struct error *err)
 {
-	struct server_limits limits = {.connections = s->options->connections_max};
+	struct server_limits limits = {.connections = s->connections_max};
 	char path[4096];
 	int e;
 

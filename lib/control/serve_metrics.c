@@ -46,6 +46,33 @@ static void put_writer(struct buf *out, struct writer *w)
 			"meshanics_store_queued %u\n", stats.queued);
 }
 
+/* Of all loops together; each counts in its own thread. */
+static void put_connections(struct buf *out, const struct serve *s)
+{
+	struct server_stats all = {0}, one;
+	unsigned i;
+
+	for (i = 0; atomic_load(&s->serving) && i < s->loop_count; i++) {
+		server_stats(s->loops[i].server, &one);
+		all.accepted += one.accepted;
+		all.refused_source += one.refused_source;
+		all.displaced += one.displaced;
+		all.handshakes_failed += one.handshakes_failed;
+		all.timeouts += one.timeouts;
+		all.connections += one.connections;
+	}
+	buf_printf(out, "# HELP meshanics_connections Open now.\n# TYPE meshanics_connections gauge\n"
+			"meshanics_connections %u\n", all.connections);
+	put_counter(out, "meshanics_connections_total", "Connections by what became of them, as far as it tells of trouble.");
+	buf_printf(out, "meshanics_connections_total{outcome=\"accepted\"} %llu\n", (unsigned long long)all.accepted);
+	buf_printf(out, "meshanics_connections_total{outcome=\"refused_source\"} %llu\n",
+		   (unsigned long long)all.refused_source);
+	buf_printf(out, "meshanics_connections_total{outcome=\"displaced\"} %llu\n", (unsigned long long)all.displaced);
+	buf_printf(out, "meshanics_connections_total{outcome=\"handshake_failed\"} %llu\n",
+		   (unsigned long long)all.handshakes_failed);
+	buf_printf(out, "meshanics_connections_total{outcome=\"timeout\"} %llu\n", (unsigned long long)all.timeouts);
+}
+
 void serve_put_metrics(void *arg, struct buf *out)
 {
 	struct serve *s = arg;
@@ -54,6 +81,7 @@ void serve_put_metrics(void *arg, struct buf *out)
 			"meshanics_build_info{version=\"%s\"} 1\n", MESHANICS_VERSION);
 	buf_printf(out, "# HELP meshanics_uptime_seconds Since serve started.\n# TYPE meshanics_uptime_seconds gauge\n"
 			"meshanics_uptime_seconds %lld\n", (long long)(clock_now_s() - s->started_s));
+	put_connections(out, s);
 	put_requests(out, &s->counters);
 	put_writer(out, s->writer);
 }

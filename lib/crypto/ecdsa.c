@@ -1,4 +1,4 @@
-/* ECDSA: the strict form of its signatures, the ranges of its numbers; the curves are BearSSL's. */
+/* ECDSA: the strict form of its signatures, the ranges of its numbers; P-256 is ours, P-384 BearSSL's. */
 #include "crypto/ecdsa.h"
 
 #include <assert.h>
@@ -7,42 +7,40 @@
 
 #include "crypto/der.h"
 
-static int curve_of(enum key_scheme scheme)
-{
-	return scheme == KEY_ECDSA_P256 ? BR_EC_secp256r1 : BR_EC_secp384r1;
-}
-
 size_t ecdsa_len(enum key_scheme scheme)
 {
 	return scheme == KEY_ECDSA_P256 ? P256_LEN : scheme == KEY_ECDSA_P384 ? P384_LEN : 0;
 }
 
-/* Whether 0 < v < n, the order of the curve, in time that depends on len alone. */
+/* Whether 0 < v < n, the order of the curve. */
 static bool in_range(enum key_scheme scheme, const uint8_t *v, size_t len)
 {
+	int curve = scheme == KEY_ECDSA_P256 ? BR_EC_secp256r1 : BR_EC_secp384r1;
 	size_t order_len;
-	const unsigned char *order = br_ec_get_default()->order(curve_of(scheme), &order_len);
-	unsigned borrow = 0;
-	size_t i;
+	const unsigned char *order = br_ec_get_default()->order(curve, &order_len);
 
-	if (order_len != len)
-		return false;
-	for (i = len; i-- > 0;)
-		borrow = ((unsigned)v[i] - order[i] - borrow) >> 8 & 1;
-	return borrow == 1 && !sodium_is_zero(v, len);
+	return order_len == len && memcmp(v, order, len) < 0 && !sodium_is_zero(v, len);
+}
+
+static int p384_check(const uint8_t p[static P384_POINT_LEN])
+{
+	static const unsigned char one[1] = {1};
+	uint8_t point[P384_POINT_LEN];
+
+	/* Multiplying checks that the point is on the curve; by one, it is cheap. */
+	memcpy(point, p, sizeof(point));
+	return br_ec_get_default()->mul(point, sizeof(point), one, sizeof(one), BR_EC_secp384r1) == 1 ? 0 : -1;
 }
 
 int ecdsa_check(const struct pubkey *k, struct error *err)
 {
-	static const unsigned char one[1] = {1};
 	size_t len = ecdsa_len(k->scheme);
-	uint8_t point[1 + 2 * P384_LEN];
+	int r;
 
 	if (k->len != 1 + 2 * len || k->data[0] != 0x04)
 		return error_set(err, ERR_MALFORMED, "not an uncompressed point of %zu bytes", 1 + 2 * len);
-	/* Multiplying checks that the point is on the curve; by one, it is cheap. */
-	memcpy(point, k->data, k->len);
-	if (br_ec_get_default()->mul(point, k->len, one, sizeof(one), curve_of(k->scheme)) != 1)
+	r = k->scheme == KEY_ECDSA_P256 ? p256_check(k->data) : p384_check(k->data);
+	if (r < 0)
 		return error_set(err, ERR_REFUSED, "the point is not on the curve of %s",
 				 key_scheme_name(k->scheme));
 	return 0;
@@ -103,11 +101,20 @@ void ecdsa_put_der(struct buf *out, const uint8_t *raw, size_t len)
 	buf_release(&pair);
 }
 
+static int p384_verify(const uint8_t p[static P384_POINT_LEN], struct slice hash, const uint8_t raw[static 2 * P384_LEN])
+{
+	uint8_t point[P384_POINT_LEN];
+	br_ec_public_key pk = {BR_EC_secp384r1, point, sizeof(point)};
+
+	memcpy(point, p, sizeof(point));	/* BearSSL's type has no const */
+	return br_ecdsa_i31_vrfy_raw(br_ec_get_default(), hash.ptr, hash.len, &pk, raw, 2 * P384_LEN) == 1 ? 0 : -1;
+}
+
 int ecdsa_verify(const struct pubkey *k, struct slice hash, struct slice sig_der, struct error *err)
 {
 	size_t len = ecdsa_len(k->scheme);
-	uint8_t raw[ECDSA_RAW_MAX], point[1 + 2 * P384_LEN];
-	br_ec_public_key pk = {curve_of(k->scheme), point, k->len};
+	uint8_t raw[ECDSA_RAW_MAX];
+	int r;
 
 	if (k->len != 1 + 2 * len || hash.len != len)
 		return error_set(err, ERR_REFUSED, "key or hash has the wrong length for %s",
@@ -116,35 +123,27 @@ int ecdsa_verify(const struct pubkey *k, struct slice hash, struct slice sig_der
 		return -1;
 	if (!in_range(k->scheme, raw, len) || !in_range(k->scheme, raw + len, len))
 		return error_set(err, ERR_REFUSED, "r or s of the ECDSA signature is out of range");
-	memcpy(point, k->data, k->len);
-	if (br_ecdsa_i31_vrfy_raw(br_ec_get_default(), hash.ptr, hash.len, &pk, raw, 2 * len) != 1)
+	r = k->scheme == KEY_ECDSA_P256 ? p256_verify(k->data, hash.ptr, hash.len, raw)
+					: p384_verify(k->data, hash, raw);
+	if (r < 0)
 		return error_set(err, ERR_REFUSED, "the ECDSA signature does not hold");
 	return 0;
 }
 
-int p256_public(struct pubkey *k, const uint8_t scalar[static P256_LEN], struct error *err)
+int ecdsa_public(struct pubkey *k, const uint8_t scalar[static P256_LEN], struct error *err)
 {
-	if (!in_range(KEY_ECDSA_P256, scalar, P256_LEN))
+	*k = (struct pubkey){.scheme = KEY_ECDSA_P256, .len = P256_POINT_LEN};
+	if (p256_public(k->data, scalar) < 0)
 		return error_set(err, ERR_REFUSED, "the secret number of the P-256 key is out of range");
-	*k = (struct pubkey){.scheme = KEY_ECDSA_P256, .len = 1 + 2 * P256_LEN};
-	if (br_ec_get_default()->mulgen(k->data, scalar, P256_LEN, BR_EC_secp256r1) != k->len)
-		return error_set(err, ERR_FAILED, "cannot compute the public point of the P-256 key");
-	sodium_stackzero(4096);
 	return 0;
 }
 
-int p256_sign(const uint8_t scalar[static P256_LEN], const uint8_t hash[static 32], struct buf *sig_der,
-	      struct error *err)
+int ecdsa_sign(const uint8_t scalar[static P256_LEN], const uint8_t hash[static 32], struct buf *sig_der,
+	       struct error *err)
 {
-	uint8_t raw[2 * P256_LEN], copy[P256_LEN];
-	br_ec_private_key sk = {BR_EC_secp256r1, copy, sizeof(copy)};
-	size_t n;
+	uint8_t raw[P256_SIG_LEN];
 
-	memcpy(copy, scalar, sizeof(copy));	/* BearSSL's type has no const */
-	n = br_ecdsa_i31_sign_raw(br_ec_get_default(), &br_sha256_vtable, hash, &sk, raw);
-	explicit_bzero(copy, sizeof(copy));
-	sodium_stackzero(4096);	/* BearSSL leaves its nonce there */
-	if (n != sizeof(raw))
+	if (p256_sign(raw, scalar, hash, 32) < 0)
 		return error_set(err, ERR_FAILED, "cannot sign with the P-256 key");
 	ecdsa_put_der(sig_der, raw, P256_LEN);
 	return 0;

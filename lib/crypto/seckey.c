@@ -31,7 +31,7 @@ static int derive(struct seckey *k, enum key_scheme scheme, const uint8_t raw[st
 		return 0;
 	}
 	memcpy(k->secret, raw, P256_LEN);
-	return p256_public(&k->pub, k->secret, err);
+	return ecdsa_public(&k->pub, k->secret, err);
 }
 
 static struct seckey *allocate(struct error *err)
@@ -128,7 +128,7 @@ int seckey_sign_sha256(const struct seckey *k, const uint8_t hash[static 32], st
 	assert(k->pub.scheme == KEY_ECDSA_P256);
 	if (k->token != NULL)
 		return pkcs11_key_sign(k->token, &k->pub, slice_of(hash, SHA256_LEN), sig_out, err);
-	return p256_sign(k->secret, hash, sig_out, err);
+	return ecdsa_sign(k->secret, hash, sig_out, err);
 }
 
 int seckey_sign(const struct seckey *k, struct slice msg, struct buf *sig_out, struct error *err)

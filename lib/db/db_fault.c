@@ -41,6 +41,8 @@ void db_fault_install(void)
 		{"pwrite64", (sqlite3_syscall_ptr)sys_pwrite},
 		{"ftruncate", (sqlite3_syscall_ptr)sys_ftruncate},
 		{"unlink", (sqlite3_syscall_ptr)fault_unlink},
+		{"fchmod", (sqlite3_syscall_ptr)sys_fchmod},
+		{"fchown", (sqlite3_syscall_ptr)sys_fchown},
 	};
 	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
 	unsigned i;

@@ -336,12 +336,14 @@ static int take_lock(int home, struct error *err)
 		error_wrap(err, "another backup is under way");
 		return -1;
 	}
-	if (geteuid() == 0 && (fstatat(home, "control", &st, 0) < 0 || fchown(lock, st.st_uid, st.st_gid) < 0)) {
-		error_errno(err, errno, "cannot give '" LOCK_NAME "' to its owner");
-		file_close(&lock);
-		return -1;
-	}
-	return lock;
+	if (geteuid() != 0)
+		return lock;
+	if (fstatat(home, "control", &st, 0) < 0)
+		error_errno(err, errno, "cannot tell the owner of 'control'");
+	else if (file_chown(lock, st.st_uid, st.st_gid, LOCK_NAME, err) == 0)
+		return lock;
+	file_close(&lock);
+	return -1;
 }
 
 int backup_create(const char *home, int fd, struct slice passphrase, struct sealed_cost cost, int64_t now_s,

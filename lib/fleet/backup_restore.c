@@ -22,7 +22,8 @@
 /* The first entry of a directory that is none of `allowed`; false when there is none. */
 static bool first_entry(int home, const char *path, const char *const *allowed, char name[static 256])
 {
-	int fd = openat(home, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct error ignored = ERROR_INIT;
+	int fd = file_open(home, path, O_RDONLY | O_DIRECTORY, 0, &ignored);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	bool found = false;
 	struct dirent *d;

@@ -23,16 +23,13 @@ static int64_t now_ms(const struct conn *c)
 	return loop_now_ms(c->server->loop);
 }
 
-/* The only writer of c->state. Sets the state's deadline. */
+/* The only writer of c->state. Sets the state's deadline and the connection's place. */
 static void conn_enter(struct conn *c, enum conn_state next)
 {
 	const struct server_limits *l = &c->server->limits;
 
-	if (c->state == CONN_IDLE && next != CONN_IDLE)
-		server_idle_remove(c);
-	if (c->state != CONN_IDLE && next == CONN_IDLE)
-		server_idle_add(c);
 	c->state = next;
+	room_settle(c);
 	c->io_start_ms = now_ms(c);
 	c->io_bytes = 0;
 	switch (next) {
@@ -110,10 +107,20 @@ static void handshake_failed(struct conn *c, const struct error *err)
 static enum step step_handshake(struct conn *c)
 {
 	struct error err = ERROR_INIT;
-	int r = stream_handshake(&c->stream, &err);
+	const struct listener *l = c->listener;
+	int r;
 
-	if (r == STREAM_BLOCKED)
+	/* Only now, so that a client that never says a byte costs no engine. */
+	if (l->tls != NULL && c->stream.tls == NULL)
+		c->stream.tls = tls_accept(l->tls, c->server->now_s(), c->server->buffers);
+	c->stream.sent = false;
+	r = stream_handshake(&c->stream, &err);
+	if (r == STREAM_BLOCKED) {
+		/* What we answer is a step forwards; single bytes that trickle in are none. */
+		if (c->stream.sent)
+			room_settle(c);
 		return WAIT;
+	}
 	if (r < 0) {
 		handshake_failed(c, &err);
 		stream_shutdown(&c->stream);
@@ -124,6 +131,8 @@ static enum step step_handshake(struct conn *c)
 		c->peer.tls = *tls_peer(c->stream.tls);
 		if (c->peer.tls.resumed)
 			c->server->stats.resumed++;
+		if (c->peer.tls.present)
+			room_know(c);
 	}
 	conn_enter(c, CONN_IDLE);
 	return GO;
@@ -151,8 +160,10 @@ static enum step step_idle(struct conn *c)
 			return DEAD;
 		s = read_more(c);
 		if (s != GO) {
-			if (c->in.len == 0)
+			if (c->in.len == 0) {
 				buf_release(&c->in);
+				stream_rest(&c->stream);
+			}
 			return s;
 		}
 	}
@@ -448,15 +459,19 @@ void conn_ready(struct watch *watch, uint32_t revents)
 		conn_timeout(c);
 	else if (c->state == CONN_WORK && (revents & (EPOLLHUP | EPOLLERR)))
 		conn_free(c); /* nobody is left to answer */
+	else if (c->state == CONN_HANDSHAKE && revents != 0)
+		room_queue(c);
 	else
 		conn_run(c);
 }
 
 void conn_start(struct conn *c)
 {
-	c->state = CONN_LINGER; /* any but CONN_IDLE: not in that list yet */
 	conn_enter(c, CONN_HANDSHAKE);
-	conn_run(c);
+	if (c->listener->tls == NULL)
+		conn_run(c);
+	else
+		loop_watch_deadline(&c->watch, c->deadline_ms);
 }
 
 void conn_free(struct conn *c)
@@ -471,8 +486,6 @@ void conn_free(struct conn *c)
 	}
 	if (c->kept != NULL && c->listener->handler->forget != NULL)
 		c->listener->handler->forget(c->kept);
-	if (c->state == CONN_IDLE)
-		server_idle_remove(c);
 	server_unbook(c);
 	loop_unwatch(&c->watch);
 	stream_close(&c->stream);

@@ -145,6 +145,11 @@ void exchange_reply(struct exchange *x, struct reply *r)
 		loop_watch_deadline(&c->watch, loop_now_ms(c->server->loop));
 }
 
+void exchange_vouch(struct exchange *x)
+{
+	room_know(conn_of(x));
+}
+
 struct exchange_token exchange_token(const struct exchange *x)
 {
 	struct conn *c = conn_of(x);

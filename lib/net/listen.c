@@ -8,6 +8,8 @@
 
 #include "net/addr.h"
 #include "net/server.h"
+#include "sys/fault.h"
+#include "sys/file.h"
 
 #define BACKLOG 1024
 
@@ -47,9 +49,7 @@ static int unix_clear(const struct sockaddr_un *a, struct error *err)
 	close(fd);
 	if (r == 0 || e != ECONNREFUSED)
 		return error_set(err, ERR_CONFLICT, "another process listens on '%s'", a->sun_path);
-	if (unlink(a->sun_path) < 0 && errno != ENOENT)
-		return error_errno(err, errno, "cannot remove the stale socket '%s'", a->sun_path);
-	return 0;
+	return file_unlink(AT_FDCWD, a->sun_path, err) < 0 ? error_wrap(err, "a stale socket") : 0;
 }
 
 static int listen_unix(const char *path, struct error *err)
@@ -66,8 +66,8 @@ static int listen_unix(const char *path, struct error *err)
 		return -1;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* On Linux the socket's mode becomes the file's, so that at no moment others may connect. */
-	if (fd < 0 || fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
-	    chmod(path, 0600) < 0 || listen(fd, BACKLOG) < 0)
+	if (fd < 0 || sys_fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+	    sys_chmod(AT_FDCWD, path, 0600) < 0 || listen(fd, BACKLOG) < 0)
 		return listen_fail(fd, errno, path, err);
 	return fd;
 }

@@ -22,6 +22,7 @@ struct loop {
 	int epoll_fd;
 	int wake_fd; /* eventfd: something was posted, or stop was asked */
 	int64_t now_ms;
+	uint64_t turn; /* counted, so that a timer is fired once in each */
 	struct timer **heap; /* heap[0] is the earliest */
 	size_t heap_len, heap_cap;
 	/* The events of this turn; a watch that goes away in the middle of it is struck out. */
@@ -82,6 +83,7 @@ void loop_timer_set(struct loop *l, struct timer *t, int64_t at_ms)
 	size_t i = t->slot - 1;
 
 	t->at_ms = at_ms;
+	t->turn = l->turn;
 	if (t->slot == 0) {
 		if (l->heap_len == l->heap_cap) {
 			l->heap_cap = l->heap_cap == 0 ? 16 : 2 * l->heap_cap;
@@ -93,14 +95,14 @@ void loop_timer_set(struct loop *l, struct timer *t, int64_t at_ms)
 }
 
 /*
- * Fire what is due at the time this turn began. A timer set inside a callback for now or earlier waits for
- * the next turn, so that a timer that re-arms itself cannot starve the descriptors.
+ * Fire what is due at the time this turn began. A timer set by a callback of a timer for now or earlier waits for
+ * the next turn, so that one that re-arms itself cannot starve the descriptors; others that are due with it then
+ * wait, too, for no longer than that turn.
  */
 static void timers_fire(struct loop *l)
 {
-	size_t budget = l->heap_len;
-
-	while (budget-- > 0 && l->heap_len > 0 && l->heap[0]->at_ms <= l->now_ms) {
+	l->turn++;
+	while (l->heap_len > 0 && l->heap[0]->at_ms <= l->now_ms && l->heap[0]->turn != l->turn) {
 		struct timer *t = l->heap[0];
 
 		loop_timer_cancel(l, t);

@@ -26,6 +26,7 @@ struct loop;
 struct timer {
 	void (*fire)(struct timer *t);	/* disarmed before it is called */
 	int64_t at_ms;			/* on loop_now_ms; read only */
+	uint64_t turn;			/* the loop's own: when it was set */
 	size_t slot;			/* the loop's own: 1 + place in its heap, 0 when not armed */
 };
 

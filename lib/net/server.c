@@ -1,4 +1,4 @@
-/* A server's books: listeners, connections, sources, and who has to go when there are too many. */
+/* A server's books: listeners and connections. */
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -14,104 +14,47 @@
 #define ACCEPTS_PER_TURN 32
 /* Out of descriptors: look again after this. */
 #define ACCEPT_RETRY_MS 1000
-
-/* ---- sources ---- */
-
-static struct source **source_bucket(struct server *s, uint64_t key)
-{
-	uint64_t mixed = key * UINT64_C(0x9e3779b97f4a7c15);
-
-	return &s->sources[mixed >> 54]; /* 10 bits: SOURCE_BUCKETS */
-}
-
-/* One more connection from key, or NULL when it has its share. */
-static struct source *source_enter(struct server *s, uint64_t key)
-{
-	struct source **bucket = source_bucket(s, key), *src = *bucket;
-
-	while (src != NULL && src->key != key)
-		src = src->next;
-	if (src == NULL) {
-		src = xcalloc(1, sizeof(*src));
-		src->key = key;
-		src->next = *bucket;
-		*bucket = src;
-	}
-	if (src->count >= s->limits.per_source)
-		return NULL;
-	src->count++;
-	return src;
-}
-
-static void source_leave(struct server *s, struct source *src)
-{
-	struct source **p = source_bucket(s, src->key);
-
-	if (--src->count > 0)
-		return;
-	while (*p != src)
-		p = &(*p)->next;
-	*p = src->next;
-	free(src);
-}
-
-/* ---- idle connections, the oldest first ---- */
-
-void server_idle_add(struct conn *c)
-{
-	struct server *s = c->server;
-
-	c->idle_prev = s->idle_last;
-	c->idle_next = NULL;
-	if (s->idle_last != NULL)
-		s->idle_last->idle_next = c;
-	else
-		s->idle_first = c;
-	s->idle_last = c;
-}
-
-void server_idle_remove(struct conn *c)
-{
-	struct server *s = c->server;
-
-	if (c->idle_prev != NULL)
-		c->idle_prev->idle_next = c->idle_next;
-	else
-		s->idle_first = c->idle_next;
-	if (c->idle_next != NULL)
-		c->idle_next->idle_prev = c->idle_prev;
-	else
-		s->idle_last = c->idle_prev;
-	c->idle_prev = c->idle_next = NULL;
-}
+/* Record buffers that wait for the next busy connections: half a megabyte. */
+#define BUFFERS_KEPT 32
 
 /* ---- accepting ---- */
 
-static void listeners_pause(struct server *s)
+static void listeners_pause(struct server *s, bool local)
 {
 	struct listener *l;
 
-	s->accepting = false;
+	s->accepting[local] = false;
 	for (l = s->listeners; l != NULL; l = l->next)
-		loop_unwatch(&l->watch);
+		if (l->is_unix == local)
+			loop_unwatch(&l->watch);
 }
 
-static void listeners_resume(struct server *s)
+void server_room_made(struct server *s, bool local)
 {
 	struct error err = ERROR_INIT;
 	struct listener *l;
 
-	if (s->accepting || s->draining)
+	if (s->accepting[local] || s->draining)
 		return;
-	s->accepting = true;
+	s->accepting[local] = true;
 	for (l = s->listeners; l != NULL; l = l->next)
-		if (loop_watch(s->loop, &l->watch, &err) < 0)
+		if (l->is_unix == local && loop_watch(s->loop, &l->watch, &err) < 0)
 			log_failure(LOG_LEVEL_ERROR, "listener.lost", &err);
 }
 
 static void retry_fire(struct timer *t)
 {
-	listeners_resume(container_of(t, struct server, retry));
+	struct server *s = container_of(t, struct server, retry);
+
+	server_room_made(s, false);
+	server_room_made(s, true);
+}
+
+/* Accept again at that time, unless that is planned for an earlier one. */
+static void retry_at(struct server *s, int64_t at_ms)
+{
+	if (s->retry.slot == 0 || at_ms < s->retry.at_ms)
+		loop_timer_set(s->loop, &s->retry, at_ms);
 }
 
 static void server_book(struct server *s, struct conn *c)
@@ -130,10 +73,6 @@ static void server_book(struct server *s, struct conn *c)
 	}
 	s->slots[slot] = c;
 	c->slot = slot;
-	c->next = s->conns;
-	if (c->next != NULL)
-		c->next->prev = c;
-	s->conns = c;
 	s->stats.connections++;
 }
 
@@ -141,19 +80,11 @@ void server_unbook(struct conn *c)
 {
 	struct server *s = c->server;
 
+	room_leave(c);
 	s->slots[c->slot] = NULL;
 	s->free_slots[s->free_count++] = c->slot;
-	if (c->prev != NULL)
-		c->prev->next = c->next;
-	else
-		s->conns = c->next;
-	if (c->next != NULL)
-		c->next->prev = c->prev;
-	if (c->source != NULL)
-		source_leave(s, c->source);
 	s->stats.connections--;
-	if (s->retry.slot == 0)
-		listeners_resume(s);
+	server_room_made(s, c->listener->is_unix);
 }
 
 static void peer_fill(struct peer *p, int fd, const struct sockaddr_storage *from, bool is_unix)
@@ -172,39 +103,28 @@ static void peer_fill(struct peer *p, int fd, const struct sockaddr_storage *fro
 	}
 }
 
-static bool at_cap(const struct server *s)
-{
-	return s->stats.connections >= s->limits.connections;
-}
-
 static void conn_new(struct listener *l, int fd, const struct sockaddr_storage *from)
 {
 	struct server *s = l->server;
-	struct source *src = NULL;
 	struct error err = ERROR_INIT;
-	struct conn *c;
+	struct conn *c = xcalloc(1, sizeof(*c));
 	int on = 1;
 
-	if (!addr_is_local(from) && (src = source_enter(s, addr_source(from))) == NULL) {
-		s->stats.refused_source++;
-		close(fd);
-		return;
-	}
-	/* Whoever has been idle for longest makes room; listener_ready saw that there is one. */
-	if (at_cap(s))
-		conn_free(s->idle_first);
-	if (!l->is_unix)
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	c = xcalloc(1, sizeof(*c));
 	c->server = s;
 	c->listener = l;
-	c->source = src;
-	stream_open(&c->stream, fd, l->tls == NULL ? NULL : tls_accept(l->tls, s->now_s()));
+	if (!room_enter(c, from)) {
+		s->stats.refused_source++;
+		close(fd);
+		free(c);
+		return;
+	}
+	if (!l->is_unix)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	stream_open(&c->stream, fd, NULL);
 	c->stream.take_fds = l->is_unix;
 	peer_fill(&c->peer, fd, from, l->is_unix);
 	server_book(s, c);
 	s->stats.accepted++;
-	c->state = CONN_HANDSHAKE;
 	c->watch = (struct watch){.fd = fd, .events = EPOLLIN, .ready = conn_ready};
 	if (loop_watch(s->loop, &c->watch, &err) < 0) {
 		log_failure(LOG_LEVEL_ERROR, "connection.lost", &err);
@@ -222,14 +142,17 @@ static void accept_failed(struct server *s, int e)
 		return; /* that connection is gone already; the next one is not */
 	error_errno(&err, e, "cannot accept connections");
 	log_failure(LOG_LEVEL_WARN, "accept.failed", &err);
-	listeners_pause(s);
-	loop_timer_set(s->loop, &s->retry, loop_now_ms(s->loop) + ACCEPT_RETRY_MS);
+	listeners_pause(s, false);
+	listeners_pause(s, true);
+	retry_at(s, loop_now_ms(s->loop) + ACCEPT_RETRY_MS);
 }
 
 static void listener_ready(struct watch *w, uint32_t revents)
 {
 	struct listener *l = container_of(w, struct listener, watch);
 	struct server *s = l->server;
+	struct conn *victim;
+	int64_t again_ms;
 	int i;
 
 	(void)revents;
@@ -238,8 +161,9 @@ static void listener_ready(struct watch *w, uint32_t revents)
 		socklen_t len = sizeof(from);
 		int fd;
 
-		if (at_cap(s) && s->idle_first == NULL) {
-			listeners_pause(s);
+		if (!room_find(s, l->is_unix, &victim, &again_ms)) {
+			listeners_pause(s, l->is_unix);
+			retry_at(s, again_ms);
 			return;
 		}
 		fd = accept4(w->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -247,6 +171,10 @@ static void listener_ready(struct watch *w, uint32_t revents)
 			if (errno != EAGAIN && errno != EINTR)
 				accept_failed(s, errno);
 			return;
+		}
+		if (victim != NULL) {
+			s->stats.displaced++;
+			conn_free(victim);
 		}
 		conn_new(l, fd, &from);
 	}
@@ -264,6 +192,8 @@ static void defaults(struct server_limits *l)
 		l->handshake_ms = 10000;
 	if (l->head_ms == 0)
 		l->head_ms = 10000;
+	if (l->grace_ms == 0)
+		l->grace_ms = 1000;
 	if (l->idle_ms == 0)
 		l->idle_ms = 75000;
 	if (l->stall_ms == 0)
@@ -287,8 +217,11 @@ struct server *server_new(struct loop *l, const struct server_limits *limits,
 		s->limits = *limits;
 	defaults(&s->limits);
 	s->now_s = now_s;
-	s->accepting = true;
+	s->accepting[false] = s->accepting[true] = true;
 	s->retry.fire = retry_fire;
+	s->turn.fire = room_turn_fire;
+	s->buffers = tls_buffers_new(BUFFERS_KEPT);
+	room_init(s);
 	return s;
 }
 
@@ -308,7 +241,7 @@ struct listener *server_add(struct server *s, int fd, struct tls_config *tls,
 	/* Of several loops that share the descriptor, one wakes up. */
 	l->watch = (struct watch){
 		.fd = fd, .events = EPOLLIN | EPOLLEXCLUSIVE, .ready = listener_ready};
-	if (s->accepting && loop_watch(s->loop, &l->watch, err) < 0) {
+	if (s->accepting[l->is_unix] && loop_watch(s->loop, &l->watch, err) < 0) {
 		tls_config_free(l->tls);
 		free(l);
 		return NULL;
@@ -329,31 +262,34 @@ void listener_set_tls(struct listener *l, struct tls_config *tls)
 
 void server_drain(struct server *s)
 {
-	struct conn *c, *next;
+	size_t i;
 
 	if (s->draining)
 		return;
 	s->draining = true;
-	listeners_pause(s);
-	for (c = s->conns; c != NULL; c = next) {
-		next = c->next;
-		if (c->state == CONN_IDLE || c->state == CONN_HANDSHAKE)
+	listeners_pause(s, false);
+	listeners_pause(s, true);
+	for (i = 0; i < s->slot_count; i++) {
+		struct conn *c = s->slots[i];
+
+		if (c != NULL && (c->state == CONN_IDLE || c->state == CONN_HANDSHAKE))
 			conn_free(c);
 	}
 }
 
 bool server_drained(const struct server *s)
 {
-	return s->draining && s->conns == NULL;
+	return s->draining && s->stats.connections == 0;
 }
 
 void server_evict(struct server *s, const uint8_t fingerprint[static 32])
 {
-	struct conn *c, *next;
+	size_t i;
 
-	for (c = s->conns; c != NULL; c = next) {
-		next = c->next;
-		if (!c->peer.tls.present || memcmp(c->peer.tls.fingerprint, fingerprint, 32) != 0)
+	for (i = 0; i < s->slot_count; i++) {
+		struct conn *c = s->slots[i];
+
+		if (c == NULL || !c->peer.tls.present || memcmp(c->peer.tls.fingerprint, fingerprint, 32) != 0)
 			continue;
 		if (c->state == CONN_IDLE)
 			conn_free(c);
@@ -369,6 +305,7 @@ void server_stats(const struct server *s, struct server_stats *out)
 	*out = (struct server_stats){
 		.accepted = c->accepted,
 		.refused_source = c->refused_source,
+		.displaced = c->displaced,
 		.handshakes_failed = c->handshakes_failed,
 		.resumed = c->resumed,
 		.requests = c->requests,
@@ -381,14 +318,19 @@ void server_stats(const struct server *s, struct server_stats *out)
 void server_free(struct server *s)
 {
 	struct listener *l, *next;
+	size_t i;
 
 	if (s == NULL)
 		return;
 	s->draining = true;
-	listeners_pause(s);
-	while (s->conns != NULL)
-		conn_free(s->conns);
+	listeners_pause(s, false);
+	listeners_pause(s, true);
+	for (i = 0; i < s->slot_count; i++)
+		if (s->slots[i] != NULL)
+			conn_free(s->slots[i]);
 	loop_timer_cancel(s->loop, &s->retry);
+	room_release(s);
+	tls_buffers_free(s->buffers);
 	for (l = s->listeners; l != NULL; l = next) {
 		next = l->next;
 		tls_config_free(l->tls);

@@ -17,9 +17,23 @@
  * A token outlives its client: a reply for a vanished one is dropped.
  *
  * Limits per server: connections, connections per source (IPv4 address or IPv6 /64), handshake time, head
- * time from its first byte, idle time, progress and mean rate of bodies and replies. Past the connection cap the
- * connection idle for longest is closed; with none idle, accepting waits. Heads are limited as in http.h;
+ * time from its first byte, idle time, progress and mean rate of bodies and replies. Heads are limited as in http.h;
  * what breaks the protocol gets its status as JSON ({"error":{"code":..., "message":...}}) and is closed.
+ *
+ * Room. A connection is known once its client has shown a certificate that holds, or the handler has vouched for it
+ * (exchange_vouch); until then it is a stranger. At the cap, whoever comes next takes the place of
+ *
+ *	1. the oldest stranger of the address that has most of them, if it got nowhere for grace_ms: its state did
+ *	   not change, and we had nothing to send it in its handshake. Not one that waits for us.
+ *	2. while strangers have less than a quarter of the cap: a known connection that is idle, of the certificate
+ *	   with the most of them if those are more than four, else the one idle for longest.
+ *
+ * Otherwise it waits in the kernel until one of the two holds. So strangers, however many, take a quarter of the
+ * cap from the known and no more; what they take changes hands every grace_ms, the greediest address first; and a
+ * certificate that opens hundreds of connections displaces its own. Known connections that are busy are never closed
+ * for room: their deadlines bound them. Handshakes go on a few in each turn of the loop, one of each address
+ * after the other, behind everything known connections have to do. Connections over a unix socket, whose mode guards
+ * it, are known and outside the cap: at most 64, and no crowd can shut them out.
  */
 #ifndef MESHANICS_NET_SERVER_H
 #define MESHANICS_NET_SERVER_H
@@ -31,6 +45,7 @@
 #include "net/tls.h"
 
 #define SERVER_FDS_MAX 4	/* descriptors passed with one request over a unix socket */
+#define SERVER_LOCALS_MAX 64	/* connections over unix sockets, beside those that `connections` limits */
 
 struct server;
 struct exchange;
@@ -95,6 +110,9 @@ void exchange_sink_body(struct exchange *x, uint64_t cap, int (*sink)(struct exc
 /* Answer now, in the loop's thread; in begin, sink, ready or later. Takes what r holds. Once per exchange. */
 void exchange_reply(struct exchange *x, struct reply *r);
 
+/* The client has shown who it is by other means than a certificate: no stranger from now on. In begin, sink or ready. */
+void exchange_vouch(struct exchange *x);
+
 struct exchange_token {
 	struct server *server;
 	size_t slot;
@@ -110,7 +128,8 @@ struct exchange *exchange_find(struct exchange_token token);
 
 struct server_limits {		/* 0 in any field: the default in brackets */
 	unsigned connections;		/* [4096] */
-	unsigned per_source;		/* [half of connections: a fleet may share one address]; not for local ones */
+	unsigned per_source;		/* [half of connections] strangers of one address; not of this machine's own */
+	int64_t grace_ms;		/* [1000] */
 	int64_t handshake_ms;		/* [10000] */
 	int64_t head_ms;		/* [10000] from a head's first byte to its end */
 	int64_t idle_ms;		/* [75000] between requests */
@@ -120,7 +139,9 @@ struct server_limits {		/* 0 in any field: the default in brackets */
 
 /* Counted by the server's thread; any thread may read them with server_stats while the server lives. */
 struct server_stats {
-	uint64_t accepted, refused_source, handshakes_failed, resumed, requests, bad_requests, timeouts;
+	uint64_t accepted, refused_source;
+	uint64_t displaced;		/* closed to make room */
+	uint64_t handshakes_failed, resumed, requests, bad_requests, timeouts;
 	unsigned connections;
 };
 

@@ -70,6 +70,7 @@ static int wire_out(struct stream *s, struct error *err)
 		if (n < 0)
 			return would_block() ? blocked(s, EPOLLOUT) : io_error(err, "cannot send");
 		tls_sent(s->tls, (size_t)n);
+		s->sent = true;
 	}
 	return 1;
 }
@@ -360,6 +361,14 @@ ssize_t stream_send_fds(struct stream *s, struct slice bytes, const int *fds, si
 			err,
 			"cannot pass descriptors"); /* the first bytes on a socket: nothing blocks */
 	return n;
+}
+
+void stream_rest(struct stream *s)
+{
+	if (s->tls != NULL)
+		tls_rest(s->tls);
+	if (s->ahead.len == 0)
+		buf_release(&s->ahead);
 }
 
 void stream_shutdown(struct stream *s)

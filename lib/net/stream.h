@@ -19,11 +19,12 @@ struct stream {
 	uint32_t wait;		/* what the last blocked call needs: EPOLLIN or EPOLLOUT (as POLLIN, POLLOUT) */
 	struct buf ahead;	/* plain bytes taken out of TLS to make room for writing */
 	bool take_fds;		/* receive descriptors (unix sockets) */
+	bool sent;		/* something went out through TLS; whoever wonders clears it first */
 	int fds[STREAM_FDS_MAX];	/* received, -1 where none; more than fit are closed */
 };
 #define STREAM_INIT ((struct stream){.fd = -1, .fds = {-1, -1, -1, -1}})
 
-/* Takes fd and tls. */
+/* Takes fd and tls. On a server tls may come later (s->tls), before anything is read or written. */
 void stream_open(struct stream *s, int fd, struct tls *tls);
 /* Closes descriptors and frees tls, without close_notify. Safe on STREAM_INIT and when closed. */
 void stream_close(struct stream *s);
@@ -45,6 +46,8 @@ WARN_UNUSED ssize_t stream_write_file(struct stream *s, int file_fd, uint64_t of
 /* As stream_write on a unix socket, with descriptors (at most STREAM_FDS_MAX) passed along with the first byte. */
 WARN_UNUSED ssize_t stream_send_fds(struct stream *s, struct slice bytes, const int *fds, size_t count,
 				    struct error *err);
+/* Nothing is expected for a while: hold no memory for it. */
+void stream_rest(struct stream *s);
 /* Say goodbye: close_notify and the end of our direction, as far as that goes without waiting. */
 void stream_shutdown(struct stream *s);
 

@@ -155,20 +155,21 @@ static void engine_profile(struct tls *t)
 	explicit_bzero(seed, sizeof(seed));
 }
 
-static struct tls *tls_alloc(struct tls_config *c, int64_t now_s, size_t buffer_len)
+static struct tls *tls_alloc(struct tls_config *c, int64_t now_s, size_t buffer_len, struct tls_buffers *buffers)
 {
-	struct tls *t = xmalloc(sizeof(*t) + buffer_len);
+	struct tls *t = xcalloc(1, sizeof(*t));
 
-	memset(t, 0, sizeof(*t)); /* the buffer is left alone, so that its pages stay untouched */
 	t->config = tls_config_ref(c);
 	t->now_s = now_s;
+	t->buffers = buffers;
 	t->buffer_len = buffer_len;
+	tls_buffer_take(t);
 	return t;
 }
 
-struct tls *tls_accept(struct tls_config *c, int64_t now_s)
+struct tls *tls_accept(struct tls_config *c, int64_t now_s, struct tls_buffers *buffers)
 {
-	struct tls *t = tls_alloc(c, now_s, BR_SSL_BUFSIZE_MONO);
+	struct tls *t = tls_alloc(c, now_s, BR_SSL_BUFSIZE_MONO, buffers);
 	br_ssl_server_context *s = &t->u.server;
 	int ok;
 
@@ -192,6 +193,8 @@ struct tls *tls_accept(struct tls_config *c, int64_t now_s)
 	ok = br_ssl_server_reset(s);
 	assert(ok); /* it fails without randomness only */
 	(void)ok;
+	if (buffers != NULL)
+		tls_buffer_lendable(t);
 	refresh(t);
 	return t;
 }
@@ -218,18 +221,20 @@ static bool offer(struct tls *t, const struct tls_session *resume)
 struct tls *tls_connect(struct tls_config *c, const char *host, int64_t now_s,
 			const struct tls_session *resume, struct error *err)
 {
-	struct tls *t = tls_alloc(c, now_s, BR_SSL_BUFSIZE_BIDI);
+	struct tls *t = tls_alloc(c, now_s, BR_SSL_BUFSIZE_BIDI, NULL);
 	br_ssl_client_context *s = &t->u.client;
+	char name[HOST_LEN_MAX + 1];
 	enum host_kind kind;
 	int ok;
 
 	assert(!c->server);
 	br_ssl_client_zero(s);
 	t->eng = &s->eng;
-	if (host_parse(t->host, slice_str(host), &kind, err) < 0) {
+	if (host_parse(name, slice_str(host), &kind, err) < 0) {
 		tls_free(t);
 		return NULL;
 	}
+	t->host = xstrdup(name);
 	engine_profile(t);
 	if (c->chain_count > 0)
 		br_ssl_client_set_single_ec(s, c->chain, c->chain_count, &c->br_key,
@@ -255,8 +260,9 @@ void tls_free(struct tls *t)
 	buf_release(&t->verify.leaf);
 	buf_release(&t->verify.ca);
 	free(t->verify.refusal);
-	/* Keys are in the structure; plain data is in the buffer, of which only touched pages matter. */
-	explicit_bzero(t, sizeof(*t));
+	free(t->host);
+	tls_buffer_give(t);
+	explicit_bzero(t, sizeof(*t));	/* keys */
 	free(t);
 	tls_config_free(c);
 }
@@ -276,13 +282,26 @@ bool tls_established(const struct tls *t)
 uint8_t *tls_input(struct tls *t, size_t *room)
 {
 	*room = 0;
-	return t->wants & TLS_READ ? br_ssl_engine_recvrec_buf(t->eng, room) : NULL;
+	if (!(t->wants & TLS_READ))
+		return NULL;
+	tls_wake(t);
+	return br_ssl_engine_recvrec_buf(t->eng, room);
+}
+
+/* Plain text reaches as far as p into the buffer that begins at base. */
+static void note_used(size_t *used, const uint8_t *base, const uint8_t *p)
+{
+	if ((size_t)(p - base) > *used)
+		*used = (size_t)(p - base);
 }
 
 void tls_received(struct tls *t, size_t n)
 {
+	size_t room;
+
 	if (n == 0)
 		return;
+	note_used(&t->used_in, t->eng->ibuf, br_ssl_engine_recvrec_buf(t->eng, &room) + n);
 	br_ssl_engine_recvrec_ack(t->eng, n);
 	refresh(t);
 }
@@ -322,20 +341,26 @@ void tls_consumed(struct tls *t, size_t n)
 uint8_t *tls_room(struct tls *t, size_t *room)
 {
 	*room = 0;
-	return t->wants & TLS_ROOM ? br_ssl_engine_sendapp_buf(t->eng, room) : NULL;
+	if (!(t->wants & TLS_ROOM))
+		return NULL;
+	tls_wake(t);
+	return br_ssl_engine_sendapp_buf(t->eng, room);
 }
 
 void tls_written(struct tls *t, size_t n)
 {
+	size_t room;
+
 	if (n == 0)
 		return;
+	note_used(&t->used_out, t->eng->obuf, br_ssl_engine_sendapp_buf(t->eng, &room) + n);
 	br_ssl_engine_sendapp_ack(t->eng, n);
 	refresh(t);
 }
 
 void tls_flush(struct tls *t)
 {
-	if (t->wants & TLS_CLOSED)
+	if ((t->wants & TLS_CLOSED) || t->buffer == NULL)
 		return;
 	br_ssl_engine_flush(t->eng, 0);
 	refresh(t);
@@ -346,6 +371,7 @@ void tls_close(struct tls *t)
 	if (t->closing || (t->wants & TLS_CLOSED))
 		return;
 	t->closing = true;
+	tls_wake(t);
 	br_ssl_engine_close(t->eng);
 	refresh(t);
 }
@@ -355,7 +381,7 @@ void tls_eof(struct tls *t)
 	if (t->wants & TLS_CLOSED)
 		return;
 	t->cut = true;
-	refresh(t);
+	t->wants = TLS_CLOSED;
 }
 
 int tls_failure(const struct tls *t, struct error *err)

@@ -23,11 +23,9 @@
  * Threads: a tls_config may be shared by all threads (its session cache has a lock of its own); a
  * struct tls belongs to one thread at a time.
  *
- * Limits: chain 4 x 4 KiB, CAs 4, server name 253 bytes, record 16 KiB. Memory: 22 KB of address space for
- * each server connection (one buffer for both directions: plain data must be consumed before anything can be
- * sent), of which an idle one touches 11 KB with its certificate (measured over 2000 connections); 38 KB for each
- * client connection. An idle engine's buffer could be lent to another connection (its fields ixa, ixb, oxa, oxc
- * say when); that reaches into what BearSSL calls opaque, and is left for the day when 11 KB are too many.
+ * Limits: chain 4 x 4 KiB, CAs 4, server name 253 bytes, record 16 KiB. Memory: 5 KB for a server connection, and a
+ * record buffer of 17 KB, one for both directions: plain data must be consumed before anything can be sent. Between
+ * records the buffer may rest in a pool (tls_rest). 38 KB for a client connection.
  */
 #ifndef MESHANICS_NET_TLS_H
 #define MESHANICS_NET_TLS_H
@@ -101,8 +99,19 @@ struct tls_session {
 };
 void tls_session_wipe(struct tls_session *s);
 
-/* now_s: UTC seconds for the judgement of certificates. The config is referenced. Never NULL. */
-struct tls *tls_accept(struct tls_config *c, int64_t now_s);
+/*
+ * Record buffers that wait for a server connection which has something to read or write. A pool and all connections
+ * that use it belong to one thread.
+ */
+struct tls_buffers;
+struct tls_buffers *tls_buffers_new(unsigned keep_max);	/* keeps so many; what comes back beyond is freed */
+void tls_buffers_free(struct tls_buffers *b);		/* after its connections; NULL is fine */
+
+/*
+ * now_s: UTC seconds for the judgement of certificates. The config is referenced. buffers: borrowed until tls_free;
+ * NULL for a buffer of its own. Never NULL.
+ */
+struct tls *tls_accept(struct tls_config *c, int64_t now_s, struct tls_buffers *buffers);
 /*
  * host: the DNS name (sent as SNI) or the literal IPv4/IPv6 address (never sent) that the server's
  * certificate must carry as dNSName or iPAddress. resume: of an earlier connection to the same host
@@ -137,6 +146,11 @@ void tls_written(struct tls *t, size_t n);
 void tls_flush(struct tls *t);
 /* Send close_notify and take no more plain bytes; TLS_CLOSED follows once the peer answers. */
 void tls_close(struct tls *t);
+/*
+ * Nothing is expected for a while: give the buffer back, wiped, if nothing is in it, and whatever else served the
+ * handshake alone. The next call that needs a buffer takes one.
+ */
+void tls_rest(struct tls *t);
 /* The wire ended. Before close_notify that is a failure (a cut), unless tls_close was called. */
 void tls_eof(struct tls *t);
 
@@ -157,7 +171,7 @@ struct tls_peer {
 	int64_t not_after_s;
 };
 const struct tls_peer *tls_peer(const struct tls *t);
-/* DER of the peer's leaf; empty on a resumed connection. Borrowed. */
+/* DER of the peer's leaf; empty on a resumed connection and after tls_rest. Borrowed. */
 struct slice tls_peer_leaf(const struct tls *t);
 /* DER of the pinned CA as the server presented it; empty without ca_pin. Borrowed. */
 struct slice tls_peer_ca(const struct tls *t);

@@ -107,16 +107,26 @@ struct tls {
 	const br_ssl_session_cache_class *cache;	/* BearSSL's way to tls_sessions */
 	struct tls_verify verify;
 	int64_t now_s;
-	char host[HOST_LEN_MAX + 1];	/* clients: who the server must be */
+	char *host;			/* clients: who the server must be */
 	struct tls_peer peer;
 	unsigned wants;			/* enum tls_wants, as of the last step */
 	bool established;		/* has been so at some time */
 	bool closing;			/* tls_close was called */
 	bool cut;			/* the wire ended early */
 	bool offered;			/* clients: a session was offered for resumption */
+	bool lends;			/* buffer may go back to buffers between records */
+	struct tls_buffers *buffers;	/* borrowed; NULL: a buffer of its own */
+	uint8_t *buffer;		/* NULL: at rest */
 	size_t buffer_len;
-	uint8_t buffer[];
+	size_t used_in, used_out;	/* how far plain text went in each direction */
 };
+
+/* ---- buffers (tls_buffers.c) ---- */
+
+void tls_buffer_take(struct tls *t);	/* t->buffer, from the pool if there is one; the engine is not told */
+void tls_buffer_give(struct tls *t);	/* wiped; the engine is not told */
+void tls_buffer_lendable(struct tls *t);	/* sets t->lends; the engine was just reset */
+void tls_wake(struct tls *t);		/* ends tls_rest */
 
 static inline struct tls *tls_of_verify(const br_x509_class **ctx)
 {

@@ -40,10 +40,8 @@ int file_open(int dirfd, const char *path, int flags, mode_t mode, struct error 
 	} while (fd < 0 && errno == EINTR);
 	if (fd < 0)
 		return file_failed(err, (flags & O_CREAT) != 0 ? "create" : "open", path);
-	if ((flags & O_CREAT) != 0 && (flags & O_EXCL) != 0 && fchmod(fd, mode) < 0) {
-		file_failed(err, "set the mode of", path);
+	if ((flags & O_CREAT) != 0 && (flags & O_EXCL) != 0 && file_chmod(fd, mode, path, err) < 0)
 		file_close(&fd);
-	}
 	return fd;
 }
 
@@ -200,6 +198,28 @@ int file_read_private(int dirfd, const char *path, struct buf *out, struct error
 	}
 	close(fd);
 	return r;
+}
+
+int file_truncate(int fd, uint64_t len, const char *what, struct error *err)
+{
+	return sys_ftruncate(fd, (off_t)len) < 0 ? file_failed(err, "set the length of", what) : 0;
+}
+
+int file_chmod(int fd, mode_t mode, const char *what, struct error *err)
+{
+	return sys_fchmod(fd, mode) < 0 ? file_failed(err, "set the mode of", what) : 0;
+}
+
+int file_chown(int fd, uid_t uid, gid_t gid, const char *what, struct error *err)
+{
+	return sys_fchown(fd, uid, gid) < 0 ? file_failed(err, "set the owner of", what) : 0;
+}
+
+int file_set_time(int fd, int64_t t_s, const char *what, struct error *err)
+{
+	struct timespec times[2] = {{.tv_sec = (time_t)t_s}, {.tv_sec = (time_t)t_s}};
+
+	return sys_futimens(fd, times) < 0 ? file_failed(err, "set the time of", what) : 0;
 }
 
 int file_sync(int fd, const char *what, struct error *err)

@@ -70,6 +70,10 @@ WARN_UNUSED int file_pwrite_all(int fd, struct slice s, uint64_t offset, const c
 WARN_UNUSED ssize_t file_pread(int fd, void *p, size_t n, uint64_t offset, const char *what, struct error *err);
 /* Append what is left to read from fd (a pipe, a regular file) to out; ERR_LIMIT past out's ceiling. */
 WARN_UNUSED int file_read_fd(int fd, struct buf *out, const char *what, struct error *err);
+WARN_UNUSED int file_truncate(int fd, uint64_t len, const char *what, struct error *err);
+WARN_UNUSED int file_chmod(int fd, mode_t mode, const char *what, struct error *err);
+WARN_UNUSED int file_chown(int fd, uid_t uid, gid_t gid, const char *what, struct error *err);
+WARN_UNUSED int file_set_time(int fd, int64_t t_s, const char *what, struct error *err);
 WARN_UNUSED int file_sync(int fd, const char *what, struct error *err);
 WARN_UNUSED int file_sync_dir(int dirfd, const char *path, struct error *err);
 /*

@@ -29,7 +29,7 @@ static int make_one(int dirfd, const char *path, mode_t mode, struct error *err)
 			return 0;	/* somebody was faster */
 		return file_failed(err, "create directory", path);
 	}
-	if (fchmodat(dirfd, path, mode, 0) < 0)
+	if (sys_chmod(dirfd, path, mode) < 0)
 		return file_failed(err, "set the mode of", path);
 	if ((parent = file_open_parent(dirfd, path, &base, err)) < 0)
 		return -1;

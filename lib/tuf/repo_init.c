@@ -170,16 +170,20 @@ int repo_make_room(const char *home, struct error *err)
 {
 	char control[4096], repo[4096];
 	struct stat st;
+	int fd, r = -1;
 
 	if (file_mkdirs(AT_FDCWD, path_join(control, home, "control"), 0700, err) < 0 ||
 	    file_mkdirs(AT_FDCWD, path_join(repo, home, "repo"), 0700, err) < 0)
 		return -1;
 	if (geteuid() != 0)
 		return 0;
-	if (stat(control, &st) < 0 || chown(repo, st.st_uid, st.st_gid) < 0)
-		return error_errno(err, errno, "cannot give '%s' to the owner of '%s'", repo,
-				   control);
-	return 0;
+	if (stat(control, &st) < 0)
+		return error_errno(err, errno, "cannot tell the owner of '%s'", control);
+	fd = file_open(AT_FDCWD, repo, O_RDONLY | O_DIRECTORY, 0, err);
+	if (fd >= 0)
+		r = file_chown(fd, st.st_uid, st.st_gid, repo, err);
+	file_close(&fd);
+	return r;
 }
 
 int repo_init(const char *home, const struct repo_init_options *options, struct buf *out,

@@ -280,14 +280,12 @@ int trusted_commit_client(struct trusted *t, struct tuf_client *c, struct error 
 
 int trusted_refreshed(struct trusted *t, int64_t now_s, struct error *err)
 {
-	struct timespec when[2] = {{.tv_sec = (time_t)now_s}, {.tv_sec = (time_t)now_s}};
 	int fd = file_open(t->dirfd, "refreshed", O_WRONLY | O_CREAT | O_NOFOLLOW, 0600, err);
-	int r = 0;
+	int r;
 
 	if (fd < 0)
 		return -1;
-	if (futimens(fd, when) < 0)
-		r = error_errno(err, errno, "cannot note the time of this update");
+	r = file_set_time(fd, now_s, "refreshed", err);
 	file_close(&fd);
 	return r;
 }

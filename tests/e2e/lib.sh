@@ -13,7 +13,7 @@
 #
 # Set for every test: PATH with the meshanics under test first (MESHANICS names another one), HOME in
 # TEST_DIR, no MESHANICS_* or XDG_* from outside, UTC, C locale, umask 022, no terminal.
-# TEST_SRC: the source tree. TEST_DATA: tests/data.
+# TEST_SRC: the source tree. TEST_DATA: tests/data. TEST_TOOLS: what `make tools` made of tests/tools.
 #
 #	test_status N CMD...		CMD ends with status N, nothing else will do
 #	test_start NAME CMD...		start CMD in the background, output in NAME.log, pid in NAME.pid
@@ -52,6 +52,8 @@ TEST_SRC=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
 TEST_DATA=$TEST_SRC/tests/data
 : "${MESHANICS:=$TEST_SRC/build/meshanics}"
 PATH=$(dirname "$MESHANICS"):$PATH
+# shellcheck disable=SC2034
+TEST_TOOLS=$(dirname "$MESHANICS")/tests/tools
 # A sanitizer's report is told apart from every status of ours.
 ASAN_OPTIONS=exitcode=99${ASAN_OPTIONS:+:$ASAN_OPTIONS}
 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:exitcode=99${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}

@@ -49,6 +49,18 @@ test_expect 'a room that is not in the list is refused' '
 	fresh && mkdir tree/lib/attic && printf "/* A file in a strange room. */\n#include \"base/f.h\"\n" >tree/lib/attic/x.c &&
 	test_status 1 "$LINT" tree >out && grep "attic.* not in the list" out
 '
+test_expect 'changes to a disk outside lib/sys are refused, but for descriptors that are no files' '
+	for call in "open(a, 0)" "openat(1, a, 0)" "pwrite(1, a, 1, 0)" "renameat2(1, a, 1, a, 0)" "unlink(a)" "mkdirat(1, a, 0)" \
+		"ftruncate(1, 0)" "fsync(1)" "fdatasync(1)" "fchmodat(1, a, 0, 0)" "chown(a, 0, 0)" "futimens(1, 0)" \
+		"fopen(a, a)" "fallocate(1, 0, 0, 0)" "link(a, a)" "symlinkat(a, 1, a)"; do
+		echo "int x(char *a) { return $call; }" | refused lib/base/x.c "${call%%(*}" || return 1
+		echo "int x(char *a) { return $call; }" | accepted lib/sys/x.c || return 1
+	done
+	echo "int x(char *a) { return write(1, a, 1); }" | refused agent/x.c write &&
+	echo "int x(char *a) { return write(1, a, 1); }" | accepted agent/probe.c &&
+	echo "int x(char *a) { return rename(a, a); }" | refused agent/probe.c rename &&
+	echo "int x(char *a) { return sys_unlink(1, a, 0) + file_write(a) + a->open(a); }" | accepted agent/x.c
+'
 test_expect 'banned functions are refused, in any layout' '
 	echo "int x(char *a) { return atoi(a); }" | refused cli/x.c atoi &&
 	echo "void x(char *a) { strcpy	(a, a); }" | refused lib/base/x.c strcpy &&

@@ -172,6 +172,8 @@ if command -v jq >/dev/null; then
 		test_json "all(.[]; (.summary | length) > 0 and (.section | length) > 0)" out &&
 		test_json "[.[].options[] | .help | select(endswith(\".\"))] == []" out &&
 		meshanics help --json key generate >out && test_json "length == 1" out &&
+		meshanics help --json key >out && test_json "length > 3" out &&
+		test_status 2 meshanics help --json xyzzy 2>err && test_json ".error.kind == \"usage\"" err &&
 		meshanics version --json >out && test_json ".version and (.built | fromdateiso8601 > 0)" out &&
 		meshanics completions bash --json >out && test_json ".script | contains(\"COMPREPLY\")" out &&
 		meshanics config show --json >out && test_json ".keys | length > 5" out &&

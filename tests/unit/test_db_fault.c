@@ -166,6 +166,21 @@ TEST(a_power_cut_at_every_call_loses_nothing_that_was_told)
 	at_every_call(FAULT_CUT, "cut");
 }
 
+TEST(a_power_cut_that_loses_all_that_was_not_synced_loses_nothing_that_was_told)
+{
+	at_every_call(FAULT_CUTZERO, "cutzero");
+}
+
+TEST(a_power_cut_that_loses_names_too_loses_nothing_that_was_told)
+{
+	at_every_call(FAULT_CUTDIR, "cutdir");
+}
+
+TEST(a_disk_that_turns_read_only_loses_nothing_that_was_told)
+{
+	at_every_call(FAULT_ROFS, "rofs");
+}
+
 TEST(a_failing_call_loses_nothing_that_was_told)
 {
 	at_every_call(FAULT_ERROR, "error");

@@ -318,7 +318,7 @@ TEST(replace_fails_whole_at_every_call)
 	fault_arm(0, FAULT_NONE);
 	REQUIRE(file_replace(d, "f", 0600, SLICE_LIT("x"), &err) == 0);
 	calls = fault_count();
-	CHECK_INT(calls, 5);	/* create, write, sync, rename, sync the directory */
+	CHECK_INT(calls, 6);	/* create, set the mode, write, sync, rename, sync the directory */
 	for (m = 0; m < 3; m++) {
 		for (n = 1; n <= calls; n++) {
 			REQUIRE(file_replace(d, "f", 0600, SLICE_LIT("the old content"), &err) == 0);
@@ -338,41 +338,218 @@ TEST(replace_survives_a_power_cut_at_every_call)
 	unsigned n;
 	pid_t pid;
 
-	for (n = 1; n <= 6; n++) {
+	for (n = 1; n <= 7; n++) {
 		REQUIRE(file_replace(d, "f", 0600, SLICE_LIT("the old content"), &err) == 0);
 		pid = fork();
 		REQUIRE(pid >= 0);
 		if (pid == 0)
 			_exit(replace_with_fault(d, n, FAULT_CUT) == 0 ? 0 : 1);
 		REQUIRE(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
-		CHECK_INT(WEXITSTATUS(status), n <= 5 ? FAULT_CUT_STATUS : 0);
-		CHECK_STR(content(d, "f"), n <= 4 ? "the old content" : "the new content");
+		CHECK_INT(WEXITSTATUS(status), n <= 6 ? FAULT_CUT_STATUS : 0);
+		CHECK_STR(content(d, "f"), n <= 5 ? "the old content" : "the new content");
 		CHECK_INT(newfile_sweep(d, ".", &err), 0);
 		CHECK_INT(leftovers(), 1);
 	}
 	leave(d);
 }
 
-TEST(a_cut_takes_what_was_not_synced)
+/* Do `work` in a child that a power cut of this mode ends at its n-th call. */
+static void until_cut(int d, void (*work)(int d), unsigned n, enum fault_mode mode)
 {
-	struct error err = ERROR_INIT;
-	int d = enter(), status, fd;
 	pid_t pid = fork();
+	int status;
 
 	REQUIRE(pid >= 0);
 	if (pid == 0) {
-		fault_arm(6, FAULT_CUT);
-		fd = file_open(d, "f", O_WRONLY | O_CREAT | O_EXCL, 0600, &err);		/* 1 */
-		if (file_write_all(fd, SLICE_LIT("safe "), "f", &err) < 0 ||	/* 2 */
-		    file_sync(fd, "f", &err) < 0 ||					/* 3 */
-		    file_write_all(fd, SLICE_LIT("lost"), "f", &err) < 0 ||	/* 4 */
-		    file_rename(d, "f", d, "g", &err) < 0)			/* 5, then 6 */
-			_exit(1);
-		_exit(0);
+		fault_arm(n, mode);
+		work(d);
+		_exit(1);
 	}
 	REQUIRE(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
 	CHECK_INT(WEXITSTATUS(status), FAULT_CUT_STATUS);
+}
+
+#define DO(call)                  \
+	do {                      \
+		if ((call) < 0)   \
+			_exit(2); \
+	} while (0)
+
+static void write_sync_write_rename(int d)
+{
+	struct error err = ERROR_INIT;
+	int fd = file_open(d, "f", O_WRONLY | O_CREAT | O_EXCL, 0600, &err);	/* 1, 2 */
+
+	DO(file_write_all(fd, SLICE_LIT("safe "), "f", &err));		/* 3 */
+	DO(file_sync(fd, "f", &err));					/* 4 */
+	DO(file_write_all(fd, SLICE_LIT("lost"), "f", &err));		/* 5 */
+	DO(file_rename(d, "f", d, "g", &err));				/* 6, then 7 and 8 sync the directory */
+}
+
+TEST(a_cut_takes_what_was_not_synced)
+{
+	struct error err = ERROR_INIT;
+	int d = enter();
+
+	until_cut(d, write_sync_write_rename, 7, FAULT_CUT);
 	CHECK_STR(content(d, "g"), "safe lo");
+	REQUIRE(file_unlink(d, "g", &err) == 0);
+	until_cut(d, write_sync_write_rename, 7, FAULT_CUTZERO);
+	CHECK_STR(content(d, "g"), "safe ");
+	REQUIRE(file_unlink(d, "g", &err) == 0);
+	until_cut(d, write_sync_write_rename, 7, FAULT_CUTDIR);
+	CHECK(!file_exists(d, "f") && !file_exists(d, "g"));
+	until_cut(d, write_sync_write_rename, 8, FAULT_CUTDIR);
+	CHECK(!file_exists(d, "f"));
+	CHECK_STR(content(d, "g"), "safe ");
+	leave(d);
+}
+
+static void overwrite(int d)
+{
+	struct error err = ERROR_INIT;
+	int fd = file_open(d, "f", O_WRONLY, 0, &err);
+
+	DO(file_pwrite_all(fd, SLICE_LIT("WXYZ"), 2, "f", &err));
+	DO(file_pwrite_all(fd, SLICE_LIT("!!"), 0, "f", &err));
+	DO(file_truncate(fd, 3, "f", &err));
+	DO(file_chmod(fd, 0640, "f", &err));
+	DO(file_pwrite_all(fd, SLICE_LIT("and more"), 8, "f", &err));
+	DO(file_rename(d, "f", d, "g", &err));	/* cut at the sync of the directory */
+}
+
+TEST(a_cut_brings_back_what_was_written_over)
+{
+	struct error err = ERROR_INIT;
+	struct stat st;
+	int d = enter();
+
+	REQUIRE(file_replace(d, "f", 0600, SLICE_LIT("0123456"), &err) == 0);
+	until_cut(d, overwrite, 7, FAULT_CUTZERO);
+	CHECK_STR(content(d, "g"), "0123456");
+	REQUIRE(fstatat(d, "g", &st, 0) == 0);
+	CHECK_INT(st.st_mode & 07777, 0600);
+	leave(d);
+}
+
+/* Every kind of name, changed and not synced. */
+static void change_names(int d)
+{
+	struct error err = ERROR_INIT;
+	int fd;
+
+	DO(file_unlink(d, "removed", &err));
+	DO(sys_rename(d, "moved", d, "replaced", 0));
+	DO(sys_rename(d, "a", d, "b", RENAME_EXCHANGE));
+	DO(file_remove_tree(d, "tree", &err));
+	DO(sys_rename(d, "dir", d, "dir2", 0));
+	DO(file_unlink(d, "link", &err));
+	DO(file_symlink("new", d, "link", &err));
+	DO(sys_mkdir(d, "fresh", 0700));
+	DO((fd = file_open(d, "fresh/file", O_WRONLY | O_CREAT, 0600, &err)));
+	DO(file_write_all(fd, SLICE_LIT("x"), "fresh", &err));
+	DO(file_sync(fd, "fresh", &err));	/* of the file, not of its name */
+	DO(file_link(d, "fresh/file", d, "last", &err));
+}
+
+static void make_names(int d)
+{
+	struct error err = ERROR_INIT;
+
+	REQUIRE(file_replace(d, "removed", 0640, SLICE_LIT("removed"), &err) == 0);
+	REQUIRE(file_replace(d, "moved", 0600, SLICE_LIT("moved"), &err) == 0);
+	REQUIRE(file_replace(d, "replaced", 0600, SLICE_LIT("replaced"), &err) == 0);
+	REQUIRE(file_replace(d, "a", 0600, SLICE_LIT("a"), &err) == 0);
+	REQUIRE(file_replace(d, "b", 0600, SLICE_LIT("b"), &err) == 0);
+	REQUIRE(file_mkdirs(d, "tree/deep", 0750, &err) == 0 && file_mkdirs(d, "dir", 0700, &err) == 0);
+	REQUIRE(file_replace(d, "tree/deep/leaf", 0600, SLICE_LIT("leaf"), &err) == 0);
+	REQUIRE(file_replace(d, "dir/leaf", 0600, SLICE_LIT("dir"), &err) == 0);
+	REQUIRE(file_symlink("old", d, "link", &err) == 0 && file_sync_dir(d, ".", &err) == 0);
+}
+
+static unsigned count_calls(int d, void (*work)(int d))
+{
+	unsigned *calls = mmap(NULL, sizeof(*calls), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pid = fork();
+	int status;
+
+	REQUIRE(calls != MAP_FAILED && pid >= 0);
+	if (pid == 0) {
+		fault_arm(0, FAULT_NONE);
+		work(d);
+		*calls = fault_count();
+		_exit(0);
+	}
+	REQUIRE(waitpid(pid, &status, 0) == pid && status == 0);
+	return *calls;
+}
+
+TEST(a_cut_of_names_brings_back_the_directory_as_it_was_synced)
+{
+	struct error err = ERROR_INIT;
+	char target[8] = "";
+	struct stat st;
+	int d = enter();
+	unsigned calls;
+
+	make_names(d);
+	calls = count_calls(d, change_names);
+	REQUIRE(file_remove_tree(AT_FDCWD, scratch, &err) == 0 && mkdir(scratch, 0700) == 0);
+	close(d);
+	d = open(scratch, O_RDONLY | O_DIRECTORY);
+	REQUIRE(d >= 0);
+	make_names(d);
+	until_cut(d, change_names, calls, FAULT_CUTDIR);
+	CHECK_STR(content(d, "removed"), "removed");
+	REQUIRE(fstatat(d, "removed", &st, 0) == 0);
+	CHECK_INT(st.st_mode & 07777, 0640);
+	CHECK_STR(content(d, "moved"), "moved");
+	CHECK_STR(content(d, "replaced"), "replaced");
+	CHECK_STR(content(d, "a"), "a");
+	CHECK_STR(content(d, "b"), "b");
+	CHECK_STR(content(d, "tree/deep/leaf"), "leaf");
+	CHECK_STR(content(d, "dir/leaf"), "dir");
+	CHECK(readlinkat(d, "link", target, sizeof(target)) == 3 && strcmp(target, "old") == 0);
+	CHECK(!file_exists(d, "dir2") && !file_exists(d, "fresh") && !file_exists(d, "last"));
+	CHECK_INT(leftovers(), 8);
+
+	/* With the directory synced all of it stays. */
+	change_names(d);
+	CHECK(file_sync_dir(d, ".", &err) == 0);
+	CHECK_STR(content(d, "replaced"), "moved");
+	CHECK_STR(content(d, "fresh/file"), "x");
+	leave(d);
+}
+
+TEST(a_disk_that_is_given_up_stays_read_only)
+{
+	struct error err = ERROR_INIT;
+	int d = enter();
+
+	REQUIRE(file_replace(d, "f", 0600, SLICE_LIT("old"), &err) == 0);
+	fault_arm(3, FAULT_ROFS);
+	CHECK_INT(file_replace(d, "f", 0600, SLICE_LIT("new"), &err), -1);
+	CHECK_INT(err.sys_errno, EROFS);
+	CHECK(strstr(err.hint, "read-only") != NULL);
+	CHECK_INT(file_unlink(d, "f", &err), -1);
+	CHECK_INT(file_open(d, "f", O_RDWR, 0, &err), -1);
+	CHECK_INT(err.sys_errno, EROFS);
+	CHECK_STR(content(d, "f"), "old");
+	fault_arm(0, FAULT_NONE);
+	leave(d);
+}
+
+TEST(calls_on_no_file_are_not_counted)
+{
+	struct error err = ERROR_INIT;
+	int pipe_fds[2], memory = memfd_create("test", MFD_CLOEXEC), d = enter();
+
+	REQUIRE(memory >= 0 && pipe(pipe_fds) == 0);
+	fault_arm(1, FAULT_ROFS);
+	CHECK_INT(file_pwrite_all(memory, SLICE_LIT("x"), 0, "memory", &err), 0);
+	CHECK_INT(file_write_all(pipe_fds[1], SLICE_LIT("x"), "pipe", &err), 0);
+	CHECK_INT(fault_count(), 0);
+	fault_arm(0, FAULT_NONE);
 	leave(d);
 }
 
@@ -382,7 +559,7 @@ TEST(create_fails_whole_at_every_call)
 	int d = enter();
 	unsigned n;
 
-	for (n = 1; n <= 5; n++) {
+	for (n = 1; n <= 6; n++) {
 		fault_arm(n, FAULT_ERROR);
 		CHECK_INT(file_create(d, "f", 0600, SLICE_LIT("x"), &err), -1);
 		fault_arm(0, FAULT_NONE);
@@ -395,6 +572,11 @@ TEST(fault_text_is_strict)
 {
 	CHECK_INT(fault_arm_text("3:cut"), 0);
 	CHECK_INT(fault_arm_text("1:error"), 0);
+	CHECK_INT(fault_arm_text("1:rofs"), 0);
+	CHECK_INT(fault_arm_text("1:cutzero"), 0);
+	CHECK_INT(fault_arm_text("1:cutdir"), 0);
+	CHECK_INT(fault_arm_worker_text("1:cut"), 0);
+	CHECK_INT(fault_arm_worker_text("1:"), -1);
 	CHECK_INT(fault_arm_text("0:error"), -1);
 	CHECK_INT(fault_arm_text("3"), -1);
 	CHECK_INT(fault_arm_text("3:"), -1);

@@ -90,6 +90,26 @@ TEST(timer_that_rearms_itself_does_not_starve)
 	loop_free(l);
 }
 
+TEST(timer_that_rearms_itself_fires_once_a_turn_however_many_wait)
+{
+	struct loop *l = loop_or_die();
+	struct repeat r = {.t.fire = repeat_fire, .l = l};
+	struct timer far[100] = {{.fire = NULL}};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(far); i++)
+		loop_timer_set(l, &far[i], loop_now_ms(l) + 1000000);
+	loop_timer_set(l, &r.t, loop_now_ms(l));
+	turn(l, 0);
+	CHECK_INT(r.n, 1);
+	turn(l, 0);
+	CHECK_INT(r.n, 2);
+	for (i = 0; i < ARRAY_SIZE(far); i++)
+		loop_timer_cancel(l, &far[i]);
+	loop_timer_cancel(l, &r.t);
+	loop_free(l);
+}
+
 /* ---- descriptors ---- */
 
 struct end {

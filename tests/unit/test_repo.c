@@ -572,7 +572,17 @@ TEST(publishing_survives_a_power_cut_at_every_call)
 	walk(FAULT_CUT);
 }
 
-TEST(init_survives_a_power_cut_at_every_call)
+TEST(publishing_survives_a_power_cut_that_loses_all_that_was_not_synced)
+{
+	walk(FAULT_CUTZERO);
+}
+
+TEST(publishing_survives_a_power_cut_that_loses_names_too)
+{
+	walk(FAULT_CUTDIR);
+}
+
+static void walk_init(enum fault_mode mode)
 {
 	struct repo_init_options o = {.site = "main", .lives = REPO_LIVES_DEFAULT, .now_s = FIX_NOW};
 	struct error err = ERROR_INIT;
@@ -592,7 +602,7 @@ TEST(init_survives_a_power_cut_at_every_call)
 
 		fflush(stdout);
 		if ((pid = fork()) == 0) {
-			fault_arm(n, FAULT_CUT);
+			fault_arm(n, mode);
 			_exit(repo_init(home, &o, &out, &err) < 0 ? 1 : 0);
 		}
 		REQUIRE(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
@@ -608,6 +618,16 @@ TEST(init_survives_a_power_cut_at_every_call)
 		REQUIRE(n < 500);
 	}
 	MUST(file_remove_tree(AT_FDCWD, home, &err));
+}
+
+TEST(init_survives_a_power_cut_at_every_call)
+{
+	walk_init(FAULT_CUT);
+}
+
+TEST(init_survives_a_power_cut_that_loses_names_too)
+{
+	walk_init(FAULT_CUTDIR);
 }
 
 #endif

@@ -932,6 +932,16 @@ TEST(publishing_into_a_bin_survives_a_power_cut_at_every_call)
 	walk(FAULT_CUT, change_one, 1);
 }
 
+TEST(publishing_into_a_bin_survives_a_power_cut_that_loses_names_too)
+{
+	walk(FAULT_CUTDIR, change_one, 1);
+}
+
+TEST(many_bins_survive_a_power_cut_that_loses_names_too)
+{
+	walk(FAULT_CUTDIR, change_all, 17);
+}
+
 TEST(many_bins_survive_an_error)
 {
 	walk(FAULT_ERROR, change_all, 13);

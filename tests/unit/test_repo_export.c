@@ -391,6 +391,11 @@ TEST(new_targets_keys_a_power_cut_at_every_call)
 	walk(FAULT_CUT, change_targets_keys);
 }
 
+TEST(new_targets_keys_a_power_cut_that_loses_names_too)
+{
+	walk(FAULT_CUTDIR, change_targets_keys);
+}
+
 TEST(new_targets_keys_an_error_at_every_call)
 {
 	walk(FAULT_ERROR, change_targets_keys);

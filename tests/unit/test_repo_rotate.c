@@ -269,12 +269,17 @@ TEST(adoption_of_staged_keys_survives_a_power_cut_at_every_call)
 	walk(FAULT_CUT);
 }
 
+TEST(adoption_of_staged_keys_survives_a_power_cut_that_loses_names_too)
+{
+	walk(FAULT_CUTDIR);
+}
+
 TEST(adoption_of_staged_keys_survives_an_error_at_every_call)
 {
 	walk(FAULT_ERROR);
 }
 
-TEST(staging_survives_a_power_cut_at_every_call)
+static void walk_staging(enum fault_mode mode)
 {
 	struct repo_rotate_options o = {.now_s = FIX_NOW};
 	struct error err = ERROR_INIT;
@@ -292,7 +297,7 @@ TEST(staging_survives_a_power_cut_at_every_call)
 		fflush(stdout);
 		if ((pid = fork()) == 0) {
 			r = fix_open(&f);
-			fault_arm(n, FAULT_CUT);
+			fault_arm(n, mode);
 			_exit(repo_keys_rotate(r, &o, &text, &err) < 0 ? 1 : 0);
 		}
 		REQUIRE(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
@@ -306,6 +311,16 @@ TEST(staging_survives_a_power_cut_at_every_call)
 		REQUIRE(n < 500);
 	}
 	fix_end(&f);
+}
+
+TEST(staging_survives_a_power_cut_at_every_call)
+{
+	walk_staging(FAULT_CUT);
+}
+
+TEST(staging_survives_a_power_cut_that_loses_names_too)
+{
+	walk_staging(FAULT_CUTDIR);
 }
 
 #endif

@@ -23,7 +23,6 @@ static struct server *server;
 static pthread_t thread;
 static int listen_fd = -1;
 static atomic_int ended, begun;
-static struct exchange_token kept;
 static atomic_bool drain;
 
 static int64_t fixed_now(void)
@@ -54,6 +53,8 @@ static int count_sink(struct exchange *x, struct slice part)
 static void begin(struct exchange *x)
 {
 	begun++;
+	if (slice_equal_str(x->head.path, "/vouch"))
+		exchange_vouch(x);
 	if (slice_equal_str(x->head.path, "/early"))
 		say(x, 403, "no");
 	else if (slice_equal_str(x->head.path, "/sink")) {
@@ -73,6 +74,7 @@ static void *answer_later(void *arg)
 	usleep(50000);
 	reply_text(&r, "text/plain", "later");
 	reply_post(*t, &r);
+	free(t);
 	return NULL;
 }
 
@@ -109,8 +111,10 @@ static void ready(struct exchange *x)
 		snprintf(text, sizeof(text), "%llu", (unsigned long long)*(uint64_t *)x->user);
 		say(x, 200, text);
 	} else if (slice_equal_str(x->head.path, "/later")) {
-		kept = exchange_token(x);
-		if (pthread_create(&t, NULL, answer_later, &kept) == 0)
+		struct exchange_token *kept = malloc(sizeof(*kept));
+
+		*kept = exchange_token(x);
+		if (pthread_create(&t, NULL, answer_later, kept) == 0)
 			pthread_detach(t);
 	} else if (slice_equal_str(x->head.path, "/file")) {
 		big_file(x);
@@ -151,7 +155,8 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-static void start(const char *address, const struct server_limits *limits)
+/* unix_fd: a second listener, or -1. */
+static void start_with(const char *address, const struct server_limits *limits, int unix_fd)
 {
 	struct error err = ERROR_INIT;
 
@@ -162,7 +167,13 @@ static void start(const char *address, const struct server_limits *limits)
 		printf("# %s\n", err.text);
 	REQUIRE(listen_fd >= 0);
 	REQUIRE(server_add(server, listen_fd, NULL, &handler, NULL, &err) != NULL);
+	REQUIRE(unix_fd < 0 || server_add(server, unix_fd, NULL, &handler, NULL, &err) != NULL);
 	REQUIRE(pthread_create(&thread, NULL, serve, NULL) == 0);
+}
+
+static void start(const char *address, const struct server_limits *limits)
+{
+	start_with(address, limits, -1);
 }
 
 static void stop(void)
@@ -177,7 +188,7 @@ static void stop(void)
 
 /* ---- raw bytes ---- */
 
-static int dial_raw(void)
+static int dial_from(const char *source)
 {
 	struct error err = ERROR_INIT;
 	struct sockaddr_storage a;
@@ -185,10 +196,18 @@ static int dial_raw(void)
 	socklen_t len;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
+	snprintf(text, sizeof(text), "%s:0", source);
+	REQUIRE(addr_parse(&a, &len, slice_str(text), &err) == 0);
+	REQUIRE(bind(fd, (struct sockaddr *)&a, len) == 0);
 	snprintf(text, sizeof(text), "127.0.0.1:%u", listen_port(listen_fd));
 	REQUIRE(addr_parse(&a, &len, slice_str(text), &err) == 0);
 	REQUIRE(connect(fd, (struct sockaddr *)&a, len) == 0);
 	return fd;
+}
+
+static int dial_raw(void)
+{
+	return dial_from("127.0.0.1");
 }
 
 static void send_text(int fd, const char *text)
@@ -388,28 +407,220 @@ TEST(expect_continue)
 	stop();
 }
 
-TEST(the_longest_idle_makes_room)
+/* ---- room: the rule of server.h ---- */
+
+/* Does this end of an answer come within 5 s? */
+static bool receives(int fd, const char *end)
 {
-	struct server_limits limits = {.connections = 3};
-	struct server_stats stats;
-	int fds[5], i;
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	char c[4096] = "";
+	size_t n = 0;
+	ssize_t r;
+
+	while (strstr(c, end) == NULL) {
+		if (poll(&p, 1, 5000) != 1 || (r = recv(fd, c + n, sizeof(c) - 1 - n, 0)) <= 0)
+			return false;
+		n += (size_t)r;
+		c[n] = '\0';
+	}
+	return true;
+}
+
+/* Is text answered, as ready does what it does not know? */
+static bool answered(int fd, const char *text)
+{
+	return send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text) && receives(fd, "\r\n\r\nnone");
+}
+
+static bool closed(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
 	char c;
 
-	start("127.0.0.1:0", &limits);
-	for (i = 0; i < 5; i++) {
-		fds[i] = dial_raw();
-		send_text(fds[i], "GET /x HTTP/1.1\r\n" HOST "\r\n");
-		CHECK(recv(fds[i], &c, 1, 0) == 1);
-	}
-	for (i = 0; i < 2; i++)
-		while (recv(fds[i], &c, 1, 0) > 0)
-			;	/* closed: this ends */
-	send_text(fds[4], "GET /x HTTP/1.1\r\n" HOST "\r\n");
-	server_stats(server, &stats);
-	CHECK_INT(stats.connections, 3);
-	for (i = 0; i < 5; i++)
+	return poll(&p, 1, 5000) == 1 && recv(fd, &c, 1, 0) <= 0;
+}
+
+/* Nothing has come for this one, its end neither. */
+static bool open_still(int fd)
+{
+	char c;
+
+	return recv(fd, &c, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+static void close_all(const int *fds, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
 		close(fds[i]);
+}
+
+#define GET_VOUCH "GET /vouch HTTP/1.1\r\n" HOST "\r\n"
+#define GET_X "GET /x HTTP/1.1\r\n" HOST "\r\n"
+
+TEST(the_longest_idle_makes_room)
+{
+	struct server_limits limits = {.connections = 4, .grace_ms = 1};
+	struct server_stats stats;
+	int fds[6], i;
+
+	start("127.0.0.1:0", &limits);
+	for (i = 0; i < 6; i++) {
+		fds[i] = dial_raw();
+		CHECK(answered(fds[i], GET_VOUCH));
+	}
+	CHECK(closed(fds[0]) && closed(fds[1]));
+	for (i = 2; i < 6; i++)
+		CHECK(answered(fds[i], GET_X));
+	server_stats(server, &stats);
+	CHECK_INT(stats.connections, 4);
+	CHECK_INT(stats.displaced, 2);
+	close_all(fds, 6);
 	stop();
+}
+
+/* They never say a whole head, and hold every place: the honest come in all the same, long before head_ms is over. */
+TEST(strangers_that_get_nowhere_make_room)
+{
+	struct server_limits limits = {.connections = 8, .per_source = 8, .grace_ms = 50, .head_ms = 600000};
+	int fds[40], honest, i;
+
+	start("127.0.0.1:0", &limits);
+	for (i = 0; i < 40; i++) {
+		fds[i] = dial_raw();
+		send_text(fds[i], "GET / HT");
+	}
+	honest = dial_raw();
+	CHECK(answered(honest, GET_X));
+	close(honest);
+	close_all(fds, 40);
+	stop();
+}
+
+TEST(strangers_take_a_quarter_from_the_known_and_no_more)
+{
+	struct server_limits limits = {.connections = 16, .per_source = 16, .grace_ms = 600000};
+	int known[16], fds[100], i;
+
+	start("127.0.0.1:0", &limits);
+	for (i = 0; i < 16; i++) {
+		known[i] = dial_raw();
+		CHECK(answered(known[i], GET_VOUCH));
+	}
+	for (i = 0; i < 100; i++)
+		fds[i] = dial_raw();
+	for (i = 0; i < 4; i++)
+		CHECK(closed(known[i]) && answered(fds[i], GET_X));
+	for (; i < 16; i++)
+		CHECK(answered(known[i], GET_X));
+	close_all(known, 16);
+	close_all(fds, 100);
+	stop();
+}
+
+/* Those who have just come have their grace, also before a crowd that comes after them. */
+TEST(a_stranger_has_its_grace)
+{
+	struct server_limits limits = {.connections = 4, .grace_ms = 600000};
+	struct server_stats stats;
+	int fds[10], i;
+
+	start("127.0.0.1:0", &limits);
+	for (i = 0; i < 10; i++)
+		fds[i] = dial_raw();
+	for (i = 0; i < 4; i++)
+		CHECK(answered(fds[i], GET_X));
+	server_stats(server, &stats);
+	CHECK_INT(stats.accepted, 4);
+	CHECK_INT(stats.displaced, 0);
+	/* One goes by itself: the next comes in at once. */
+	close(fds[0]);
+	CHECK(answered(fds[4], GET_X));
+	close_all(fds + 1, 9);
+	stop();
+}
+
+TEST(the_greediest_address_makes_room_first)
+{
+	struct server_limits limits = {.connections = 8, .grace_ms = 20};
+	int fds[60], slow, i;
+
+	start("127.0.0.1:0", &limits);
+	slow = dial_from("127.0.0.3");
+	send_text(slow, "GET /x HT");
+	for (i = 0; i < 60; i++) {
+		fds[i] = dial_from("127.0.0.2");
+		usleep(2000);
+	}
+	CHECK(answered(fds[59], GET_X));
+	CHECK(closed(fds[0]));
+	CHECK(open_still(slow));
+	CHECK(answered(slow, "TP/1.1\r\n" HOST "\r\n"));
+	close(slow);
+	close_all(fds, 60);
+	stop();
+}
+
+/* All are busy when the newcomer knocks; accepting begins again when they are not, though none of them left. */
+TEST(whoever_becomes_idle_makes_room)
+{
+	struct server_limits limits = {.connections = 2, .grace_ms = 1};
+	struct server_stats stats;
+	int fds[2], late, i;
+
+	start("127.0.0.1:0", &limits);
+	for (i = 0; i < 2; i++) {
+		fds[i] = dial_raw();
+		send_text(fds[i], "GET /later HTTP/1.1\r\n" HOST "\r\n");
+		usleep(10000);
+	}
+	late = dial_raw();
+	CHECK(receives(fds[0], "later") && receives(fds[1], "later"));
+	CHECK(answered(late, GET_X));
+	server_stats(server, &stats);
+	CHECK_INT(stats.connections, 2);
+	close(late);
+	close_all(fds, 2);
+	stop();
+}
+
+/* Every place is taken by those who are known and busy: the local door is open all the same. */
+static struct client *client_to(const char *url_text);
+static int get(struct client *c, const char *target, struct client_response *r, struct error *err);
+
+TEST(a_crowd_does_not_shut_the_local_door)
+{
+	struct server_limits limits = {.connections = 4, .grace_ms = 600000};
+	struct client_response r = CLIENT_RESPONSE_INIT;
+	struct error err = ERROR_INIT;
+	char dir[] = "/tmp/meshanics-test.XXXXXX", address[80];
+	struct client *local[6];
+	int fds[20], unix_fd, i;
+
+	REQUIRE(mkdtemp(dir) != NULL);
+	snprintf(address, sizeof(address), "unix:%s/sock", dir);
+	unix_fd = listen_open(address, &err);
+	REQUIRE(unix_fd >= 0);
+	start_with("127.0.0.1:0", &limits, unix_fd);
+	for (i = 0; i < 20; i++) {
+		fds[i] = dial_raw();
+		send_text(fds[i], "GET / HT");
+	}
+	/* More of them than the cap: the local one that is idle for longest goes. */
+	for (i = 0; i < 6; i++) {
+		local[i] = client_to(address);
+		CHECK(get(local[i], "/x", &r, &err) == 0);
+		CHECK_INT(r.status, 404);
+	}
+	for (i = 0; i < 6; i++)
+		client_free(local[i]);
+	close_all(fds, 20);
+	client_response_release(&r);
+	stop();
+	close(unix_fd);
+	unlink(address + 5);
+	rmdir(dir);
 }
 
 TEST(a_vanished_client_is_safe)

@@ -7,6 +7,7 @@
 static struct fixture f;
 static struct tls *server, *client;
 static struct error server_err, client_err;
+static struct tls_buffers *buffers;	/* of the server; NULL: its own */
 
 /* Carry bytes both ways until nothing moves. flip > 0: invert a bit of that byte towards the server. */
 static void pump_flipping(size_t flip)
@@ -46,7 +47,7 @@ static void connect_at(struct tls_config *sc, struct tls_config *cc, const char 
 
 	tls_free(server);
 	tls_free(client);
-	server = tls_accept(sc, server_now);
+	server = tls_accept(sc, server_now, buffers);
 	client = tls_connect(cc, host, client_now, resume, &err);
 	REQUIRE(client != NULL);
 	pump_flipping(0);
@@ -611,6 +612,170 @@ TEST(a_pinned_ca_is_enough)
 
 /* ---- what is no TLS, and what is no configuration ---- */
 
+/* ---- buffers on loan: what tls_buffers.c believes of BearSSL ---- */
+
+static void carry_text(struct tls *from, struct tls *to, const char *text)
+{
+	write_text(from, text);
+	pump_flipping(0);
+	CHECK(reads(to, text));
+}
+
+/* A buffer out of the pool, looked at and put back. */
+static bool pool_knows(const char *text)
+{
+	static struct tls t;
+	bool found;
+
+	t.buffers = buffers;
+	t.buffer_len = BR_SSL_BUFSIZE_MONO;
+	t.eng = &t.u.server.eng;
+	tls_buffer_take(&t);
+	found = memmem(t.buffer, t.buffer_len, text, strlen(text)) != NULL;
+	tls_buffer_give(&t);
+	return found;
+}
+
+TEST(a_connection_at_rest_holds_no_buffer)
+{
+	struct tls_config *sc, *cc;
+	struct tls *other_server, *other_client;
+	struct error err = ERROR_INIT;
+	int i;
+
+	f = fixture_make();
+	buffers = tls_buffers_new(1);
+	sc = server_config(&f.server, &f.server_ca, TLS_CLIENT_REQUIRED, &f.device_ca, false, 10);
+	cc = client_config(&f.device, &f.server_ca);
+	connect_now(sc, cc, "control.example");
+	REQUIRE(both_up() && server->lends);
+	other_server = server;
+	other_client = client;
+	server = client = NULL;
+	connect_now(sc, cc, "control.example");
+	REQUIRE(both_up());
+	tls_rest(server);
+	tls_rest(other_server);
+	CHECK(server->buffer == NULL && other_server->buffer == NULL);
+	CHECK(tls_established(server) && tls_peer(server)->present && tls_peer_leaf(server).len == 0);
+	CHECK_INT(tls_wants(server), TLS_READ | TLS_ROOM);
+	tls_flush(server);
+	CHECK(server->buffer == NULL);
+	/* Two connections, one buffer, either direction first. */
+	for (i = 0; i < 20; i++) {
+		struct tls *t;
+
+		if (i % 3 == 0)
+			carry_text(server, client, "an answer nobody asked for");
+		carry_text(client, server, "the secret of one");
+		carry_text(server, client, "the answer");
+		tls_rest(server);
+		CHECK(server->buffer == NULL);
+		CHECK(!pool_knows("secret") && !pool_knows("answer"));
+		t = server, server = other_server, other_server = t;
+		t = client, client = other_client, other_client = t;
+	}
+	/* An end that begins at rest is orderly, on whichever side. */
+	tls_close(server);
+	pump_flipping(0);
+	CHECK((tls_wants(client) & TLS_CLOSED) && tls_failure(client, &err) == 0);
+	tls_free(server);
+	tls_free(client);
+	server = other_server;
+	client = other_client;
+	tls_close(client);
+	pump_flipping(0);
+	CHECK((tls_wants(server) & TLS_CLOSED) && tls_failure(server, &err) == 0);
+	done(sc, cc);
+	tls_buffers_free(buffers);
+	buffers = NULL;
+}
+
+TEST(a_buffer_in_use_stays)
+{
+	struct tls_config *sc, *cc;
+	struct slice out;
+	size_t room;
+	uint8_t *p;
+
+	f = fixture_make();
+	buffers = tls_buffers_new(1);
+	sc = server_config(&f.server, &f.server_ca, TLS_CLIENT_REQUIRED, &f.device_ca, false, 10);
+	cc = client_config(&f.device, &f.server_ca);
+	server = tls_accept(sc, T0, buffers);
+	tls_rest(server);	/* not during the handshake */
+	CHECK(server->buffer != NULL);
+	connect_now(sc, cc, "control.example");
+	REQUIRE(both_up());
+	/* Part of a record, and part of its header alone. */
+	write_text(client, "ping");
+	out = tls_output(client);
+	p = tls_input(server, &room);
+	REQUIRE(p != NULL && room >= 3);
+	memcpy(p, out.ptr, 3);
+	tls_received(server, 3);
+	tls_sent(client, 3);
+	tls_rest(server);
+	CHECK(server->buffer != NULL);
+	pump_flipping(0);
+	tls_rest(server);	/* plain bytes wait */
+	CHECK(server->buffer != NULL && reads(server, "ping"));
+	/* Bytes that were written and not yet flushed; a record that was not yet sent. */
+	p = tls_room(server, &room);
+	REQUIRE(p != NULL);
+	memcpy(p, "pong", 4);
+	tls_written(server, 4);
+	tls_rest(server);
+	CHECK(server->buffer != NULL);
+	tls_flush(server);
+	tls_rest(server);
+	CHECK(server->buffer != NULL);
+	pump_flipping(0);
+	CHECK(reads(client, "pong"));
+	/* A BearSSL that begins otherwise: nothing is lent. */
+	server->lends = false;
+	tls_rest(server);
+	CHECK(server->buffer != NULL);
+	carry_text(client, server, "ping");
+	/* Freed in the middle of something: the pool gets it back wiped. */
+	p = tls_room(server, &room);
+	memcpy(p, "half an answer", 14);
+	tls_written(server, 14);
+	tls_free(server);
+	server = NULL;
+	CHECK(!pool_knows("ping") && !pool_knows("half"));
+	done(sc, cc);
+	tls_buffers_free(buffers);
+	buffers = NULL;
+}
+
+TEST(an_engine_that_begins_otherwise_keeps_its_buffer)
+{
+	struct tls_config *sc;
+
+	f = fixture_make();
+	buffers = tls_buffers_new(1);
+	sc = server_config(&f.server, &f.server_ca, TLS_CLIENT_NONE, NULL, false, 0);
+	server = tls_accept(sc, T0, buffers);
+	CHECK(server->lends);
+	server->eng->ixc++;
+	tls_buffer_lendable(server);
+	CHECK(!server->lends);
+	server->eng->ixc--;
+	server->eng->oxc++;
+	tls_buffer_lendable(server);
+	CHECK(!server->lends);
+	server->eng->oxc--;
+	tls_buffer_lendable(server);
+	CHECK(server->lends);
+	tls_free(server);
+	server = tls_accept(sc, T0, NULL);	/* without a pool nothing is lent */
+	CHECK(!server->lends);
+	done(sc, NULL);
+	tls_buffers_free(buffers);
+	buffers = NULL;
+}
+
 TEST(strangers_are_told_apart)
 {
 	static const char *const noise[] = {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "\x16\x03\x01\xff\xff", "\x80\x2e\x01\x03\x01",
@@ -626,7 +791,7 @@ TEST(strangers_are_told_apart)
 		struct error err = ERROR_INIT;
 
 		tls_free(server);
-		server = tls_accept(sc, T0);
+		server = tls_accept(sc, T0, NULL);
 		while (in.len > 0) {
 			uint8_t *p = tls_input(server, &room);
 

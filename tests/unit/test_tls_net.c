@@ -75,6 +75,8 @@ static void *serve(void *arg)
 	return NULL;
 }
 
+static struct server_limits limits;	/* all 0: the defaults */
+
 static void start_on(int fd, enum tls_client_auth auth)
 {
 	struct error err = ERROR_INIT;
@@ -82,7 +84,7 @@ static void start_on(int fd, enum tls_client_auth auth)
 	REQUIRE(fd >= 0);
 	listen_fd = fd;
 	loop = loop_new(&err);
-	server = server_new(loop, NULL, fixed_now, &err);
+	server = server_new(loop, &limits, fixed_now, &err);
 	server_tls = server_config(&f.server, &f.server_ca, auth, &f.device_ca, false, 100);
 	listener = server_add(server, listen_fd, server_tls, &handler, NULL, &err);
 	REQUIRE(listener != NULL);
@@ -123,6 +125,24 @@ static const char *short_print(const struct cert *c)
 	hex_encode(hex, hash, 32);
 	hex[8] = '\0';
 	return hex;
+}
+
+/* A TCP connection from that address of this machine, which says nothing by itself. */
+static int dial_silent(const char *source)
+{
+	struct error err = ERROR_INIT;
+	struct sockaddr_storage a;
+	char text[64];
+	socklen_t len;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	snprintf(text, sizeof(text), "%s:0", source);
+	REQUIRE(addr_parse(&a, &len, slice_str(text), &err) == 0);
+	REQUIRE(bind(fd, (struct sockaddr *)&a, len) == 0);
+	snprintf(text, sizeof(text), "127.0.0.1:%u", listen_port(listen_fd));
+	REQUIRE(addr_parse(&a, &len, slice_str(text), &err) == 0);
+	REQUIRE(connect(fd, (struct sockaddr *)&a, len) == 0);
+	return fd;
 }
 
 /* ---- our client ---- */
@@ -201,6 +221,135 @@ TEST(identity_reaches_the_handler_also_on_resumption)
 	client_free(c);
 	tls_config_free(tls);
 	stop();
+	fixture_free(&f);
+}
+
+/* ---- room, with certificates ---- */
+
+/* More silent connections than there is room for, some of which send a byte of a ClientHello now and then. */
+TEST(silence_does_not_shut_out_the_honest)
+{
+	struct client_response r = CLIENT_RESPONSE_INIT;
+	struct error err = ERROR_INIT;
+	struct tls_config *tls;
+	struct client *c, *late;
+	int fds[60], i;
+
+	limits = (struct server_limits){.connections = 8, .grace_ms = 100, .handshake_ms = 600000};
+	make_certs();
+	start(TLS_CLIENT_REQUIRED);
+	tls = client_config(&f.device, &f.server_ca);
+	c = client_with(tls, "127.0.0.1", NULL);
+	CHECK(request(c, "GET", "/", SLICE_EMPTY, &r, &err) == 0);
+	for (i = 0; i < 60; i++) {
+		fds[i] = dial_silent("127.0.0.1");
+		if (i % 2)
+			CHECK(send(fds[i], "\x16", 1, MSG_NOSIGNAL) == 1);
+	}
+	for (i = 0; i < 10; i++) {
+		usleep(30000);
+		send(fds[1], "\x03", 1, MSG_NOSIGNAL);	/* trickles; no step forwards */
+	}
+	late = client_with(tls, "127.0.0.1", NULL);
+	CHECK(request(late, "GET", "/", SLICE_EMPTY, &r, &err) == 0);
+	CHECK_INT(r.status, 200);
+	/* The one that was known before them is still the same connection. */
+	CHECK(request(c, "GET", "/", SLICE_EMPTY, &r, &err) == 0);
+	CHECK(strncmp(buf_cstr(&r.body), "1 0 ", 4) == 0);
+	{
+		struct server_stats stats;
+
+		server_stats(server, &stats);
+		CHECK(stats.displaced > 0 && stats.timeouts == 0 && stats.connections <= 8);
+	}
+	for (i = 0; i < 60; i++)
+		close(fds[i]);
+	client_free(late);
+	client_free(c);
+	client_response_release(&r);
+	tls_config_free(tls);
+	stop();
+	fixture_free(&f);
+}
+
+/* One certificate opens many connections: it displaces its own, not the one that has been idle for longest. */
+TEST(a_certificate_with_many_connections_displaces_its_own)
+{
+	struct client_response r = CLIENT_RESPONSE_INIT;
+	struct error err = ERROR_INIT;
+	struct tls_config *tls, *greedy_tls;
+	struct client *quiet, *greedy[12];
+	struct cert other;
+	struct server_stats stats;
+	int i;
+
+	limits = (struct server_limits){.connections = 8, .grace_ms = 50};
+	make_certs();
+	other = cert_make("cell-2", &f.device_ca, X509_EKU_CLIENT, NULL, T0 - DAY, T0 + DAY);
+	start(TLS_CLIENT_REQUIRED);
+	tls = client_config(&f.device, &f.server_ca);
+	greedy_tls = client_config(&other, &f.server_ca);
+	quiet = client_with(tls, "127.0.0.1", NULL);
+	CHECK(request(quiet, "GET", "/", SLICE_EMPTY, &r, &err) == 0);
+	for (i = 0; i < 12; i++) {
+		greedy[i] = client_with(greedy_tls, "127.0.0.1", NULL);
+		CHECK(request(greedy[i], "GET", "/", SLICE_EMPTY, &r, &err) == 0);
+	}
+	CHECK(request(quiet, "GET", "/", SLICE_EMPTY, &r, &err) == 0);
+	server_stats(server, &stats);
+	CHECK_INT(stats.accepted, 13);
+	CHECK_INT(stats.displaced, 5);
+	for (i = 0; i < 12; i++)
+		client_free(greedy[i]);
+	client_free(quiet);
+	client_response_release(&r);
+	tls_config_free(tls);
+	tls_config_free(greedy_tls);
+	cert_free(&other);
+	stop();
+	fixture_free(&f);
+}
+
+/* Twenty of one address have something to say before one of another: that one is answered in the first round. */
+TEST(handshakes_take_turns_by_address)
+{
+	struct error err = ERROR_INIT;
+	struct server_stats stats;
+	int fds[20], quiet, i;
+	char c;
+
+	make_certs();
+	listen_fd = listen_open("127.0.0.1:0", &err);
+	loop = loop_new(&err);
+	server = server_new(loop, NULL, fixed_now, &err);
+	server_tls = server_config(&f.server, &f.server_ca, TLS_CLIENT_REQUIRED, &f.device_ca, false, 100);
+	listener = server_add(server, listen_fd, server_tls, &handler, NULL, &err);
+	REQUIRE(listener != NULL);
+	for (i = 0; i < 20; i++)
+		fds[i] = dial_silent("127.0.0.2");
+	quiet = dial_silent("127.0.0.3");
+	do {
+		CHECK(loop_turn(loop, 0, &err) == 0);
+		server_stats(server, &stats);
+	} while (stats.accepted < 21);
+	for (i = 0; i < 20; i++)
+		CHECK(send(fds[i], "GET / HTTP/1.1\r\n", 16, MSG_NOSIGNAL) == 16);
+	CHECK(send(quiet, "GET / HTTP/1.1\r\n", 16, MSG_NOSIGNAL) == 16);
+	CHECK(loop_turn(loop, 0, &err) == 0);
+	server_stats(server, &stats);
+	CHECK_INT(stats.handshakes_failed, 4);
+	CHECK(recv(quiet, &c, 1, MSG_DONTWAIT) == 0);
+	for (i = 0; i < 5; i++)
+		CHECK(loop_turn(loop, 0, &err) == 0);
+	server_stats(server, &stats);
+	CHECK_INT(stats.handshakes_failed, 21);
+	for (i = 0; i < 20; i++)
+		close(fds[i]);
+	close(quiet);
+	server_free(server);
+	loop_free(loop);
+	tls_config_free(server_tls);
+	close(listen_fd);
 	fixture_free(&f);
 }
 

@@ -210,7 +210,8 @@ static int commit_with_fault(unsigned n, enum fault_mode mode, int *r)
 
 TEST(a_commit_is_all_or_nothing_at_every_system_call)
 {
-	static const enum fault_mode modes[] = {FAULT_ERROR, FAULT_FULL, FAULT_TORN, FAULT_CUT};
+	static const enum fault_mode modes[] = {FAULT_ERROR, FAULT_FULL, FAULT_ROFS, FAULT_TORN,
+						FAULT_CUT,   FAULT_CUTZERO, FAULT_CUTDIR};
 	unsigned n, calls;
 	size_t m;
 	int r;
