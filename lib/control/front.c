@@ -75,13 +75,14 @@ static void count_status(struct front *f, enum api_class class, unsigned status)
 static void fill_reply(struct request *q, struct reply *r)
 {
 	r->status = (int)q->call.status;
-	r->content_type = q->call.content_type != NULL ? q->call.content_type : "application/json";
 	buf_release(&r->body);
 	r->body = q->call.reply;
 	q->call.reply = BUF_INIT(API_REPLY_MAX);
-	/* Answers to POST are not kept by anybody unless they say so (RFC 9110 9.3.3), and devices send nothing else. */
-	if (q->class != API_DEVICE)
+	/* A device knows that it gets JSON, and nobody keeps answers to POST (RFC 9110 9.3.3): bytes of each heartbeat. */
+	if (q->class != API_DEVICE) {
+		r->content_type = q->call.content_type != NULL ? q->call.content_type : "application/json";
 		reply_header(r, "Cache-Control", SLICE_LIT("no-store"));
+	}
 	count_status(q->front, q->class, q->call.status);
 }
 
@@ -367,7 +368,6 @@ static bool answer_again(struct exchange *x)
 	if (!beat_answer(*x->kept, c->versions, c->lastseen, x->body, c->settings.heartbeat_interval_s, clock_now_s(),
 			 &r.body))
 		return false;
-	r.content_type = "application/json";
 	count_status(door->front, door->class, 200);
 	exchange_reply(x, &r);
 	return true;

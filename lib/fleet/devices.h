@@ -11,7 +11,7 @@
  *   numbers anew under another one.
  *
  * POST /device/heartbeat
- *	{"agent_version": "0.1.0", "uptime_s": N, "metadata": {"<role>": <version>, ... up to 64},
+ *	{"agent_version": "0.1.0", "metadata": {"<role>": <version>, ... up to 64},
  *	 "artifacts": [{"path": "<namespace>/<name>/<version>", "release": 7, "state": "healthy"}, ... up to 256]}
  *   -> {"interval_s": 57,
  *	 "desired": [{"assignment": 12, "action": "install" | "revert", "path": ..., "kind": "file"}],

@@ -31,7 +31,7 @@ struct client_params {
 	int64_t stall_ms;		/* without progress; 0: 60 s */
 	uint64_t min_rate;		/* bytes per second over the transfer after stall_ms of grace; 0: 64 */
 	int cancel_fd;			/* readable: give up with ERR_RETRY; -1: none. Borrowed */
-	const char *user_agent;		/* static text; NULL: "meshanics/VERSION" */
+	const char *user_agent;		/* static text; NULL: "meshanics/VERSION"; "": none is sent */
 };
 #define CLIENT_PARAMS_INIT ((struct client_params){.cancel_fd = -1})
 

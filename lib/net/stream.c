@@ -16,6 +16,7 @@ void stream_open(struct stream *s, int fd, struct tls *tls)
 	s->fd = fd;
 	s->tls = tls;
 	s->ahead = BUF_INIT(AHEAD_MAX);
+	s->wire = BUF_INIT(CHUNK);
 }
 
 void stream_close(struct stream *s)
@@ -25,6 +26,7 @@ void stream_close(struct stream *s)
 	tls_free(s->tls);
 	s->tls = NULL;
 	buf_release(&s->ahead);
+	buf_release(&s->wire);
 	for (i = 0; i < STREAM_FDS_MAX; i++) {
 		if (s->fds[i] >= 0)
 			close(s->fds[i]);
@@ -75,19 +77,47 @@ static int wire_out(struct stream *s, struct error *err)
 	return 1;
 }
 
-/* Give the engine what has arrived: 1 some, STREAM_BLOCKED, -1. The wire's end is told to the engine. */
+/* Feed the engine as long as it takes more: how many bytes it took. */
+static size_t wire_feed(struct stream *s, const uint8_t *p, size_t n)
+{
+	size_t taken = 0, room;
+	uint8_t *to;
+
+	while (taken < n && (to = tls_input(s->tls, &room)) != NULL) {
+		if (room > n - taken)
+			room = n - taken;
+		memcpy(to, p + taken, room);
+		tls_received(s->tls, room);
+		taken += room;
+	}
+	return taken;
+}
+
+/*
+ * Give the engine what has arrived: 1 some, STREAM_BLOCKED, -1. The wire's end is told to the engine. It asks for the
+ * five bytes of a record's header, then for the record: received by way of memory of our own, both are one system call.
+ */
 static int wire_in(struct stream *s, struct error *err)
 {
-	size_t room;
-	uint8_t *p = tls_input(s->tls, &room);
-	ssize_t n = recv(s->fd, p, room, 0);
+	static _Thread_local uint8_t arrived[CHUNK];
+	size_t taken;
+	ssize_t n;
 
+	if (s->wire.len > 0) {
+		buf_consume(&s->wire, wire_feed(s, s->wire.ptr, s->wire.len));
+		if (s->wire.len == 0)
+			buf_release(&s->wire);
+		return 1;
+	}
+	n = recv(s->fd, arrived, sizeof(arrived), 0);
 	if (n < 0)
 		return would_block() ? blocked(s, EPOLLIN) : io_error(err, "cannot receive");
-	if (n == 0)
+	if (n == 0) {
 		tls_eof(s->tls);
-	else
-		tls_received(s->tls, (size_t)n);
+		return 1;
+	}
+	taken = wire_feed(s, arrived, (size_t)n);
+	buf_put(&s->wire, arrived + taken, (size_t)n - taken);
 	return 1;
 }
 
@@ -151,6 +181,11 @@ static size_t take_data(struct stream *s, struct buf *in, size_t most)
 	buf_put_slice(in, data);
 	tls_consumed(s->tls, data.len);
 	return data.len;
+}
+
+bool stream_pending(const struct stream *s)
+{
+	return s->tls != NULL && (s->ahead.len > 0 || s->wire.len > 0 || (tls_wants(s->tls) & (TLS_DATA | TLS_CLOSED)));
 }
 
 static ssize_t tls_stream_read(struct stream *s, struct buf *in, size_t most, struct error *err)

@@ -26,7 +26,7 @@
 #include "sys/file.h"
 #include "tests/bench/load.h"
 
-#define HEARTBEAT "{\"agent_version\":\"0.1.0\",\"uptime_s\":86400,\"metadata\":{\"root\":1,\"snapshot\":3,\"targets\":1," \
+#define HEARTBEAT "{\"agent_version\":\"0.1.0\",\"metadata\":{\"root\":1,\"snapshot\":3,\"targets\":1," \
 		  "\"timestamp\":1795203000},\"artifacts\":[]}"
 
 void load_die(const char *what, const struct error *why)
@@ -86,11 +86,8 @@ static void read_options(struct options *o, int argc, char **argv)
 void load_request(struct buf *out, const struct load *load, const char *method, const char *target, struct slice body)
 {
 	http_put_request(out, method, target, load->o->server);
-	http_put_header(out, "User-Agent", SLICE_LIT("meshanics/" MESHANICS_VERSION));
-	if (body.len > 0) {
-		http_put_header(out, "Content-Type", SLICE_LIT("application/json"));
+	if (body.len > 0)
 		http_put_header_u64(out, "Content-Length", body.len);
-	}
 	http_put_end(out);
 	buf_put_slice(out, body);
 }

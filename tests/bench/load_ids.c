@@ -72,7 +72,7 @@ static int make_one(struct db *db, struct making *m, struct error *err)
 	snprintf(name, sizeof(name), "%s-%06zu", m->prefix, m->next);
 	do
 		rng_bytes(head.scalar, sizeof(head.scalar));
-	while (p256_public(&key, head.scalar, err) < 0);
+	while (ecdsa_public(&key, head.scalar, err) < 0);
 	device_urn(urn, site, name);
 	san = (struct x509_san){X509_SAN_URI, slice_str(urn)};
 	if (ca_issue(ca, &der, (struct x509_spec){.org = site, .cn = name, .key = &key, .eku = X509_EKU_CLIENT,
@@ -139,7 +139,7 @@ static void make_web(struct control *control, const char *file)
 
 	do
 		rng_bytes(scalar, sizeof(scalar));
-	while (p256_public(&key, scalar, &err) < 0);
+	while (ecdsa_public(&key, scalar, &err) < 0);
 	if (x509_san_of_host(&san, ip, "127.0.0.1", &err) < 0 ||
 	    ca_issue(ca, &der, (struct x509_spec){.cn = "127.0.0.1", .key = &key, .eku = X509_EKU_SERVER, .san = &san,
 						  .san_count = 1},
