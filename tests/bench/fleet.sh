@@ -5,7 +5,7 @@
 #					tests/bench/plot makes fleet.svg of; OUT: where to (build/bench)
 #
 # SECONDS_EACH (60): of heartbeats at their rate. STORM (10000): how many come back at once. CONNECTIONS (4000): open at a
-# time. PARALLEL (128): handshakes under way while the fleet arrives. Server and generator have a core each; processor
+# time. PARALLEL (32): handshakes under way while the fleet arrives. Server and generator have a core each; processor
 # time counts, wall time belongs to whoever else is on the machine.
 
 [ $# -gt 0 ] || set -- 1000 10000 100000
@@ -28,7 +28,7 @@ for n in $fleets; do
 	database=$(kib "$dir/hq/control/meshanics.db")
 	site_serve
 	say "$n devices: running"
-	load fleet --connections "${CONNECTIONS:-4000}" --parallel "${PARALLEL:-128}" --seconds "$seconds" --interval 60 \
+	load fleet --connections "${CONNECTIONS:-4000}" --parallel "${PARALLEL:-32}" --seconds "$seconds" --interval 60 \
 		--storm "$storm" --register 1 --timeout "${TIMEOUT:-3600}" \
 		--rollout "'$dir/meshanics' --home '$dir/hq' rollout create plant/plc/1 --all --waves 10,100" >"$dir/result" || exit 1
 	cat "$dir/result" >&2

@@ -14,11 +14,15 @@
 
 #include "tests/bench/load.h"
 
+#define AGAIN_MS 100
+
 static const char *const steps[] = {"downloading", "verifying", "applying", "probing", "healthy"};
 
 struct fleet {
 	struct load *load;
 	struct timer tick;
+	struct timer again;		/* after a connection was lost */
+	uint64_t lost;
 	struct dev *first, **last;	/* who waits for a connection */
 	size_t turn;			/* heartbeats that became due */
 	int64_t begin_ns;		/* of the rate */
@@ -172,15 +176,25 @@ static void fleet_answered(struct link *l, int status, struct slice body)
 	serve_queue(f);
 }
 
-/* A connection that is lost costs its device this turn. */
+/* A device whose connection is lost with something to say comes again in a moment; its latency counts from the start. */
 static void fleet_down(struct link *l, const struct error *why)
 {
 	struct fleet *f = l->load->user;
 
-	if (l->state != LINK_IDLE)
-		f->under_way--;
-	if (l->load->failures < 5)
+	if (l->state == LINK_IDLE)
+		return;
+	f->under_way--;
+	f->lost++;
+	if (f->lost < 5)
 		fprintf(stderr, "lost: %s\n", why->text);
+	queue_up(f, l->device);
+	if (f->again.slot == 0)
+		loop_timer_set(f->load->loop, &f->again, loop_now_ms(f->load->loop) + AGAIN_MS);
+}
+
+static void fleet_again(struct timer *t)
+{
+	serve_queue(container_of(t, struct fleet, again));
 }
 
 static void fleet_tick(struct timer *t)
@@ -212,7 +226,9 @@ static void arrive(struct fleet *f)
 	}
 	serve_queue(f);
 	load_run_until(load, seconds_from_now(load->o->timeout), &f->reached);
-	load_tell(load, "arrive", "");
+	load_tell(load, "arrive", f->reached ? ",\"complete\":true" : ",\"complete\":false");
+	if (!f->reached)
+		load_die("the fleet did not arrive in time", NULL);
 }
 
 static void begin_rate(struct fleet *f)
@@ -315,7 +331,7 @@ static void rollout(struct fleet *f)
 void mode_fleet(struct load *load)
 {
 	static const struct mode mode = {.up = say_next, .answered = fleet_answered, .down = fleet_down};
-	struct fleet f = {.load = load, .tick = {.fire = fleet_tick}};
+	struct fleet f = {.load = load, .tick = {.fire = fleet_tick}, .again = {.fire = fleet_again}};
 
 	f.last = &f.first;
 	load->user = &f;
@@ -327,5 +343,6 @@ void mode_fleet(struct load *load)
 		storm(&f);
 	if (load->o->rollout != NULL)
 		rollout(&f);
+	loop_timer_cancel(load->loop, &f.again);
 	load_close_all(load);
 }
