@@ -17,6 +17,7 @@ void stream_open(struct stream *s, int fd, struct tls *tls)
 	s->tls = tls;
 	s->ahead = BUF_INIT(AHEAD_MAX);
 	s->wire = BUF_INIT(CHUNK);
+	s->flight = BUF_INIT(AHEAD_MAX);
 }
 
 void stream_close(struct stream *s)
@@ -27,6 +28,7 @@ void stream_close(struct stream *s)
 	s->tls = NULL;
 	buf_release(&s->ahead);
 	buf_release(&s->wire);
+	buf_release(&s->flight);
 	for (i = 0; i < STREAM_FDS_MAX; i++) {
 		if (s->fds[i] >= 0)
 			close(s->fds[i]);
@@ -62,19 +64,55 @@ static int io_error(struct error *err, const char *what)
 
 /* ---- the wire below TLS ---- */
 
-/* Send what the engine has ready: 1 all, STREAM_BLOCKED, -1. */
+/* 1 sent something, STREAM_BLOCKED, -1. */
+static int wire_send(struct stream *s, struct slice out, size_t *sent, struct error *err)
+{
+	ssize_t n = send(s->fd, out.ptr, out.len, MSG_NOSIGNAL);
+
+	if (n < 0)
+		return would_block() ? blocked(s, EPOLLOUT) : io_error(err, "cannot send");
+	*sent = (size_t)n;
+	s->sent = true;
+	return 1;
+}
+
+/* What is left of a flight: 1 nothing, STREAM_BLOCKED, -1. */
+static int flight_out(struct stream *s, struct error *err)
+{
+	size_t n = 0;
+	int r;
+
+	while (s->flight.len > 0) {
+		if ((r = wire_send(s, buf_slice(&s->flight), &n, err)) != 1)
+			return r;
+		buf_consume(&s->flight, n);
+	}
+	buf_release(&s->flight);
+	return 1;
+}
+
+/*
+ * Send what the engine has ready: 1 all, STREAM_BLOCKED, -1. It makes a record of each message of a handshake and gives
+ * the next one only when that is gone: they are gathered, so that a flight is one system call and one packet.
+ */
 static int wire_out(struct stream *s, struct error *err)
 {
+	size_t n = 0;
+	int r;
+
 	while (tls_wants(s->tls) & TLS_WRITE) {
 		struct slice out = tls_output(s->tls);
-		ssize_t n = send(s->fd, out.ptr, out.len, MSG_NOSIGNAL);
 
-		if (n < 0)
-			return would_block() ? blocked(s, EPOLLOUT) : io_error(err, "cannot send");
-		tls_sent(s->tls, (size_t)n);
-		s->sent = true;
+		if (!tls_established(s->tls) && s->flight.len + out.len <= s->flight.max) {
+			buf_put_slice(&s->flight, out);
+			tls_sent(s->tls, out.len);
+			continue;
+		}
+		if ((r = flight_out(s, err)) != 1 || (r = wire_send(s, out, &n, err)) != 1)
+			return r;
+		tls_sent(s->tls, n);
 	}
-	return 1;
+	return flight_out(s, err);
 }
 
 /* Feed the engine as long as it takes more: how many bytes it took. */
@@ -126,7 +164,7 @@ static int wire_step(struct stream *s, struct error *err)
 {
 	unsigned wants = tls_wants(s->tls);
 
-	if (wants & TLS_WRITE)
+	if ((wants & TLS_WRITE) || s->flight.len > 0)
 		return wire_out(s, err);
 	if (wants & TLS_READ)
 		return wire_in(s, err);
@@ -161,7 +199,7 @@ int stream_handshake(struct stream *s, struct error *err)
 
 	if (s->tls == NULL)
 		return 1;
-	while (!tls_established(s->tls)) {
+	while (!tls_established(s->tls) || s->flight.len > 0) {
 		if (tls_wants(s->tls) & TLS_CLOSED)
 			return handshake_failed(s, err);
 		r = wire_step(s, err);

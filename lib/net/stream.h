@@ -19,6 +19,7 @@ struct stream {
 	uint32_t wait;		/* what the last blocked call needs: EPOLLIN or EPOLLOUT (as POLLIN, POLLOUT) */
 	struct buf ahead;	/* plain bytes taken out of TLS to make room for writing */
 	struct buf wire;	/* bytes from the wire for which TLS has no room yet */
+	struct buf flight;	/* records of the handshake that go out together */
 	bool take_fds;		/* receive descriptors (unix sockets) */
 	bool sent;		/* something went out through TLS; whoever wonders clears it first */
 	int fds[STREAM_FDS_MAX];	/* received, -1 where none; more than fit are closed */

@@ -109,7 +109,7 @@ static struct tls_config *own_config(const struct load *load, const struct dev *
 
 static void lose(struct link *l, const struct error *why)
 {
-	l->load->failures++;
+	l->load->failures += l->state != LINK_IDLE;	/* an idle one may be closed at any time */
 	l->load->mode->down(l, why);
 	link_close(l);
 }

@@ -75,7 +75,8 @@ test_expect 'reverted, devices go back to the version they kept' '
 '
 test_expect 'a device that comes late gets what the others have' '
 	fleet_device 4 && test_wait 30 fleet_current 4 "plc 1" &&
-	hq device show press-0004 >out && grep "1 *plant/plc/1 *install *healthy *yes" out
+	late_is_healthy() { hq device show press-0004 >out && grep "1 *plant/plc/1 *install *healthy *yes" out; } &&
+	test_wait 30 late_is_healthy
 '
 test_expect 'a revoked device is waited for by nobody' '
 	hq device revoke press-0004 --reason sold &&
