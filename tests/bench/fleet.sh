@@ -12,6 +12,8 @@
 fleets=$*
 seconds=${SECONDS_EACH:-60}
 storm=${STORM:-10000}
+dir='' cores=''	# set by what is read here
+# shellcheck source=tests/bench/load-site.sh
 . "$(dirname "$0")/load-site.sh"
 out=${OUT:-$top/build/bench}
 mkdir -p "$out" || exit 1

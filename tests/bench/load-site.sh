@@ -27,6 +27,7 @@ site_leave() {
 trap site_leave EXIT
 trap 'exit 1' HUP INT TERM
 # Twice the connections of the largest test.
+# shellcheck disable=SC3045	# dash knows -n
 ulimit -n 30000 2>/dev/null || ulimit -n "$(ulimit -H -n)"
 
 say() { echo "$*" >&2; }

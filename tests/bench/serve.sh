@@ -13,6 +13,8 @@
 turns=${1:-5}
 idle=${2:-5000}
 seconds=${SECONDS_EACH:-4}
+dir='' port='' server_core='' load_core='' cores=''	# set by what is read here
+# shellcheck source=tests/bench/load-site.sh
 . "$(dirname "$0")/load-site.sh"
 command -v nginx >/dev/null 2>&1 && has_web=1 || has_web=
 
@@ -134,7 +136,7 @@ say "holding $idle idle connections"
 both idle idle --connections "$idle" --seconds 5 --parallel 128
 
 echo "$(date +%F), $(uname -m), $cores cores, load $(cut -d ' ' -f 1 /proc/loadavg), medians of $turns turns of $seconds s;" \
-	"$([ -z "$has_web" ] && echo 'no nginx' || nginx -v 2>&1)"
+	"$(if [ -n "$has_web" ]; then nginx -v 2>&1; else echo 'no nginx'; fi)"
 echo
 echo '| server processor time, microseconds | serve | nginx | ratio |'
 echo '|---|---|---|---|'

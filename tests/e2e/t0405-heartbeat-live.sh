@@ -44,11 +44,9 @@ beat() {
 # desired LINK FILTER: what the next heartbeat is told; always the same heartbeat, three of them.
 desired() {
 	for desired_i in 1 2 3; do
-		beat "$1" || return 1
-		test "$STATUS" = 200 && test_json ".desired | $2" answer || {
-			echo "heartbeat $desired_i:" && cat answer
-			return 1
-		}
+		beat "$1" && test "$STATUS" = 200 && test_json ".desired | $2" answer && continue
+		echo "heartbeat $desired_i:" && cat answer
+		return 1
 	done
 }
 
