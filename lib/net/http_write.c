@@ -51,7 +51,7 @@ const char *http_reason(int status)
 	return "Unknown";
 }
 
-/* Not printf: these two are a tenth of what a heartbeat costs otherwise. */
+/* Not printf, which shows in what a heartbeat costs. */
 static void put_u64(struct buf *out, uint64_t value)
 {
 	char digits[20];
