@@ -66,9 +66,13 @@ X
 	web_pid=$!
 	tries=0
 	until [ -s "$dir/nginx.pid" ] && [ -n "$(cat "/proc/$web_pid/task/$web_pid/children")" ]; do
-		kill -0 "$web_pid" 2>/dev/null || return 1
 		tries=$((tries + 1))
-		[ "$tries" -lt 100 ] || return 1
+		if [ "$tries" -ge 100 ] || ! kill -0 "$web_pid" 2>/dev/null; then
+			kill "$web_pid" 2>/dev/null
+			wait "$web_pid" 2>/dev/null
+			web_pid=
+			return 1
+		fi
 		sleep 0.1
 	done
 }
@@ -119,7 +123,7 @@ row() {
 }
 
 say 'making devices'
-site_make "$idle"
+site_make "$((idle > 64 ? idle : 64))"
 site_serve
 [ -z "$has_web" ] || web_start
 turn=0
