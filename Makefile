@@ -88,6 +88,11 @@ $B/tests/tools/%: $B/tests/tools/%.o $B/lib.a
 $B/tests/bench/%: $B/tests/bench/%.o $B/lib.a
 	$(LINK) $< $B/lib.a $(LIBS)
 
+# Of several files.
+LOAD := $(patsubst %.c,$B/%.o,$(wildcard tests/bench/load*.c))
+$B/tests/bench/load: $(LOAD) $B/lib.a
+	$(LINK) $^ $(LIBS)
+
 $B/tests/interop/%: $B/tests/interop/%.o $B/lib.a
 	$(LINK) $< $B/lib.a $(LIBS)
 
@@ -179,4 +184,5 @@ help:
 .PHONY: all unit-bins tool-bins fuzz-bins replay-bins check check-unit check-fuzz check-e2e check-man interop soak lint fuzz ct \
 	static cross install deb clean help
 
--include $(OBJS:.o=.d) $(UNIT:%.c=$B/%.d) $(TOOLBIN:%=%.d) $(FUZZ:%=$B/tests/fuzz/fuzz_%.d) $B/tests/interop/judge.d
+-include $(OBJS:.o=.d) $(UNIT:%.c=$B/%.d) $(TOOLBIN:%=%.d) $(FUZZ:%=$B/tests/fuzz/fuzz_%.d) $B/tests/interop/judge.d \
+	$(LOAD:.o=.d)

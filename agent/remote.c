@@ -40,6 +40,7 @@ struct remote *remote_new(const struct identity *id, const char *base_url, const
 	r->reply = LINK_REPLY_INIT;
 	params.url = &r->url;
 	params.min_rate = PAYLOAD_MIN_RATE;
+	params.user_agent = "";	/* every heartbeat would carry it, beside the version in its body */
 	if (url_parse(&r->url, slice_str(base_url), URL_HTTPS | URL_BASE, err) < 0)
 		goto fail;
 	if (proxy != NULL) {
@@ -110,7 +111,6 @@ int remote_post(struct remote *r, const char *path, struct slice body, int64_t n
 	q.target = path;
 	q.now_s = now_s;
 	q.timeout_ms = REMOTE_TIMEOUT_MS;
-	q.content_type = "application/json";
 	q.body = body;
 	q.body_max = REMOTE_ANSWER_MAX;
 	q.idempotent = true;	/* device requests are: see man/meshanics-api.5 */

@@ -103,7 +103,6 @@ static int say_heartbeat(struct agent *a, struct buf *body, struct error *err)
 		goto out;
 	json_open_object(&w, NULL);
 	json_put_string(&w, "agent_version", MESHANICS_VERSION);
-	json_put_int(&w, "uptime_s", clock_mono_ms() / 1000);
 	json_put_raw(&w, "metadata", buf_slice(&metadata));
 	json_open_array(&w, "artifacts");
 	if (state_each_installed(a->db, put_artifact, &list, err) < 0)

@@ -49,6 +49,7 @@ struct api_actor {
 	int64_t device_id;	/* of devices */
 	char device[NAME_LEN_MAX + 1];
 	uint8_t cert_sha256[32];	/* devices: SHA-256 of the certificate, else zero */
+	int64_t cert_until_s;	/* devices: the certificate is good until then, if nothing but time passes; 0: it is not */
 };
 
 struct api_route {
@@ -59,6 +60,7 @@ struct api_route {
 	const char *permission;	/* operators: checked against the role ("device.write"); NULL for other classes */
 	bool mutates;		/* runs on the writer, is audited */
 	bool own_audit;		/* the handler writes its audit rows itself (or, like a heartbeat, none) */
+	bool repeats;		/* the answer to the same bytes stays, until the store says otherwise: control/beat.h */
 	bool exclusive;		/* changes nothing, but runs on the writer because it needs control->repo */
 	const char *summary;	/* one line for OpenAPI and the manual */
 	int (*handle)(struct api_call *call, struct error *err);
@@ -94,6 +96,7 @@ struct api_call {
 	struct buf reply;
 	struct json_writer out;
 	const char *content_type;	/* "application/json" unless set (NDJSON export, metrics) */
+	uint64_t report_digest;	/* of a heartbeat: names the report in it (store/lastseen.h) */
 	/* What the audit row says of this request; the first parameter and {} unless the handler sets more. */
 	char audit_object[256];
 	struct buf audit_detail;	/* a JSON object, at most 4 KiB */

@@ -12,6 +12,7 @@ struct ca;		/* fleet/ca.h */
 struct db;
 struct lastseen;	/* store/lastseen.h */
 struct repo;		/* tuf/repo.h */
+struct versions;	/* store/versions.h */
 
 #define PUBLIC_NAMES_MAX 16
 
@@ -32,6 +33,7 @@ struct control {
 	struct repo *repo;	/* NULL until `repo init` */
 	struct ca *ca;		/* CA_COUNT of them, by enum ca_kind; NULL until `ca init` */
 	struct lastseen *lastseen;	/* serve only; NULL in-process */
+	struct versions *versions;	/* serve only: of what the writer changes */
 	/* serve only: its own gauges, in Prometheus' text format. */
 	void (*put_metrics)(void *arg, struct buf *out);
 	void *metrics_arg;

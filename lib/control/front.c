@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "control/beat.h"
 #include "control/control.h"
 #include "control/pool.h"
 #include "fleet/ca.h"
+#include "store/versions.h"
 #include "sys/clock.h"
 #include "sys/fault.h"
 #include "sys/file.h"
@@ -25,6 +27,7 @@ struct request {
 	struct buf path, query, body;	/* copies; params and the JSON borrow from them */
 	struct json doc;
 	struct error err;
+	uint64_t epoch;			/* of the store, before anything was read of it */
 };
 
 static struct request *request_new(struct front_door *door, struct exchange *x)
@@ -41,6 +44,8 @@ static struct request *request_new(struct front_door *door, struct exchange *x)
 	q->call.control = door->front->control;
 	q->call.actor = &q->actor;
 	q->call.now_s = clock_now_s();
+	if (q->front->control->versions != NULL)
+		q->epoch = versions_epoch(q->front->control->versions);
 	return q;
 }
 
@@ -78,11 +83,14 @@ static void put_retry_after(struct reply *r)
 static void fill_reply(struct request *q, struct reply *r)
 {
 	r->status = (int)q->call.status;
-	r->content_type = q->call.content_type != NULL ? q->call.content_type : "application/json";
 	buf_release(&r->body);
 	r->body = q->call.reply;
 	q->call.reply = BUF_INIT(API_REPLY_MAX);
-	reply_header(r, "Cache-Control", SLICE_LIT("no-store"));
+	/* A device knows that it gets JSON, and nobody keeps answers to POST (RFC 9110 9.3.3): bytes of each heartbeat. */
+	if (q->class != API_DEVICE) {
+		r->content_type = q->call.content_type != NULL ? q->call.content_type : "application/json";
+		reply_header(r, "Cache-Control", SLICE_LIT("no-store"));
+	}
 	put_retry_after(r);
 	count_status(q->front, q->class, q->call.status);
 }
@@ -151,6 +159,7 @@ int front_device(struct front *f, const struct peer *peer, int64_t now_s, enum c
 		return -1;
 	actor->kind = ACTOR_DEVICE;
 	actor->device_id = id.device_id;
+	actor->cert_until_s = id.status == CERT_ACTIVE ? id.until_s : 0;
 	memcpy(actor->cert_sha256, peer->tls.fingerprint, sizeof(actor->cert_sha256));
 	snprintf(actor->device, sizeof(actor->device), "%s", id.device);
 	snprintf(actor->name, sizeof(actor->name), "device:%s", id.device);
@@ -231,6 +240,15 @@ static void request_prepare(void *arg)
 		request_to_writer(q);
 }
 
+/* For the next request of this connection; what was kept before is out of date. */
+static void keep_answer(struct exchange *x, struct request *q)
+{
+	beat_free(*x->kept);
+	*x->kept = NULL;
+	if (q->call.status == 200 && q->front->control->versions != NULL)
+		*x->kept = beat_new(q->front->control->versions, q->epoch, &q->call, buf_slice(&q->body));
+}
+
 /* A reading request, at once, on this thread's own connection. Takes q. */
 static void request_read(struct exchange *x, struct request *q)
 {
@@ -243,6 +261,8 @@ static void request_read(struct exchange *x, struct request *q)
 	else
 		(void)!api_run(&q->call, &err);
 	db_rollback(q->call.db);
+	if (q->call.route->repeats)
+		keep_answer(x, q);
 	fill_reply(q, &r);
 	exchange_reply(x, &r);
 	request_free(q);
@@ -331,13 +351,11 @@ static int begin_checked(struct front_door *door, struct exchange *x, struct req
 		*unauthenticated = door->class == API_OPERATOR && !x->peer->is_unix;
 		return -1;
 	}
-	if (q->call.route->blob_open != NULL)
-		return begin_blob(x, q, err);
-	exchange_take_body(x, API_BODY_MAX);
-	return 0;
+	return q->call.route->blob_open != NULL ? begin_blob(x, q, err) : 0;
 }
 
-static void front_begin(struct exchange *x)
+/* Who asks, what for, and whether he may. False: he was told that he may not. */
+static bool begin_request(struct exchange *x)
 {
 	struct front_door *door = x->arg;
 	struct request *q = request_new(door, x);
@@ -345,15 +363,44 @@ static void front_begin(struct exchange *x)
 	bool unauthenticated = false;
 
 	x->user = q;
-	if (begin_checked(door, x, q, &unauthenticated, &err) < 0)
-		refuse(x, q, &err, unauthenticated);
+	if (begin_checked(door, x, q, &unauthenticated, &err) == 0)
+		return true;
+	refuse(x, q, &err, unauthenticated);
+	return false;
+}
+
+static void front_begin(struct exchange *x)
+{
+	/* Whether what was kept still holds is asked when all of the request is here: nothing is decided until then. */
+	if (*x->kept != NULL && beat_is_of(*x->kept, x->head.method, x->head.path, x->head.query))
+		exchange_take_body(x, API_BODY_MAX);
+	else if (begin_request(x) && ((struct request *)x->user)->call.route->blob_open == NULL)
+		exchange_take_body(x, API_BODY_MAX);
+}
+
+/* The heartbeat that this connection has sent before: true when it was answered. */
+static bool answer_again(struct exchange *x)
+{
+	const struct front_door *door = x->arg;
+	const struct control *c = door->front->control;
+	struct reply r = REPLY_INIT(200);
+
+	if (!beat_answer(*x->kept, c->versions, c->lastseen, x->body, c->settings.heartbeat_interval_s, clock_now_s(),
+			 &r.body))
+		return false;
+	count_status(door->front, door->class, 200);
+	exchange_reply(x, &r);
+	return true;
 }
 
 static void front_ready(struct exchange *x)
 {
-	struct request *q = x->user;
+	struct request *q;
 	struct error err = ERROR_INIT;
 
+	if (x->user == NULL && (answer_again(x) || !begin_request(x)))
+		return;
+	q = x->user;
 	if (q->call.route->blob_open == NULL && x->body.len > 0) {
 		buf_put_slice(&q->body, x->body);
 		if (json_parse(&q->doc, buf_slice(&q->body), JSON_FRACTIONS, &err) < 0) {
@@ -382,4 +429,5 @@ const struct handler front_handler = {
 	.begin = front_begin,
 	.ready = front_ready,
 	.end = front_end,
+	.forget = beat_free,
 };

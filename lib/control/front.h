@@ -6,6 +6,8 @@
  *	loop thread          blocking pool           writer thread            loop thread
  *	begin -> ready --+--> prepare (if any) --+--> handler, audit, COMMIT --> reply_post
  *	                 '--> handler (reads) ---'--------------------------> exchange_reply
+ *
+ * A heartbeat that repeats the last one of its connection is answered in ready, without any of this: control/beat.h.
  */
 #ifndef MESHANICS_CONTROL_FRONT_H
 #define MESHANICS_CONTROL_FRONT_H

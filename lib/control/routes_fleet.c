@@ -142,6 +142,7 @@ static int post_heartbeat(struct api_call *call, struct error *err)
 	hex_encode(fingerprint, call->actor->cert_sha256, SHA256_LEN);
 	r = device_heartbeat(call->db, call->actor->device_id, fingerprint, call->body,
 			     call->control->settings.heartbeat_interval_s, &report, &call->out, err);
+	call->report_digest = lastseen_digest(buf_slice(&report));
 	if (r == 0 && call->control->lastseen != NULL)
 		lastseen_touch(call->control->lastseen, call->actor->device_id, call->now_s, buf_slice(&report));
 	buf_release(&report);
@@ -229,7 +230,7 @@ const struct api_route routes_fleet[] = {
 	{ .class = API_DEVICE, .method = "POST", .pattern = "/device/register", .action = "device.register",
 	  .mutates = true, .own_audit = true, .summary = "what the device is", .handle = post_register },
 	{ .class = API_DEVICE, .method = "POST", .pattern = "/device/heartbeat", .action = "device.heartbeat",
-	  .summary = "what the device runs; answers with its desired state", .handle = post_heartbeat },
+	  .repeats = true, .summary = "what the device runs; answers with its desired state", .handle = post_heartbeat },
 	{ .class = API_DEVICE, .method = "POST", .pattern = "/device/status", .action = "device.status",
 	  .mutates = true, .own_audit = true, .summary = "one transition of one assignment", .handle = post_status },
 	{ .method = NULL },

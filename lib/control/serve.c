@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "control/pool.h"
 #include "store/lastseen.h"
+#include "store/versions.h"
 #include "sys/clock.h"
 #include "sys/descriptors.h"
 #include "sys/file.h"
@@ -67,7 +68,7 @@ static int start_writer(struct serve *s, struct error *err)
 	struct db *db = s->control->db;
 
 	s->control->db = NULL;
-	s->writer = writer_start(db, err);
+	s->writer = writer_start(db, s->control->versions, err);
 	if (s->writer == NULL)
 		return -1;
 	s->pool = pool_start(err);
@@ -154,6 +155,7 @@ static int start(struct serve *s, struct error *err)
 		return -1;
 	serve_disk_open(s);
 	s->control->lastseen = lastseen_new();
+	s->control->versions = versions_new();
 	s->control->put_metrics = serve_put_metrics;
 	s->control->metrics_arg = s;
 	s->started_ms = clock_mono_ms();
@@ -227,7 +229,9 @@ static void stop(struct serve *s)
 	file_close(&s->control_fd);
 	if (s->control != NULL) {
 		lastseen_free(s->control->lastseen);
+		versions_free(s->control->versions);
 		s->control->lastseen = NULL;
+		s->control->versions = NULL;
 	}
 	control_free(s->control);
 	notify_release(&s->notify);

@@ -1,6 +1,8 @@
 /* The TLS side of serve: one short-lived server certificate, and what each listener asks of its clients. */
 #include "control/serve_internal.h"
 
+/* A fleet comes back at once after an outage: resumed, that takes seconds. Untouched pages cost nothing. */
+#define SESSIONS_DEVICE (1u << 17)
 #define SESSIONS_MAX 20000
 
 /* Devices are asked for their certificate, operators and newcomers are not: their token speaks. */
@@ -18,6 +20,7 @@ static int make_one(struct serve *s, enum serve_door door, const struct server_i
 
 	if (door == DOOR_REPOSITORY || door == DOOR_DEVICE) {
 		params.client_auth = TLS_CLIENT_REQUIRED;
+		params.sessions_max = SESSIONS_DEVICE;
 		params.client_cas = &device_ca;
 		params.client_ca_count = 1;
 		params.accept_expired = true;	/* expired is said in HTTP; see net/tls.h */

@@ -83,6 +83,7 @@ void db_close(struct db *db)
 		db_forget_statements(db);
 		sqlite3_close_v2(db->handle);
 	}
+	free(db->watch);
 	free(db->path);
 	free(db);
 }

@@ -136,6 +136,24 @@ WARN_UNUSED int db_get_int(struct db *db, const char *sql, int64_t *out, struct 
 int64_t db_last_id(const struct db *db);	/* rowid of the last INSERT */
 int64_t db_changes(const struct db *db);	/* rows changed by the last statement */
 
+/* ---- watching what changes ---- */
+
+/* Rows whose changes matter to somebody who keeps what he once read of them. */
+struct db_watched {
+	const char *table;
+	const char *key;		/* an integer column, handed to the callback, which gets 0 for NULL; NULL: always 0 */
+	const char *const *columns;	/* an UPDATE counts when one of these changes, NULL-terminated; NULL: always */
+};
+/*
+ * Call changed(arg, key) for each row of these tables (a list ended by table == NULL; borrowed) that this connection
+ * inserts, updates or deletes, by triggers too, while the statement runs: whether it is committed is seen later. An
+ * update that changes the key tells both. Once a connection, outside a transaction. -1 when a table or column is not
+ * there.
+ */
+#define DB_WATCHED_MAX 8
+WARN_UNUSED int db_watch(struct db *db, const struct db_watched *list, void (*changed)(void *arg, int64_t key), void *arg,
+			 struct error *err);
+
 /* ---- health ---- */
 /* The whole file: pages, indexes, foreign keys. ERR_FAILED names the first fault. Reads everything. */
 WARN_UNUSED int db_check(struct db *db, struct error *err);

@@ -2,6 +2,7 @@
 #ifndef MESHANICS_DB_INTERNAL_H
 #define MESHANICS_DB_INTERNAL_H
 
+#define SQLITE_ENABLE_PREUPDATE_HOOK 1	/* Debian builds it in */
 #include <sqlite3.h>
 
 #include "base/compiler.h"
@@ -23,6 +24,7 @@ struct db {
 	unsigned savepoints;
 	uint64_t tick;
 	struct db_slot slots[DB_CACHE_SLOTS];
+	struct db_watch *watch;	/* db_watch.c; NULL: nobody watches */
 };
 
 /* Turn SQLite's (extended) code and words into err. Returns -1. */

@@ -48,7 +48,9 @@ int cert_lookup(struct db *db, const uint8_t fingerprint[static SHA256_LEN], int
 	if (id->status == CERT_UNKNOWN)
 		return 0;
 	id->device_id = row.device_id;
-	id->not_after_s = row.not_after_s;
+	id->not_after_s = id->until_s = row.not_after_s;
+	if (row.superseded_s != 0 && row.superseded_s - 1 < id->until_s)
+		id->until_s = row.superseded_s - 1;
 	snprintf(id->device, sizeof(id->device), "%s", row.subject);
 	snprintf(id->reason, sizeof(id->reason), "%s", row.reason);
 	return 0;

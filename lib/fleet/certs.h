@@ -40,6 +40,7 @@ struct cert_identity {
 	int64_t device_id;		/* 0 when unknown */
 	char device[NAME_LEN_MAX + 1];	/* "" when unknown */
 	int64_t not_after_s;
+	int64_t until_s;		/* the last second for which status holds, if nothing but time passes (ACTIVE) */
 	char reason[201];		/* of the revocation, or "" */
 };
 

@@ -157,7 +157,7 @@ int device_register(struct db *db, int64_t device_id, struct json_value body, co
 	json_open_object(w, NULL);
 	json_put_string(w, "device", d.name);
 	json_put_string(w, "site", site);
-	json_put_int(w, "interval_s", heartbeat_interval(interval_s));
+	json_put_int(w, "interval_s", heartbeat_interval(interval_s, rng_below(UINT32_MAX)));
 	json_close(w);
 	r = 0;
 out:
@@ -247,7 +247,7 @@ int device_heartbeat(struct db *db, int64_t device_id, const char *fingerprint, 
 	if (normalize_report(body, report, err) < 0)
 		return -1;
 	json_open_object(w, NULL);
-	json_put_int(w, "interval_s", heartbeat_interval(interval_s));
+	json_put_int(w, "interval_s", heartbeat_interval(interval_s, rng_below(UINT32_MAX)));
 	if (desired_put(db, device_id, "desired", w, err) < 0 ||
 	    device_orders_put(db, device_id, fingerprint, "orders", w, err) < 0)
 		return -1;
@@ -255,12 +255,10 @@ int device_heartbeat(struct db *db, int64_t device_id, const char *fingerprint, 
 	return 0;
 }
 
-int64_t heartbeat_interval(int64_t interval_s)
+int64_t heartbeat_interval(int64_t interval_s, uint32_t dice)
 {
-	int64_t spread = interval_s / 10;
-
-	if (spread > 0)
-		interval_s -= (int64_t)rng_below((uint32_t)(spread < UINT32_MAX ? spread : UINT32_MAX - 1) + 1);
+	if (interval_s >= 10)
+		interval_s -= (int64_t)(dice % ((uint64_t)interval_s / 10 + 1));
 	return interval_s < 1 ? 1 : interval_s;
 }
 

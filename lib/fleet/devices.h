@@ -11,7 +11,7 @@
  *   numbers anew under another one.
  *
  * POST /device/heartbeat
- *	{"agent_version": "0.1.0", "uptime_s": N, "metadata": {"<role>": <version>, ... up to 64},
+ *	{"agent_version": "0.1.0", "metadata": {"<role>": <version>, ... up to 64},
  *	 "artifacts": [{"path": "<namespace>/<name>/<version>", "release": 7, "state": "healthy"}, ... up to 256]}
  *   -> {"interval_s": 57,
  *	 "desired": [{"assignment": 12, "action": "install" | "revert", "path": ..., "kind": "file"}],
@@ -69,8 +69,8 @@ WARN_UNUSED int device_retire(struct db *db, const struct device *d, enum device
 WARN_UNUSED int device_change_tags(struct db *db, const struct device *d, struct json_value add,
 				   struct json_value remove, int64_t now_s, struct error *err);
 
-/* The interval with jitter: up to a tenth shorter, so that devices spread. At least 1. */
-int64_t heartbeat_interval(int64_t interval_s);
+/* The interval with jitter: up to a tenth shorter by the dice (any number), so that devices spread. At least 1. */
+int64_t heartbeat_interval(int64_t interval_s, uint32_t dice);
 /* "online", "offline", or "never" when it was not heard of. */
 const char *device_presence(int64_t seen_s, int64_t interval_s, int64_t now_s);
 

@@ -296,7 +296,7 @@ int rollout_resume(struct db *db, int64_t id, const struct rollout_actor *who, s
 	note_step(who, reason, "was", rollout_state_name(r.state));
 	/* Devices that came meanwhile were only planned. */
 	if (r.wave >= 0 && (assignments_open(db, id, r.wave, reason, who->now_s, &joined, err) < 0 ||
-			    rollout_judge_superseded(db, id, who->now_s, err) < 0))
+			    rollout_judge_superseded(db, id, 0, who->now_s, err) < 0))
 		return -1;
 	return rollout_evaluate(db, id, who->now_s, err);
 }

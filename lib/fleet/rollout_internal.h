@@ -16,7 +16,7 @@ WARN_UNUSED int rollout_load_tally(struct db *db, const struct rollout *r, const
  * *opened says which.
  */
 WARN_UNUSED int rollout_open_next(struct db *db, struct rollout *r, int64_t now_s, bool *opened, struct error *err);
-/* Judge the rollouts that lost devices to this one. */
-WARN_UNUSED int rollout_judge_superseded(struct db *db, int64_t id, int64_t now_s, struct error *err);
+/* Judge the rollouts that lost devices (device_id 0: any) to this one. */
+WARN_UNUSED int rollout_judge_superseded(struct db *db, int64_t id, int64_t device_id, int64_t now_s, struct error *err);
 
 #endif

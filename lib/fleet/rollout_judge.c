@@ -79,10 +79,10 @@ static int note_step(struct db *db, int64_t id, const char *action, const char *
 	return r;
 }
 
-int rollout_judge_superseded(struct db *db, int64_t id, int64_t now_s, struct error *err)
+int rollout_judge_superseded(struct db *db, int64_t id, int64_t device_id, int64_t now_s, struct error *err)
 {
 	int64_t others[OTHERS_MAX];
-	int i, n = assignments_superseded_rollouts(db, id, others, OTHERS_MAX, err);
+	int i, n = assignments_superseded_rollouts(db, id, device_id, others, OTHERS_MAX, err);
 
 	for (i = 0; i < n; i++)
 		if (rollout_evaluate(db, others[i], now_s, err) < 0)
@@ -124,7 +124,7 @@ int rollout_open_next(struct db *db, struct rollout *r, int64_t now_s, bool *ope
 		return -1;
 	r->wave = next.wave;
 	*opened = true;
-	return rollout_judge_superseded(db, r->id, now_s, err);
+	return rollout_judge_superseded(db, r->id, 0, now_s, err);
 }
 
 /* Leave RUNNING for good or until somebody looks. */
@@ -211,7 +211,7 @@ static int note_joined(struct db *db, const struct rollout *r, const struct devi
 static int join(struct db *db, const struct rollout *r, const struct device *d, int64_t now_s, struct error *err)
 {
 	int wave = r->wave < 0 ? 0 : r->wave;
-	int64_t last, count;
+	int64_t last;
 	bool renewed;
 
 	if (assignments_last_position(db, r->id, &last, err) < 0 ||
@@ -220,8 +220,8 @@ static int join(struct db *db, const struct rollout *r, const struct device *d, 
 	if (!renewed && assignment_add(db, r->id, d->id, last + 1, wave, now_s, err) < 0)
 		return -1;
 	if (r->wave >= 0 && (r->state == ROLLOUT_RUNNING || r->state == ROLLOUT_COMPLETED) &&
-	    (assignments_open(db, r->id, r->wave, "joined late", now_s, &count, err) < 0 ||
-	     rollout_judge_superseded(db, r->id, now_s, err) < 0))
+	    (assignments_open_device(db, r->id, r->wave, d->id, "joined late", now_s, err) < 0 ||
+	     rollout_judge_superseded(db, r->id, d->id, now_s, err) < 0))
 		return -1;
 	return note_joined(db, r, d, wave, now_s, err);
 }

@@ -31,7 +31,7 @@ struct client_params {
 	int64_t stall_ms;		/* without a byte on the wire; 0: 60 s */
 	uint64_t min_rate;		/* bytes per second over every stretch of stall_ms; 0: 64 */
 	int cancel_fd;			/* readable: give up with ERR_RETRY; -1: none. Borrowed */
-	const char *user_agent;		/* static text; NULL: "meshanics/VERSION" */
+	const char *user_agent;		/* static text; NULL: "meshanics/VERSION"; "": none is sent */
 };
 #define CLIENT_PARAMS_INIT ((struct client_params){.cancel_fd = -1})
 

@@ -95,7 +95,8 @@ static void put_head(const struct attempt *a, struct buf *out)
 	size_t i;
 
 	http_put_request(out, q->method, q->target, a->c->authority);
-	http_put_header(out, "User-Agent", slice_str(a->c->user_agent));
+	if (a->c->user_agent[0] != '\0')
+		http_put_header(out, "User-Agent", slice_str(a->c->user_agent));
 	for (i = 0; i < q->header_count; i++) {
 		char name[128];
 

@@ -151,6 +151,14 @@ static enum step read_more(struct conn *c)
 	return n > 0 ? GO : DEAD;
 }
 
+/* Between two requests, with nothing of the next one here: what is held for reading goes back. */
+static enum step rest(struct conn *c)
+{
+	buf_release(&c->in);
+	stream_rest(&c->stream);
+	return WAIT;
+}
+
 static enum step step_idle(struct conn *c)
 {
 	enum step s;
@@ -159,13 +167,8 @@ static enum step step_idle(struct conn *c)
 		if (c->close || c->server->draining)
 			return DEAD;
 		s = read_more(c);
-		if (s != GO) {
-			if (c->in.len == 0) {
-				buf_release(&c->in);
-				stream_rest(&c->stream);
-			}
-			return s;
-		}
+		if (s != GO)
+			return s == WAIT && c->in.len == 0 ? rest(c) : s;
 	}
 	c->scanned = 0;
 	conn_enter(c, CONN_HEAD);
@@ -382,7 +385,11 @@ static enum step step_reply(struct conn *c)
 		return GO;
 	}
 	conn_enter(c, CONN_IDLE);
-	return GO;
+	if (c->in.len > 0 || stream_pending(&c->stream) || c->server->draining)
+		return GO;
+	/* The client has to read the answer first: to look for its next request now would be in vain. */
+	c->stream.wait = EPOLLIN;
+	return rest(c);
 }
 
 /* RFC 9112 9.6: a close with unread bytes resets the connection and takes what we said last with it. */
@@ -484,6 +491,8 @@ void conn_free(struct conn *c)
 		w->replied = true;
 		work_free(w);
 	}
+	if (c->kept != NULL && c->listener->handler->forget != NULL)
+		c->listener->handler->forget(c->kept);
 	server_unbook(c);
 	loop_unwatch(&c->watch);
 	stream_close(&c->stream);

@@ -69,6 +69,7 @@ struct work *work_new(struct conn *c, struct buf *bytes)
 	w->out = BUF_INIT(HTTP_HEAD_MAX);
 	w->x.peer = &c->peer;
 	w->x.arg = c->listener->arg;
+	w->x.kept = &c->kept;
 	for (i = 0; i < SERVER_FDS_MAX; i++) {
 		w->x.fds[i] = c->stream.fds[i];
 		c->stream.fds[i] = -1;

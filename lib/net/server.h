@@ -70,12 +70,14 @@ struct exchange {			/* read by handlers; fields are the server's */
 	int fds[SERVER_FDS_MAX];	/* passed descriptors, -1 when none; take one by setting it to -1 */
 	void *arg;			/* of the listener */
 	void *user;			/* the handler's own */
+	void **kept;			/* the handler's own as well, of the connection: NULL at first, see handler.forget */
 };
 
 struct handler {
 	void (*begin)(struct exchange *x);
 	void (*ready)(struct exchange *x);
 	void (*end)(struct exchange *x);	/* may be NULL */
+	void (*forget)(void *kept);		/* the connection is over, and *x->kept was not NULL; may be NULL */
 };
 
 /* ---- answers ---- */

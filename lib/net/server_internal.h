@@ -86,6 +86,7 @@ struct conn {
 	struct buf in;			/* bytes of the next head and what followed the last one */
 	size_t scanned;
 	struct work *work;		/* in BODY, WORK, REPLY */
+	void *kept;			/* the handler's, from one request to the next */
 	int64_t deadline_ms;		/* of the state */
 	int64_t io_start_ms;		/* BODY, REPLY: when it began, */
 	uint64_t io_bytes;		/* and what has moved since */

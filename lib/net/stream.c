@@ -18,6 +18,8 @@ void stream_open(struct stream *s, int fd, struct tls *tls)
 	s->fd = fd;
 	s->tls = tls;
 	s->ahead = BUF_INIT(AHEAD_MAX);
+	s->wire = BUF_INIT(CHUNK);
+	s->flight = BUF_INIT(AHEAD_MAX);
 }
 
 void stream_close(struct stream *s)
@@ -27,6 +29,8 @@ void stream_close(struct stream *s)
 	tls_free(s->tls);
 	s->tls = NULL;
 	buf_release(&s->ahead);
+	buf_release(&s->wire);
+	buf_release(&s->flight);
 	for (i = 0; i < STREAM_FDS_MAX; i++) {
 		if (s->fds[i] >= 0)
 			close(s->fds[i]);
@@ -62,35 +66,99 @@ static int io_error(struct error *err, const char *what)
 
 /* ---- the wire below TLS ---- */
 
-/* Send what the engine has ready: 1 all, STREAM_BLOCKED, -1. */
-static int wire_out(struct stream *s, struct error *err)
+/* 1 sent something, STREAM_BLOCKED, -1. */
+static int wire_send(struct stream *s, struct slice out, size_t *sent, struct error *err)
 {
-	while (tls_wants(s->tls) & TLS_WRITE) {
-		struct slice out = tls_output(s->tls);
-		ssize_t n = send(s->fd, out.ptr, out.len, MSG_NOSIGNAL);
+	ssize_t n = send(s->fd, out.ptr, out.len, MSG_NOSIGNAL);
 
-		if (n < 0)
-			return would_block() ? blocked(s, EPOLLOUT) : io_error(err, "cannot send");
-		tls_sent(s->tls, (size_t)n);
-		s->sent = true;
-	}
+	if (n < 0)
+		return would_block() ? blocked(s, EPOLLOUT) : io_error(err, "cannot send");
+	*sent = (size_t)n;
+	s->sent = true;
 	return 1;
 }
 
-/* Give the engine what has arrived: 1 some, STREAM_BLOCKED, -1. The wire's end is told to the engine. */
+/* What is left of a flight: 1 nothing, STREAM_BLOCKED, -1. */
+static int flight_out(struct stream *s, struct error *err)
+{
+	size_t n = 0;
+	int r;
+
+	while (s->flight.len > 0) {
+		if ((r = wire_send(s, buf_slice(&s->flight), &n, err)) != 1)
+			return r;
+		buf_consume(&s->flight, n);
+	}
+	buf_release(&s->flight);
+	return 1;
+}
+
+/*
+ * Send what the engine has ready: 1 all, STREAM_BLOCKED, -1. It makes a record of each message of a handshake and gives
+ * the next one only when that is gone: they are gathered, so that a flight is one system call and one packet.
+ */
+static int wire_out(struct stream *s, struct error *err)
+{
+	size_t n = 0;
+	int r;
+
+	while (tls_wants(s->tls) & TLS_WRITE) {
+		struct slice out = tls_output(s->tls);
+
+		if (!tls_established(s->tls) && s->flight.len + out.len <= s->flight.max) {
+			buf_put_slice(&s->flight, out);
+			tls_sent(s->tls, out.len);
+			continue;
+		}
+		if ((r = flight_out(s, err)) != 1 || (r = wire_send(s, out, &n, err)) != 1)
+			return r;
+		tls_sent(s->tls, n);
+	}
+	return flight_out(s, err);
+}
+
+/* Feed the engine as long as it takes more: how many bytes it took. */
+static size_t wire_feed(struct stream *s, const uint8_t *p, size_t n)
+{
+	size_t taken = 0, room;
+	uint8_t *to;
+
+	while (taken < n && (to = tls_input(s->tls, &room)) != NULL) {
+		if (room > n - taken)
+			room = n - taken;
+		memcpy(to, p + taken, room);
+		tls_received(s->tls, room);
+		taken += room;
+	}
+	return taken;
+}
+
+/*
+ * Give the engine what has arrived: 1 some, STREAM_BLOCKED, -1. The wire's end is told to the engine. It asks for the
+ * five bytes of a record's header, then for the record: received by way of memory of our own, both are one system call.
+ */
 static int wire_in(struct stream *s, struct error *err)
 {
-	size_t room;
-	uint8_t *p = tls_input(s->tls, &room);
-	ssize_t n = recv(s->fd, p, room, 0);
+	static _Thread_local uint8_t arrived[CHUNK];
+	size_t taken;
+	ssize_t n;
 
+	if (s->wire.len > 0) {
+		buf_consume(&s->wire, wire_feed(s, s->wire.ptr, s->wire.len));
+		if (s->wire.len == 0)
+			buf_release(&s->wire);
+		return 1;
+	}
+	n = recv(s->fd, arrived, sizeof(arrived), 0);
 	if (n < 0)
 		return would_block() ? blocked(s, EPOLLIN) : io_error(err, "cannot receive");
 	s->received += (size_t)n;
-	if (n == 0)
+	if (n == 0) {
 		tls_eof(s->tls);
-	else
-		tls_received(s->tls, (size_t)n);
+		return 1;
+	}
+	taken = wire_feed(s, arrived, (size_t)n);
+	buf_put(&s->wire, arrived + taken, (size_t)n - taken);
 	return 1;
 }
 
@@ -104,7 +172,7 @@ static int wire_step(struct stream *s, unsigned *steps, struct error *err)
 
 	if (++*steps > BARREN_MAX)
 		return blocked(s, wants & TLS_WRITE ? EPOLLOUT : EPOLLIN);
-	if (wants & TLS_WRITE)
+	if ((wants & TLS_WRITE) || s->flight.len > 0)
 		return wire_out(s, err);
 	if (wants & TLS_READ)
 		return wire_in(s, err);
@@ -140,7 +208,7 @@ int stream_handshake(struct stream *s, struct error *err)
 
 	if (s->tls == NULL)
 		return 1;
-	while (!tls_established(s->tls)) {
+	while (!tls_established(s->tls) || s->flight.len > 0) {
 		if (tls_wants(s->tls) & TLS_CLOSED)
 			return handshake_failed(s, err);
 		r = wire_step(s, &steps, err);
@@ -160,6 +228,11 @@ static size_t take_data(struct stream *s, struct buf *in, size_t most)
 	buf_put_slice(in, data);
 	tls_consumed(s->tls, data.len);
 	return data.len;
+}
+
+bool stream_pending(const struct stream *s)
+{
+	return s->tls != NULL && (s->ahead.len > 0 || s->wire.len > 0 || (tls_wants(s->tls) & (TLS_DATA | TLS_CLOSED)));
 }
 
 static ssize_t tls_stream_read(struct stream *s, struct buf *in, size_t most, struct error *err)

@@ -19,6 +19,8 @@ struct stream {
 	uint32_t wait;		/* what the last blocked call needs: EPOLLIN or EPOLLOUT (as POLLIN, POLLOUT) */
 	uint64_t received;	/* bytes of the wire, those of TLS included */
 	struct buf ahead;	/* plain bytes taken out of TLS to make room for writing */
+	struct buf wire;	/* bytes from the wire for which TLS has no room yet */
+	struct buf flight;	/* records of the handshake that go out together */
 	bool take_fds;		/* receive descriptors (unix sockets) */
 	bool sent;		/* something went out through TLS; whoever wonders clears it first */
 	int fds[STREAM_FDS_MAX];	/* received, -1 where none; more than fit are closed */
@@ -37,6 +39,8 @@ WARN_UNUSED int stream_handshake(struct stream *s, struct error *err);
  * STREAM_BLOCKED; -1 (a TLS stream that ends without close_notify is a cut: ERR_RETRY).
  */
 WARN_UNUSED ssize_t stream_read(struct stream *s, struct buf *in, size_t most, struct error *err);
+/* Something to read is here already, whatever epoll says of the descriptor: read before waiting. */
+bool stream_pending(const struct stream *s);
 /* Take some of the bytes: the count, STREAM_BLOCKED when none, -1. With TLS they may wait for stream_flush. */
 WARN_UNUSED ssize_t stream_write(struct stream *s, struct slice bytes, struct error *err);
 /* 1 when everything written has gone to the kernel, STREAM_BLOCKED, -1. */

@@ -70,9 +70,15 @@ WARN_UNUSED int assignment_current(struct db *db, int64_t device_id, const char 
  */
 WARN_UNUSED int assignments_open(struct db *db, int64_t rollout_id, int wave, const char *reason, int64_t now_s,
 				 int64_t *count, struct error *err);
-/* Rollouts, other than this one, that lost a device to it (state SUPERSEDED, at now_s): ids, at most max; the count. */
-WARN_UNUSED int assignments_superseded_rollouts(struct db *db, int64_t rollout_id, int64_t *ids, unsigned max,
-						struct error *err);
+/* The same for the one device that came late, whatever the size of the rollout. */
+WARN_UNUSED int assignments_open_device(struct db *db, int64_t rollout_id, int wave, int64_t device_id, const char *reason,
+					int64_t now_s, struct error *err);
+/*
+ * Rollouts, other than this one, that lost a device to it (state SUPERSEDED), or this device, unless device_id is 0: ids,
+ * at most max; the count.
+ */
+WARN_UNUSED int assignments_superseded_rollouts(struct db *db, int64_t rollout_id, int64_t device_id, int64_t *ids,
+						unsigned max, struct error *err);
 /* Settled ones are acknowledged. */
 WARN_UNUSED int assignments_acknowledge(struct db *db, int64_t rollout_id, struct error *err);
 /* PLANNED, ASSIGNED and DOWNLOADING ones become CANCELLED and fall back. */

@@ -35,43 +35,90 @@ static int run_bulk(struct db *db, const char *sql, int64_t rollout_id, const ch
 	return 0;
 }
 
+/*
+ * The three steps of opening, for the rows that `which` picks: SQL over ?1, ?4 and ?5 that one index answers. Two texts of
+ * each rather than one with an OR, which would walk the whole rollout for the one device that came late.
+ */
+#define OF_WAVE "rollout_id = ?1 AND wave <= ?4 AND state = 'planned'"
+#define OF_DEVICE OF_WAVE " AND device_id = ?5"
+
+/* What each falls back to: the current one if that is good, else what that one would fall back to. */
+#define OPEN_PREVIOUS(which)                                                                              \
+	"UPDATE assignments AS n SET previous_id ="                                                       \
+	" (SELECT CASE WHEN c.state = 'healthy' AND c.action = 'install' THEN c.id"                       \
+	"  ELSE c.previous_id END FROM assignments c"                                                     \
+	"  WHERE c.current = 1 AND c.device_id = n.device_id AND c.artifact_name = n.artifact_name)"      \
+	" WHERE " which
+#define OPEN_SUPERSEDE(which)                                                                             \
+	"UPDATE assignments AS c SET current = 0,"                                                        \
+	" updated_s = CASE WHEN c.state IN " UNSETTLED " THEN ?3 ELSE c.updated_s END,"                   \
+	" reason = CASE WHEN c.state IN " UNSETTLED " THEN ?2 ELSE c.reason END,"                         \
+	" state = CASE WHEN c.state IN " UNSETTLED " THEN 'superseded' ELSE c.state END"                  \
+	" WHERE c.current = 1 AND (c.device_id, c.artifact_name) IN"                                      \
+	" (SELECT device_id, artifact_name FROM assignments WHERE " which ")"
+#define OPEN_ASSIGN(which)                                                                                \
+	"UPDATE assignments SET state = 'assigned', current = 1, reason = ?2, updated_s = ?3,"            \
+	" assigned_s = ?3 WHERE " which
+
+static int run_open(struct db *db, const char *const sql[static 3], int64_t rollout_id, int wave, int64_t device_id,
+		    const char *reason, int64_t now_s, int64_t *count, struct error *err)
+{
+	unsigned i;
+
+	for (i = 0; i < 3; i++) {
+		struct query q = query_open(db, sql[i]);
+
+		query_int(&q, 1, rollout_id);
+		if (i > 0) {
+			query_str(&q, 2, reason);
+			query_int(&q, 3, now_s);
+		}
+		query_int(&q, 4, wave);
+		if (device_id != 0)
+			query_int(&q, 5, device_id);
+		if (query_run(&q, err) < 0)
+			return -1;
+	}
+	*count = db_changes(db);
+	return 0;
+}
+
 int assignments_open(struct db *db, int64_t rollout_id, int wave, const char *reason, int64_t now_s, int64_t *count,
 		     struct error *err)
 {
-	/* What each falls back to: the current one if that is good, else what that one would fall back to. */
-	if (run_bulk(db, "UPDATE assignments AS n SET previous_id ="
-			 " (SELECT CASE WHEN c.state = 'healthy' AND c.action = 'install' THEN c.id"
-			 "  ELSE c.previous_id END FROM assignments c"
-			 "  WHERE c.current = 1 AND c.device_id = n.device_id AND c.artifact_name = n.artifact_name)"
-			 " WHERE n.rollout_id = ?1 AND n.wave <= ?4 AND n.state = 'planned'",
-		     rollout_id, reason, now_s, wave, NULL, err) < 0)
-		return -1;
-	if (run_bulk(db, "UPDATE assignments AS c SET current = 0,"
-			 " updated_s = CASE WHEN c.state IN " UNSETTLED " THEN ?3 ELSE c.updated_s END,"
-			 " reason = CASE WHEN c.state IN " UNSETTLED " THEN ?2 ELSE c.reason END,"
-			 " state = CASE WHEN c.state IN " UNSETTLED " THEN 'superseded' ELSE c.state END"
-			 " WHERE c.current = 1 AND (c.device_id, c.artifact_name) IN"
-			 " (SELECT device_id, artifact_name FROM assignments"
-			 "  WHERE rollout_id = ?1 AND wave <= ?4 AND state = 'planned')",
-		     rollout_id, reason, now_s, wave, NULL, err) < 0)
-		return -1;
-	return run_bulk(db, "UPDATE assignments SET state = 'assigned', current = 1, reason = ?2, updated_s = ?3,"
-			    " assigned_s = ?3 WHERE rollout_id = ?1 AND wave <= ?4 AND state = 'planned'",
-			rollout_id, reason, now_s, wave, count, err);
+	static const char *const sql[3] = {OPEN_PREVIOUS(OF_WAVE), OPEN_SUPERSEDE(OF_WAVE), OPEN_ASSIGN(OF_WAVE)};
+
+	return run_open(db, sql, rollout_id, wave, 0, reason, now_s, count, err);
 }
 
-int assignments_superseded_rollouts(struct db *db, int64_t rollout_id, int64_t *ids, unsigned max, struct error *err)
+int assignments_open_device(struct db *db, int64_t rollout_id, int wave, int64_t device_id, const char *reason,
+			    int64_t now_s, struct error *err)
 {
-	struct query q = query_open(db, "SELECT DISTINCT o.rollout_id FROM assignments n JOIN rollouts r ON"
-					" r.artifact_name = n.artifact_name AND r.id <> n.rollout_id"
-					" AND r.state IN ('running','paused','halted')"
-					" JOIN assignments o ON o.rollout_id = r.id AND o.device_id = n.device_id"
-					" AND o.state = 'superseded' WHERE n.rollout_id = ?1 LIMIT ?2");
+	static const char *const sql[3] = {OPEN_PREVIOUS(OF_DEVICE), OPEN_SUPERSEDE(OF_DEVICE), OPEN_ASSIGN(OF_DEVICE)};
+	int64_t count;
+
+	return run_open(db, sql, rollout_id, wave, device_id, reason, now_s, &count, err);
+}
+
+#define SUPERSEDED_ROLLOUTS                                                                               \
+	"SELECT DISTINCT o.rollout_id FROM assignments n JOIN rollouts r ON"                              \
+	" r.artifact_name = n.artifact_name AND r.id <> n.rollout_id"                                     \
+	" AND r.state IN ('running','paused','halted')"                                                   \
+	" JOIN assignments o ON o.rollout_id = r.id AND o.device_id = n.device_id"                        \
+	" AND o.state = 'superseded' WHERE n.rollout_id = ?1"
+
+int assignments_superseded_rollouts(struct db *db, int64_t rollout_id, int64_t device_id, int64_t *ids, unsigned max,
+				    struct error *err)
+{
+	struct query q = query_open(db, device_id == 0 ? SUPERSEDED_ROLLOUTS " LIMIT ?2"
+						       : SUPERSEDED_ROLLOUTS " AND n.device_id = ?3 LIMIT ?2");
 	unsigned n = 0;
 	int r = 0;
 
 	query_int(&q, 1, rollout_id);
 	query_int(&q, 2, max);
+	if (device_id != 0)
+		query_int(&q, 3, device_id);
 	while (n < max && (r = query_next(&q, err)) > 0)
 		ids[n++] = query_col_int(&q, 0);
 	query_close(&q);
@@ -208,9 +255,10 @@ int assignments_clash(struct db *db, int64_t rollout_id, int64_t *other, struct 
 	return r < 0 ? -1 : 0;
 }
 
+/* Rows are never removed and their positions count from 0, so that their number, which is kept, gives the last. */
 int assignments_last_position(struct db *db, int64_t rollout_id, int64_t *out, struct error *err)
 {
-	struct query q = query_open(db, "SELECT coalesce(max(position), -1) FROM assignments WHERE rollout_id = ?1");
+	struct query q = query_open(db, "SELECT coalesce(sum(n), 0) - 1 FROM assignment_counts WHERE rollout_id = ?1");
 	int r;
 
 	query_int(&q, 1, rollout_id);

@@ -115,7 +115,7 @@ static void mark(struct lastseen *l, struct entry *e)
 	e->dirty = true;
 }
 
-static uint64_t digest_of(struct slice report)
+uint64_t lastseen_digest(struct slice report)
 {
 	uint8_t hash[SHA256_LEN];
 	uint64_t d;
@@ -127,7 +127,7 @@ static uint64_t digest_of(struct slice report)
 
 void lastseen_touch(struct lastseen *l, int64_t device_id, int64_t now_s, struct slice report)
 {
-	uint64_t digest = report.len == 0 ? 0 : digest_of(report);
+	uint64_t digest = report.len == 0 ? 0 : lastseen_digest(report);
 	struct entry *e;
 
 	pthread_mutex_lock(&l->lock);
@@ -143,6 +143,23 @@ void lastseen_touch(struct lastseen *l, int64_t device_id, int64_t now_s, struct
 		e->digest = digest;
 	}
 	pthread_mutex_unlock(&l->lock);
+}
+
+bool lastseen_again(struct lastseen *l, int64_t device_id, int64_t now_s, uint64_t digest)
+{
+	struct entry *e;
+	bool same;
+
+	pthread_mutex_lock(&l->lock);
+	e = find(l->table, l->size, device_id);
+	same = e->device_id != 0 && e->digest == digest;
+	if (same) {
+		if (now_s > e->seen_s)
+			e->seen_s = now_s;
+		mark(l, e);
+	}
+	pthread_mutex_unlock(&l->lock);
+	return same;
 }
 
 int64_t lastseen_get(struct lastseen *l, int64_t device_id)

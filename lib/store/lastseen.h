@@ -18,6 +18,12 @@ void lastseen_free(struct lastseen *l);
 
 /* The device was heard of at now_s. report: JSON as stored (DEVICE_REPORT_MAX), or empty: nothing new. Copied if new. */
 void lastseen_touch(struct lastseen *l, int64_t device_id, int64_t now_s, struct slice report);
+uint64_t lastseen_digest(struct slice report);	/* names a report in lastseen_again; never 0 in practice */
+/*
+ * The device was heard of at now_s, and its report is the one with this digest still. False, and nothing is noted, when
+ * the newest report is another: then it has to be told with lastseen_touch.
+ */
+WARN_UNUSED bool lastseen_again(struct lastseen *l, int64_t device_id, int64_t now_s, uint64_t digest);
 /* When it was last heard of, by memory alone; 0 when it was not since the start. */
 int64_t lastseen_get(struct lastseen *l, int64_t device_id);
 /*

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "store/versions.h"
 #include "sys/clock.h"
 
 struct entry {
@@ -23,6 +24,7 @@ struct job {
 
 struct writer {
 	struct db *db;		/* the thread's, while it runs */
+	struct versions *versions;
 	pthread_t thread;
 	pthread_mutex_t lock;	/* over everything below */
 	pthread_cond_t wake;	/* the queue is not empty, or the writer is to stop */
@@ -166,6 +168,8 @@ static void *writer_main(void *arg)
 
 	while (take(w, &jobs[0].entry, true)) {
 		n = run_group(w, jobs, &begun, &committed);
+		/* Whether or not it came to a commit: too often is harmless. */
+		versions_publish(w->versions);
 		count_group(w, jobs, n, committed);
 		for (i = 0; i < n; i++)
 			tell(&jobs[i]);
@@ -187,16 +191,21 @@ static void writer_free(struct writer *w)
 	free(w);
 }
 
-struct writer *writer_start(struct db *db, struct error *err)
+struct writer *writer_start(struct db *db, struct versions *versions, struct error *err)
 {
 	struct writer *w = xcalloc(1, sizeof(*w));
 	sigset_t all, before;
 	int code;
 
 	w->db = db;
+	w->versions = versions;
 	w->queue = xcalloc(WRITER_QUEUE_MAX, sizeof(*w->queue));
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->wake, NULL);
+	if (versions != NULL && versions_watch(versions, db, err) < 0) {
+		writer_free(w);
+		return NULL;
+	}
 	/* Signals are for the loop that reads them. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -21,6 +21,8 @@
 
 #include "db/db.h"
 
+struct versions;	/* store/versions.h */
+
 #define WRITER_QUEUE_MAX 4096
 #define WRITER_GROUP_MAX 64
 #define WRITER_GROUP_MS 20
@@ -38,8 +40,11 @@ struct writer_stats {
 	unsigned queued;	/* now */
 };
 
-/* Takes db, also on failure. NULL with err when the thread cannot be made. */
-WARN_UNUSED struct writer *writer_start(struct db *db, struct error *err);
+/*
+ * Takes db, also on failure. versions: told of what each commit changed, before anybody hears of the commit; borrowed,
+ * or NULL. NULL with err when the thread cannot be made.
+ */
+WARN_UNUSED struct writer *writer_start(struct db *db, struct versions *versions, struct error *err);
 /* Accepts no more, finishes what is queued, joins the thread, closes the connection, frees. NULL is fine. */
 void writer_stop(struct writer *w);
 

@@ -197,15 +197,15 @@ TEST(the_interval_has_jitter_downwards)
 	unsigned i;
 
 	for (i = 0; i < 1000; i++) {
-		int64_t n = heartbeat_interval(60);
+		int64_t n = heartbeat_interval(60, 2654435769u * i);
 
 		low = n < low ? n : low;
 		high = n > high ? n : high;
 	}
 	CHECK_INT(low, 54);
 	CHECK_INT(high, 60);
-	CHECK_INT(heartbeat_interval(1), 1);
-	CHECK_INT(heartbeat_interval(0), 1);
+	CHECK_INT(heartbeat_interval(1, 77), 1);
+	CHECK_INT(heartbeat_interval(0, 77), 1);
 }
 
 static void status_body(char *out, size_t size, int64_t a, unsigned seq, const char *state)
@@ -413,7 +413,7 @@ TEST(last_seen_times_are_flushed_together)
 	}
 	other = db_open(path, DB_WRITE, &control_schema, &err);
 	REQUIRE(other != NULL);
-	w = writer_start(other, &err);
+	w = writer_start(other, NULL, &err);
 	REQUIRE(w != NULL);
 	for (i = 0; i <= 3000; i++)
 		lastseen_touch(l, first + i, NOW + i, SLICE_LIT("{\"agent_version\":\"1\"}"));

@@ -152,7 +152,7 @@ TEST(keys_are_exchanged_on_p256_as_well)
 	f = fixture_make();
 	sc = server_config(&f.server, &f.server_ca, TLS_CLIENT_REQUIRED, &f.device_ca, false, 0);
 	cc = client_config(&f.device, &f.server_ca);
-	server = tls_accept(sc, T0);
+	server = tls_accept(sc, T0, NULL);
 	br_ssl_engine_set_ec(server->eng, &p256_alone);
 	client = tls_connect(cc, "control.example", T0, NULL, &err);
 	REQUIRE(client != NULL);

@@ -17,6 +17,7 @@
 #include "net/addr.h"
 #include "net/client.h"
 #include "net/server.h"
+#include "net/stream.h"
 #include "sys/sandbox.h"
 #include "tls_fixture.h"
 
@@ -350,6 +351,131 @@ TEST(handshakes_take_turns_by_address)
 	loop_free(loop);
 	tls_config_free(server_tls);
 	close(listen_fd);
+	fixture_free(&f);
+}
+
+/* ---- what arrives in one receive, or in many ---- */
+
+/* One more record with these bytes, for the wire but not sent. */
+static void seal(struct tls *t, struct buf *wire, const char *text)
+{
+	size_t room;
+	uint8_t *p = tls_room(t, &room);
+
+	REQUIRE(p != NULL && room >= strlen(text));
+	memcpy(p, text, strlen(text));
+	tls_written(t, strlen(text));
+	tls_flush(t);
+	while (tls_wants(t) & TLS_WRITE) {
+		struct slice out = tls_output(t);
+
+		buf_put_slice(wire, out);
+		tls_sent(t, out.len);
+	}
+}
+
+/* All that the server says until it closes. */
+static void read_to_end(struct stream *s, struct buf *in)
+{
+	struct error err = ERROR_INIT;
+	ssize_t n;
+
+	while ((n = stream_read(s, in, 4096, &err)) > 0 || n == STREAM_BLOCKED) {
+		struct pollfd p = {.fd = s->fd, .events = POLLIN};
+
+		if (n == STREAM_BLOCKED)
+			REQUIRE(poll(&p, 1, 20000) == 1);
+	}
+	CHECK_INT(n, 0);
+}
+
+static void connect_stream(struct stream *s, struct tls_config *tls)
+{
+	struct error err = ERROR_INIT;
+	int fd = dial_silent("127.0.0.1"), r;
+
+	REQUIRE(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+	stream_open(s, fd, tls_connect(tls, "127.0.0.1", T0, NULL, &err));
+	while ((r = stream_handshake(s, &err)) == STREAM_BLOCKED) {
+		struct pollfd p = {.fd = fd, .events = (short)s->wait};
+
+		REQUIRE(poll(&p, 1, 20000) == 1);
+	}
+	REQUIRE(r == 1);
+}
+
+/* Three requests in five records, cut into segments of so many bytes. */
+static void in_segments(struct tls_config *tls, size_t segment)
+{
+	static const char *const records[] = {
+		"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n", "abcPOST /b HT", "TP/1.1\r\nHost: h\r\n"
+		"Content-Length: 0\r\n\r\n", "POST /c HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n"
+		"Connection: close\r\n\r\n12", "345",
+	};
+	struct buf wire = BUF_INIT(65536), in = BUF_INIT(65536);
+	struct stream s;
+	size_t i, n, at;
+	const char *answers;
+
+	connect_stream(&s, tls);
+	for (i = 0; i < ARRAY_SIZE(records); i++)
+		seal(s.tls, &wire, records[i]);
+	for (at = 0; at < wire.len; at += n) {
+		n = wire.len - at < segment ? wire.len - at : segment;
+		REQUIRE(send(s.fd, wire.ptr + at, n, MSG_NOSIGNAL) == (ssize_t)n);
+		if (segment < 200)
+			usleep(200);
+	}
+	read_to_end(&s, &in);
+	answers = buf_cstr(&in);
+	printf("# in segments of %zu bytes: %zu bytes of answers\n", segment, in.len);
+	for (i = 0; i < 3; i++) {
+		answers = strstr(answers, i == 0 ? " 3\n" : i == 1 ? " 0\n" : " 5\n");
+		REQUIRE(answers != NULL);
+	}
+	stream_close(&s);
+	buf_release(&wire);
+	buf_release(&in);
+}
+
+/* A goodbye in the same segment as the last request: the connection ends by itself. */
+static void goodbye_at_once(struct tls_config *tls)
+{
+	struct buf wire = BUF_INIT(65536);
+	struct server_stats stats;
+	struct stream s;
+	int i;
+
+	connect_stream(&s, tls);
+	seal(s.tls, &wire, "GET /bye HTTP/1.1\r\nHost: h\r\n\r\n");
+	tls_close(s.tls);
+	buf_put_slice(&wire, tls_output(s.tls));
+	REQUIRE(send(s.fd, wire.ptr, wire.len, MSG_NOSIGNAL) == (ssize_t)wire.len);
+	for (i = 0; i < 1000; i++) {
+		server_stats(server, &stats);
+		if (stats.connections == 0)
+			break;
+		usleep(10000);
+	}
+	CHECK_INT(stats.connections, 0);
+	stream_close(&s);
+	buf_release(&wire);
+}
+
+TEST(records_pass_however_they_are_cut)
+{
+	static const size_t segments[] = {7, 33, 150, 100000};
+	struct tls_config *tls;
+	size_t i;
+
+	make_certs();
+	start(TLS_CLIENT_REQUIRED);
+	tls = client_config(&f.device, &f.server_ca);
+	for (i = 0; i < ARRAY_SIZE(segments); i++)
+		in_segments(tls, segments[i]);
+	goodbye_at_once(tls);
+	tls_config_free(tls);
+	stop();
 	fixture_free(&f);
 }
 

@@ -36,7 +36,7 @@ static struct writer *begin(void)
 	snprintf(path, sizeof(path), "%s/x.db", dir);
 	db = db_open(path, DB_CREATE, &schema, &err);
 	REQUIRE(db != NULL);
-	w = writer_start(db, &err);
+	w = writer_start(db, NULL, &err);
 	REQUIRE(w != NULL);
 	return w;
 }
