@@ -682,7 +682,7 @@ static void serve(struct origin *o, int fd)
 
 	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
 		die("fcntl", NULL);
-	stream_open(&s, fd, tls_accept(o->tls, clock_now_s()), NULL);
+	stream_open(&s, fd, tls_accept(o->tls, clock_now_s(), NULL));
 	while ((r = stream_handshake(&s, &err)) == STREAM_BLOCKED) {
 		struct pollfd p = {.fd = fd, .events = (short)s.wait};
 

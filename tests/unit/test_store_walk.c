@@ -138,7 +138,7 @@ static int send_all(int told_fd)
 	static struct report reports[DEVICES * REPORTS];
 	struct error err = ERROR_INIT;
 	struct db *db = open_db();
-	struct writer *w = db == NULL ? NULL : writer_start(db, &err);
+	struct writer *w = db == NULL ? NULL : writer_start(db, NULL, &err);
 	struct writer_stats s;
 	unsigned i, g, count = DEVICES * REPORTS;
 
