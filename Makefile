@@ -53,7 +53,9 @@ REPLAY  := $(FUZZ:%=$B/tests/fuzz/replay_%)
 FUZZBIN := $(FUZZ:%=$B/tests/fuzz/fuzz_%)
 E2E     := $(sort $(wildcard tests/e2e/t[0-9]*.sh))
 # Scripts that ask for much more under `make soak`: they honour SOAK_ROUNDS, or WALK_ALL=1.
-SOAK    := tests/e2e/t0530-agent-crash.sh tests/e2e/t0531-serve-crash.sh tests/e2e/soak-agent-network.sh
+SOAK    := $(addprefix tests/e2e/,t0530-agent-crash.sh t0531-serve-crash.sh soak-agent-network.sh t0420-restart.sh) \
+	$(if $(SAN),tests/e2e/t0014-power-cut.sh tests/e2e/t0536-agent-walk.sh \
+	$B/tests/unit/test_agent_walk $B/tests/unit/test_store_walk)
 SOAK_ROUNDS ?= 1000
 INTEROP := $(sort $(wildcard tests/interop/t*.sh))
 MAN     := $(sort $(wildcard man/*.[1-8]))
@@ -129,7 +131,7 @@ interop: $B/meshanics $B/tests/interop/judge
 	$(Q)MESHANICS=$(CURDIR)/$B/meshanics INTEROP_JUDGE=$(CURDIR)/$B/tests/interop/judge \
 		INTEROP_MODULES=$(CURDIR)/build/interop/node_modules TEST_TIMEOUT=900 tests/run -j $(JOBS) $(INTEROP)
 # By hand, for hours: kills at random moments (SOAK_SEED repeats a run), and walks of every call.
-soak: $B/meshanics
+soak: $B/meshanics $(TOOLBIN) $(if $(SAN),$(UNITBIN))
 	$(Q)MESHANICS=$(CURDIR)/$B/meshanics SOAK_ROUNDS=$(SOAK_ROUNDS) WALK_ALL=1 TEST_TIMEOUT=86400 tests/run -v $(SOAK)
 lint:
 	$(Q)CC="$(CC)" tests/lint

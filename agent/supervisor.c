@@ -385,8 +385,10 @@ static int open_files(struct agent *a, struct error *err)
 		return -1;
 	if ((a->wiped = left > 0))
 		return error_set(err, ERR_NOT_FOUND, "this device has left its fleet");
-	room_open(a);
-	if (newfile_sweep(a->home_fd, ".", err) < 0 || identity_load(&a->identity, a->home_fd, err) < 0)
+	if (identity_load(&a->identity, a->home_fd, err) < 0)
+		return -1;
+	room_open(a);	/* not for a device that has no fleet: nothing is to be left where one has left */
+	if (newfile_sweep(a->home_fd, ".", err) < 0)
 		return -1;
 	while (open_state(a, err) < 0) {
 		if (!room_again(a, err))
