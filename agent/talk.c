@@ -448,6 +448,7 @@ static void note_failure(struct agent *a, enum talk what, const struct error *wh
 static void talk_failed(struct agent *a, enum talk what, const struct error *why, const struct link_reply *reply)
 {
 	int64_t now_ms = loop_now_ms(a->loop);
+	bool refused = reply->status == 401 || reply->status == 403;
 	struct error err = ERROR_INIT;
 
 	note_failure(a, what, why, reply->status);
@@ -465,9 +466,9 @@ static void talk_failed(struct agent *a, enum talk what, const struct error *why
 		a->doubted = true;
 	if (reply->status == 0)
 		roots_look(a);
-	/* Their turn, unless it is we who are refused: renewal may have to come before them. */
-	a->beat_next = what != TALK_HEARTBEAT && reply->status != 0 && reply->status != 401 && reply->status != 403;
-	if (what == TALK_HEARTBEAT || status_is_global(reply->status))
+	/* Their turn, unless it is we who are refused: renewal may have to come before them, and after its own refusal they. */
+	a->beat_next = what == TALK_RENEW || (what != TALK_HEARTBEAT && reply->status != 0 && !refused);
+	if (what == TALK_HEARTBEAT || (status_is_global(reply->status) && !(what == TALK_RENEW && refused)))
 		pace_failed(&a->pace, now_ms, reply->retry_after_s);
 	talk_pump(a);
 }
@@ -483,7 +484,8 @@ static void talk_heard(struct agent *a, enum talk what)
 	a->talk[what].failures = 0;
 	a->doubted = false;
 	a->talked_s = agent_time_s(a);
-	if (a->talk_error_of == what || may_say(a, a->talk_error_of))
+	if (a->talk_error_of == what || may_say(a, a->talk_error_of) ||
+	    (a->talk_error_of == TALK_RENEW && !renewal_due(a)))
 		a->talk_error[0] = '\0';
 }
 
