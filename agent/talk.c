@@ -484,7 +484,8 @@ static void talk_heard(struct agent *a, enum talk what)
 	a->talk[what].failures = 0;
 	a->doubted = false;
 	a->talked_s = agent_time_s(a);
-	if (a->talk_error_of == what || may_say(a, a->talk_error_of))
+	if (a->talk_error_of == what || may_say(a, a->talk_error_of) ||
+	    (a->talk_error_of == TALK_RENEW && !renewal_due(a)))
 		a->talk_error[0] = '\0';
 }
 
