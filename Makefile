@@ -10,7 +10,8 @@ BEARSSL_LIBS   ?= -l:libbearssl.a
 LIBS    := -l:libsqlite3.a -l:libsodium.a -l:libyaml.a $(BEARSSL_LIBS) -lm -lpthread
 B       ?= build
 Q       := $(if $(V),,@)
-JOBS    ?= $(shell nproc)
+# Of tests, many of which wait most of the time.
+JOBS    ?= $(shell expr $$(nproc) + 1)
 T       ?= 20
 ARCH    ?= $(shell dpkg --print-architecture)
 
