@@ -5,7 +5,9 @@
  *	------                                     ------
  *	resolve_job, 2 references  --- start --->  getaddrinfo
  *	poll(done_fd, cancel_fd)   <-- eventfd --  result, drop its reference
- *	drop its reference (in time, or too late: then the thread frees the job)
+ *	join, or detach if that is too late; drop its reference: who is last frees the job
+ *
+ * Joined, since what the C library keeps for a thread goes only when the thread has ended.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,6 +25,7 @@
 
 struct resolve_job {
 	atomic_uint refs;
+	pthread_t thread;
 	int done_fd;
 	char host[HOST_LEN_MAX + 1], service[8];
 	int code; /* of getaddrinfo */
@@ -65,15 +68,13 @@ static int job_start(struct resolve_job *j)
 {
 	pthread_attr_t attr;
 	sigset_t all, old;
-	pthread_t t;
 	int r;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, 512 * 1024);
-	r = pthread_create(&t, &attr, job_main, j);
+	r = pthread_create(&j->thread, &attr, job_main, j);
 	pthread_attr_destroy(&attr);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return r;
@@ -109,8 +110,11 @@ static int lookup(const struct dial *d, struct resolve_job *j, struct sockaddr_s
 		atomic_store(&j->refs, 1);
 		return error_set(err, ERR_RETRY, "cannot start a thread to look up '%s'", j->host);
 	}
-	if (dial_wait(d, j->done_fd, POLLIN, err) < 0 || read(j->done_fd, &one, sizeof(one)) < 0)
+	if (dial_wait(d, j->done_fd, POLLIN, err) < 0 || read(j->done_fd, &one, sizeof(one)) < 0) {
+		pthread_detach(j->thread);
 		return error_wrap(err, "cannot look up '%s'", j->host);
+	}
+	pthread_join(j->thread, NULL);
 	if (j->code != 0)
 		return lookup_error(j, err);
 	for (a = j->result; a != NULL && *count < DIAL_ADDRESSES_MAX; a = a->ai_next)
