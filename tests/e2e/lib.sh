@@ -251,10 +251,14 @@ test_port() {
 		print $s->sockport, "\n";'
 }
 
+# faketime names shared memory after its process, and gives up where one that was killed has left some of that number.
+# shellcheck disable=SC2016 # the inner shell's
+test_own_clock='rm -f "/dev/shm/sem.faketime_sem_$$" "/dev/shm/faketime_shm_$$"; exec "$@"'
+
 test_at() {
 	test_v=$1
 	shift
-	ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 faketime -f "$(case $test_v in
+	ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 sh -c "$test_own_clock" sh faketime -f "$(case $test_v in
 		[+-]*) echo "$test_v" ;;
 		*) echo "@$test_v" ;;
 	esac)" "$@"

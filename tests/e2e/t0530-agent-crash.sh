@@ -5,9 +5,10 @@
 . "$TEST_SRC/tests/e2e/fleet.sh"
 test_need jq sqlite3
 
+soak_rounds=''	# set by what is read here
 . "$TEST_SRC/tests/e2e/soak.sh"
 
-status() { meshanics agent status --home dev1 --json >status; }
+status() { meshanics agent status --home dev1 --json >now.json; }
 rows() { sqlite3 -readonly dev1/agent/state.db "$1"; }
 books() { sqlite3 -readonly hq/control/meshanics.db "$1"; }
 told() { test "$(rows "SELECT count(*) FROM reports")" = 0; }
@@ -51,7 +52,7 @@ fleet_outcome() { meshanics rollout show $trying --home hq --json | jq -r .state
 over() { fleet_outcome | grep -qx "completed\|halted"; }
 strike() {
 	case $1 in
-	worker) pid=$(jq .worker_pid status) && { [ "$pid" -le 1 ] || kill -KILL "$pid" || :; } ;;	# 0: there is none
+	worker) pid=$(jq .worker_pid now.json) && { [ "$pid" -le 1 ] || kill -KILL "$pid" || :; } ;;	# 0: there is none
 	supervisor) test_crash agent1 ;;
 	both) pid=$(cat agent1.pid) && kill -KILL "-$pid" && test_crash agent1 ;;
 	esac

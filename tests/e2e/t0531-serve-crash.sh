@@ -4,6 +4,8 @@
 . "$(dirname "$0")/lib.sh"
 . "$TEST_SRC/tests/e2e/fleet.sh"
 test_need jq sqlite3
+soak_rounds=''	# set by what is read here
+killed=0
 . "$TEST_SRC/tests/e2e/soak.sh"
 
 books() { sqlite3 -readonly hq/control/meshanics.db "$1"; }
@@ -84,7 +86,7 @@ round() {
 	roll || return 1
 	sleep "$1"
 	test_crash serve && up && nothing_is_lost || return 1
-	[ $((done % 10)) -ne 0 ] || meshanics repo verify --home hq
+	[ $((killed % 10)) -ne 0 ] || meshanics repo verify --home hq
 }
 
 updates=0 trying=none
@@ -96,15 +98,15 @@ test_expect 'a site, a device at the end of a slow way, a busy operator and a bu
 	test_start publisher sh ./publisher && test_wait 60 test -s published && test_wait 60 test -s tagged
 '
 test_expect "kill -9 of serve, $soak_rounds times: it is back each time, and nothing that was answered is lost" '
-	soak_plan 1.2 serve >plan && done=0 &&
+	soak_plan 1.2 serve >plan && killed=0 &&
 	while read -r pause kind <&4; do
-		round "$pause" || { soak_say "round $done: $pause, version $trying"; return 1; }
-		done=$((done + 1))
-	done 4<plan && test $done -eq "$soak_rounds"
+		round "$pause" || { soak_say "round $killed: $pause, version $trying"; return 1; }
+		killed=$((killed + 1))
+	done 4<plan && test $killed -eq "$soak_rounds"
 '
 test_expect 'the last update ends as well, once' '
 	roll && test_wait 60 over && path_is_whole &&
-	soak_say "$done kills, $((updates + 1)) updates, $(wc -l <published) versions and $(wc -l <tagged) changes answered"
+	soak_say "$killed kills, $((updates + 1)) updates, $(wc -l <published) versions and $(wc -l <tagged) changes answered"
 '
 test_expect 'the trail is whole, the repository is good, and nothing is left over' '
 	test_stop tagger KILL || test $test_r -eq 137; test_stop publisher KILL || test $test_r -eq 137;

@@ -6,9 +6,9 @@
 test_need_root
 test_need jq sqlite3
 
-status() { meshanics agent status --home dev1 --json >status; }
-holds() { status && jq -e "$1" status; }
-why() { status && jq -r .update.reason status | grep "$1"; }
+status() { meshanics agent status --home dev1 --json >now.json; }
+holds() { status && jq -e "$1" now.json; }
+why() { status && jq -r .update.reason now.json | grep "$1"; }
 low() { holds ".disk.low == $1"; }
 # The reason of the newest rollout's only device, as the control plane knows it.
 told() { meshanics rollout show "$1" --home hq --json --devices | jq -r '.assignments[0].reason' | grep -q "$2"; }
@@ -30,7 +30,7 @@ publish() {
 		fleet_rollout "$version"
 }
 runs() { cmp "plc-$1" dev1/agent/artifacts/plant/plc/current/plc; }
-clean() { test -z "$(ls -A dev1/agent/work)" && test -z "$(ls -A dev1/agent/artifacts | grep incoming)"; }
+clean() { test -z "$(ls -A dev1/agent/work)" && test -z "$(find dev1/agent/artifacts -name ".incoming*")"; }
 certificate() { jq -r .certificate dev1/agent/identity.json; }
 renewed() { test "$(certificate)" != "$1"; }
 heard() { holds ".last_answer != null and .last_error == \"\""; }

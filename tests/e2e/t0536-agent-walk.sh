@@ -41,7 +41,7 @@ in_order() {
 		test "$(books "SELECT max(seq) - count(DISTINCT seq) FROM transitions")" = 0 &&
 		test "$(books "SELECT count(*) - count(DISTINCT seq) FROM transitions")" = 0 &&
 		test "$(rows "SELECT version FROM installed")" = "$version" &&
-		test "$(ls dev1/agent/artifacts/plant/plc | wc -l)" -le 3 &&
+		test "$(find dev1/agent/artifacts/plant/plc -mindepth 1 -maxdepth 1 | wc -l)" -le 3 &&
 		test -z "$(ls -A dev1/agent/work)" && test -z "$(ls -d dev1/agent/artifacts/.incoming-* dev1/agent/*.tmp.* 2>/dev/null)"
 }
 # update_at VARIABLE N:MODE: the next version, with that fault; then the agent starts again, and it must come to its end.
@@ -93,7 +93,7 @@ token() { meshanics enroll token create --home hq --root signed/root.json --name
 identity_fits() {
 	rm -f once.log
 	test_start once meshanics agent run --home dev && test_wait 20 grep agent.ready once.log && test_stop once && clean once.log &&
-		test "$(ls dev/agent/*.key | wc -l)" = 1 && test -e "dev/agent/$(jq -r .key dev/agent/identity.json)" &&
+		test "$(find dev/agent -maxdepth 1 -name "*.key" | wc -l)" = 1 && test -e "dev/agent/$(jq -r .key dev/agent/identity.json)" &&
 		! ls dev/agent/*.tmp.* 2>/dev/null
 }
 # enroll_at N MODE: whatever happened, the next attempt ends with a whole identity; by turns with the same token.
@@ -108,7 +108,7 @@ enroll_at() {
 	else
 		[ "$status" -ne 0 ] || return 1
 		[ $(($1 % 2)) -eq 0 ] && again=token-b || again=token-a
-		meshanics agent enroll --home dev --token-file $again 2>err || return 1
+		meshanics agent enroll --home dev --token-file "$again" 2>err || return 1
 	fi
 	identity_fits
 }

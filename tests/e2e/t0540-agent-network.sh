@@ -21,7 +21,7 @@ heals() {
 more_failures() { test "$(failures)" -gt "$before"; }
 # resumes RULE: a payload of 400000 bytes gets through weather that hits every connection after 250000 bytes.
 resumes() {
-	from=$(mark "$1") && offer 400000 && test_wait 60 outcome big/$version healthy && to=$(mark) &&
+	from=$(mark "$1") && offer 400000 && test_wait 60 outcome "big/$version" healthy && to=$(mark) &&
 		echo "$1: $((to - from))" &&
 		cmp payload dev1/agent/artifacts/plant/big/current/big && test $((to - from)) -lt "$2"
 }

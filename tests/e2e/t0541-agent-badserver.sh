@@ -13,12 +13,13 @@ failed_with() { grep "agent.transfer " agent1.log | tail -n +$((seen + 1)) | gre
 meets() { seen=$(failures) log=$(wc -l <bad.log) && weather bad "$1" && offer 300000; }
 # waits RULE WHY: said, waited for, and done once the server is sane
 waits() { meets "$1" && test_wait 60 failed_with "$2" && test_alive agent1 && fair && arrived 90; }
+version=0	# set by offer
 # gives_up RULE WHY: tried four times, an alarm, failed, told; what ran runs on
 gives_up() {
-	cp dev1/agent/artifacts/plant/big/current/big ran && meets "$1" && test_wait 90 outcome big/$version failed &&
+	cp dev1/agent/artifacts/plant/big/current/big ran && meets "$1" && test_wait 90 outcome "big/$version" failed &&
 		grep "agent.alarm.*plant/big/$version.*$2" agent1.log && cmp ran dev1/agent/artifacts/plant/big/current/big &&
 		test "$(failed_with "$2" | wc -l)" -le 4 && test -s dev1/agent/identity.json && fair &&
-		test_wait 30 told big/$version failed "$2"
+		test_wait 30 told "big/$version" failed "$2"
 }
 
 test_expect 'a site, and a device that meets a bad repository with a good certificate' '
