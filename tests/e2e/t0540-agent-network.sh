@@ -67,20 +67,20 @@ test_expect 'a byte budget: used up, said at both ends, and not a byte more' '
 	test_start agent1 meshanics agent run --home dev1 --download-budget 1M --download-window 1h &&
 	meshanics sign payload --home hq --namespace plant --name big --version budget &&
 	meshanics rollout create plant/big/budget --home hq --all --waves 100 &&
-	test_wait 30 grep "agent.budget.*budget of 1048576 bytes per 1h used up; goes on at 2" agent1.log &&
+	test_wait 30 grep "agent.update.*budget of 1048576 bytes per 1h used up; goes on at 2" agent1.log &&
 	test_wait 20 told big/budget downloading "used up" && used=$(($(mark) - from)) && echo "used $used" &&
 	test "$used" -le 1048576 && test "$used" -ge 950000 && status >out &&
 	test_json ".budget.bytes == 1048576 and .budget.used >= 950000 and (.update.reason | contains(\"used up\"))" out
 '
 test_expect 'a restart does not begin a new window' '
 	test_crash agent1 && test_start agent1 meshanics agent run --home dev1 --download-budget 1M --download-window 1h &&
-	test_wait 20 grep "agent.budget.*used up" agent1.log && sleep 1 && test $(($(mark) - from)) -eq "$used"
+	test_wait 20 grep "agent.update.*used up" agent1.log && sleep 1 && test $(($(mark) - from)) -eq "$used"
 '
 test_expect 'windows that come: it goes on exactly where it stopped, to the end' '
 	test_stop agent1 &&
 	test_start agent1 env MESHANICS_DOWNLOAD_WINDOW=5s meshanics agent run --home dev1 --download-budget 1M &&
 	test_wait 60 outcome big/budget healthy && cmp payload dev1/agent/artifacts/plant/big/current/big &&
-	all=$(($(mark) - from)) && echo "all $all" && test $all -lt 2650000 && test "$(grep -c "agent.budget" agent1.log)" -ge 1
+	all=$(($(mark) - from)) && echo "all $all" && test $all -lt 2650000 && test "$(grep -c "agent.update.*used up" agent1.log)" -ge 1
 '
 test_expect 'a window without a budget is a mistake' '
 	test_status 2 meshanics agent run --home dev1 --download-window 1h 2>err && grep "without --download-budget" err
