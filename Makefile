@@ -108,6 +108,8 @@ $B/tests/fuzz/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/lib.a
 # With the writer of P-256's table, so that it keeps compiling.
 unit-bins: $(UNITBIN) $(if $(filter 64-bit,$(P256)),$B/tests/unit/p256_table)
 tool-bins: $(TOOLBIN)
+# So that they keep compiling; p256_ct is built by ct.
+bench-bins: $B/tests/bench/load $(patsubst %.c,$B/%,$(filter-out tests/bench/load% tests/bench/p256_ct.c,$(wildcard tests/bench/*.c)))
 fuzz-bins: $(FUZZBIN)
 
 # Everything that proves something, with sanitizers; the last line sums up.
@@ -184,7 +186,7 @@ help:
 	@echo 'ct (no secret decides a branch in P-256; needs valgrind)'
 
 .SECONDARY:
-.PHONY: all unit-bins tool-bins fuzz-bins replay-bins check check-unit check-fuzz check-e2e check-man interop soak lint fuzz ct \
+.PHONY: all unit-bins tool-bins bench-bins fuzz-bins replay-bins check check-unit check-fuzz check-e2e check-man interop soak lint fuzz ct \
 	static cross install deb clean help
 
 -include $(OBJS:.o=.d) $(UNIT:%.c=$B/%.d) $(TOOLBIN:%=%.d) $(FUZZ:%=$B/tests/fuzz/fuzz_%.d) $B/tests/interop/judge.d \

@@ -58,7 +58,7 @@ static struct cost handshake(struct tls_config *sc, struct tls_config *cc, struc
 	struct tls *server, *client;
 	double start = now_us();
 
-	server = tls_accept(sc, T0);
+	server = tls_accept(sc, T0, NULL);
 	c.server += now_us() - start;
 	start = now_us();
 	client = tls_connect(cc, "control.example", T0, resume ? session : NULL, &err);
