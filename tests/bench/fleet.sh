@@ -25,7 +25,7 @@ kib() { du -sk "$1" | cut -f 1; }
 echo '# devices | arrive: cpu ms a device, s | steady: share of a core, p50 ms, p99 ms, bytes a heartbeat | storm: s, cpu ms each | rollout: create s, all done s, cpu ms a device | pss MiB | database MiB' >"$out/fleet.dat"
 for n in $fleets; do
 	say "$n devices: making"
-	rm -rf "$dir/hq" "$dir/off" "$dir/signed" "$dir/devices"
+	rm -rf "$dir/hq" "$dir/off" "$dir/signed" "$dir/devices" "$dir/online.json" "$dir/request" "$dir"/*.answer "$dir"/plc*
 	site_make "$n"
 	database=$(kib "$dir/hq/control/meshanics.db")
 	site_serve
