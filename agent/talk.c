@@ -183,13 +183,16 @@ static int say_next(struct agent *a, struct buf *body, struct error *err)
 /* When there is something to say again: the heartbeat, or what waits by itself. */
 static int64_t next_word_ms(const struct agent *a)
 {
-	int64_t at_ms = a->pace.beat_ms, now_ms = loop_now_ms(a->loop);
+	int64_t at_ms = pace_due_ms(&a->pace), now_ms = loop_now_ms(a->loop), hold_ms = a->pace.hold_ms;
 	int what;
 
-	for (what = TALK_NONE; what < TALK_KINDS; what++)
-		if (a->talk[what].wait_ms > now_ms && a->talk[what].wait_ms < at_ms)
-			at_ms = a->talk[what].wait_ms;
-	return at_ms > a->pace.hold_ms ? at_ms : a->pace.hold_ms;
+	for (what = TALK_NONE; what < TALK_KINDS; what++) {
+		int64_t wait_ms = a->talk[what].wait_ms;
+
+		if (wait_ms > now_ms && wait_ms < at_ms)
+			at_ms = wait_ms > hold_ms ? wait_ms : hold_ms;
+	}
+	return at_ms;
 }
 
 void talk_start(struct agent *a)

@@ -37,9 +37,4 @@ static inline uint64_t sn_is_zero(const struct sn *a)
 	return limbs_is_zero(a->w);
 }
 
-static inline uint64_t sn_equal(const struct sn *a, const struct sn *b)
-{
-	return limbs_equal(a->w, b->w);
-}
-
 #endif
