@@ -10,6 +10,7 @@
 #include "base/name.h"
 #include "sys/file.h"
 #include "tuf/repo_internal.h"
+#include "tuf/verify.h"
 
 int repo_site_newest(int repo_dirfd, const char *site, int64_t *newest, struct error *err)
 {
@@ -102,5 +103,127 @@ int repo_sites_each(int repo_dirfd, int (*each)(void *arg, const char *site, str
 	for (i = 0; i < count; i++)
 		free(list[i]);
 	free(list);
+	return r;
+}
+
+/* ---- what they say ---- */
+
+bool repo_site_export_key(const struct repo *r, const struct tuf_root *root)
+{
+	unsigned i, k;
+
+	for (i = 0; i < r->online.record_export_count; i++) {
+		for (k = 0; k < root->export_keys.count; k++) {
+			if (pubkey_equal(&r->online.record_export[i], &root->export_keys.list[k].pub))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* The root of this version into text and *root, its site checked. */
+static int read_root(int repo_dirfd, const char *site, int64_t version, struct buf *text, struct tuf_root **root,
+		     struct error *err)
+{
+	*text = BUF_INIT(TUF_ROOT_MAX);
+	*root = NULL;
+	if (repo_site_root_read(repo_dirfd, site, version, text, err) < 0 ||
+	    (*root = tuf_root_parse(buf_slice(text), err)) == NULL)
+		return -1;
+	if (strcmp((*root)->site, site) != 0)
+		return error_set(err, ERR_REFUSED, "it is for site '%s'", (*root)->site);
+	if ((*root)->head.version != version)
+		return error_set(err, ERR_REFUSED, "it has version %" PRId64, (*root)->head.version);
+	return 0;
+}
+
+int repo_site_look(const struct repo *r, const char *site, struct repo_site_info *out, struct error *err)
+{
+	struct error ignored = ERROR_INIT;
+	struct buf text = BUF_INIT(0);
+	struct tuf_root *root = NULL;
+	int64_t newest;
+	int ret = -1;
+
+	*out = (struct repo_site_info){.root_version = 0};
+	if (repo_site_newest(r->dirfd, site, &newest, err) < 0)
+		return -1;
+	if (newest == 0) {
+		error_set(err, ERR_NOT_FOUND, "no root of site '%s' is kept here", site);
+		return error_hint(err, "bring the site's roots, from the first on: meshanics repo adopt N.root.json...");
+	}
+	if (read_root(r->dirfd, site, newest, &text, &root, err) < 0) {
+		error_wrap(err, "root %" PRId64 " of site '%s'", newest, site);
+		goto out;
+	}
+	out->root_version = newest;
+	out->expires_s = root->head.expires_s;
+	out->takes_bundles = repo_site_export_key(r, root);
+	out->takes_targets = r->state.targets != NULL &&
+			     tuf_verify_role(&root->roles[TUF_TARGETS], &r->state.targets->head, NULL, "targets", "5.6.3",
+					     &ignored) == 0;
+	ret = 0;
+out:
+	tuf_root_free(root);
+	buf_release(&text);
+	return ret;
+}
+
+/* ---- are they whole? ---- */
+
+static int oldest_root(int repo_dirfd, const char *site, int64_t *newest, int64_t *oldest, struct error *err)
+{
+	char path[sizeof(REPO_SITES_DIR) + NAME_LEN_MAX + 2];
+	int fd, r;
+
+	snprintf(path, sizeof(path), REPO_SITES_DIR "/%s", site);
+	if ((fd = file_open(repo_dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, err)) < 0)
+		return -1;
+	r = repo_newest(fd, "root", newest, oldest, err);
+	file_close(&fd);
+	return r;
+}
+
+static int check_first(const struct tuf_root *root, struct tuf_root *const *own, unsigned own_count, struct error *err)
+{
+	struct error ignored = ERROR_INIT;
+	unsigned i;
+
+	if (tuf_root_check_self(root, err) < 0)
+		return -1;
+	for (i = own_count; i-- > 0;) {
+		if (tuf_verify_role(&own[i]->roles[TUF_ROOT], &root->head, NULL, "", "", &ignored) == 0)
+			return 0;
+	}
+	return error_set(err, ERR_REFUSED, "the root keys of none of this repository's %u roots have signed it", own_count);
+}
+
+int repo_site_verify(int repo_dirfd, const char *site, struct tuf_root *const *own, unsigned own_count,
+		     unsigned *roots, int64_t *bad, struct error *err)
+{
+	struct tuf_root *last = NULL, *next = NULL;
+	struct buf last_text = BUF_INIT(0), text = BUF_INIT(0);
+	int64_t newest, version;
+	int r = -1;
+
+	*roots = 0;
+	*bad = 0;
+	if (name_check(slice_str(site), "site", err) < 0 || oldest_root(repo_dirfd, site, &newest, &version, err) < 0)
+		return -1;
+	for (r = 0; r == 0 && version <= newest; version++) {
+		*bad = version;
+		r = read_root(repo_dirfd, site, version, &text, &next, err);
+		if (r == 0)
+			r = last == NULL ? check_first(next, own, own_count, err) : tuf_root_check(last, next, err);
+		*roots += r == 0;
+		tuf_root_free(last);
+		buf_release(&last_text);
+		last = next;
+		last_text = text;
+		next = NULL;
+		text = BUF_INIT(0);
+	}
+	tuf_root_free(last);
+	buf_release(&last_text);
 	return r;
 }
