@@ -194,8 +194,11 @@ static int follow_chain(struct adoption *a, struct repo_adoption *out, struct er
 		out->roots++;
 		a->root = root;
 	}
-	return a->root != NULL
-		       ? 0
+	if (a->root != NULL)
+		return 0;
+	/* Others are kept by who has a root of his own. */
+	return a->other_count > 0
+		       ? check_site(a, a->others[0], err)
 		       : error_set(err, ERR_USAGE, "no root among the files, and none in force");
 }
 
