@@ -107,6 +107,9 @@ static int gather(struct step *s, struct ingredients *g, struct error *err)
 	    signers_read(s->cmd, "targets-key", CEREMONY_SIGNERS_MAX, &g->targets, &g->targets_count, err) < 0 ||
 	    signers_read(s->cmd, "export-key", ONLINE_RECORD_KEYS_MAX, &g->export, &g->export_count, err) < 0)
 		return -1;
+	if (g->like.len > 0 && g->online.publisher_count > 0)
+		cmd_warn(s->cmd, "the box of site '%s' asks for publishers: it gets none, and takes those of the other site",
+			 g->online.site);
 	for (i = 0; i < g->export_count; i++)
 		g->export_keys[i] = g->export[i].key;
 	if (site != NULL && strcmp(site, g->online.site) != 0)
