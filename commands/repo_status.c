@@ -193,8 +193,11 @@ static void add_row(struct table *t, const struct status *s, const struct judged
 	time_text(renew, j->renew_by_s);
 	duration_text(left, j->expires_s - s->now_s);
 	/* Of a root that cannot be read nothing is known. */
-	if (j->expires_s == 0)
-		version[0] = expires[0] = left[0] = '-', version[1] = expires[1] = left[1] = '\0';
+	if (j->expires_s == 0) {
+		snprintf(version, sizeof(version), "-");
+		snprintf(expires, sizeof(expires), "-");
+		snprintf(left, sizeof(left), "-");
+	}
 	table_row(t, cells);
 }
 
