@@ -5,6 +5,7 @@
  *		    N.PUBLISHER-bin-HEX.json of a publisher with hash bins
  *	targets/    NAMESPACE/NAME/SHA256.VERSION	as clients ask for it (consistent snapshot)
  *	staging/    SHA256 (complete blobs)  SHA256.part (on their way)	see publish.h
+ *	selected    SHA-256 of artifacts that an import of selected ones has left out	see repo_import.h
  *	pending/    metadata files of a change in the making;  commit: their names, once the change holds
  *	keys/       timestamp.key snapshot.key record-site.key ... PUBLISHER.key	0600, unsealed or naming a token
  *	online-keys.json	the public part of keys/, for the ceremony
@@ -229,7 +230,8 @@ struct repo_check {
 	void *arg;
 	/* filled in */
 	unsigned roots, roles, bins, targets, findings;	/* roles: publishers; bins: all their hash bins */
-	uint64_t bytes;
+	unsigned absent;	/* of the targets, those that an import was told to leave out: no fault */
+	uint64_t bytes;		/* of the targets that are sound */
 };
 /*
  * The client workflow from the first root in the tree to every delegated role, and the bytes of every target
