@@ -1,6 +1,6 @@
 /*
- * Is this bundle to be believed? The first half of an import, of `bundle verify` and of `agent apply`: everything before
- * the first artifact, in one pass, in the order in which it can be trusted:
+ * Is this bundle to be believed? The first half of an import, of `bundle verify` and of `agent apply`: everything
+ * before the first artifact, in one pass, in the order in which it can be trusted:
  *
  *	manifest -> kind and site -> each root, by the one before it -> signature of the manifest under the newest root
  *		 -> created, valid_until -> the other metadata, by length and SHA-256 of the manifest
@@ -26,10 +26,14 @@
 
 struct bundle_check_options {
 	/*
-	 * The newest root that is trusted here (of the site's repository, of the device), or an earlier one. Empty with
-	 * `look`: nobody's signature is checked, and no validity: for showing what is inside.
+	 * The newest root that is trusted here (of the site's repository, of the device), or an earlier one. Borrowed
+	 * during the call.
 	 */
-	struct slice anchor;	/* borrowed during the call */
+	struct slice anchor;
+	/*
+	 * For showing what is inside: created and valid_until are not judged, and without an anchor nobody's signature
+	 * is checked.
+	 */
 	bool look;
 	/* What is taken here; another kind is ERR_REFUSED with the verb for it as hint. */
 	bool any_kind;
@@ -58,6 +62,7 @@ struct bundle_check {
 	struct bundle_file *files;	/* owned */
 	unsigned file_count;
 	struct tuf_blob *blobs;		/* the same by file name ("7.targets.json"); borrow from files */
+	unsigned hint;			/* (private) where the last search ended: the engine asks in the same order */
 
 	/* The first artifact, whose bytes the reader gives next; false: there is none. */
 	bool has_next;
@@ -67,8 +72,8 @@ struct bundle_check {
 void bundle_check_release(struct bundle_check *c);	/* safe on BUNDLE_CHECK_INIT and released */
 
 /*
- * r has just been opened at volume 1. c is BUNDLE_CHECK_INIT and to be released also after a failure; then its manifest is what
- * was read (manifest.members is 0: nothing was), for an audit row.
+ * r has just been opened at volume 1. c is BUNDLE_CHECK_INIT and to be released also after a failure; then its manifest
+ * is what was read (manifest.members is 0: nothing was), for an audit row.
  * ERR_REFUSED: for another site or kind, made under a root that is not here, a root or the manifest not
  * signed as it must be, no longer valid; naming the member and the clause. ERR_RETRY: made more than a day ahead of the
  * clock, or a volume is missing. Else as bundle/reader.h says.
@@ -97,7 +102,10 @@ struct bundle_wants {
 	uint32_t count, room;
 };
 void bundle_wants_release(struct bundle_wants *w);
-/* Add what a targets file (of the bundle, or one that stays) lists. ERR_REFUSED: a target without SHA-256, or above the limits. */
+/*
+ * Add what a targets file (of the bundle, or one that stays) lists. ERR_REFUSED: a target without SHA-256, or above the
+ * limits.
+ */
 WARN_UNUSED int bundle_wants_add(struct bundle_wants *w, struct slice targets_file, struct error *err);
 /* All targets files of the bundle. */
 WARN_UNUSED int bundle_wants_add_all(struct bundle_wants *w, const struct bundle_check *c, struct error *err);
