@@ -71,7 +71,7 @@ static int check_targets_follow(const struct ceremony *c, struct error *err)
 		return 0;
 	a = &c->root_in_force->roles[TUF_TARGETS];
 	b = &c->root->roles[TUF_TARGETS];
-	if (a->threshold == b->threshold && tuf_keys_same(&a->keys, &b->keys))
+	if (tuf_role_same(a, b))
 		return 0;
 	return error_set(
 		err, ERR_REFUSED,

@@ -14,19 +14,23 @@ struct adoption {
 	struct repo *r;
 	int64_t now_s;
 	struct tuf_root *roots[ADOPT_FILES_MAX]; /* by version, ascending */
-	unsigned root_count;
+	struct tuf_root *others[ADOPT_FILES_MAX]; /* of other sites, by site and version */
+	unsigned root_count, other_count;
 	struct tuf_targets *targets; /* the newest one given, or NULL */
 	const struct tuf_root *root; /* the one in force afterwards */
 	struct repo_keyring former;  /* while keys that were staged for this root sign */
 	struct repo_change change;
 };
 
-static int by_version(const void *a, const void *b)
+static int by_site_and_version(const void *a, const void *b)
 {
 	const struct tuf_root *const *x = a, *const *y = b;
 
-	return ((*x)->head.version > (*y)->head.version) -
-	       ((*x)->head.version < (*y)->head.version);
+	int order = strcmp((*x)->site, (*y)->site);
+
+	return order != 0 ? order
+			  : ((*x)->head.version > (*y)->head.version) -
+				    ((*x)->head.version < (*y)->head.version);
 }
 
 /* What a file says it is; the typed parsers check the rest. */
@@ -71,7 +75,10 @@ static int take_root(struct adoption *a, struct slice file, struct error *err)
 				 (unsigned long long)TUF_ROOT_MAX);
 	if ((root = tuf_root_parse(file, err)) == NULL)
 		return -1;
-	a->roots[a->root_count++] = root;
+	if (repo_exports(a->r) && root->site[0] != '\0' && strcmp(root->site, a->r->online.site) != 0)
+		a->others[a->other_count++] = root;
+	else
+		a->roots[a->root_count++] = root;
 	return 0;
 }
 
@@ -106,7 +113,9 @@ static int sort_out(struct adoption *a, const struct slice *files, unsigned coun
 			return error_wrap(err, "file %u", i + 1);
 	}
 	if (a->root_count > 0)
-		qsort(a->roots, a->root_count, sizeof(a->roots[0]), by_version);
+		qsort(a->roots, a->root_count, sizeof(a->roots[0]), by_site_and_version);
+	if (a->other_count > 0)
+		qsort(a->others, a->other_count, sizeof(a->others[0]), by_site_and_version);
 	return 0;
 }
 
@@ -149,10 +158,11 @@ static int check_next_root(struct adoption *a, const struct tuf_root *root, stru
 {
 	if (repo_refuse_rehearsal(&root->head, "root", err) < 0)
 		return -1;
-	if (a->root != NULL)
-		return tuf_root_check(a->root, root, err);
-	if (tuf_root_check_self(root, err) < 0)
-		return -1;
+	return a->root != NULL ? tuf_root_check(a->root, root, err) : tuf_root_check_self(root, err);
+}
+
+static int check_site(const struct adoption *a, const struct tuf_root *root, struct error *err)
+{
 	if (strcmp(root->site, a->r->online.site) == 0)
 		return 0;
 	error_set(err, ERR_REFUSED, "this root is for site '%s', this repository is site '%s'",
@@ -170,6 +180,8 @@ static int follow_chain(struct adoption *a, struct repo_adoption *out, struct er
 		const struct tuf_root *root = a->roots[i];
 		struct buf text = BUF_INIT(TUF_ROOT_MAX);
 
+		if (check_site(a, root, err) < 0)
+			return -1;
 		if (a->root != NULL && root->head.version <= a->root->head.version) {
 			if (check_known_root(a, root, err) < 0)
 				return -1;
@@ -182,8 +194,11 @@ static int follow_chain(struct adoption *a, struct repo_adoption *out, struct er
 		out->roots++;
 		a->root = root;
 	}
-	return a->root != NULL
-		       ? 0
+	if (a->root != NULL)
+		return 0;
+	/* Others are kept by who has a root of his own. */
+	return a->other_count > 0
+		       ? check_site(a, a->others[0], err)
 		       : error_set(err, ERR_USAGE, "no root among the files, and none in force");
 }
 
@@ -370,11 +385,59 @@ int repo_adopt(struct repo *r, const struct slice *files, unsigned count, int64_
 	return repo_adopt_with(r, files, count, now_s, 0, out, err);
 }
 
+/* The own root and targets, brought or in force. */
+static int check_own(struct adoption *a, struct repo_adoption *out, struct error *err)
+{
+	/* Where only other sites' roots came, there is nothing to sign, and nothing new to check. */
+	out->own = a->root_count > 0 || a->targets != NULL || a->other_count == 0;
+	if (!out->own)
+		return 0;
+	if (repo_staged_enter(a->r, a->root, &a->former, err) < 0 || repo_root_check_ours(a->r, a->root, a->now_s, err) < 0)
+		return -1;
+	return check_targets(a, out, err);
+}
+
+static int check_others(struct adoption *a, struct repo_adoption *out, struct error *err)
+{
+	const struct site_roots s = {.r = a->r,
+				     .main = a->root,
+				     .roots = a->others,
+				     .count = a->other_count,
+				     .now_s = a->now_s};
+
+	return a->other_count == 0 ? 0 : repo_adopt_sites(&s, &a->change, out, err);
+}
+
+static int adopt_all(struct adoption *a, struct repo_adoption *out, struct error *err)
+{
+	if (out->roots + out->targets > 0)
+		return put_in_force(a, err);
+	return a->change.count > 0 ? repo_commit(a->r, &a->change, err) : 0;
+}
+
+void repo_adoption_release(struct repo_adoption *a)
+{
+	free(a->sites);
+	*a = (struct repo_adoption){.sites = NULL};
+}
+
+static void adoption_free(struct adoption *a)
+{
+	unsigned i;
+
+	repo_change_release(&a->change);
+	for (i = 0; i < a->root_count; i++)
+		tuf_root_free(a->roots[i]);
+	for (i = 0; i < a->other_count; i++)
+		tuf_root_free(a->others[i]);
+	tuf_targets_free(a->targets);
+	free(a);
+}
+
 int repo_adopt_with(struct repo *r, const struct slice *files, unsigned count, int64_t now_s,
 		    unsigned flags, struct repo_adoption *out, struct error *err)
 {
 	struct adoption *a = xcalloc(1, sizeof(*a));
-	unsigned i;
 	int ret = -1;
 
 	a->r = r;
@@ -384,10 +447,8 @@ int repo_adopt_with(struct repo *r, const struct slice *files, unsigned count, i
 	    repo_check_clock_with(r, now_s, flags, "if the clock is right: meshanics repo adopt --accept-clock; else set it",
 				  err) < 0 ||
 	    sort_out(a, files, count, err) < 0 || follow_chain(a, out, err) < 0 ||
-	    repo_staged_enter(r, a->root, &a->former, err) < 0 || repo_root_check_ours(r, a->root, now_s, err) < 0 ||
-	    check_targets(a, out, err) < 0)
-		goto out;
-	if (out->roots + out->targets > 0 && put_in_force(a, err) < 0)
+	    check_own(a, out, err) < 0 || check_others(a, out, err) < 0 ||
+	    adopt_all(a, out, err) < 0)
 		goto out;
 	repo_staged_leave(r, &a->former);
 	if (repo_keys_settle(r, err) < 0)
@@ -397,10 +458,8 @@ int repo_adopt_with(struct repo *r, const struct slice *files, unsigned count, i
 	ret = 0;
 out:
 	repo_staged_leave(r, &a->former);
-	repo_change_release(&a->change);
-	for (i = 0; i < a->root_count; i++)
-		tuf_root_free(a->roots[i]);
-	tuf_targets_free(a->targets);
-	free(a);
+	adoption_free(a);
+	if (ret < 0)
+		repo_adoption_release(out);
 	return ret;
 }

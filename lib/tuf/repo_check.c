@@ -10,6 +10,7 @@
 #include "tuf/publish.h"
 #include "tuf/repo_import.h"
 #include "tuf/repo_internal.h"
+#include "tuf/repo_sites.h"
 #include "tuf/verify.h"
 
 struct checker {
@@ -332,6 +333,80 @@ static void check_roles(struct checker *k)
 	free(k->bits);
 }
 
+/* ---- other sites ---- */
+
+struct own_roots {
+	struct checker *k;
+	struct tuf_root **list; /* from the first that is there */
+	struct buf *texts;
+	unsigned count;
+};
+
+static void release_own(struct own_roots *o)
+{
+	unsigned i;
+
+	for (i = 0; i < o->count; i++) {
+		tuf_root_free(o->list[i]);
+		buf_release(&o->texts[i]);
+	}
+	free(o->list);
+	free(o->texts);
+}
+
+/* What the client has followed stands in the tree. */
+static int read_own(struct own_roots *o, struct error *err)
+{
+	int64_t newest, version;
+	char name[META_NAME_MAX];
+
+	if (repo_newest(o->k->metadata_fd, "root", &newest, &version, err) < 0)
+		return -1;
+	o->list = xcalloc(o->k->check->roots, sizeof(*o->list));
+	o->texts = xcalloc(o->k->check->roots, sizeof(*o->texts));
+	for (; o->count < o->k->check->roots; version++) {
+		struct buf *text = &o->texts[o->count];
+
+		*text = BUF_INIT(TUF_ROOT_MAX);
+		metadata_name(name, "root", version);
+		if (file_read(o->k->metadata_fd, name, text, err) < 0 ||
+		    (o->list[o->count] = tuf_root_parse(buf_slice(text), err)) == NULL) {
+			buf_release(text);
+			return -1;
+		}
+		o->count++;
+	}
+	return 0;
+}
+
+static int check_site(void *arg, const char *site, struct error *err)
+{
+	struct own_roots *o = arg;
+	struct error why = ERROR_INIT;
+	char file[sizeof(REPO_SITES_DIR) + NAME_LEN_MAX + META_NAME_MAX];
+	unsigned roots;
+	int64_t bad;
+
+	(void)err;
+	o->k->check->sites++;
+	if (repo_site_verify(o->k->dirfd, site, o->list, o->count, &roots, &bad, &why) < 0) {
+		snprintf(file, sizeof(file), REPO_SITES_DIR "/%s/%" PRId64 ".root.json", site, bad);
+		found(o->k, file, &why);
+	}
+	o->k->check->site_roots += roots;
+	return 0;
+}
+
+static void check_sites(struct checker *k)
+{
+	struct own_roots o = {.k = k};
+	struct error err = ERROR_INIT;
+
+	if (read_own(&o, &err) < 0 || repo_sites_each(k->dirfd, check_site, &o, &err) < 0)
+		found(k, REPO_SITES_DIR, &err);
+	release_own(&o);
+}
+
 int repo_verify(const char *home, struct repo_check *check, struct error *err)
 {
 	struct checker k = {.check = check, .dirfd = -1, .metadata_fd = -1};
@@ -341,6 +416,7 @@ int repo_verify(const char *home, struct repo_check *check, struct error *err)
 
 	check->roots = check->roles = check->bins = check->targets = check->findings = 0;
 	check->absent = 0;
+	check->sites = check->site_roots = 0;
 	check->bytes = 0;
 	if ((k.dirfd = file_open(AT_FDCWD, path_join(path, home, "repo"), O_RDONLY | O_DIRECTORY, 0,
 				 err)) < 0) {
@@ -351,10 +427,12 @@ int repo_verify(const char *home, struct repo_check *check, struct error *err)
 		goto out;
 	if (repo_selected_read(k.dirfd, &k.selected, &k.selected_count, &why) < 0)
 		found(&k, REPO_SELECTED, &why);
-	if (run_client(&k, &why) < 0)
+	if (run_client(&k, &why) < 0) {
 		found(&k, "metadata", &why);
-	else
+	} else {
+		check_sites(&k);
 		check_roles(&k);
+	}
 	if (check->findings == 0) {
 		r = 0;
 		goto out;
