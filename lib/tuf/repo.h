@@ -134,6 +134,9 @@ struct repo_bins_sum {
 /* All bins of a publisher: reads those that it has not looked at since they were published. */
 void repo_bins_sum(const struct repo *r, const struct repo_role *publisher, struct repo_bins_sum *out);
 
+/* The version of a bin that snapshot names, and the bin's name; 0: none. */
+int64_t repo_bin_version(const struct repo *r, const struct repo_role *publisher, unsigned bin,
+			 char name[static NAME_LEN_MAX + 1]);
 /* The highest version of his bins. */
 int64_t repo_bins_newest(const struct repo *r, const struct repo_role *publisher);
 

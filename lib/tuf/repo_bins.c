@@ -279,6 +279,15 @@ const struct repo_bin_note *repo_bin_note(const struct repo *r, const struct rep
 	return note;
 }
 
+int64_t repo_bin_version(const struct repo *r, const struct repo_role *publisher, unsigned bin,
+			 char name[static NAME_LEN_MAX + 1])
+{
+	struct tuf_metafile meta;
+
+	name_of(publisher, bin, name);
+	return repo_index_find(&r->state.index, name, &meta) ? meta.version : 0;
+}
+
 int64_t repo_bins_newest(const struct repo *r, const struct repo_role *publisher)
 {
 	char name[NAME_LEN_MAX + 1];
