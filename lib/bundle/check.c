@@ -162,20 +162,24 @@ static int take_anchor(struct work *w, struct error *err)
 	struct buf text = BUF_INIT(TUF_ROOT_MAX);
 	int r = -1;
 
-	if (w->o->anchor.len == 0) {
-		if (w->o->look)
-			return 0;
-		return error_set(err, ERR_REFUSED, "there is no root here to check a bundle against");
-	}
 	buf_put_slice(&text, w->o->anchor);
-	if (text.failed) {
+	if (text.len == 0 && w->o->find != NULL && w->o->find(w->o->arg, &w->c->manifest, &text, err) < 0) {
+		buf_release(&text);
+		return -1;
+	}
+	if (text.len == 0 && !text.failed && w->o->look)
+		return 0;
+	if (text.len == 0 && !text.failed) {
+		error_set(err, ERR_REFUSED, "there is no root of site '%s' here to check the bundle against",
+			  w->c->manifest.site);
+	} else if (text.failed) {
 		error_set(err, ERR_LIMIT, "the root here is larger than %llu bytes", (unsigned long long)TUF_ROOT_MAX);
 	} else if (take_root(w, &text, err) == 0 && tuf_root_check_self(w->c->root, err) == 0) {
 		w->anchor_version = w->c->root->head.version;
 		r = 0;
 	}
 	buf_release(&text);
-	return r < 0 ? error_wrap(err, "the root here") : 0;
+	return r;
 }
 
 /* ---- metadata members ---- */
@@ -242,6 +246,14 @@ static int read_targets(struct work *w, const struct member *m, struct buf *byte
 	return r < 0 ? -1 : keep_file(w, m, bytes, err);
 }
 
+static int lacks_volume(const struct work *w, struct error *err)
+{
+	unsigned volumes, volume = bundle_missing(w->r, &volumes);
+
+	error_set(err, ERR_RETRY, "the metadata goes on in volume %u of %u, which is not here", volume, volumes);
+	return error_hint(err, "give that volume as well");
+}
+
 static int read_file(struct work *w, const struct member *m, struct error *err)
 {
 	struct buf bytes = BUF_INIT(metadata_max(m));
@@ -252,8 +264,7 @@ static int read_file(struct work *w, const struct member *m, struct error *err)
 		return error_set(err, ERR_LIMIT, "%s is larger than %zu bytes", m->name, bytes.max);
 	if ((r = bundle_read_all(w->r, &bytes, err)) == 0) {
 		if (bundle_cut(w->r)) {
-			r = error_set(err, ERR_RETRY, "the rest of it is in another volume");
-			error_hint(err, "give volume %u as well", bundle_missing(w->r, NULL));
+			r = lacks_volume(w, err);
 		} else {
 			r = m->kind == MEMBER_ROOT ? read_root(w, m, &bytes, err)
 			    : m->kind == MEMBER_TARGETS || m->kind == MEMBER_ROLE ? read_targets(w, m, &bytes, err)
@@ -310,13 +321,7 @@ static int read_metadata(struct work *w, struct error *err)
 	}
 	if (r < 0 || (!signed_by_now && roots_done(w, err) < 0))
 		return -1;
-	if (w->seen < due) {
-		unsigned volume = bundle_missing(w->r, NULL);
-
-		error_set(err, ERR_RETRY, "the metadata goes on in volume %u, which is not here", volume);
-		return error_hint(err, "give that volume as well");
-	}
-	return 0;
+	return w->seen < due ? lacks_volume(w, err) : 0;
 }
 
 /* What the manifest's head says of versions is what its members are. */

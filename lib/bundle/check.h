@@ -31,6 +31,12 @@ struct bundle_check_options {
 	 */
 	struct slice anchor;
 	/*
+	 * In place of an anchor: append the root for the site of the manifest, of which nobody has checked anything yet.
+	 * What stays empty is no anchor. Or NULL.
+	 */
+	int (*find)(void *arg, const struct manifest *m, struct buf *root, struct error *err);
+	void *arg;
+	/*
 	 * For showing what is inside: created and valid_until are not judged, and without an anchor nobody's signature
 	 * is checked.
 	 */

@@ -18,7 +18,6 @@
 
 #define BUNDLE_VALID_DEFAULT_S (INT64_C(30) * 86400)
 #define BUNDLE_SPLIT_MIN (INT64_C(1) << 20)
-#define BUNDLE_VOLUMES_MAX 999
 
 struct bundle_export {
 	const char *home;
