@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/e2e/site.sh
 . "$TEST_SRC/tests/e2e/site.sh"
-test_need jq perl faketime
+test_need jq perl
 
 # signed REQUEST DIR WHO...: these sign, alice finishes into DIR
 signed() {
