@@ -1,0 +1,488 @@
+/* Enrolment and renewal by a stick: a request goes out, an answer or a whole identity comes in. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "agent/enroll.h"
+#include "agent/supervisor.h"
+#include "base/encode.h"
+#include "bundle/enrolment.h"
+#include "crypto/keyfile.h"
+#include "sys/file.h"
+#include "tuf/metadata.h"
+
+#define ROOT_FILE_MAX (512u << 10)
+#define FILE_TRIES 99
+
+/* The two kinds of attempt: by which files they are kept in the home. */
+static const struct attempt {
+	const char *key, *key_file, *request_file;
+} enrolling = {ENROLLING_KEY, ENROLLING_KEY ".key", ENROLLING_REQUEST},
+  renewing = {RENEWING_KEY, RENEWING_KEY ".key", RENEWING_REQUEST};
+
+/* ---- roots ---- */
+
+static int pin_of(struct slice root_text, int64_t *version, uint8_t sha256[static SHA256_LEN], const char *site,
+		  struct error *err)
+{
+	struct tuf_root *root = tuf_root_parse(root_text, err);
+	int r = 0;
+
+	if (root == NULL)
+		return -1;
+	*version = root->head.version;
+	sha256_of(root_text, sha256);
+	if (site != NULL && strcmp(root->site, site) != 0)
+		r = error_set(err, ERR_REFUSED, "the root is of site '%s', not '%s'", root->site, site);
+	tuf_root_free(root);
+	return r;
+}
+
+static int pin_file(const char *path, int64_t *version, uint8_t sha256[static SHA256_LEN], struct error *err)
+{
+	struct buf text = BUF_INIT(ROOT_FILE_MAX);
+	int r = file_read(AT_FDCWD, path, &text, err);
+
+	if (r == 0 && (r = pin_of(buf_slice(&text), version, sha256, NULL, err)) < 0)
+		error_wrap(err, "'%s' is no root metadata", path);
+	buf_release(&text);
+	return r;
+}
+
+/*
+ * What an enrolled device trusts now: the newest root that it has verified, which lies where only root can write, else its
+ * anchor. The running agent is not asked, and its files are not locked: they change by rename.
+ */
+static int pin_own(struct enrolment_request *q, const struct identity *id, int dirfd, struct error *err)
+{
+	struct buf text = BUF_INIT(ROOT_FILE_MAX);
+	struct error ignored = ERROR_INIT;
+	uint8_t sha256[SHA256_LEN];
+	int64_t version;
+	int r = pin_of(buf_slice(&id->root), &q->root_version, q->root_sha256, id->site, err);
+
+	if (r == 0 && file_read(dirfd, "trusted/root.json", &text, &ignored) == 0 &&
+	    pin_of(buf_slice(&text), &version, sha256, id->site, &ignored) == 0 && version > q->root_version) {
+		q->root_version = version;
+		memcpy(q->root_sha256, sha256, SHA256_LEN);
+	}
+	buf_release(&text);
+	return r;
+}
+
+/* ---- the request ---- */
+
+/* What was asked last by this kind of attempt: 1, 0 when nothing readable is kept, -1. */
+static int read_kept(const struct attempt *a, int dirfd, struct enrolment_request *q, struct buf *text, struct error *err)
+{
+	struct error unreadable = ERROR_INIT;
+
+	buf_clear(text);
+	if (file_read_private(dirfd, a->request_file, text, err) < 0) {
+		if (err->kind != ERR_NOT_FOUND)
+			return -1;
+		*err = ERROR_INIT;
+		return 0;
+	}
+	return enrolment_request_parse(q, buf_slice(text), &unreadable) == 0;
+}
+
+/* May NAME.request be written: it is not there, or this key has made it. 1, 0, -1. */
+static int is_ours(const struct media *m, const char *name, const struct pubkey *key, struct error *err)
+{
+	struct enrolment_request q = ENROLMENT_REQUEST_INIT;
+	struct buf text = BUF_INIT(ENROLMENT_REQUEST_MAX);
+	struct error why = ERROR_INIT;
+	char file[MEDIA_NAME_MAX + 1];
+	int r;
+
+	snprintf(file, sizeof(file), "%s.request", name);
+	if (media_read(m, MEDIA_ENROLL, file, &text, &why) < 0)
+		r = why.kind == ERR_NOT_FOUND ? 1 : 0;
+	else
+		r = enrolment_request_parse(&q, buf_slice(&text), &why) == 0 && pubkey_equal(&q.key, key);
+	if (r == 0 && why.sys_errno != 0) {
+		*err = why;
+		r = -1;
+	}
+	enrolment_request_release(&q);
+	buf_release(&text);
+	return r;
+}
+
+/* Many devices have the same host name: NAME, or NAME-2 and so on. */
+static int choose_file(struct enrolment_request *q, const struct media *m, const char *name, const struct pubkey *key,
+		       struct error *err)
+{
+	unsigned n;
+	int r;
+
+	for (n = 1; n <= FILE_TRIES; n++) {
+		if (n == 1)
+			snprintf(q->file, sizeof(q->file), "%s", name);
+		else
+			snprintf(q->file, sizeof(q->file), "%.*s-%u", NAME_LEN_MAX - 3, name, n);
+		if ((r = is_ours(m, q->file, key, err)) != 0)
+			return r < 0 ? -1 : 0;
+	}
+	error_set(err, ERR_CONFLICT, "the stick holds %d requests of other devices called '%s'", FILE_TRIES, name);
+	return error_hint(err, "give another name with --name");
+}
+
+/* The host name in the form of a name, for the file; what it may hold beyond that goes. */
+static void file_of_host(char out[static NAME_LEN_MAX + 1], const char *host)
+{
+	size_t n = 0;
+
+	for (; *host != '\0' && *host != '.' && n < NAME_LEN_MAX - 3; host++) {
+		char c = *host >= 'A' && *host <= 'Z' ? (char)(*host | 0x20) : *host;
+
+		if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
+			out[n++] = c;
+		else if (n > 0 && out[n - 1] != '-')
+			out[n++] = '-';
+	}
+	while (n > 0 && out[n - 1] == '-')
+		n--;
+	out[n] = '\0';
+	if (n == 0)
+		snprintf(out, NAME_LEN_MAX + 1, "device");
+}
+
+static void put_profile(struct enrolment_request *q)
+{
+	struct json_writer w = JSON_WRITER(&q->profile);
+
+	buf_clear(&q->profile);
+	profile_put(&w, NULL);
+}
+
+struct asking {
+	const struct agent_request_options *o;
+	const struct attempt *attempt;
+	struct identity id;		/* of a device that is enrolled */
+	struct seckey *key;
+	struct media *media;
+	struct enrolment_request q;
+	struct buf text;
+	int dirfd, lock_fd;
+};
+
+/* The same question, in the same words: the answer to it may be on its way. */
+static bool same_request(const struct asking *s, const struct enrolment_request *kept, const char *name)
+{
+	const struct enrolment_request *q = &s->q;
+	struct error ignored = ERROR_INIT;
+
+	return kept->renew == q->renew && pubkey_equal(&kept->key, seckey_public(s->key)) &&
+	       strcmp(kept->hostname, q->hostname) == 0 && kept->root_version == q->root_version &&
+	       (q->root_version == 0 || memcmp(kept->root_sha256, q->root_sha256, SHA256_LEN) == 0) &&
+	       (!q->renew || memcmp(kept->certificate, q->certificate, SHA256_LEN) == 0) &&
+	       slice_starts(slice_str(kept->file), slice_sub(slice_str(name), 0, NAME_LEN_MAX - 3)) &&
+	       is_ours(s->media, kept->file, seckey_public(s->key), &ignored) > 0;
+}
+
+/* Kept at home before it is on the stick: an answer to what nobody remembers would be of no use. */
+static int write_request(struct asking *s, const char *name, struct error *err)
+{
+	struct enrolment_request kept = ENROLMENT_REQUEST_INIT;
+	char file[MEDIA_NAME_MAX + 1];
+	int r = read_kept(s->attempt, s->dirfd, &kept, &s->text, err);
+
+	if (r > 0 && same_request(s, &kept, name)) {
+		snprintf(s->q.file, sizeof(s->q.file), "%s", kept.file);
+	} else if (r >= 0) {
+		buf_clear(&s->text);
+		enrolment_nonce(&s->q);
+		put_profile(&s->q);
+		r = choose_file(&s->q, s->media, name, seckey_public(s->key), err);
+		if (r == 0)
+			r = enrolment_request_put(&s->text, &s->q, s->key, s->id.key, err);
+		if (r == 0)
+			r = file_replace(s->dirfd, s->attempt->request_file, 0600, buf_slice(&s->text), err);
+	}
+	enrolment_request_release(&kept);
+	if (r < 0)
+		return -1;
+	snprintf(file, sizeof(file), "%s.request", s->q.file);
+	return media_write(s->media, MEDIA_ENROLL, file, buf_slice(&s->text), err);
+}
+
+/* A renewing key that is the present one is left over from a renewal that ended: it is not to be certified again. */
+static struct seckey *attempt_key(const struct asking *s, struct error *err)
+{
+	struct seckey *key = identity_attempt_key(s->dirfd, s->attempt->key, s->o->now_s, err);
+
+	if (key == NULL || s->id.key == NULL || !pubkey_equal(seckey_public(key), seckey_public(s->id.key)))
+		return key;
+	seckey_free(key);
+	if (file_unlink(s->dirfd, s->attempt->key_file, err) < 0)
+		return NULL;
+	return identity_attempt_key(s->dirfd, s->attempt->key, s->o->now_s, err);
+}
+
+/* Who asks: fills everything of q but nonce, profile and file. */
+static int begin_request(struct asking *s, char name[static NAME_LEN_MAX + 1], struct error *err)
+{
+	struct machine machine;
+	const char *host = s->o->name;
+
+	machine_read(&machine);
+	if (host == NULL)
+		host = machine.hostname;
+	if (s->o->name != NULL && enrolment_file_check(slice_str(s->o->name), err) < 0)
+		return -1;
+	s->q.created_s = s->o->now_s;
+	snprintf(s->q.hostname, sizeof(s->q.hostname), "%s", host);
+	if (!file_exists(s->dirfd, "identity.json")) {
+		s->attempt = &enrolling;
+		file_of_host(name, host);
+		if (enroll_lock(s->dirfd, &s->lock_fd, err) < 0)
+			return -1;
+		return s->o->root_path == NULL ? 0 : pin_file(s->o->root_path, &s->q.root_version, s->q.root_sha256, err);
+	}
+	s->attempt = &renewing;
+	s->q.renew = true;
+	if (identity_load(&s->id, s->dirfd, err) < 0)
+		return -1;
+	if (s->o->name != NULL || s->o->root_path != NULL) {
+		error_set(err, ERR_CONFLICT, "this device is enrolled as '%s': its request is to renew", s->id.device);
+		return error_hint(err, "leave out --name and --root; to enrol it anew, remove HOME/agent/identity.json");
+	}
+	snprintf(s->q.device, sizeof(s->q.device), "%s", s->id.device);
+	snprintf(s->q.site, sizeof(s->q.site), "%s", s->id.site);
+	identity_fingerprint(&s->id, s->q.certificate);
+	snprintf(name, NAME_LEN_MAX + 1, "%s", s->id.device);
+	return pin_own(&s->q, &s->id, s->dirfd, err);
+}
+
+static void put_asked(struct buf *out, const struct asking *s)
+{
+	struct json_writer w = JSON_WRITER(out);
+	char key[SHA256_HEX_LEN];
+
+	enrolment_fingerprint(key, seckey_public(s->key));
+	json_open_object(&w, NULL);
+	json_put_string(&w, "kind", s->q.renew ? "renew" : "enroll");
+	json_put_string(&w, "file", s->q.file);
+	json_put_string(&w, "key", key);
+	json_put_string(&w, "device", s->q.renew ? s->q.device : NULL);
+	if (s->q.root_version == 0)
+		json_put_null(&w, "root_version");
+	else
+		json_put_int(&w, "root_version", s->q.root_version);
+	json_close(&w);
+}
+
+int agent_request(const struct agent_request_options *o, struct buf *out, struct error *err)
+{
+	struct asking s = {.o = o, .q = ENROLMENT_REQUEST_INIT, .text = BUF_INIT(ENROLMENT_REQUEST_MAX), .dirfd = -1, .lock_fd = -1};
+	char name[NAME_LEN_MAX + 1];
+	int r = -1;
+
+	identity_init(&s.id);
+	if ((s.dirfd = agent_home_open(o->home, err)) < 0 || begin_request(&s, name, err) < 0 ||
+	    (s.media = media_open(o->media, true, err)) == NULL || (s.key = attempt_key(&s, err)) == NULL ||
+	    write_request(&s, name, err) < 0)
+		goto out;
+	put_asked(out, &s);
+	r = 0;
+out:
+	media_close(s.media);
+	seckey_free(s.key);
+	identity_release(&s.id);
+	enrolment_request_release(&s.q);
+	buf_release(&s.text);
+	file_close(&s.lock_fd);
+	file_close(&s.dirfd);
+	return r;
+}
+
+/* ---- the answer ---- */
+
+struct taking {
+	const struct agent_answer_options *o;
+	const struct attempt *attempt;
+	struct identity old;		/* key NULL: not enrolled */
+	struct enrolment_request q;
+	struct enrolment_answer a;
+	struct enrolment_identity whole;
+	struct buf text;		/* of the answer; a borrows from it */
+	int dirfd, lock_fd;
+};
+
+static int check_pin(const struct enrolment_answer *a, const uint8_t sha256[static SHA256_LEN], const char *who,
+		     struct error *err)
+{
+	if (memcmp(a->root_sha256, sha256, SHA256_LEN) == 0)
+		return 0;
+	error_set(err, ERR_REFUSED, "the answer brings root version %lld, which is not the one that %s",
+		  (long long)a->root_version, who);
+	return error_hint(err, "have it answered with --root and the root file that this device shall trust");
+}
+
+static int ask_pin(const struct taking *t, struct error *err)
+{
+	char hex[SHA256_HEX_LEN];
+
+	if (t->o->vouched)
+		return 0;
+	if (t->o->confirm == NULL) {
+		error_set(err, ERR_REFUSED, "nothing says which root this device shall trust");
+		return error_hint(err, "give --root FILE, or --root-sha256 with the digest told by those who hold the keys");
+	}
+	hex_encode(hex, t->a.root_sha256, SHA256_LEN);
+	return t->o->confirm(t->o->confirm_arg, t->a.site, t->a.root_version, hex, err);
+}
+
+/* The root inside is the one that was pinned: at the request, now, or by somebody's word at the terminal. */
+static int check_root(const struct taking *t, struct error *err)
+{
+	const struct agent_answer_options *o = t->o;
+	uint8_t sha256[SHA256_LEN];
+	int64_t version;
+
+	if (o->root_path != NULL && (pin_file(o->root_path, &version, sha256, err) < 0 ||
+				     check_pin(&t->a, sha256, "--root gives", err) < 0))
+		return -1;
+	if (o->root_sha256 != NULL) {
+		if (hex_decode(sha256, SHA256_LEN, slice_str(o->root_sha256), err) < 0) {
+			err->kind = ERR_USAGE;
+			return error_wrap(err, "--root-sha256");
+		}
+		if (check_pin(&t->a, sha256, "--root-sha256 gives", err) < 0)
+			return -1;
+	}
+	if (t->q.root_version != 0 && check_pin(&t->a, t->q.root_sha256, "this device trusts", err) < 0)
+		return -1;
+	if (o->root_path == NULL && o->root_sha256 == NULL && t->q.root_version == 0)
+		return ask_pin(t, err);
+	return 0;
+}
+
+/* The question first, then the answer that lies under its name. */
+static int read_answer(struct taking *t, struct error *err)
+{
+	struct media *m = NULL;
+	struct media_list list = {.count = 0};
+	char file[MEDIA_NAME_MAX + 1];
+	int r = read_kept(t->attempt, t->dirfd, &t->q, &t->text, err);
+
+	buf_clear(&t->text);
+	if (r == 0) {
+		error_set(err, ERR_NOT_FOUND, t->old.key == NULL ? "this device has made no request"
+								 : "this device has made no request to renew");
+		error_hint(err, "make one with 'meshanics enroll request --media DIR'");
+	}
+	if (r <= 0)
+		return -1;
+	r = -1;
+	snprintf(file, sizeof(file), "%s.answer", t->q.file);
+	/* The list looks at the names: a second one that differs in case might be the one that is opened. */
+	if ((m = media_open(t->o->media, false, err)) != NULL && media_list(m, MEDIA_ENROLL, &list, err) == 0 &&
+	    (r = media_read(m, MEDIA_ENROLL, file, &t->text, err)) < 0 && err->kind == ERR_NOT_FOUND) {
+		error_set(err, ERR_NOT_FOUND, "no answer '%s' is on the stick", file);
+		error_hint(err, "have the request answered by 'meshanics enroll sign' at the control plane");
+	}
+	media_list_release(&list);
+	media_close(m);
+	return r;
+}
+
+static int read_whole(struct taking *t, struct error *err)
+{
+	if (t->old.key != NULL)
+		return enroll_check_free(t->dirfd, err);
+	if (enrolment_identity_parse(&t->whole, t->o->identity, err) < 0 ||
+	    enrolment_request_parse(&t->q, buf_slice(&t->whole.request), err) < 0)
+		return -1;
+	if (t->q.renew)
+		return error_set(err, ERR_MALFORMED, "identity: its request is to renew");
+	buf_put_slice(&t->text, buf_slice(&t->whole.answer));
+	return 0;
+}
+
+/* next for the key of the request; everything that can be checked has been, and what cannot is refused. */
+static int judge(struct taking *t, struct identity *next, struct error *err)
+{
+	struct x509 cert, ca;
+
+	if (enrolment_answer_parse(&t->a, buf_slice(&t->text), err) < 0 || check_root(t, err) < 0 ||
+	    enrolment_answer_check(&t->a, &t->q, err) < 0 || identity_from_answer(next, t->a.line, true, err) < 0)
+		return -1;
+	if (t->old.key != NULL) {	/* the anchor stays: what is trusted beyond it is in trusted/ */
+		buf_clear(&next->root);
+		buf_put_slice(&next->root, buf_slice(&t->old.root));
+		return identity_check_renewed(next, &t->old, err);
+	}
+	if (x509_read(&cert, buf_slice(&next->certificate), err) < 0 ||
+	    x509_read(&ca, buf_slice(&next->device_ca), err) < 0 ||
+	    x509_chain_check(&cert, &ca, X509_EKU_CLIENT, cert.not_before_s, 0, err) < 0)
+		return error_wrap(err, "certificate");
+	return 0;
+}
+
+static struct seckey *open_key(struct taking *t, struct error *err)
+{
+	struct seckey *key = t->whole.key;
+
+	t->whole.key = NULL;
+	if (key == NULL)
+		key = keyfile_open(t->dirfd, t->attempt->key_file, SLICE_EMPTY, err);
+	return key;
+}
+
+static int take(struct taking *t, struct buf *out, struct error *err)
+{
+	struct identity next;
+	struct spare spare;
+	int r = -1;
+
+	identity_init(&next);
+	if ((t->o->media != NULL ? read_answer(t, err) : read_whole(t, err)) < 0 || (next.key = open_key(t, err)) == NULL ||
+	    judge(t, &next, err) < 0 || enroll_room(t->dirfd, t->o->home, &spare, err) < 0)
+		goto out;
+	do {
+		r = identity_store(&next, t->dirfd, t->o->now_s, err);
+	} while (r < 0 && spare_again(&spare, err));
+	if (r == 0)
+		enroll_put_result(out, &next);
+out:
+	identity_release(&next);
+	return r;
+}
+
+int agent_take_answer(const struct agent_answer_options *o, struct buf *out, struct error *err)
+{
+	struct taking t = {
+		.o = o,
+		.attempt = &enrolling,
+		.q = ENROLMENT_REQUEST_INIT,
+		.a = ENROLMENT_ANSWER_INIT,
+		.whole = ENROLMENT_IDENTITY_INIT,
+		.text = BUF_INIT(ENROLMENT_ANSWER_MAX),
+		.dirfd = -1,
+		.lock_fd = -1,
+	};
+	int r = -1;
+
+	identity_init(&t.old);
+	if ((t.dirfd = agent_home_open(o->home, err)) < 0 || enroll_lock(t.dirfd, &t.lock_fd, err) < 0)
+		goto out;
+	if (file_exists(t.dirfd, "identity.json")) {
+		t.attempt = &renewing;
+		if (identity_load(&t.old, t.dirfd, err) < 0)
+			goto out;
+	}
+	r = take(&t, out, err);
+out:
+	identity_release(&t.old);
+	enrolment_request_release(&t.q);
+	enrolment_answer_release(&t.a);
+	enrolment_identity_release(&t.whole);
+	buf_release(&t.text);
+	file_close(&t.lock_fd);
+	file_close(&t.dirfd);
+	return r;
+}
