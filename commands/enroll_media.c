@@ -70,7 +70,7 @@ static int prepare(struct preparing *p, const char *file, struct error *err)
 {
 	struct buf body = BUF_INIT(BODY_MAX);
 	struct slice text;
-	int r = enrolments_body(p->cmd, &body, buf_slice(&p->request), cmd_string(p->cmd, "device", NULL), true, err);
+	int r = enrolments_body(p->cmd, &body, buf_slice(&p->request), cmd_string(p->cmd, "device", NULL), NULL, true, err);
 
 	if (r == 0)
 		r = request(p->cmd, "POST", "/api/v1/enroll/sign", buf_slice(&body), &p->answer, NULL, err);

@@ -180,7 +180,8 @@ static int read_requests(struct signing *s, struct error *err)
 static int ask(struct signing *s, const struct item *i, const char *path, struct answer *a, struct error *err)
 {
 	struct buf body = BUF_INIT(BODY_MAX);
-	int r = enrolments_body(s->cmd, &body, buf_slice(&i->text), cmd_string(s->cmd, "device", NULL), false, err);
+	int r = enrolments_body(s->cmd, &body, buf_slice(&i->text), cmd_string(s->cmd, "device", NULL),
+				cmd_string(s->cmd, "name-prefix", NULL), false, err);
 
 	if (r == 0)
 		r = request_through(s->door, "POST", path, buf_slice(&body), a, err);

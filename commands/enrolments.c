@@ -4,8 +4,8 @@
 #include "bundle/enrolment.h"
 #include "sys/file.h"
 
-int enrolments_body(struct cmd *cmd, struct buf *body, struct slice request, const char *device, bool prepared,
-		    struct error *err)
+int enrolments_body(struct cmd *cmd, struct buf *body, struct slice request, const char *device,
+		    const char *name_prefix, bool prepared, struct error *err)
 {
 	struct json_writer w = JSON_WRITER(body);
 
@@ -15,8 +15,8 @@ int enrolments_body(struct cmd *cmd, struct buf *body, struct slice request, con
 		return -1;
 	if (device != NULL)
 		json_put_string(&w, "device", device);
-	if (cmd_has(cmd, "name-prefix"))
-		json_put_string(&w, "name_prefix", cmd_string(cmd, "name-prefix", NULL));
+	if (name_prefix != NULL)
+		json_put_string(&w, "name_prefix", name_prefix);
 	if (cmd_has(cmd, "host"))
 		json_put_string(&w, "host", cmd_string(cmd, "host", NULL));
 	identity_put_list(cmd, &w, "tag", "tags");

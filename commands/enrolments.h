@@ -10,11 +10,11 @@
 #include "sys/latework.h"
 
 /*
- * Body of enroll/sign and enroll/preview: the request, --root, --host, --tag and, where the verb has them, --device and
- * --name-prefix. device: instead of the option.
+ * Body of enroll/sign and enroll/preview: the request, what --root, --host and --tag say, and the rest, where it is not
+ * NULL.
  */
-WARN_UNUSED int enrolments_body(struct cmd *cmd, struct buf *body, struct slice request, const char *device, bool prepared,
-				struct error *err);
+WARN_UNUSED int enrolments_body(struct cmd *cmd, struct buf *body, struct slice request, const char *device,
+				const char *name_prefix, bool prepared, struct error *err);
 
 /* Where answers go: a stick, or files beside one request. Call enrolments_open before any door is opened. */
 struct enrolments {
