@@ -22,11 +22,14 @@ take() {
 }
 enrolled() { test -s "dev$1/agent/identity.json"; }
 sums() { (cd s/meshanics && sha256sum -c --quiet SHA256SUMS); }
-# beats N: devN speaks to the control plane with the certificate that it has
+# says N TEXT: the agent of devN says so of itself
+says() { meshanics agent status --home "dev$1" --json 2>&1 | grep -q -e "$2"; }
+# heard N: the control plane has heard of it
+heard() { meshanics device show "$(jq -r .device "dev$1/agent/identity.json")" --home hq --json | grep -q '"last_seen":"'; }
+# beats N: devN registers and is heard with the certificate that it has
 beats() {
-	test_start "agent$1" meshanics agent run --home "dev$1" &&
-		test_wait 30 sh -c "meshanics agent status --home dev$1 --json | jq -e '.last_answer != null' >/dev/null" &&
-		test_stop "agent$1"
+	test_start "agent$1" meshanics agent run --home "dev$1" && test_wait 30 says "$1" '"registered":true' &&
+		test_wait 30 says "$1" '"last_answer":"' && test_wait 10 heard "$1" && test_stop "agent$1"
 }
 # resum: SHA256SUMS for what lies on the stick now, as whoever tampers with it would write it
 resum() { (cd s/meshanics && sha256sum -- */* >SHA256SUMS); }
@@ -184,7 +187,7 @@ test_expect 'a name that is taken is given only with --device, and then the form
 	grep "1 certificate will be revoked" err && sign --device press-6 --json >out &&
 	test_json ".requests[0].device == \"press-6\" and .requests[0].revoked == 1" out && take 8 && beats 8 &&
 	test_start agent6 meshanics agent run --home dev6 &&
-	test_wait 30 sh -c "meshanics agent status --home dev6 --json | jq -e \".last_error | test(\\\"revoked\\\")\" >/dev/null" &&
+	test_wait 30 says 6 "is revoked" &&
 	test_stop agent6
 '
 test_expect 'a key that has a certificate is not given another name' '
@@ -274,7 +277,7 @@ test_expect 'an identity, sealed: it opens with its passphrase alone, and works'
 	test_status 3 meshanics agent enroll --home dev20 --identity s/meshanics/enroll/line-1.identity --passphrase-file wrong &&
 	! enrolled 20 &&
 	meshanics agent enroll --home dev20 --identity s/meshanics/enroll/line-1.identity --passphrase-file pass &&
-	enrolled 20 && beats 20 && meshanics audit list --home hq --json | grep -q "\"form\":\"identity\""
+	enrolled 20 && beats 20 && meshanics audit list --home hq --json >out && grep -q "\"form\":\"identity\""
 '
 test_expect 'changed anywhere, or cut, a sealed one is refused' '
 	for at in 10 60 200 900; do
@@ -319,7 +322,7 @@ test_expect 'renewal: signed by both keys, taken, the old key goes' '
 '
 test_expect 'a running agent is not disturbed by the request, and must stop for the answer' '
 	stick s && test_start agent1 meshanics agent run --home dev1 &&
-	test_wait 30 sh -c "meshanics agent status --home dev1 --json | jq -e \".last_answer != null\" >/dev/null" &&
+	test_wait 30 says 1 "\"last_answer\":\"" &&
 	ask 1 && sign && test_alive agent1 && test_status 4 take 1 2>err && grep "stop the agent" err &&
 	meshanics agent status --home dev1 && test_stop agent1 && take 1 && beats 1
 '
@@ -340,6 +343,14 @@ test_expect 'the renewal of another site is refused' '
 # ---- interruptions ----
 test_expect 'serve ends cleanly' 'test_stop serve'
 if [ "$(id -u)" = 0 ]; then
+	test_expect 'root, who becomes the owner of the home, writes to a stick that is his alone' '
+		stick s && ask 29 --name press-29 --root signed/root.json && chown -R 65534:65534 hq && chmod 700 s && chmod 711 . &&
+		meshanics enroll sign --home hq --media s --root signed/root.json --host 127.0.0.1 && take 29 && enrolled 29 && sums &&
+		prepare --device line-29 --unsealed --host 127.0.0.1 && test -s s/meshanics/enroll/line-29.identity &&
+		test "$(stat -c %u hq/control/meshanics.db)" = 65534; r=$?; chown -R 0:0 hq; test $r = 0
+	'
+fi
+if [ "$(id -u)" = 0 ]; then
 	test_expect 'a full stick: nothing half, and the same command finishes when there is room' '
 		test_disk full 64k && rm -rf s && ln -s full s && mkdir -p full/meshanics/enroll &&
 		head -c 56000 /dev/zero >full/ballast && i=0 &&
@@ -352,7 +363,7 @@ if [ "$(id -u)" = 0 ]; then
 		meshanics enroll sign --home hq --media s --root signed/root.json --host 127.0.0.1 && take 30 && enrolled 30; r=$?; rm s; test $r = 0
 	'
 fi
-# walk TITLE SETUP COMMAND CHECK: a power cut at each call that changes a disk; the same command then finishes.
+# walk SETUP COMMAND MODE CHECK [STEP]: a power cut at each (STEP-th) call that changes a disk; the command then finishes.
 walk() {
 	n=1
 	while :; do
@@ -364,11 +375,12 @@ walk() {
 			echo "after call $n"
 			return 1
 		}
-		sh -c "$2" >/dev/null || {
+		sh -c "$2" >again 2>&1 || {
+			cat again
 			echo "not finished after call $n"
 			return 1
 		}
-		n=$((n + 1))
+		n=$((n + ${5:-1}))
 	done
 	echo "$n calls"
 	test $n -gt 5
@@ -383,6 +395,8 @@ whole() {
 if MESHANICS_FAULT=1:error meshanics key generate probe --home probe --unsealed >/dev/null 2>&1; then
 	test_skip 'power cuts' 'this build has no fault hook'
 else
+	step=5
+	test -z "${WALK_ALL:-}" || step=1
 	for mode in cut cutdir; do
 		test_expect "$mode at every call of the request" '
 			walk "rm -rf dev40 && stick s" "meshanics enroll request --home dev40 --media s --name press-40 --root signed/root.json" \
@@ -393,6 +407,21 @@ else
 			meshanics enroll sign --home hq --media s --root signed/root.json --host 127.0.0.1 && cp -r dev41 k &&
 			walk "rm -rf dev41 && cp -r k dev41" "test -s dev41/agent/identity.json || meshanics agent enroll --home dev41 --media s" \
 				'"$mode"' "test ! -e dev41/agent/identity.json || jq -e .device dev41/agent/identity.json >/dev/null" && enrolled 41
+		'
+		test_expect "$mode at calls of answering: the same command gives the same device its one certificate" '
+			rm -rf dev42 s2 hq2 && stick s && ask 42 --name press-'"$mode"' --root signed/root.json && cp -r s s2 && cp -a hq hq2 &&
+			walk "rm -rf s hq && cp -r s2 s && cp -a hq2 hq" \
+				"meshanics enroll sign --home hq --media s --root signed/root.json --host 127.0.0.1" '"$mode"' whole '"$step"' &&
+			take 42 && test "$(meshanics device list --home hq --json | grep -c "\"press-'"$mode"'\"")" = 1 &&
+			! meshanics device show press-'"$mode"'-2 --home hq
+		'
+		test_expect "$mode at calls of preparing: no identity, or a whole one" '
+			rm -rf dev43 && cp -a hq hq3 &&
+			walk "rm -rf hq && cp -a hq3 hq && stick s" \
+				"meshanics enroll media --home hq --media s --root signed/root.json --host 127.0.0.1 --device line-43 --unsealed" \
+				'"$mode"' "test ! -e s/meshanics/enroll/line-43.identity || jq -e .key s/meshanics/enroll/line-43.identity >/dev/null" \
+				'"$step"' && sums && meshanics agent enroll --home dev43 --identity s/meshanics/enroll/line-43.identity \
+				--root signed/root.json && enrolled 43 && rm -rf hq3
 		'
 	done
 fi
