@@ -17,7 +17,6 @@
 #include "tuf/metadata.h"
 
 #define ANSWER_MAX (1u << 20)
-#define ROOT_FILE_MAX (512u << 10)
 
 static void put_request(struct buf *body, const struct agent_enroll_options *o, struct slice csr, const char *host)
 {

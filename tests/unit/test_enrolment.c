@@ -421,8 +421,8 @@ TEST(what_is_no_identity_is_refused)
 		"", "\n", "{}", "{}\n", "[]\n", "{}\n{}\n",
 		"{\"format\":\"meshanics-identity-2\",\"key\":\"AAAA\",\"request\":\"\",\"answer\":\"\"}\n",
 		"{\"format\":\"meshanics-identity-1\",\"key\":\"AAAA\",\"request\":\"\",\"answer\":\"\"}\n",
-		"{\"format\":\"meshanics-identity-1\",\"key\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\",\"request\":\"\","
-		"\"answer\":\"\"}\n",	/* zero is no scalar */
+		/* zero is no scalar */
+		"{\"format\":\"meshanics-identity-1\",\"key\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\",\"request\":\"\",\"answer\":\"\"}\n",
 		"{\"format\":\"meshanics-identity-1\",\"key\":\"AAAA\",\"request\":\"\",\"answer\":\"\",\"x\":1}\n",
 	};
 	struct enrolment_identity i = ENROLMENT_IDENTITY_INIT;
