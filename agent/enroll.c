@@ -211,7 +211,8 @@ int agent_enroll(const struct agent_enroll_options *o, struct buf *out, struct e
 	if (enroll_token_parse(&token, slice_str(o->token), err) < 0)
 		return error_wrap(err, "enrolment token");
 	if ((dirfd = agent_home_open(o->home, err)) < 0 || enroll_lock(dirfd, &lock_fd, err) < 0 ||
-	    enroll_check_free(dirfd, err) < 0 || enroll_room(dirfd, o->home, &spare, err) < 0 || enroll(o, &token, &id, dirfd, &spare, err) < 0)
+	    enroll_check_free(dirfd, err) < 0 || enroll_room(dirfd, o->home, &spare, err) < 0 ||
+	    enroll(o, &token, &id, dirfd, &spare, err) < 0)
 		goto out;
 	enroll_put_result(out, &id);
 	r = 0;

@@ -184,7 +184,9 @@ static int begin_request(struct asking *s, char name[static NAME_LEN_MAX + 1], s
 		file_of_host(name, host);
 		if (enroll_lock(s->dirfd, &s->lock_fd, err) < 0)
 			return -1;
-		return s->o->root_path == NULL ? 0 : attempt_pin_file(s->o->root_path, &s->q.root_version, s->q.root_sha256, err);
+		return s->o->root_path == NULL
+			       ? 0
+			       : attempt_pin_file(s->o->root_path, &s->q.root_version, s->q.root_sha256, err);
 	}
 	s->attempt = &attempt_to_renew;
 	s->q.renew = true;
@@ -221,7 +223,13 @@ static void put_asked(struct buf *out, const struct asking *s)
 
 int agent_request(const struct agent_request_options *o, struct buf *out, struct error *err)
 {
-	struct asking s = {.o = o, .q = ENROLMENT_REQUEST_INIT, .text = BUF_INIT(ENROLMENT_REQUEST_MAX), .dirfd = -1, .lock_fd = -1};
+	struct asking s = {
+		.o = o,
+		.q = ENROLMENT_REQUEST_INIT,
+		.text = BUF_INIT(ENROLMENT_REQUEST_MAX),
+		.dirfd = -1,
+		.lock_fd = -1,
+	};
 	char name[NAME_LEN_MAX + 1];
 	int r = -1;
 

@@ -68,8 +68,8 @@ static int confirm_root(void *arg, const char *site, int64_t version, const char
 
 	cmd_note(cmd, "the answer brings root version %lld of site '%s'", (long long)version, site);
 	cmd_note(cmd, "SHA-256   ????????%s", hex + FINGERPRINT_HIDDEN);
-	r = cmd_ask(cmd, "If this device shall trust it, type the first 8 digits as told by those who hold the keys", "root-sha256",
-		    &typed, err);
+	r = cmd_ask(cmd, "If this device shall trust it, type the first 8 digits as told by those who hold the keys",
+		    "root-sha256", &typed, err);
 	if (r < 0 && err->kind == ERR_USAGE) {
 		error_set(err, ERR_REFUSED, "nothing says which root this device shall trust");
 		err->hint[0] = '\0';

@@ -110,8 +110,8 @@ static void report(struct preparing *p, const char *file)
 			   identity_text(a, "not_after", until, sizeof(until)));
 	}
 	if (revoked > 0)
-		cmd_note(p->cmd, "%lld former certificate%s of this name %s revoked", (long long)revoked, revoked == 1 ? "" : "s",
-			 revoked == 1 ? "was" : "were");
+		cmd_note(p->cmd, "%lld former certificate%s of this name %s revoked", (long long)revoked,
+			 revoked == 1 ? "" : "s", revoked == 1 ? "was" : "were");
 	cmd_note(p->cmd, "for one device: on it, 'meshanics agent enroll --identity FILE'; then destroy the file");
 	buf_release(&json);
 }

@@ -168,7 +168,8 @@ static int read_requests(struct signing *s, struct error *err)
 	struct stat st;
 
 	if (cmd_flag(s->cmd, "all") && (cmd_has(s->cmd, "device") || cmd_has(s->cmd, "request")))
-		return error_set(err, ERR_USAGE, "--all and --%s exclude each other", cmd_has(s->cmd, "device") ? "device" : "request");
+		return error_set(err, ERR_USAGE, "--all and --%s exclude each other",
+				 cmd_has(s->cmd, "device") ? "device" : "request");
 	if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
 		return read_file(s, path, err);
 	s->to.media = media_open(path, !cmd_flag(s->cmd, "dry-run"), err);
@@ -281,7 +282,8 @@ static int answer_one(struct signing *s, struct item *i, struct error *err)
 			json_put_value_key(&s->w, it.key, it.value);
 	json_close(&s->w);
 	if (!cmd_json(s->cmd))
-		cmd_printf(s->cmd, "%s: device '%s' until %s\n", file, identity_text(answer_root(&a), "device", device, sizeof(device)),
+		cmd_printf(s->cmd, "%s: device '%s' until %s\n", file,
+			   identity_text(answer_root(&a), "device", device, sizeof(device)),
 			   identity_text(answer_root(&a), "not_after", until, sizeof(until)));
 	r = 0;
 out:

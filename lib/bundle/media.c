@@ -160,7 +160,8 @@ static int take_entry(struct media_list *l, const struct entries *e, unsigned i,
 
 	if ((i > 0 && strcmp(e->list[i - 1].folded, at->folded) == 0) ||
 	    (i + 1 < e->count && strcmp(e->list[i + 1].folded, at->folded) == 0)) {
-		error_set(err, ERR_REFUSED, "two names in '%s' differ from '%s' in nothing but case", media_dir(kind), at->name);
+		error_set(err, ERR_REFUSED, "another name in '%s' differs from '%s' in nothing but case",
+			  media_dir(kind), at->name);
 		return error_hint(err, "remove the one that should not be there");
 	}
 	if (media_name_check(slice_str(at->name), err) < 0)

@@ -44,8 +44,9 @@ int media_name_check(struct slice name, struct error *err)
 		bool begins = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
 
 		if (!begins && (i == 0 || (c != '.' && c != '_' && c != '-')))
-			return error_set(err, ERR_MALFORMED, "file name '%s' has a byte (0x%02x) that is not allowed at position %zu",
-					 quoted, c, i + 1);
+			return error_set(err, ERR_MALFORMED,
+					 "file name '%s' has a byte (0x%02x) that is not allowed at position %zu", quoted,
+					 c, i + 1);
 	}
 	if (name.ptr[name.len - 1] == '.')
 		return error_set(err, ERR_MALFORMED, "file name '%s' ends with a dot", quoted);

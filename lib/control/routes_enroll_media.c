@@ -143,8 +143,9 @@ static struct seckey *open_record_key(const struct api_call *call, const struct 
 	if (root != NULL && !named) {
 		error_set(err, ERR_REFUSED, "root version %lld does not name the record key that this site signs with",
 			  (long long)s->root_version);
-		error_hint(err, s->q.root_version == 0 ? "give the newest root file"
-						       : "bring the device a newer root first, by 'agent apply', or enrol it anew");
+		error_hint(err, "%s", s->q.root_version == 0
+					      ? "give the newest root file"
+					      : "bring the device a newer root by 'agent apply' first, or enrol it anew");
 	}
 	tuf_root_free(root);
 	if (!named) {

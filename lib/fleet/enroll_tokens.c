@@ -95,7 +95,8 @@ int enroll_token_create(struct db *db, const struct enroll_server *server, const
 	struct token_row row = {.uses_max = uses, .uses_left = uses, .created_s = now_s};
 	uint8_t hash[SHA256_LEN];
 
-	if (check_spec(spec, life_s, uses, err) < 0 || enroll_join_tags(row.tags, sizeof(row.tags), spec->tags, spec->tag_count, err) < 0)
+	if (check_spec(spec, life_s, uses, err) < 0 ||
+	    enroll_join_tags(row.tags, sizeof(row.tags), spec->tags, spec->tag_count, err) < 0)
 		return -1;
 	fill_token(out, server, spec);
 	memcpy(row.id, out->id, sizeof(row.id));
