@@ -64,11 +64,10 @@ test_expect 'the answer: signed in a form that ssh-keygen checks, and sums that 
 '
 if command -v ssh-keygen >/dev/null; then
 	test_expect 'ssh-keygen verifies request and answer' '
-		meshanics key export record-site --format ssh --home hq >pub 2>/dev/null ||
-			ssh-keygen -i -m PKCS8 -f hq/repo/keys/record-site.pub >pub 2>/dev/null ||
-			sed -n 1p hq/repo/keys/record-site.pub >/dev/null
+		meshanics key export record-site --home hq/repo --format allowed-signers --identity main >signers &&
 		head -n 1 s/meshanics/enroll/press.answer >line && tail -n +2 s/meshanics/enroll/press.answer >sig &&
-		ssh-keygen -Y check-novalidate -n meshanics-enroll -s sig <line &&
+		ssh-keygen -Y verify -f signers -I main -n meshanics-enroll -s sig <line &&
+		! ssh-keygen -Y verify -f signers -I main -n meshanics-receipt -s sig <line &&
 		head -n 1 s/meshanics/enroll/press.request >line && tail -n +2 s/meshanics/enroll/press.request >sig &&
 		ssh-keygen -Y check-novalidate -n meshanics-enroll-request -s sig <line &&
 		! ssh-keygen -Y check-novalidate -n meshanics-enroll -s sig <line
