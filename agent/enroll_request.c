@@ -32,24 +32,27 @@ static int pin_own(struct enrolment_request *q, const struct identity *id, int d
 	return r;
 }
 
-/* May NAME.request be written: it is not there, or this key has made it. 1, 0, -1. */
+/* May NAME.request be written: it is not there, or this key has made it, whatever its sum says. 1, 0, -1. */
 static int is_ours(const struct media *m, const char *name, const struct pubkey *key, struct error *err)
 {
 	struct enrolment_request q = ENROLMENT_REQUEST_INIT;
 	struct buf text = BUF_INIT(ENROLMENT_REQUEST_MAX);
-	struct error why = ERROR_INIT;
+	struct error unreadable = ERROR_INIT;
 	char file[MEDIA_NAME_MAX + 1];
-	int r;
+	int fd, r = -1;
 
 	snprintf(file, sizeof(file), "%s.request", name);
-	if (media_read(m, MEDIA_ENROLL, file, &text, &why) < 0)
-		r = why.kind == ERR_NOT_FOUND ? 1 : 0;
-	else
-		r = enrolment_request_parse(&q, buf_slice(&text), &why) == 0 && pubkey_equal(&q.key, key);
-	if (r == 0 && why.sys_errno != 0) {
-		*err = why;
-		r = -1;
+	if ((fd = media_open_file(m, MEDIA_ENROLL, file, err)) < 0) {
+		if (err->kind == ERR_NOT_FOUND) {
+			*err = ERROR_INIT;
+			r = 1;
+		}
+	} else if (file_read_fd(fd, &text, file, &unreadable) < 0 && unreadable.sys_errno != 0) {
+		*err = unreadable;
+	} else {
+		r = enrolment_request_parse(&q, buf_slice(&text), &unreadable) == 0 && pubkey_equal(&q.key, key);
 	}
+	file_close(&fd);
 	enrolment_request_release(&q);
 	buf_release(&text);
 	return r;

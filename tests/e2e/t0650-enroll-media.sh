@@ -254,6 +254,13 @@ test_expect 'a wrong sum, and sums that are none, are refused' '
 test_expect 'a file that is not listed is read, and its sum is written with the next' '
 	rm s/meshanics/SHA256SUMS && sign --request press-13 && sums && test "$(wc -l <s/meshanics/SHA256SUMS)" = 1
 '
+test_expect 'a stick out of order is refused for a request, too, and says why' '
+	echo nonsense >>s/meshanics/SHA256SUMS && test_status 3 ask 14 --name press-14 2>err && grep "SHA256SUMS, line" err &&
+	rm s/meshanics/SHA256SUMS && ln -s /etc/passwd s/meshanics/enroll/press-14.request &&
+	test_status 3 ask 14 --name press-14 2>err && grep "symbolic link" err && rm s/meshanics/enroll/press-14.request &&
+	echo "{}" >s/meshanics/enroll/press-14.request && ask 14 --name press-14 && test -s s/meshanics/enroll/press-14-2.request &&
+	sums; r=$?; rm -rf dev14 s && cp -r keep s && test $r = 0
+'
 test_expect 'no stick there says so' '
 	test_status 1 meshanics enroll request --home dev14 --media none 2>err && grep none err && mkdir -p empty && test_status 1 meshanics agent enroll --home dev13 --media empty 2>err &&
 	grep "^hint: " err
