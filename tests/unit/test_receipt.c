@@ -247,7 +247,7 @@ TEST(a_list_that_is_off_is_refused)
 		{HEX_A "\n" HEX_B "\r", 2, "line 2 is not 64 hex digits"},
 		{HEX_A "\n" HEX_B, 2, "has 129 bytes"},
 		{HEX_A "\n" HEX_B "\n\n", 2, "has 131 bytes"},
-		{HEX_A "\ng" HEX_B + 1, 2, ""},
+		{HEX_A "\n " HEX_B, 2, "line 2 is not 64 hex digits"},
 		{"", 1, "has 0 bytes"},
 		{HEX_A "\n", 0, "has 65 bytes"},
 	};
