@@ -268,6 +268,43 @@ TEST(a_volume_that_lies_about_its_place_is_refused)
 	split_release(&s);
 }
 
+TEST(a_volume_to_go_on_at_that_lies_is_refused)
+{
+	const struct fixture_volume *third;
+	struct split s;
+	struct volume kept;
+
+	split_init(&s, 100);
+	third = &s.v[2];
+	kept = s.v[2].v;
+	s.v[2].v.member = s.f.count;
+	fixture_volume_text(&s.f, &s.v[2]);
+	expect(&s.f, &third, 1, ERR_MALFORMED, "volume.json: there is no member 8");
+	s.v[2].v = kept;
+	s.v[2].v.offset = s.f.members[kept.member].member.length;
+	fixture_volume_text(&s.f, &s.v[2]);
+	expect(&s.f, &third, 1, ERR_MALFORMED, "begins behind the end of this member");
+	s.v[2].v = kept;
+	s.v[2].v.offset = kept.offset + 512;
+	fixture_volume_text(&s.f, &s.v[2]);
+	expect(&s.f, &third, 1, ERR_MALFORMED, "stands in its place");
+	split_release(&s);
+}
+
+TEST(a_last_volume_that_promises_more_is_refused)
+{
+	struct split s;
+	unsigned i;
+
+	split_init(&s, 100);
+	for (i = 0; i < VOLUMES; i++) {
+		s.v[i].v.volumes = VOLUMES + 1;
+		s.v[i].v.last = false;
+	}
+	expect_all(&s, ERR_MALFORMED, "all members are there, and yet this is volume 6 of 7");
+	split_release(&s);
+}
+
 /* The last piece of volume i, which is cut there. */
 static struct piece *last_piece(struct split *s, unsigned i)
 {
