@@ -655,7 +655,7 @@ TEST(what_stands_behind_the_end_is_refused)
 
 TEST(what_is_no_bundle_is_told_so)
 {
-	struct buf tar = BUF_INIT(BUNDLE_MAX);
+	struct buf tar = BUF_INIT(BUNDLE_MAX), json = BUF_INIT(VOLUME_MAX);
 	struct error err = ERROR_INIT;
 	struct fixture f;
 	struct pieces p;
@@ -678,6 +678,15 @@ TEST(what_is_no_bundle_is_told_so)
 	CHECK_INT(read_bytes(buf_slice(&tar), &f, 0, &err), -1);
 	CHECK_STR(err.text, "'a.bundle': this is no bundle: it begins with 'receipt.json', not with 'bundle.json'");
 	CHECK_STR(err.hint, "this is a receipt: it goes to the site that makes the bundles");
+	/* A first volume without the manifest. */
+	volume_put(&json, &(struct volume){.volume = 1, .volumes = 2});
+	p.count = 0;
+	pieces_add(&p, BUNDLE_VOLUME, buf_slice(&json));
+	buf_clear(&tar);
+	pieces_put(&tar, &p);
+	CHECK_INT(read_bytes(buf_slice(&tar), &f, 0, &err), -1);
+	CHECK_STR(err.text, "'a.bundle': volume 1 begins without 'bundle.json'");
+	buf_release(&json);
 	buf_release(&tar);
 	fixture_release(&f);
 }
