@@ -4,6 +4,7 @@
 
 #include "bundle/check.h"
 #include "commands/command.h"
+#include "sys/outfiles.h"
 
 #define BUNDLE_ROOT_OPTION \
 	{ .name = "root", .type = OPT_STRING, .value = "FILE", \
@@ -24,5 +25,19 @@ const char *bundle_for(char out[static 96], const struct manifest *m);
 void bundle_put_manifest(struct json_writer *w, const struct manifest *m);
 /* The same for people, some lines. */
 void bundle_print_manifest(struct cmd *cmd, const struct manifest *m);
+
+/* A receipt's way to a file (or "-") that whoever runs the verb may write, although the verb becomes somebody else. */
+struct receipt_out {
+	const char *path;	/* NULL: nowhere */
+	bool to_stdout;
+	struct outfiles files;
+	char name[OUTFILES_NAME_MAX + 1];
+};
+#define RECEIPT_OUT_INIT ((struct receipt_out){.files = OUTFILES_INIT})
+/* Before the door is opened. */
+WARN_UNUSED int receipt_out_open(struct receipt_out *o, const char *path, struct error *err);
+/* HOME/repo/receipt to there. */
+WARN_UNUSED int receipt_out_write(struct receipt_out *o, struct cmd *cmd, struct error *err);
+void receipt_out_close(struct receipt_out *o);
 
 #endif

@@ -98,33 +98,39 @@ static int check_time(const struct work *w, struct error *err)
 
 /* ---- the manifest's signature ---- */
 
-/* The newest root's record keys of the kind; 0 by the first of them that has signed. */
-static int check_signature(struct work *w, struct error *err)
+int bundle_check_signed(const struct manifest *m, struct slice signature, const struct tuf_root *root,
+			char keyid[static KEY_FINGERPRINT_LEN], struct error *err)
 {
-	struct bundle_check *c = w->c;
-	bool site = c->manifest.kind == BUNDLE_SITE;
-	const struct tuf_keys *keys;
+	bool site = m->kind == BUNDLE_SITE;
+	const struct tuf_keys *keys = site ? &root->export_keys : &root->site_keys;
 	unsigned i;
 
-	if (w->anchor_version == 0)
-		return 0;
-	keys = site ? &c->root->export_keys : &c->root->site_keys;
 	for (i = 0; i < keys->count; i++) {
 		if (keys->list[i].pub.scheme == KEY_NONE)
 			continue;
-		if (sshsig_verify_sha256(&keys->list[i].pub, BUNDLE_NAMESPACE, c->manifest.id, buf_slice(&c->signature),
-					 err) == 0) {
-			snprintf(c->keyid, sizeof(c->keyid), "%s", keys->list[i].id);
-			c->verified = true;
+		if (sshsig_verify_sha256(&keys->list[i].pub, BUNDLE_NAMESPACE, m->id, signature, err) == 0) {
+			snprintf(keyid, KEY_FINGERPRINT_LEN, "%s", keys->list[i].id);
 			return 0;
 		}
 		if (err->kind == ERR_MALFORMED)
 			return error_wrap(err, "%s", BUNDLE_SIGNATURE);
 	}
 	error_set(err, ERR_REFUSED, "%s is not by a record key (%s) that root version %lld of '%s' names",
-		  BUNDLE_SIGNATURE, site ? "export" : "site", (long long)c->root->head.version, c->root->site);
+		  BUNDLE_SIGNATURE, site ? "export" : "site", (long long)root->head.version, root->site);
 	return error_hint(err, site ? "a ceremony puts the key of who makes bundles into the site's root (--export-key)"
 				    : "it was not made by this site, or was changed");
+}
+
+static int check_signature(struct work *w, struct error *err)
+{
+	struct bundle_check *c = w->c;
+
+	if (w->anchor_version == 0)
+		return 0;
+	if (bundle_check_signed(&c->manifest, buf_slice(&c->signature), c->root, c->keyid, err) < 0)
+		return -1;
+	c->verified = true;
+	return 0;
 }
 
 /* ---- roots ---- */

@@ -88,6 +88,12 @@ WARN_UNUSED int bundle_check(struct bundle_check *c, struct bundle_reader *r, co
 			     struct error *err);
 
 /*
+ * The manifest is signed by a record key of its kind that the root names; keyid is that key's. ERR_REFUSED, ERR_MALFORMED.
+ */
+WARN_UNUSED int bundle_check_signed(const struct manifest *m, struct slice signature, const struct tuf_root *root,
+				    char keyid[static KEY_FINGERPRINT_LEN], struct error *err);
+
+/*
  * get of a struct tuf_source, arg is the struct bundle_check: the file by its exact name, or, where the engine names no
  * version (an import), the role's.
  */

@@ -16,33 +16,45 @@ void bundle_job_release(struct bundle_job *j)
 	*j = BUNDLE_JOB_INIT;
 }
 
-static int post(struct bundle_job *j, const char *path, struct buf *body, struct json *answer, struct buf *text,
-		struct error *err)
+static int post_to(struct door *d, const char *path, const struct buf *body, struct buf *text, struct error *err)
 {
 	if (body->failed)
 		return error_set(err, ERR_LIMIT, "the request to %s is larger than %zu bytes", path, body->max);
-	if (door_call(j->door, "POST", path, buf_slice(body), text, err) < 0)
+	return door_call(d, "POST", path, buf_slice(body), text, err);
+}
+
+static int post(struct bundle_job *j, const char *path, struct buf *body, struct json *answer, struct buf *text,
+		struct error *err)
+{
+	if (post_to(j->door, path, body, text, err) < 0)
 		return -1;
 	return json_parse(answer, buf_slice(text), JSON_STRICT, err) < 0 ? error_wrap(err, "answer to %s", path) : 0;
 }
 
 /* ---- the receipt ---- */
 
-static int accept_text(struct bundle_job *j, struct slice text, struct slice signature, struct error *err)
+int bundle_receipt_accept(struct door *door, struct slice text, struct slice signature, struct buf *reply,
+			  struct error *err)
 {
-	struct buf body = BUF_INIT(API_BODY_MAX), reply = BUF_INIT(64u << 10);
+	struct buf body = BUF_INIT(API_BODY_MAX);
 	struct json_writer w = JSON_WRITER(&body);
-	struct json answer = JSON_INIT;
 	int r;
 
 	json_open_object(&w, NULL);
 	json_put_slice(&w, "receipt", text);
 	json_put_slice(&w, "signature", signature);
 	json_close(&w);
-	r = post(j, "/api/v1/receipts/accepted", &body, &answer, &reply, err);
-	json_release(&answer);
-	buf_release(&reply);
+	r = post_to(door, "/api/v1/receipts/accepted", &body, reply, err);
 	buf_release(&body);
+	return r;
+}
+
+static int accept_text(struct bundle_job *j, struct slice text, struct slice signature, struct error *err)
+{
+	struct buf reply = BUF_INIT(64u << 10);
+	int r = bundle_receipt_accept(j->door, text, signature, &reply, err);
+
+	buf_release(&reply);
 	return r;
 }
 

@@ -41,4 +41,8 @@ void bundle_job_release(struct bundle_job *j);	/* safe on BUNDLE_JOB_INIT and re
 /* Everything up to the audit row; then bundle_write(&j->plan, &j->manifest, j->signature, ...). */
 WARN_UNUSED int bundle_job_make(struct bundle_job *j, struct error *err);
 
+/* A receipt that came back is the site's own and the newest, and is remembered. The answer is appended to reply. */
+WARN_UNUSED int bundle_receipt_accept(struct door *door, struct slice text, struct slice signature, struct buf *reply,
+				      struct error *err);
+
 #endif

@@ -5,6 +5,7 @@
  *		    N.PUBLISHER-bin-HEX.json of a publisher with hash bins
  *	targets/    NAMESPACE/NAME/SHA256.VERSION	as clients ask for it (consistent snapshot)
  *	staging/    SHA256 (complete blobs)  SHA256.part (on their way)	see publish.h
+ *	selected    SHA-256 of artifacts that an import of selected ones has left out	see repo_import.h
  *	pending/    metadata files of a change in the making;  commit: their names, once the change holds
  *	keys/       timestamp.key snapshot.key record-site.key ... PUBLISHER.key	0600, unsealed or naming a token
  *	sites/SITE/	N.root.json of other sites, where bundles for them are made	see repo_sites.h
@@ -133,6 +134,9 @@ struct repo_bins_sum {
 /* All bins of a publisher: reads those that it has not looked at since they were published. */
 void repo_bins_sum(const struct repo *r, const struct repo_role *publisher, struct repo_bins_sum *out);
 
+/* The version of a bin that snapshot names, and the bin's name; 0: none. */
+int64_t repo_bin_version(const struct repo *r, const struct repo_role *publisher, unsigned bin,
+			 char name[static NAME_LEN_MAX + 1]);
 /* The highest version of his bins. */
 int64_t repo_bins_newest(const struct repo *r, const struct repo_role *publisher);
 
@@ -245,8 +249,9 @@ struct repo_check {
 	void *arg;
 	/* filled in */
 	unsigned roots, roles, bins, targets, findings;	/* roles: publishers; bins: all their hash bins */
+	unsigned absent;	/* of the targets, those that an import was told to leave out: no fault */
 	unsigned sites, site_roots;	/* other sites, whose chains of roots are kept here, and how many roots that is */
-	uint64_t bytes;
+	uint64_t bytes;		/* of the targets that are sound */
 };
 /*
  * The client workflow from the first root in the tree to every delegated role, and the bytes of every target

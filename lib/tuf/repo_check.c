@@ -8,6 +8,7 @@
 #include "tuf/delegation.h"
 #include "tuf/engine_drive.h"
 #include "tuf/publish.h"
+#include "tuf/repo_import.h"
 #include "tuf/repo_internal.h"
 #include "tuf/repo_sites.h"
 #include "tuf/verify.h"
@@ -20,6 +21,8 @@ struct checker {
 	unsigned *bits;		 /* of the hash bins of each publisher, as the first way down has found */
 	bool hashing;		 /* the second way down: targets, not metadata */
 	uint64_t total, before; /* bytes of all targets, and of those that are done */
+	uint8_t (*selected)[SHA256_LEN]; /* what an import has left out */
+	size_t selected_count;
 	struct error first;
 };
 
@@ -131,10 +134,13 @@ static void check_target(struct checker *k, const struct tuf_target *t)
 		goto out;
 	}
 	artifact_put_file(&file, t->path, t->hashes.sha256);
-	if (check_blob(k, buf_cstr(&file), t, &err) < 0)
+	if (check_blob(k, buf_cstr(&file), t, &err) == 0)
+		k->check->bytes += t->length;
+	else if (err.kind == ERR_NOT_FOUND && repo_selected_find(k->selected, k->selected_count, t->hashes.sha256))
+		k->check->absent++;
+	else
 		found(k, buf_cstr(&file), &err);
 	k->before += t->length;
-	k->check->bytes += t->length;
 out:
 	buf_release(&file);
 }
@@ -409,6 +415,7 @@ int repo_verify(const char *home, struct repo_check *check, struct error *err)
 	int r = -1;
 
 	check->roots = check->roles = check->bins = check->targets = check->findings = 0;
+	check->absent = 0;
 	check->sites = check->site_roots = 0;
 	check->bytes = 0;
 	if ((k.dirfd = file_open(AT_FDCWD, path_join(path, home, "repo"), O_RDONLY | O_DIRECTORY, 0,
@@ -418,6 +425,8 @@ int repo_verify(const char *home, struct repo_check *check, struct error *err)
 	}
 	if ((k.metadata_fd = file_open(k.dirfd, "metadata", O_RDONLY | O_DIRECTORY, 0, err)) < 0)
 		goto out;
+	if (repo_selected_read(k.dirfd, &k.selected, &k.selected_count, &why) < 0)
+		found(&k, REPO_SELECTED, &why);
 	if (run_client(&k, &why) < 0) {
 		found(&k, "metadata", &why);
 	} else {
@@ -432,6 +441,7 @@ int repo_verify(const char *home, struct repo_check *check, struct error *err)
 	err->kind = ERR_REFUSED; /* whatever the cause, a client would not take it */
 out:
 	tuf_client_free(k.client);
+	free(k.selected);
 	file_close(&k.metadata_fd);
 	file_close(&k.dirfd);
 	return r;

@@ -120,6 +120,18 @@ bool repo_role_is_held(const struct repo *r, const struct repo_role *role);
 /* A delegation that this repository can carry: a name for a file name, patterns, terminating. ERR_REFUSED. */
 WARN_UNUSED int repo_delegations_check(const struct tuf_targets *targets, struct error *err);
 
+/* ---- repo_adopt.c: what any root and targets must be that come into force here ---- */
+WARN_UNUSED int repo_refuse_rehearsal(const struct tuf_head *head, const char *what, struct error *err);
+/* The newest root names our own snapshot and timestamp keys (after repo_staged_enter) and has not expired. */
+WARN_UNUSED int repo_root_check_ours(const struct repo *r, const struct tuf_root *root, int64_t now_s,
+				     struct error *err);
+/* The first or next files of publishers that are held here and of which the change has none: repo_start_role, _follow_keys. */
+WARN_UNUSED int repo_start_roles(struct repo *r, const struct tuf_targets *targets, const struct repo_lives *lives,
+				 int64_t now_s, struct repo_change *change, struct error *err);
+/* repo_check_clock where a refresh cannot help, so that its hint would lead in a circle; flags: REPO_ACCEPT_CLOCK. */
+WARN_UNUSED int repo_check_clock_with(const struct repo *r, int64_t now_s, unsigned flags, const char *hint,
+				      struct error *err);
+
 /* ---- repo_adopt_sites.c ---- */
 /* Roots of other sites, as given to one adoption: sorted by site and version. */
 struct site_roots {
@@ -160,6 +172,8 @@ WARN_UNUSED int repo_keys_settle(struct repo *r, struct error *err);
  */
 WARN_UNUSED int repo_bins_check(const struct repo_role *publisher, const struct tuf_targets *file, unsigned *bits,
 				struct error *err);
+/* Keys and threshold of the hash bins to which the file delegates. Release with tuf_role_release. */
+WARN_UNUSED int repo_bins_role(const struct tuf_targets *file, struct tuf_role *out, struct error *err);
 struct repo_bins *repo_bins_new(unsigned bits);
 void repo_bins_free(struct repo_bins *b);
 /* Which bin a name is, NULL when it is none. */
