@@ -255,15 +255,26 @@ TEST(a_receipt_leaves_out_what_the_site_has)
 	e.since = &receipt;
 	e.held = &held;
 	MUST(plan_of(&s, &p, &e, &err));
-	CHECK_INT(p.file_count, 1);	/* targets: the root and the publisher are there */
+	/* The root is there; the publisher's file, too, but it lists what goes in. */
+	CHECK_INT(p.file_count, 2);
 	CHECK_INT(p.artifact_count, 1);
 	CHECK_INT(p.saved, 3);
 	CHECK_INT((int64_t)(p.saved_bytes + p.artifacts[0].length), 3 + 3 + 5);
 	CHECK(p.complete && p.has_since);
 	CHECK_INT(p.versions.root, 1);
 	bundle_plan_release(&p);
+	held_release(&held);
+	receipt_of(&receipt, &held, &full, 4);
+	MUST(plan_of(&s, &p, &e, &err));
+	CHECK_INT(p.file_count, 1);
+	CHECK_INT(p.artifact_count, 0);
+	MUST(make(&p, 0, &m, &err));
+	MUST(verify_at(&m, buf_slice(&s.depot.root_file), FIX_NOW, &v, &err));
+	made_release(&m);
+	bundle_plan_release(&p);
 	/* Another version of the publisher there: the file goes in. */
 	receipt.versions[2].version--;
+	held.count--;
 	MUST(plan_of(&s, &p, &e, &err));
 	CHECK_INT(p.file_count, 2);
 	MUST(make(&p, 0, &m, &err));
@@ -445,7 +456,9 @@ TEST(volumes_too_small_for_the_list_or_too_many_are_told)
 {
 	struct bundle_size size;
 	struct manifest m = MANIFEST_INIT;
-	struct member member = {.length = 1u << 30};
+	struct member member = {.length = 1u << 30, .sha256 = {0xab}};
+	struct member targets = {.length = 10};
+	char hex[SHA256_HEX_LEN];
 	struct error err = ERROR_INIT;
 
 	snprintf(m.site, sizeof(m.site), SITE_NAME);
@@ -454,8 +467,13 @@ TEST(volumes_too_small_for_the_list_or_too_many_are_told)
 	m.created_s = FIX_NOW;
 	m.valid_until_s = FIX_NOW + 1;
 	m.bytes = member.length;
-	snprintf(member.name, sizeof(member.name), "metadata/1.targets.json");
+	m.members = 2;
+	m.bytes += 10;
 	MUST(manifest_begin(&m, &err));
+	snprintf(targets.name, sizeof(targets.name), "metadata/1.targets.json");
+	manifest_add(&m, &targets);
+	hex_encode(hex, member.sha256, SHA256_LEN);
+	snprintf(member.name, sizeof(member.name), "targets/%s", hex);
 	manifest_add(&m, &member);
 	MUST(manifest_end(&m, &err));
 	REFUSED(bundle_measure(&m, 300, BUNDLE_SPLIT_MIN, &size, &err), ERR_USAGE, "more than 999 volumes");
