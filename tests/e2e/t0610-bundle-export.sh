@@ -306,6 +306,24 @@ if [ "$(id -u)" -eq 0 ]; then
 	'
 fi
 
+# Wherever a call fails or the power is cut: no bundle, or a whole one; and the next export makes good what is left.
+meshanics version --json >facts
+if grep -q '"test_build":true' facts; then
+	for mode in error full cutdir; do
+		test_expect "every change to a disk that goes wrong, $mode" '
+			rm -rf fault && mkdir fault && n=0 good=0 && while [ $good -lt 2 ]; do
+				n=$((n + 1)) && [ $n -lt 300 ] || return 1
+				MESHANICS_FAULT=$n:$mode meshanics --home hq bundle export --site depot-7 --artifact plant/app/1 \
+					--force -o fault/f.bundle >out 2>err
+				r=$? && echo "call $n ($mode): exit $r: $(cat err)" && [ $r -eq 0 ] || good=-1
+				good=$((good + 1))
+				[ ! -e fault/f.bundle ] || as hq bundle verify fault/f.bundle >/dev/null || return 1
+				[ $r -eq 0 ] || case $r in 1 | 3 | 4 | 99) ;; *) return 1 ;; esac
+			done && [ $n -gt 20 ] && no_parts fault && as hq repo verify && as hq audit verify && ls fault
+		'
+	done
+fi
+
 test_expect 'through a serve that runs, too' '
 	as hq ca init >/dev/null && fleet_serve && as hq bundle export --site depot-7 -o served.bundle >out && cat out &&
 	as hq bundle verify served.bundle && test_stop serve
