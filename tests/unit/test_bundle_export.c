@@ -302,6 +302,46 @@ TEST(a_receipt_leaves_out_what_the_site_has)
 	sites_end(&s);
 }
 
+/* Everything there: targets alone. One bin newer: it, and the publisher's file, which leads to it. */
+TEST(a_receipt_leaves_out_hash_bins_that_the_site_has)
+{
+	struct receipt_version versions[2 + 1 + 16];
+	struct receipt receipt = {.site = SITE_NAME, .versions = versions, .version_count = ARRAY_SIZE(versions)};
+	struct bundle_export e = {.site = SITE_NAME};
+	struct error err = ERROR_INIT;
+	const struct held held = {NULL, 0};
+	struct bundle_plan full, p;
+	struct bundle_verify v;
+	struct made m;
+	struct sites s;
+	uint32_t i;
+
+	sites_start(&s, 16);
+	MUST(plan_of(&s, &full, &e, &err));
+	REQUIRE(full.file_count == ARRAY_SIZE(versions));
+	for (i = 0; i < full.file_count; i++) {
+		snprintf(versions[i].role, sizeof(versions[i].role), "%s", full.files[i].role);
+		versions[i].version = full.files[i].version;
+	}
+	e.since = &receipt;
+	e.held = &held;
+	MUST(plan_of(&s, &p, &e, &err));
+	CHECK_INT(p.file_count, 1);
+	CHECK_INT(p.files[0].kind, MEMBER_TARGETS);
+	bundle_plan_release(&p);
+	versions[7].version--;
+	MUST(plan_of(&s, &p, &e, &err));
+	CHECK_INT(p.file_count, 3);
+	CHECK_STR(p.files[1].role, "releases");
+	CHECK_STR(p.files[2].role, versions[7].role);
+	MUST(make(&p, 0, &m, &err));
+	MUST(verify_at(&m, buf_slice(&s.depot.root_file), FIX_NOW, &v, &err));
+	made_release(&m);
+	bundle_plan_release(&p);
+	bundle_plan_release(&full);
+	sites_end(&s);
+}
+
 TEST(a_bundle_made_under_a_newer_root_is_refused_without_that_root)
 {
 	struct buf first = BUF_INIT(FIX_FILE_MAX);
