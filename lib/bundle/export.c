@@ -139,16 +139,18 @@ static int check_key(const struct work *w, struct error *err)
 		if (pubkey_equal(&keys->list[i].pub, &k.pub))
 			return 0;
 	}
-	error_set(err, ERR_REFUSED, "the newest root of '%s', version %lld, does not name the record key %.16s... of this box",
-		  w->p->site, (long long)w->p->versions.root, k.keyid);
-	return error_hint(err, site ? "a ceremony for that site adds it: --export-key, with the key that 'repo status' shows"
+	error_set(err, ERR_REFUSED, "root version %lld of '%s', the newest, does not name the record key %.16s... of this box",
+		  (long long)w->p->versions.root, w->p->site, k.keyid);
+	return error_hint(err, site ? "a ceremony for that site adds it: --export-key repo/keys/record-export.pub"
 				    : "take online-keys.json to the ceremony for its next root");
 }
 
 /* Targets are shared: what was signed for this repository must be signed for the destination's root as well. */
 static int check_targets(const struct work *w, struct error *err)
 {
-	if (tuf_verify_role(&w->root->roles[TUF_TARGETS], &repo_targets(w->p->repo)->head, NULL, "targets", "5.6.3", err) == 0)
+	const struct tuf_targets *targets = repo_targets(w->p->repo);
+
+	if (tuf_verify_role(&w->root->roles[TUF_TARGETS], &targets->head, NULL, "targets", "5.6.3", err) == 0)
 		return 0;
 	error_wrap(err, "for root version %lld of '%s'", (long long)w->p->versions.root, w->p->site);
 	return error_hint(err, "that root must be made with the targets keys of the root here");
@@ -470,8 +472,8 @@ static int check_receipt(const struct work *w, struct error *err)
 	if (strcmp(r->site, w->p->site) != 0)
 		return error_set(err, ERR_USAGE, "the receipt is of site '%s', and the bundle for '%s'", r->site, w->p->site);
 	if (receipt_version(r, "root") > w->p->versions.root)
-		return error_set(err, ERR_REFUSED, "site '%s' has root version %lld, and version %lld is the newest kept here",
-				 r->site, (long long)receipt_version(r, "root"), (long long)w->p->versions.root);
+		return error_set(err, ERR_REFUSED,
+				 "site '%s' has root version %lld, and version %lld is the newest kept here", r->site, (long long)receipt_version(r, "root"), (long long)w->p->versions.root);
 	return 0;
 }
 
@@ -530,8 +532,8 @@ int bundle_plan_make(struct bundle_plan *p, const struct bundle_export *e, struc
 	struct work w = {.p = p, .e = e, .matched = xcalloc(e->selector_count + 1u, sizeof(bool))};
 	int r = -1;
 
-	if (check_selectors(e, err) < 0 || open_repo(&w, err) < 0 || load_root(&w, err) < 0 || check_receipt(&w, err) < 0 ||
-	    check_key(&w, err) < 0 || check_targets(&w, err) < 0 || add_artifacts(&w, err) < 0 ||
+	if (check_selectors(e, err) < 0 || open_repo(&w, err) < 0 || load_root(&w, err) < 0 ||
+	    check_receipt(&w, err) < 0 || check_key(&w, err) < 0 || check_targets(&w, err) < 0 || add_artifacts(&w, err) < 0 ||
 	    add_metadata(&w, err) < 0 || set_validity(&w, err) < 0 || check_blobs(p, err) < 0)
 		goto out;
 	count(p);
