@@ -53,7 +53,8 @@ static void print_link(struct report *r, const struct custody_link *l)
 	print_step(r, "", "exported", l->from, l->exported);
 	if (l->refused != NULL) {
 		print_step(r, ", ", "refused", to, l->refused);
-		cmd_printf(r->cmd, " (%s)", l->refused->why);
+		if (l->refused->why[0] != '\0')
+			cmd_printf(r->cmd, " (%s)", l->refused->why);
 	}
 	print_step(r, ", ", "imported", to, l->imported);
 	print_step(r, ", ", "receipt", to, l->receipt);
