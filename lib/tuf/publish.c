@@ -46,17 +46,16 @@ void blob_staged_name(char out[static BLOB_NAME_MAX], const uint8_t sha256[stati
 	snprintf(out, BLOB_NAME_MAX, "staging/%s", hex);
 }
 
-/* Beside the placed one first, in staging/, where what a crash leaves is swept. */
-static int place_anew(int repo_dirfd, const char *staged, const char *placed, struct error *err)
+/* In staging/ first, where what a crash leaves is swept. */
+static int place_anew(int repo_dirfd, const char *from, const char *placed, struct error *err)
 {
-	char temp[BLOB_NAME_MAX];
+	const char *temp = "staging/" STAGE_TEMP_PREFIX "blob";
 	struct error ignored = ERROR_INIT;
 
-	snprintf(temp, sizeof(temp), "staging/" STAGE_TEMP_PREFIX "%s", strchr(staged, '/') + 1);
 	if (file_unlink(repo_dirfd, temp, err) < 0)
 		return -1;
-	if (sys_link(repo_dirfd, staged, repo_dirfd, temp) < 0)
-		return error_errno(err, errno, "cannot link '%s'", staged);
+	if (sys_link(repo_dirfd, from, repo_dirfd, temp) < 0)
+		return error_errno(err, errno, "cannot link '%s'", from);
 	if (sys_rename(repo_dirfd, temp, repo_dirfd, placed, 0) == 0)
 		return 0;
 	error_errno(err, errno, "cannot put '%s' in its place", placed);
@@ -73,32 +72,30 @@ static bool same_file(int repo_dirfd, const char *a, const char *b)
 	       fstatat(repo_dirfd, b, &y, AT_SYMLINK_NOFOLLOW) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-int blob_place(int repo_dirfd, struct slice path, uint64_t length, const uint8_t sha256[static SHA256_LEN], bool anew,
+int blob_place(int repo_dirfd, const char *from, const char *placed, uint64_t length, bool anew,
 	       char dir[static BLOB_NAME_MAX], struct error *err)
 {
-	char staged[BLOB_NAME_MAX], placed[BLOB_NAME_MAX];
-
-	blob_staged_name(staged, sha256);
-	blob_placed_name(placed, path, sha256);
 	snprintf(dir, BLOB_NAME_MAX, "%s", placed);
 	*strrchr(dir, '/') = '\0';
 	if (blob_has_size(repo_dirfd, placed, length)) {
-		if (!anew || same_file(repo_dirfd, staged, placed))
+		if (!anew || same_file(repo_dirfd, from, placed))
 			return 0;
-		return place_anew(repo_dirfd, staged, placed, err);
+		return place_anew(repo_dirfd, from, placed, err) < 0 ? -1 : 1;
 	}
 	if (file_mkdirs(repo_dirfd, dir, 0755, err) < 0 || file_unlink(repo_dirfd, placed, err) < 0)
 		return -1;
-	if (sys_link(repo_dirfd, staged, repo_dirfd, placed) < 0)
+	if (sys_link(repo_dirfd, from, repo_dirfd, placed) < 0)
 		return error_errno(err, errno, "cannot link '%s'", placed);
-	return 0;
+	return 1;
 }
 
 static int place_blob(const struct repo *r, const struct tuf_target *t, struct error *err)
 {
-	char dir[BLOB_NAME_MAX];
+	char staged[BLOB_NAME_MAX], placed[BLOB_NAME_MAX], dir[BLOB_NAME_MAX];
 
-	if (blob_place(r->dirfd, t->path, t->length, t->hashes.sha256, false, dir, err) < 0)
+	blob_staged_name(staged, t->hashes.sha256);
+	blob_placed_name(placed, t->path, t->hashes.sha256);
+	if (blob_place(r->dirfd, staged, placed, t->length, false, dir, err) < 0)
 		return -1;
 	return file_sync_dir(r->dirfd, dir, err);
 }
