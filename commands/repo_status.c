@@ -134,7 +134,7 @@ static void add_site(struct status *s, struct json_value site)
 	snprintf(j->name, sizeof(j->name), "root of %.*s", SLICE_ARG(json_string(json_get(site, "site"))));
 	j->renew_by_s = j->expires_s - s->within_s;
 	j->state = judge(j, s->now_s);
-	if (j->fault != NULL && j->state != ROLE_EXPIRED)
+	if (j->fault != NULL && (j->state != ROLE_EXPIRED || j->expires_s == 0))
 		j->state = ROLE_BEHIND;
 	if (j->state == ROLE_BEHIND)
 		j->renew_by_s = s->now_s;
@@ -192,6 +192,9 @@ static void add_row(struct table *t, const struct status *s, const struct judged
 	time_text(expires, j->expires_s);
 	time_text(renew, j->renew_by_s);
 	duration_text(left, j->expires_s - s->now_s);
+	/* Of a root that cannot be read nothing is known. */
+	if (j->expires_s == 0)
+		version[0] = expires[0] = left[0] = '-', version[1] = expires[1] = left[1] = '\0';
 	table_row(t, cells);
 }
 
