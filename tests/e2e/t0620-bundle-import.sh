@@ -14,18 +14,6 @@ put() {
 	as hq sign "$put_f" --namespace plant --name app --version "$put_v" "$@" >/dev/null
 }
 
-# depot_root HOME [BOX]: the ceremony for the first root of site HOME, like headquarters'; into HOME.out/.
-depot_root() {
-	depot_h=$1
-	as "$depot_h" repo init --site "$depot_h" --output "$depot_h.online.json" &&
-		as alice ceremony new --online-keys "$depot_h.online.json" --like hq.out/root.json -o "$depot_h.request.json" &&
-		depot_f=$(fingerprint "$depot_h.request.json") &&
-		as alice ceremony sign "$depot_h.request.json" --key alice --fingerprint "$depot_f" -o "$depot_h.alice.json" &&
-		as carol ceremony sign "$depot_h.request.json" --key carol --fingerprint "$depot_f" -o "$depot_h.carol.json" &&
-		mkdir "$depot_h.out" &&
-		as alice ceremony finish "$depot_h.request.json" "$depot_h.alice.json" "$depot_h.carol.json" -o "$depot_h.out"
-}
-
 # export NAME [ARG...]: NAME.bundle for the depot.
 export_to() {
 	export_n=$1
@@ -50,7 +38,7 @@ version_of() {
 
 test_expect 'headquarters with artifacts, and a depot under the same offline keys' '
 	for i in 1 2 3 4 5 6; do head -c 30000 /dev/urandom >"app-$i" || return 1; done && cp app-1 app-2 && : >app-3 &&
-	site_up hq && depot_root depot-7 && as hq repo adopt depot-7.out/root.json &&
+	site_up hq && site_depot depot-7 && as hq repo adopt depot-7.out/root.json &&
 	as depot-7 repo adopt depot-7.out/root.json hq.out/targets.json && cp -a depot-7 depot.new &&
 	for i in 1 2 3 4; do put "$i" "app-$i" || return 1; done && export_to one
 '
@@ -103,7 +91,7 @@ refused() {
 }
 
 test_expect 'what is for another site, or for devices, or was changed on its way, is refused and leaves no trace' '
-	depot_root depot-8 && as hq repo adopt depot-8.out/root.json && as hq bundle export --site depot-8 -o other.bundle &&
+	site_depot depot-8 && as hq repo adopt depot-8.out/root.json && as hq bundle export --site depot-8 -o other.bundle &&
 	refused "for site .depot-8." other.bundle && as hq bundle export -o device.bundle &&
 	refused "for devices of .main." device.bundle &&
 	echo stranger >app-7 && put 7 app-7 && export_to four && cp four.bundle bad.bundle &&
