@@ -13,7 +13,7 @@
 #define TREE_DEPTH_MAX 64
 
 /* One directory; its mode is set apart from mkdir's so that the umask has no say. */
-static int make_one(int dirfd, const char *path, mode_t mode, struct error *err)
+static int make_one(int dirfd, const char *path, mode_t mode, bool sync, struct error *err)
 {
 	const char *base;
 	struct stat st;
@@ -31,6 +31,8 @@ static int make_one(int dirfd, const char *path, mode_t mode, struct error *err)
 	}
 	if (sys_chmod(dirfd, path, mode) < 0)
 		return file_failed(err, "set the mode of", path);
+	if (!sync)
+		return 0;
 	if ((parent = file_open_parent(dirfd, path, &base, err)) < 0)
 		return -1;
 	r = file_sync(parent, path, err);
@@ -38,7 +40,7 @@ static int make_one(int dirfd, const char *path, mode_t mode, struct error *err)
 	return r;
 }
 
-int file_mkdirs(int dirfd, const char *path, mode_t mode, struct error *err)
+static int make_all(int dirfd, const char *path, mode_t mode, bool sync, struct error *err)
 {
 	char part[PATH_MAX];
 	size_t len = strlen(path), i;
@@ -50,10 +52,20 @@ int file_mkdirs(int dirfd, const char *path, mode_t mode, struct error *err)
 			continue;
 		memcpy(part, path, i);
 		part[i] = '\0';
-		if (make_one(dirfd, part, mode, err) < 0)
+		if (make_one(dirfd, part, mode, sync, err) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+int file_mkdirs(int dirfd, const char *path, mode_t mode, struct error *err)
+{
+	return make_all(dirfd, path, mode, true, err);
+}
+
+int file_mkdirs_unsynced(int dirfd, const char *path, mode_t mode, struct error *err)
+{
+	return make_all(dirfd, path, mode, false, err);
 }
 
 static int remove_in(int dirfd, const char *name, unsigned depth, struct error *err);

@@ -137,7 +137,7 @@ static int place_blobs(struct importing *x, struct error *err)
 
 	for (i = 0; i < x->blob_count; i++) {
 		const struct import_blob *b = &x->blobs[i];
-		char dir[BLOB_NAME_MAX], placed[BLOB_NAME_MAX], from[BLOB_NAME_MAX];
+		char placed[BLOB_NAME_MAX], from[BLOB_NAME_MAX];
 		bool was;
 		int done;
 
@@ -147,8 +147,8 @@ static int place_blobs(struct importing *x, struct error *err)
 		else
 			blob_staged_name(from, b->sha256);
 		was = file_exists(r->dirfd, placed);
-		done = blob_place(r->dirfd, from, placed, b->length, true, dir, err);
-		if (done < 0 || (each && file_sync_dir(r->dirfd, dir, err) < 0))
+		done = blob_place(r->dirfd, from, placed, b->length, BLOB_ANEW | (each ? 0u : BLOB_UNSYNCED), err);
+		if (done < 0)
 			return error_wrap(err, "cannot store '%s'", b->path);
 		*(was ? &x->m->healed : &x->m->placed) += (unsigned)done;
 	}
