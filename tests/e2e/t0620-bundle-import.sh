@@ -134,7 +134,10 @@ test_expect 'a selection: what is left out is remembered, and comes later' '
 	cp -a depot.new depot-9 && rm -rf depot-7.kept && mv depot-7 depot-7.kept && mv depot-9 depot-7 &&
 	export_to some --artifact plant/app/4 && as depot-7 bundle import some.bundle >out && cat out &&
 	grep "^not held  *[1-9]" out && as depot-7 repo verify && test "$(find depot-7/repo/targets -type f | wc -l)" = 1 &&
-	test -s depot-7/repo/selected && export_to all && as depot-7 bundle import all.bundle && test ! -e depot-7/repo/selected &&
+	test -s depot-7/repo/selected && as depot-7 artifact list >out && cat out && grep "^plant/app/1 .*, not held" out &&
+	! grep "^plant/app/4 .*not held" out && as depot-7 artifact show plant/app/1 | grep "not held at this site" &&
+	as depot-7 ca init >/dev/null && test_status 1 as depot-7 rollout create plant/app/1 --all 2>err && cat err &&
+	grep "its bytes are not held at this site" err && grep "^hint: .*bundle import" err && export_to all && as depot-7 bundle import all.bundle && test ! -e depot-7/repo/selected &&
 	as depot-7 repo verify && test "$(published depot-7)" = "$(published hq)"
 '
 
@@ -204,5 +207,11 @@ test_expect 'a stolen publisher key ends at the site with the bundle that says s
 	as thief bundle export --site depot-7 -o evil.bundle && refused "targets version 1 is older than version 2" evil.bundle &&
 	as hq sign app-11 --namespace plant --name app --version 13 --key fresh/keys/fresh.key >/dev/null && export_to fresh &&
 	as depot-7 bundle import fresh.bundle && test "$(published depot-7)" = plant/app/13 && as depot-7 repo verify
+'
+
+test_expect 'the trails of both sides tell the same story' '
+	as depot-7 bundle receipt -o r5 >/dev/null && as hq bundle receipt r5 && as depot-7 audit export -o depot.trail &&
+	as hq audit export -o hq.trail && as hq audit verify hq.trail --key hq/repo/keys/record-site.pub --with depot.trail \
+		--with-key depot-7/repo/keys/record-site.pub >out 2>err; r=$?; cat out err; test $r = 0
 '
 test_done
