@@ -92,8 +92,9 @@ int blob_place(int repo_dirfd, const char *from, const char *placed, uint64_t le
 
 	snprintf(dir, sizeof(dir), "%s", placed);
 	*strrchr(dir, '/') = '\0';
+	/* Whoever linked it may have ended before he had synced it. */
 	if (there && (!(flags & BLOB_ANEW) || same_file(repo_dirfd, from, placed)))
-		return 0;
+		return sync && file_sync_dir(repo_dirfd, dir, err) < 0 ? -1 : 0;
 	if ((there ? place_anew(repo_dirfd, from, placed, err) : place_new(repo_dirfd, from, placed, dir, sync, err)) < 0 ||
 	    (sync && file_sync_dir(repo_dirfd, dir, err) < 0))
 		return -1;
