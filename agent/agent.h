@@ -29,6 +29,7 @@ struct agent_options {
 	uint64_t download_budget;	/* bytes that downloads may take in a window; 0: as many as they are */
 	int64_t download_window_s;	/* with a budget: above 0 */
 	uint64_t download_rate;		/* bytes per second that a payload may take; 0: as fast as it goes */
+	bool alone;			/* say nothing to any server, and begin nothing that one has asked for */
 	const char *notify_socket;	/* NOTIFY_SOCKET, or NULL */
 	int64_t watchdog_ms;		/* 0: never */
 };
