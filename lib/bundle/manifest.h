@@ -19,6 +19,8 @@
 #define BUNDLE_MANIFEST "bundle.json"
 #define BUNDLE_SIGNATURE "bundle.json.sig"
 #define BUNDLE_VOLUME "volume.json"
+#define BUNDLE_VOLUMES_MAX 999
+#define VOLUME_MAX 1024				/* bytes of volume.json */
 #define MANIFEST_MAX (256u << 20)
 #define MANIFEST_HEAD_MAX 4096
 #define MANIFEST_LINE_MAX 1024

@@ -35,7 +35,10 @@ unsigned bundle_reader_volume(const struct bundle_reader *r);
 /* The bundle that this later volume says it belongs to. */
 const uint8_t *bundle_reader_belongs(const struct bundle_reader *r);
 
-/* Read and parse manifest and signature: into m and signature (armored, ceiling SSHSIG_SIZE_MAX). Volume 1 only. */
+/*
+ * Read and parse manifest and signature: into m and signature (armored, ceiling SSHSIG_SIZE_MAX). Volume 1 only: ERR_RETRY.
+ * m's text is borrowed until the reader is freed.
+ */
 WARN_UNUSED int bundle_read_manifest(struct bundle_reader *r, struct manifest *m, struct buf *signature,
 				     struct error *err);
 /*
@@ -52,11 +55,13 @@ WARN_UNUSED int bundle_next(struct bundle_reader *r, struct member *out, struct 
 uint64_t bundle_offset(const struct bundle_reader *r);
 /* Up to n bytes of the member; 0 at its end, its hash being right; or -1. */
 WARN_UNUSED ssize_t bundle_read(struct bundle_reader *r, void *p, size_t n, struct error *err);
+/* The same without a copy: the next piece where it lies, good until the next call; empty at the member's end. */
+WARN_UNUSED int bundle_piece(struct bundle_reader *r, struct slice *out, struct error *err);
 /* The member at hand ended because its next piece is in a volume that is not here; bundle_read gave 0 without a check. */
 bool bundle_cut(const struct bundle_reader *r);
 /* The whole member into out, cleared first; its ceiling counts: ERR_LIMIT. */
 WARN_UNUSED int bundle_read_all(struct bundle_reader *r, struct buf *out, struct error *err);
-/* After the last: nothing but zeros follows. */
+/* After the last: nothing but zeros follows, and no volume is missing (ERR_RETRY). */
 WARN_UNUSED int bundle_end(struct bundle_reader *r, struct error *err);
 /* The volume that is needed next, 0: none is missing; and how many there are (1: not split). */
 unsigned bundle_missing(const struct bundle_reader *r, unsigned *volumes);

@@ -32,7 +32,7 @@ struct receipt {
 	uint8_t bundle[SHA256_LEN];	/* the one imported last */
 	int64_t sequence;
 	struct bundle_witness audit;
-	struct receipt_version *versions;	/* owned; root first, targets second */
+	struct receipt_version *versions;	/* owned; root first, targets second, the others ascending */
 	uint32_t version_count;
 	uint32_t held_count;
 	uint8_t held_sha256[SHA256_LEN];
@@ -42,7 +42,7 @@ struct receipt {
 void receipt_release(struct receipt *r);	/* safe on zeroed and released */
 int64_t receipt_version(const struct receipt *r, const char *role);	/* 0: not there */
 
-/* receipt.json, one line. */
+/* receipt.json, one line. Versions: root, targets if there are any, the others ascending by name. */
 void receipt_put(struct buf *out, const struct receipt *r);
 WARN_UNUSED int receipt_parse(struct receipt *r, struct slice text, struct error *err);
 
