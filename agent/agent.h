@@ -57,4 +57,26 @@ WARN_UNUSED int agent_enroll(const struct agent_enroll_options *options, struct 
 /* What the running agent says of itself, as JSON; ERR_RETRY when none runs. */
 WARN_UNUSED int agent_status(const char *home, struct buf *out, struct error *err);
 
+/*
+ * A bundle in the hands of the agent (man/meshanics-agent.1, APPLYING BUNDLES): the one that runs, or one that is started
+ * for this alone, says nothing to any server, and ends with agent_hand_close.
+ */
+struct agent_hand;
+struct agent_hand_options {
+	const char *home;
+	const char *worker_user;	/* as in agent_options */
+	const char *const *paths;	/* of the bundle, or of volumes; those that follow beside a volume are found */
+	unsigned path_count;
+	const char *const *artifacts;	/* NAMESPACE/NAME/VERSION; none: all that fit this device */
+	unsigned artifact_count;
+	bool dry_run;			/* verify it, payloads too, and say what would be applied */
+	bool look;			/* verify manifest and metadata alone */
+};
+/* Open the files and hand them over. NULL: a file cannot be opened, no agent can be had, or it has no time (ERR_RETRY). */
+WARN_UNUSED struct agent_hand *agent_hand_open(const struct agent_hand_options *options, struct error *err);
+/* Append what has become of it so far, as JSON. ERR_RETRY when the agent has gone, or has another bundle by now. */
+WARN_UNUSED int agent_hand_poll(struct agent_hand *h, struct buf *out, struct error *err);
+bool agent_hand_is_alone(const struct agent_hand *h);	/* the agent is one for this alone: do not close it too early */
+void agent_hand_close(struct agent_hand *h);	/* NULL is fine */
+
 #endif

@@ -257,6 +257,8 @@ void local_answer(struct agent *a, unsigned asked, const struct link_msg *m, con
 		start_applying(a, l);
 	} else if (local_verify(a, l, m->fd, &err) < 0) {
 		end(a, &err);
+	} else if (l->look) {
+		end(a, NULL);
 	} else {
 		l->stage = LOCAL_CHECKING;
 		local_step(a);

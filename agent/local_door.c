@@ -64,7 +64,7 @@ static int take_names(struct local *l, struct json_value names, struct error *er
 
 static int take_request(struct exchange *x, struct local *l, struct error *err)
 {
-	static const char *const known[] = {"files", "artifacts", "dry_run", NULL};
+	static const char *const known[] = {"files", "artifacts", "dry_run", "look", NULL};
 	struct json_value files, artifacts = {.doc = NULL};
 	struct json doc = JSON_INIT;
 	int r = -1;
@@ -72,7 +72,8 @@ static int take_request(struct exchange *x, struct local *l, struct error *err)
 	if (json_parse(&doc, x->body, JSON_STRICT, err) == 0 && json_only(json_root(&doc), known, err) == 0 &&
 	    json_need_array(json_root(&doc), "files", &files, err) == 0 &&
 	    json_opt_array(json_root(&doc), "artifacts", &artifacts, err) == 0 &&
-	    json_opt_bool(json_root(&doc), "dry_run", &l->dry_run, err) == 0 && take_files(x, l, files, err) == 0 &&
+	    json_opt_bool(json_root(&doc), "dry_run", &l->dry_run, err) == 0 &&
+	    json_opt_bool(json_root(&doc), "look", &l->look, err) == 0 && take_files(x, l, files, err) == 0 &&
 	    take_names(l, artifacts, err) == 0)
 		r = 0;
 	json_release(&doc);

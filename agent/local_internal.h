@@ -33,7 +33,8 @@ struct local_event {
 struct local {
 	int64_t id;			/* of this application, for those who ask */
 	enum local_stage stage;
-	bool dry_run;
+	bool dry_run;			/* ends after CHECKING */
+	bool look;			/* ends after OPENING */
 	struct {
 		int fd;			/* owned; -1: closed */
 		char name[UNPACK_NAME_MAX];

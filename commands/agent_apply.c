@@ -1,0 +1,411 @@
+/* meshanics agent apply: bring a bundle to this device. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "agent/allow.h"
+#include "base/json.h"
+#include "base/name.h"
+#include "commands/command.h"
+#include "sys/file.h"
+
+#define ANSWER_MAX (64u << 20)
+#define MEDIA_BUNDLES "meshanics/bundles"
+#define MEDIA_FILES_MAX 256
+#define UDEV_DATABASE "/run/udev/data"
+#define POLL_FIRST_MS 50
+#define POLL_MAX_MS 500
+
+static const struct option options[] = {
+	{ .name = "dry-run", .type = OPT_FLAG, .help = "verify the bundle and say what would be applied" },
+	{ .name = "no-wait", .type = OPT_FLAG, .help = "do not wait until the agent is done with it" },
+	{ .name = "media", .type = OPT_STRING, .value = "DIR",
+	  .help = "take the newest bundle on the medium mounted at DIR, if device policy allows it" },
+	{ .name = "label", .type = OPT_STRING, .value = "NAME",
+	  .help = "the medium's label, where udev does not know it" },
+	{ .name = "allow", .type = OPT_STRING, .value = "FILE", .config = "agent.allow",
+	  .help = "device policy (default " ALLOW_PATH ")" },
+	{ .name = "worker-user", .type = OPT_STRING, .value = "USER", .config = "agent.worker_user",
+	  .help = "whom the worker becomes when run by root (default meshanics-agent, else nobody)" },
+	{ .name = NULL },
+};
+
+/* ---- watching ---- */
+
+struct watching {
+	struct cmd *cmd;
+	struct agent_hand *hand;
+	bool quiet;		/* nothing is told on the way */
+	size_t steps;		/* told so far */
+	bool told_bundle;
+	struct buf text;	/* the last answer */
+	struct json doc;	/* over it */
+};
+
+static const char *text_of(char *out, size_t size, struct json_value v, const char *name)
+{
+	return printable(out, size, json_string(json_get(v, name)));
+}
+
+static void tell_bundle(struct watching *w, struct json_value root)
+{
+	struct json_value b = json_get(root, "bundle"), list = json_get(root, "skipped");
+	char site[128], created[64], path[512], why[512];
+	struct json_iter it;
+
+	if (w->told_bundle || json_type(b) != JSON_OBJECT)
+		return;
+	w->told_bundle = true;
+	cmd_printf(w->cmd, "bundle %lld of site '%s', made %s\n", (long long)json_int(json_get(b, "sequence")),
+		   text_of(site, sizeof(site), b, "site"), text_of(created, sizeof(created), b, "created"));
+	for (it = json_iter(list); json_next(&it);)
+		cmd_printf(w->cmd, "%s: left as it is: %s\n", text_of(path, sizeof(path), it.value, "artifact"),
+			   text_of(why, sizeof(why), it.value, "why"));
+}
+
+static void tell_steps(struct watching *w, struct json_value root)
+{
+	struct json_iter it = json_iter(json_get(root, "steps"));
+	char path[512], state[32], reason[2048];
+	size_t n = 0;
+
+	while (json_next(&it)) {
+		if (n++ < w->steps)
+			continue;
+		cmd_progress_end(w->cmd);
+		cmd_printf(w->cmd, "%s: %s: %s\n", text_of(path, sizeof(path), it.value, "artifact"),
+			   text_of(state, sizeof(state), it.value, "state"),
+			   text_of(reason, sizeof(reason), it.value, "reason"));
+	}
+	w->steps = n;
+}
+
+static void tell(struct watching *w, struct json_value root, struct slice stage)
+{
+	struct json_value p = json_get(root, "progress");
+	uint64_t done = (uint64_t)json_int(json_get(p, "done")), total = (uint64_t)json_int(json_get(p, "total"));
+
+	if (w->quiet || cmd_json(w->cmd))
+		return;
+	tell_bundle(w, root);
+	tell_steps(w, root);
+	if (total > 0 && done < total && !slice_equal_str(stage, "done"))
+		cmd_progress(w->cmd, slice_equal_str(stage, "checking") ? "checking" : "copying", done, total);
+}
+
+static void watching_release(struct watching *w)
+{
+	cmd_progress_end(w->cmd);
+	json_release(&w->doc);
+	buf_release(&w->text);
+}
+
+static int look(struct watching *w, struct slice *stage, struct error *err)
+{
+	json_release(&w->doc);
+	buf_clear(&w->text);
+	if (agent_hand_poll(w->hand, &w->text, err) < 0 ||
+	    json_parse(&w->doc, buf_slice(&w->text), JSON_STRICT, err) < 0 ||
+	    json_need_string(json_root(&w->doc), "stage", stage, err) < 0)
+		return -1;
+	tell(w, json_root(&w->doc), *stage);
+	return cmd_flush(w->cmd, err);
+}
+
+/* Until it is done, or (patient: false) known to hold. */
+static int watch(struct watching *w, bool patient, struct error *err)
+{
+	unsigned pause_ms = POLL_FIRST_MS;
+	struct slice stage;
+
+	for (;;) {
+		if (look(w, &stage, err) < 0)
+			return -1;
+		if (slice_equal_str(stage, "done") || (!patient && slice_equal_str(stage, "applying")))
+			return 0;
+		usleep(pause_ms * 1000);
+		if (pause_ms < POLL_MAX_MS)
+			pause_ms += POLL_FIRST_MS;
+	}
+}
+
+/* What the agent found wrong with the bundle itself: -1 with it; 0: nothing. */
+static int bundle_error(struct json_value root, struct error *err)
+{
+	struct json_value e = json_get(root, "error");
+	struct slice hint = json_string(json_get(e, "hint"));
+	int k;
+
+	if (json_type(e) != JSON_OBJECT)
+		return 0;
+	error_set(err, ERR_FAILED, "%.*s", SLICE_ARG(json_string(json_get(e, "text"))));
+	for (k = ERR_FAILED; k <= ERR_RETRY; k++)
+		if (slice_equal_str(json_string(json_get(e, "kind")), error_kind_name((enum error_kind)k)))
+			err->kind = (enum error_kind)k;
+	if (hint.len > 0)
+		error_hint(err, "%.*s", SLICE_ARG(hint));
+	return -1;
+}
+
+/* All that were applied are healthy? -1 names the first that is not. */
+static int judge_artifacts(struct json_value root, struct error *err)
+{
+	struct json_iter it = json_iter(json_get(root, "artifacts"));
+
+	while (json_next(&it)) {
+		struct slice state = json_string(json_get(it.value, "state"));
+
+		if (slice_equal_str(state, "rolled_back") || slice_equal_str(state, "failed"))
+			return error_set(err, ERR_FAILED, "'%.*s' %s: %.*s",
+					 SLICE_ARG(json_string(json_get(it.value, "artifact"))),
+					 slice_equal_str(state, "failed") ? "failed" : "was rolled back",
+					 SLICE_ARG(json_string(json_get(it.value, "reason"))));
+	}
+	return 0;
+}
+
+static void tell_plan(struct cmd *cmd, struct json_value root, bool dry_run)
+{
+	struct json_value list = json_get(root, "artifacts");
+	struct json_iter it;
+	char path[512];
+
+	if (json_count(list) == 0)
+		cmd_printf(cmd, "nothing to apply\n");
+	for (it = json_iter(list); dry_run && json_next(&it);)
+		cmd_printf(cmd, "%s: would be applied: release %lld, %lld bytes\n",
+			   text_of(path, sizeof(path), it.value, "artifact"),
+			   (long long)json_int(json_get(it.value, "release")),
+			   (long long)json_int(json_get(it.value, "bytes")));
+}
+
+/* *held: the bundle was good; what follows is about its artifacts. */
+static int apply(struct cmd *cmd, const struct agent_hand_options *o, bool *held, struct error *err)
+{
+	struct watching w = {.cmd = cmd, .text = BUF_INIT(ANSWER_MAX), .quiet = o->look};
+	struct json_value root;
+	int r = -1;
+
+	*held = false;
+	if ((w.hand = agent_hand_open(o, err)) == NULL)
+		return -1;
+	if (watch(&w, !cmd_flag(cmd, "no-wait") || agent_hand_is_alone(w.hand), err) < 0)
+		goto out;
+	root = json_root(&w.doc);
+	if (bundle_error(root, err) < 0)
+		goto out;
+	*held = true;
+	if (cmd_json(cmd))
+		cmd_write_json(cmd, &w.text);
+	else
+		tell_plan(cmd, root, o->dry_run);
+	r = judge_artifacts(root, err);
+out:
+	watching_release(&w);
+	agent_hand_close(w.hand);
+	return r;
+}
+
+/* ---- bundles by name ---- */
+
+/* Files first, then artifacts; what is no file that exists has to look like an artifact. */
+static int sort_operands(struct cmd *cmd, struct agent_hand_options *o, const char **list, struct error *err)
+{
+	unsigned i, n = cmd_operand_count(cmd);
+	struct error ignored = ERROR_INIT;
+
+	o->paths = list;
+	for (i = 0; i < n; i++) {
+		const char *word = cmd_operand(cmd, i);
+		bool file = file_exists(AT_FDCWD, word);
+
+		list[i] = word;
+		if (file && o->artifact_count > 0)
+			return error_set(err, ERR_USAGE, "'%s': files come before artifacts", word);
+		if (!file && target_path_check(slice_str(word), &ignored) < 0) {
+			error_set(err, ERR_NOT_FOUND, "'%s' is neither a file nor NAMESPACE/NAME/VERSION", word);
+			return error_hint(err, "name a bundle that was exported for devices");
+		}
+		if (file)
+			o->path_count++;
+		else
+			o->artifact_count++;
+	}
+	o->artifacts = list + o->path_count;
+	return 0;
+}
+
+/* ---- bundles on media ---- */
+
+struct found {
+	char *path;		/* owned */
+	char created[64];	/* in an order that strcmp knows */
+};
+
+static bool is_bundle(struct slice name)
+{
+	return slice_ends(name, SLICE_LIT(".bundle")) || slice_ends(name, SLICE_LIT(".bundle.001"));
+}
+
+/* All that could be one; a bare NAME.001 is the first volume whatever stands before the dot. */
+static int list_media(const char *dir, struct found *list, unsigned *count, struct error *err)
+{
+	char path[4096], file[4096];
+	struct dirent *e;
+	DIR *d;
+
+	path_join(path, dir, MEDIA_BUNDLES);
+	if ((d = opendir(path)) == NULL) {
+		error_set(err, ERR_NOT_FOUND, "there is no '%s' on the medium", MEDIA_BUNDLES);
+		return error_hint(err, "see meshanics-media(5)");
+	}
+	while (*count < MEDIA_FILES_MAX && (e = readdir(d)) != NULL) {
+		if (!is_bundle(slice_str(e->d_name)) && !slice_ends(slice_str(e->d_name), SLICE_LIT(".001")))
+			continue;
+		list[*count] = (struct found){.path = xstrdup(path_join(file, path, e->d_name))};
+		(*count)++;
+	}
+	closedir(d);
+	return *count > 0 ? 0 : error_set(err, ERR_NOT_FOUND, "there is no bundle in '%s'", path);
+}
+
+/* Is it one for this device? When it was made, as the agent has verified it; "" and a note otherwise. */
+static void look_at(struct cmd *cmd, struct agent_hand_options o, struct found *f, struct error *why)
+{
+	struct watching w = {.cmd = cmd, .text = BUF_INIT(ANSWER_MAX), .quiet = true};
+	const char *const paths[] = {f->path};
+	struct json_value root;
+
+	*why = ERROR_INIT;
+	o.paths = paths;
+	o.path_count = 1;
+	o.look = true;
+	f->created[0] = '\0';
+	if ((w.hand = agent_hand_open(&o, why)) == NULL || watch(&w, true, why) < 0)
+		goto out;
+	root = json_root(&w.doc);
+	if (bundle_error(root, why) == 0)
+		text_of(f->created, sizeof(f->created), json_get(root, "bundle"), "created");
+out:
+	if (f->created[0] == '\0')
+		cmd_warn(cmd, "'%s': %s", f->path, why->text);
+	watching_release(&w);
+	agent_hand_close(w.hand);
+}
+
+static int compare_found(const void *a, const void *b)
+{
+	const struct found *x = a, *y = b;
+
+	return strcmp(y->created, x->created);
+}
+
+/* The newest that holds. When none does, why the last one did not. */
+static int apply_newest(struct cmd *cmd, struct agent_hand_options *o, struct found *list, unsigned count,
+			struct error *err)
+{
+	struct error why = ERROR_INIT;
+	bool held = false;
+	unsigned i;
+	int r = -1;
+
+	for (i = 0; i < count && why.kind != ERR_RETRY; i++)
+		look_at(cmd, *o, &list[i], &why);
+	*err = why;
+	if (why.kind == ERR_RETRY)
+		return -1;
+	qsort(list, count, sizeof(*list), compare_found);
+	for (i = 0; !held && i < count && list[i].created[0] != '\0'; i++) {
+		const char *const paths[] = {list[i].path};
+
+		o->paths = paths;
+		o->path_count = 1;
+		*err = ERROR_INIT;
+		r = apply(cmd, o, &held, err);
+		if (r < 0)
+			error_wrap(err, "'%s'", list[i].path);
+	}
+	return r;
+}
+
+static int check_policy(struct cmd *cmd, const char *dir, struct error *err)
+{
+	const char *path = cmd_string(cmd, "allow", ALLOW_PATH), *given = cmd_string(cmd, "label", NULL);
+	char label[ALLOW_LABEL_MAX] = "";
+	struct allow allow;
+	int fd, r = 0;
+
+	if (allow_read(&allow, path, err) < 0)
+		return -1;
+	if (!allow.media_apply || given != NULL)
+		return allow_media(&allow, given != NULL ? given : "", path, err);
+	if ((fd = file_open(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0, err)) < 0)
+		return -1;
+	r = media_label(fd, UDEV_DATABASE, label, err);
+	file_close(&fd);
+	if (r < 0) {
+		err->kind = ERR_REFUSED;
+		return -1;
+	}
+	return allow_media(&allow, label, path, err);
+}
+
+static int apply_media(struct cmd *cmd, struct agent_hand_options *o, const char *dir, struct error *err)
+{
+	struct found *list;
+	unsigned count = 0, i;
+	int r = -1;
+
+	if (o->path_count > 0)
+		return error_set(err, ERR_USAGE, "--media finds the bundle; name artifacts only");
+	if (check_policy(cmd, dir, err) < 0)
+		return -1;
+	list = xcalloc(MEDIA_FILES_MAX, sizeof(*list));
+	if (list_media(dir, list, &count, err) == 0)
+		r = apply_newest(cmd, o, list, count, err);
+	for (i = 0; i < count; i++)
+		free(list[i].path);
+	free(list);
+	return r;
+}
+
+static int agent_apply_command(struct cmd *cmd, struct error *err)
+{
+	struct agent_hand_options o = {
+		.home = cmd_home(cmd),
+		.worker_user = cmd_string(cmd, "worker-user", NULL),
+		.dry_run = cmd_flag(cmd, "dry-run"),
+	};
+	const char *media = cmd_string(cmd, "media", NULL);
+	const char **list = xcalloc(cmd_operand_count(cmd) + 1, sizeof(*list));
+	bool held;
+	int r = -1;
+
+	if (sort_operands(cmd, &o, list, err) < 0)
+		goto out;
+	if (media != NULL)
+		r = apply_media(cmd, &o, media, err);
+	else if (cmd_has(cmd, "label"))
+		error_set(err, ERR_USAGE, "--label is of a medium: give --media");
+	else if (o.path_count == 0)
+		error_set(err, ERR_USAGE, "no bundle is named");
+	else
+		r = apply(cmd, &o, &held, err);
+out:
+	free(list);
+	return r;
+}
+
+const struct command cmd_agent_apply = {
+	.name = "agent apply",
+	.usage = "[BUNDLE...] [ARTIFACT...]",
+	.summary = "apply a bundle that was brought to this device",
+	.options = options,
+	.needs = NEEDS_HOME | NEEDS_CONFIG,
+	.operands_max = 1024,
+	.run = agent_apply_command,
+};
