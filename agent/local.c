@@ -57,6 +57,8 @@ static void end(struct agent *a, const struct error *why)
 
 	if (why != NULL) {
 		l->error = *why;
+		if (why->kind == ERR_REFUSED)
+			error_hint(&l->error, "nothing was changed; ask for a new bundle");
 		log_failure(LOG_LEVEL_WARN, "agent.bundle", why);
 	} else {
 		log_info("agent.bundle", "done=true site=%s sequence=%lld artifacts=%u", l->manifest.site,

@@ -48,9 +48,6 @@ static int check_addressee(const struct agent *a, const struct manifest *m, stru
 		return error_set(err, ERR_REFUSED, "this bundle is not for a device");
 	if (strcmp(m->site, site) != 0)
 		return error_set(err, ERR_REFUSED, "this bundle is for site '%s', this device is of site '%s'", m->site, site);
-	if (strcmp(m->origin, site) != 0)
-		return error_set(err, ERR_REFUSED, "this bundle was made by '%s', not by this device's own site '%s'",
-				 m->origin, site);
 	return 0;
 }
 

@@ -33,4 +33,111 @@ test_expect 'a bundle with the next version: each state is told, and the running
 	grep "^bundle .* of site .main." out && grep -c "^plant/plc/2.0: " out >n && test "$(cat n)" = 5 &&
 	grep "^plant/plc/2.0: healthy" out && status >s && test_json ".artifacts[0] | .version == \"2.0\" and .mark == 20" s
 '
+test_expect 'the same again: there is nothing to apply, and named it is put in once more' '
+	apply two.bundle >out && grep "nothing to apply" out && grep "left as it is: in place already" out &&
+	apply two.bundle plant/plc/2.0 >out && grep "plc/2.0: healthy" out && fleet_current 1 "plc 2.0"
+'
+test_expect 'a dry run verifies, says what would be, and changes nothing' '
+	fleet_sign 3.0 --release 30 && bundle three.bundle && facts >before && apply --dry-run three.bundle >out && cat out &&
+	grep "plant/plc/3.0: would be applied: release 30, 8 bytes" out && facts >after && cmp before after &&
+	apply --dry-run three.bundle --json >j && test_json ".stage == \"done\" and .dry_run and (.artifacts | length == 1)" j
+'
+test_expect 'probes that fail take it back, with the reason; the rest of the bundle is applied all the same' '
+	fleet_sign 3.1 --release 31 --probe-tcp 127.0.0.1:1 --probe-attempts 2 --probe-delay 0 && echo x >extra &&
+	meshanics sign extra --home hq --namespace plant --name extra --version 1 --kind file && bundle sick.bundle &&
+	test_status 1 apply sick.bundle >out 2>err && cat out err && grep "plant/plc/3.1. was rolled back: tcp probe failed 2 times" err &&
+	fleet_current 1 "plc 2.0" && cmp extra dev1/agent/artifacts/plant/extra/current/extra &&
+	test ! -e dev1/agent/artifacts/plant/plc/3.1
+'
+test_expect 'a release below the mark is passed over, and refused when it is named' '
+	fleet_sign 4.0 --release 40 && bundle four.bundle && apply four.bundle && fleet_current 1 "plc 4.0" &&
+	test_status 3 apply four.bundle plant/plc/3.0 2>err && cat err && grep "release 30" err && fleet_current 1 "plc 4.0"
+'
+test_expect 'a bundle from before is refused: its metadata is older than what is trusted' '
+	facts >before && test_status 3 apply two.bundle 2>err && cat err && grep "older\|below" err && facts >after && cmp before after
+'
+# refused STATUS WORDS COMMAND...: it ends so, says so, and leaves no trace
+refused() {
+	refused_status=$1 refused_words=$2
+	shift 2
+	facts >before && test_status "$refused_status" "$@" 2>err && cat err && grep "$refused_words" err && facts >after &&
+		cmp before after
+}
+test_expect 'what is not for this device, or not from its site, is refused and leaves no trace' '
+	fleet_sign 5.0 --release 50 && now=$(date +%s) && bundle good.bundle &&
+	bundle other.bundle hq/repo/keys/record-site.key device depot-7 depot-7 &&
+	refused 3 "for site .depot-7., this device is of site .main." apply other.bundle &&
+	bundle site.bundle hq/repo/keys/record-export.key site main hq && refused 3 "for the repository of site" apply site.bundle &&
+	bundle forged.bundle hq/repo/keys/record-export.key && refused 3 "not signed by a record key" apply forged.bundle &&
+	bundle stranger.bundle off/keys/root1.key && refused 3 "not signed by a record key" apply stranger.bundle &&
+	bundle past.bundle hq/repo/keys/record-site.key device main main 1577836800 1577923200 &&
+	refused 3 "was valid until 2020-01-02" apply past.bundle &&
+	bundle over.bundle hq/repo/keys/record-site.key device main main "$now" "$(($(date +%s) + 1))" && sleep 2 &&
+	refused 4 "was valid until .*by this machine.s clock" apply over.bundle
+'
+# Where in a file the bytes of another stand.
+offset_in() {
+	perl -e "
+		local \$/; open(my \$f, '<:raw', \$ARGV[0]); my \$a = <\$f>; open(my \$g, '<:raw', \$ARGV[1]); my \$b = <\$g>;
+		my \$i = index(\$a, \$b); die if \$i < 0; print \$i" "$1" "$2"
+}
+test_expect 'one wrong byte anywhere, a cut, a pipe: refused without a trace' '
+	cp good.bundle bad.bundle && test_flip bad.bundle "$(offset_in bad.bundle plc-5.0)" &&
+	refused 3 "SHA-256" apply bad.bundle &&
+	cp good.bundle bad.bundle && test_flip bad.bundle "$(($(offset_in bad.bundle hq/repo/metadata/timestamp.json) + 40))" &&
+	refused 3 "timestamp.json.*SHA-256" apply bad.bundle &&
+	cp good.bundle bad.bundle && test_flip bad.bundle 700 && refused 3 bad.bundle apply bad.bundle &&
+	head -c "$(($(offset_in good.bundle plc-5.0) + 3))" good.bundle >bad.bundle && refused 4 "cut short\|ends" apply bad.bundle &&
+	head -c 20000 /dev/urandom >bad.bundle && refused 3 "" apply bad.bundle && : >bad.bundle && refused 4 "" apply bad.bundle &&
+	mkfifo pipe && refused 3 "is not a file" apply pipe && refused 1 "neither a file nor" apply absent.bundle &&
+	refused 1 "plant/none/1" apply good.bundle plant/none/1 && status >s && test_json ".update == null" s
+'
+test_expect 'volumes are found beside the first; one that is missing is asked for' '
+	head -c 300000 /dev/urandom >volume-payload && cp good.bundle keep.bundle &&
+	meshanics sign volume-payload --home hq --namespace plant --name big --version 1 --kind file &&
+	"$MKBUNDLE" hq/repo hq/repo/keys/record-site.key device main main "$(date +%s)" "$(($(date +%s) + 9999))" v.bundle 100000 &&
+	ls v.bundle.* && mv v.bundle.002 hidden && refused 4 "volume 2" apply v.bundle.001 && mv hidden v.bundle.002 &&
+	apply v.bundle.001 >out && cat out && cmp volume-payload dev1/agent/artifacts/plant/big/current/big && fleet_current 1 "plc 5.0"
+'
+test_expect 'no agent runs: the verb does it by itself, and no agent is left behind' '
+	test_stop agent1 && fleet_sign 6.0 --release 60 && bundle six.bundle && apply six.bundle >out && cat out &&
+	fleet_current 1 "plc 6.0" && test_status 4 status && test -z "$(pgrep -f "agent apply --home dev1")"
+'
+test_expect 'a clock of 1970 does; one of 2040 says that it may be wrong' '
+	fleet_sign 7.0 --release 70 && bundle seven.bundle && ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 &&
+	test_status 4 test_at "2040-01-01 00:00:00" meshanics agent apply --home dev1 seven.bundle 2>err && cat err &&
+	fleet_current 1 "plc 6.0" &&
+	test_at "1970-01-02 00:00:00" meshanics agent apply --home dev1 seven.bundle && fleet_current 1 "plc 7.0"
+'
+
+# Kills, a full disk, and what stands in the way.
+test_expect 'kill -9 of the agent at any moment: it goes on, or begins again, and ends with the new version' '
+	agent_start && version=8 && head -c 3000000 /dev/urandom >filler && for ms in 0 20 40 60 80 100 150 200 300; do
+		version=$((version + 1)) && { echo "plc $version.0"; cat filler; } >payload &&
+		meshanics sign payload --home hq --namespace plant --name plc --version "$version.0" --kind file \
+			--release "$((version * 100))" --probe-file /etc/passwd >/dev/null && bundle "$version.bundle" &&
+		{ apply "$version.bundle" >out.$version 2>&1 & } && sleep "$(printf "0.%03d" "$ms")" && test_crash agent1 &&
+		wait $! ; cat "out.$version"; agent_start && test_wait 20 sh -c "meshanics agent status --home dev1 --json | jq -e \".update == null\"" &&
+		apply "$version.bundle" && cmp payload dev1/agent/artifacts/plant/plc/current/plc || return 1
+	done && test -z "$(find dev1/agent/work dev1/agent/artifacts -name "*.part" -o -name ".incoming*")"
+'
+test_expect 'kill -9 of the verb: the agent has the bundle, and ends it' '
+	fleet_sign 100.0 --release 10000 --probe-file /etc/passwd --probe-delay 1 && bundle hundred.bundle &&
+	test_start verb meshanics agent apply --home dev1 hundred.bundle && test_wait 20 grep probing verb.log && test_crash verb &&
+	test_wait 20 fleet_current 1 "plc 100.0" && test_wait 20 grep "state=healthy.*plc/100.0" agent1.log
+'
+test_expect 'one at a time: who comes meanwhile is told to come again; --no-wait does not wait' '
+	fleet_sign 101.0 --release 10100 --probe-file /etc/passwd --probe-delay 3 && bundle slow.bundle &&
+	apply --no-wait slow.bundle >out && ! grep healthy out && test_status 4 apply slow.bundle 2>err && cat err &&
+	grep "another bundle is being applied" err && status >s && test_json ".update.local and .update.assignment == 0" s &&
+	test_wait 20 grep "state=healthy.*plc/101.0" agent1.log && apply slow.bundle >out && grep "nothing to apply" out
+'
+test_expect 'when the control plane comes back, it hears of all of it, and goes on as before' '
+	fleet_serve && test_wait 60 sh -c "meshanics audit list --home hq --json --limit 1000 | grep -q plant/plc/101.0" &&
+	meshanics audit list --home hq --json --limit 1000 >a && jq -e "[.records[] | select(.action == \"device.status\")
+		| .detail | select(.artifact == \"plant/plc/2.0\") | [.assignment, .state]] |
+		[.[] | .[0]] | unique == [0]" a && grep "from bundle 3 of" a &&
+	fleet_sign 102.0 --release 10200 && fleet_rollout 102.0 && test_wait 30 fleet_state 2 completed && fleet_current 1 "plc 102.0" &&
+	test_stop serve && test_stop agent1
+'
 test_done
