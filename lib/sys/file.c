@@ -4,8 +4,11 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "sys/fault.h"
@@ -62,6 +65,37 @@ int file_open_parent(int dirfd, const char *path, const char **base, struct erro
 	memcpy(dir, path, len);
 	dir[len] = '\0';
 	return file_open(dirfd, dir, O_RDONLY | O_DIRECTORY, 0, err);
+}
+
+int file_open_beneath(int dirfd, const char *path, int flags, struct error *err)
+{
+	struct open_how how = {
+		.flags = (unsigned)(flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK),
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
+	};
+	struct stat st;
+	int fd;
+
+	do {
+		fd = (int)syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+	} while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+	if (fd < 0 && errno == ELOOP)
+		return error_set(err, ERR_REFUSED, "'%s' is or leads over a symbolic link", path);
+	if (fd < 0 && errno == EXDEV)
+		return error_set(err, ERR_REFUSED, "'%s' leads out of where it was looked for", path);
+	if (fd < 0 && (errno == ENXIO || errno == ENOTDIR))
+		return error_set(err, ERR_REFUSED, "'%s' is not a %s", path,
+				 (flags & O_DIRECTORY) != 0 ? "directory" : "regular file");
+	if (fd < 0)
+		return file_failed(err, "open", path);
+	if (fstat(fd, &st) < 0)
+		file_failed(err, "look at", path);
+	else if (S_ISREG(st.st_mode) || ((flags & O_DIRECTORY) != 0 && S_ISDIR(st.st_mode)))
+		return fd;
+	else
+		error_set(err, ERR_REFUSED, "'%s' is not a regular file", path);
+	close(fd);
+	return -1;
 }
 
 int file_write_all(int fd, struct slice s, const char *what, struct error *err)
@@ -328,6 +362,15 @@ int file_lock(int dirfd, const char *path, struct error *err)
 		file_failed(err, "lock", path);
 	close(fd);
 	return -1;
+}
+
+int file_lock_dir(int dirfd, const char *what, struct error *err)
+{
+	if (flock(dirfd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno == EWOULDBLOCK)
+		return error_set(err, ERR_RETRY, "another process writes to '%s'", what);
+	return file_failed(err, "lock", what);
 }
 
 void file_close(int *fd)

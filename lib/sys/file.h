@@ -48,6 +48,11 @@ struct newfile {
 #define NEWFILE_INIT ((struct newfile){.fd = -1, .dirfd = -1})
 
 WARN_UNUSED int newfile_open(struct newfile *f, int dirfd, const char *path, mode_t mode, struct error *err);
+/*
+ * For removable media: a file system without owners and modes (FAT), or mounted for another user, refuses to set the mode.
+ * The file then has the mode that the mount gives it.
+ */
+WARN_UNUSED int newfile_open_lenient(struct newfile *f, int dirfd, const char *path, mode_t mode, struct error *err);
 WARN_UNUSED int newfile_write(struct newfile *f, struct slice part, struct error *err);
 /* fsync the file, rename it over the old one, fsync the directory. After an error: newfile_abort. */
 WARN_UNUSED int newfile_commit(struct newfile *f, struct error *err);
@@ -64,6 +69,11 @@ WARN_UNUSED int newfile_sweep(int dirfd, const char *path, struct error *err);
 WARN_UNUSED int file_open(int dirfd, const char *path, int flags, mode_t mode, struct error *err);
 /* The directory that holds path's last component, open; *base points at that component inside path. */
 WARN_UNUSED int file_open_parent(int dirfd, const char *path, const char **base, struct error *err);
+/*
+ * Open a path out of which nothing leads: no symlink in any component, no `..`, no other file system, and no file but a
+ * regular one or, with O_DIRECTORY, a directory (ERR_REFUSED). Reads do not wait for a FIFO. No O_CREAT.
+ */
+WARN_UNUSED int file_open_beneath(int dirfd, const char *path, int flags, struct error *err);
 WARN_UNUSED int file_write_all(int fd, struct slice s, const char *what, struct error *err);
 WARN_UNUSED int file_pwrite_all(int fd, struct slice s, uint64_t offset, const char *what, struct error *err);
 /* Up to n bytes at offset; the count (less than n only at the end), or -1. */
@@ -93,6 +103,8 @@ WARN_UNUSED int file_unlink(int dirfd, const char *path, struct error *err);	/* 
 WARN_UNUSED int file_rmdir(int dirfd, const char *path, struct error *err);	/* an empty directory; not synced */
 /* Also the parents that are missing, each with `mode`; an existing directory is fine and keeps its mode. Durable. */
 WARN_UNUSED int file_mkdirs(int dirfd, const char *path, mode_t mode, struct error *err);
+/* One directory for removable media: an existing one is fine, a mode that cannot be set as well. Durable. */
+WARN_UNUSED int file_mkdir_lenient(int dirfd, const char *path, mode_t mode, struct error *err);
 /* A file or a directory with all it holds (64 levels); no symlink is followed; absence is fine. Not synced. */
 WARN_UNUSED int file_remove_tree(int dirfd, const char *path, struct error *err);
 bool file_exists(int dirfd, const char *path);	/* a dangling symlink exists too */
@@ -110,6 +122,8 @@ WARN_UNUSED int file_free_bytes(int dirfd, uint64_t *bytes, struct error *err);
  * The descriptor to close, or -1 with ERR_RETRY when another holds it.
  */
 WARN_UNUSED int file_lock(int dirfd, const char *path, struct error *err);
+/* An exclusive lock on an open directory, for as long as the descriptor is open. ERR_RETRY when another holds it. */
+WARN_UNUSED int file_lock_dir(int dirfd, const char *what, struct error *err);
 void file_close(int *fd);	/* closes if >= 0, sets -1 */
 /* "dir/name" into out; asserts that it fits PATH_MAX. Returns out. */
 char *path_join(char out[static 4096], const char *dir, const char *name);

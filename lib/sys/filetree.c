@@ -13,7 +13,7 @@
 #define TREE_DEPTH_MAX 64
 
 /* One directory; its mode is set apart from mkdir's so that the umask has no say. */
-static int make_one(int dirfd, const char *path, mode_t mode, struct error *err)
+static int make_one(int dirfd, const char *path, mode_t mode, bool lenient, struct error *err)
 {
 	const char *base;
 	struct stat st;
@@ -29,13 +29,18 @@ static int make_one(int dirfd, const char *path, mode_t mode, struct error *err)
 			return 0;	/* somebody was faster */
 		return file_failed(err, "create directory", path);
 	}
-	if (sys_chmod(dirfd, path, mode) < 0)
+	if (sys_chmod(dirfd, path, mode) < 0 && !lenient)
 		return file_failed(err, "set the mode of", path);
 	if ((parent = file_open_parent(dirfd, path, &base, err)) < 0)
 		return -1;
 	r = file_sync(parent, path, err);
 	close(parent);
 	return r;
+}
+
+int file_mkdir_lenient(int dirfd, const char *path, mode_t mode, struct error *err)
+{
+	return make_one(dirfd, path, mode, true, err);
 }
 
 int file_mkdirs(int dirfd, const char *path, mode_t mode, struct error *err)
@@ -50,7 +55,7 @@ int file_mkdirs(int dirfd, const char *path, mode_t mode, struct error *err)
 			continue;
 		memcpy(part, path, i);
 		part[i] = '\0';
-		if (make_one(dirfd, part, mode, err) < 0)
+		if (make_one(dirfd, part, mode, false, err) < 0)
 			return -1;
 	}
 	return 0;

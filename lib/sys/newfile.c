@@ -26,7 +26,25 @@ static void choose_tmp(struct newfile *f)
 	snprintf(f->tmp, sizeof(f->tmp), "%.242s" TMP_MARK "%s", f->name, hex);
 }
 
-int newfile_open(struct newfile *f, int dirfd, const char *path, mode_t mode, struct error *err)
+/* The file itself, with the exact mode or, where the file system has none or does not let us, its own. */
+static int make_tmp(struct newfile *f, mode_t mode, bool lenient, struct error *err)
+{
+	const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
+	struct error ignored = ERROR_INIT;
+	int fd;
+
+	if (!lenient)
+		return file_open(f->dirfd, f->tmp, flags, mode, err);
+	do {
+		fd = sys_open(f->dirfd, f->tmp, flags | O_CLOEXEC, mode);
+	} while (fd < 0 && errno == EINTR);
+	if (fd < 0)
+		return file_failed(err, "create", f->tmp);
+	(void)!file_chmod(fd, mode, f->tmp, &ignored);
+	return fd;
+}
+
+static int open_tmp(struct newfile *f, int dirfd, const char *path, mode_t mode, bool lenient, struct error *err)
 {
 	const char *base;
 
@@ -40,12 +58,22 @@ int newfile_open(struct newfile *f, int dirfd, const char *path, mode_t mode, st
 	}
 	memcpy(f->name, base, strlen(base) + 1);
 	choose_tmp(f);
-	f->fd = file_open(f->dirfd, f->tmp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode, err);
+	f->fd = make_tmp(f, mode, lenient, err);
 	if (f->fd >= 0)
 		return 0;
 fail:
 	newfile_abort(f);
 	return -1;
+}
+
+int newfile_open(struct newfile *f, int dirfd, const char *path, mode_t mode, struct error *err)
+{
+	return open_tmp(f, dirfd, path, mode, false, err);
+}
+
+int newfile_open_lenient(struct newfile *f, int dirfd, const char *path, mode_t mode, struct error *err)
+{
+	return open_tmp(f, dirfd, path, mode, true, err);
 }
 
 int newfile_write(struct newfile *f, struct slice part, struct error *err)
