@@ -67,6 +67,7 @@ struct agent_hand_options {
 	const char *worker_user;	/* as in agent_options */
 	const char *const *paths;	/* of the bundle, or of volumes; those that follow beside a volume are found */
 	unsigned path_count;
+	const int *fds;			/* the same, open for reading; paths are only what they are called then. NULL: none */
 	const char *const *artifacts;	/* NAMESPACE/NAME/VERSION; none: all that fit this device */
 	unsigned artifact_count;
 	bool dry_run;			/* verify it, payloads too, and say what would be applied */

@@ -33,21 +33,44 @@ struct agent_hand {
 /* ---- the files ---- */
 
 struct files {
-	int fds[UNPACK_VOLUMES_MAX];
+	int fds[UNPACK_VOLUMES_MAX];		/* owned */
 	char *names[UNPACK_VOLUMES_MAX];	/* owned */
 	unsigned count;
 };
 
+/* Takes fd. */
+static int add_file(struct files *f, int fd, const char *name, struct error *err)
+{
+	if (fd < 0)
+		return error_wrap(err, "cannot open the bundle");
+	f->fds[f->count] = fd;
+	f->names[f->count++] = xstrdup(name);
+	return 0;
+}
+
+static int check_count(const struct files *f, struct error *err)
+{
+	if (f->count < UNPACK_VOLUMES_MAX)
+		return 0;
+	return error_set(err, ERR_USAGE, "a bundle of more than %d files", UNPACK_VOLUMES_MAX);
+}
+
+static int keep_file(struct files *f, int fd, const char *name, struct error *err)
+{
+	if (check_count(f, err) < 0)
+		return -1;
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		error_errno(err, errno, "cannot keep '%s'", name);
+	return add_file(f, fd, name, err);
+}
+
 static int open_file(struct files *f, const char *path, struct error *err)
 {
-	if (f->count == UNPACK_VOLUMES_MAX)
-		return error_set(err, ERR_USAGE, "a bundle of more than %d files", UNPACK_VOLUMES_MAX);
+	if (check_count(f, err) < 0)
+		return -1;
 	/* Not one that could make us wait for somebody at its other end. */
-	f->fds[f->count] = file_open(AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0, err);
-	if (f->fds[f->count] < 0)
-		return error_wrap(err, "cannot open the bundle");
-	f->names[f->count++] = xstrdup(path);
-	return 0;
+	return add_file(f, file_open(AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0, err), path, err);
 }
 
 /* "NAME.001": those beside it that follow are meant, too, as far as they are there. */
@@ -80,13 +103,17 @@ static int open_volumes(struct files *f, const char *path, struct error *err)
 static int open_files(struct files *f, const struct agent_hand_options *o, struct error *err)
 {
 	unsigned i;
+	int r = 0;
 
-	for (i = 0; i < o->path_count; i++) {
-		/* Several volumes may be named one by one. */
-		if ((o->path_count == 1 ? open_volumes(f, o->paths[i], err) : open_file(f, o->paths[i], err)) < 0)
-			return -1;
+	for (i = 0; r == 0 && i < o->path_count; i++) {
+		if (o->fds != NULL)
+			r = keep_file(f, o->fds[i], o->paths[i], err);
+		else if (o->path_count == 1)
+			r = open_volumes(f, o->paths[i], err);
+		else	/* volumes, named one by one */
+			r = open_file(f, o->paths[i], err);
 	}
-	return 0;
+	return r;
 }
 
 static void close_files(struct files *f)

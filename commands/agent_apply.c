@@ -1,22 +1,15 @@
 /* meshanics agent apply: bring a bundle to this device. */
-#include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/agent.h"
 #include "agent/allow.h"
 #include "base/json.h"
 #include "base/name.h"
-#include "commands/command.h"
+#include "commands/agent_apply.h"
 #include "sys/file.h"
 
 #define ANSWER_MAX (64u << 20)
-#define MEDIA_BUNDLES "meshanics/bundles"
-#define MEDIA_FILES_MAX 256
-#define UDEV_DATABASE "/run/udev/data"
 #define POLL_FIRST_MS 50
 #define POLL_MAX_MS 500
 
@@ -183,8 +176,7 @@ static void tell_plan(struct cmd *cmd, struct json_value root, bool dry_run)
 			   (long long)json_int(json_get(it.value, "bytes")));
 }
 
-/* *held: the bundle was good; what follows is about its artifacts. */
-static int apply(struct cmd *cmd, const struct agent_hand_options *o, bool *held, struct error *err)
+int bundle_apply(struct cmd *cmd, const struct agent_hand_options *o, bool *held, char *created, struct error *err)
 {
 	struct watching w = {.cmd = cmd, .text = BUF_INIT(ANSWER_MAX), .quiet = o->look};
 	struct json_value root;
@@ -199,9 +191,11 @@ static int apply(struct cmd *cmd, const struct agent_hand_options *o, bool *held
 	if (bundle_error(root, err) < 0)
 		goto out;
 	*held = true;
-	if (cmd_json(cmd))
+	if (created != NULL)
+		text_of(created, CREATED_LEN, json_get(root, "bundle"), "created");
+	if (!o->look && cmd_json(cmd))
 		cmd_write_json(cmd, &w.text);
-	else
+	else if (!o->look)
 		tell_plan(cmd, root, o->dry_run);
 	r = judge_artifacts(root, err);
 out:
@@ -239,140 +233,6 @@ static int sort_operands(struct cmd *cmd, struct agent_hand_options *o, const ch
 	return 0;
 }
 
-/* ---- bundles on media ---- */
-
-struct found {
-	char *path;		/* owned */
-	char created[64];	/* in an order that strcmp knows */
-};
-
-static bool is_bundle(struct slice name)
-{
-	return slice_ends(name, SLICE_LIT(".bundle")) || slice_ends(name, SLICE_LIT(".bundle.001"));
-}
-
-/* All that could be one; a bare NAME.001 is the first volume whatever stands before the dot. */
-static int list_media(const char *dir, struct found *list, unsigned *count, struct error *err)
-{
-	char path[4096], file[4096];
-	struct dirent *e;
-	DIR *d;
-
-	path_join(path, dir, MEDIA_BUNDLES);
-	if ((d = opendir(path)) == NULL) {
-		error_set(err, ERR_NOT_FOUND, "there is no '%s' on the medium", MEDIA_BUNDLES);
-		return error_hint(err, "see meshanics-media(5)");
-	}
-	while (*count < MEDIA_FILES_MAX && (e = readdir(d)) != NULL) {
-		if (!is_bundle(slice_str(e->d_name)) && !slice_ends(slice_str(e->d_name), SLICE_LIT(".001")))
-			continue;
-		list[*count] = (struct found){.path = xstrdup(path_join(file, path, e->d_name))};
-		(*count)++;
-	}
-	closedir(d);
-	return *count > 0 ? 0 : error_set(err, ERR_NOT_FOUND, "there is no bundle in '%s'", path);
-}
-
-/* Is it one for this device? When it was made, as the agent has verified it; "" and a note otherwise. */
-static void look_at(struct cmd *cmd, struct agent_hand_options o, struct found *f, struct error *why)
-{
-	struct watching w = {.cmd = cmd, .text = BUF_INIT(ANSWER_MAX), .quiet = true};
-	const char *const paths[] = {f->path};
-	struct json_value root;
-
-	*why = ERROR_INIT;
-	o.paths = paths;
-	o.path_count = 1;
-	o.look = true;
-	f->created[0] = '\0';
-	if ((w.hand = agent_hand_open(&o, why)) == NULL || watch(&w, true, why) < 0)
-		goto out;
-	root = json_root(&w.doc);
-	if (bundle_error(root, why) == 0)
-		text_of(f->created, sizeof(f->created), json_get(root, "bundle"), "created");
-out:
-	if (f->created[0] == '\0')
-		cmd_warn(cmd, "'%s': %s", f->path, why->text);
-	watching_release(&w);
-	agent_hand_close(w.hand);
-}
-
-static int compare_found(const void *a, const void *b)
-{
-	const struct found *x = a, *y = b;
-
-	return strcmp(y->created, x->created);
-}
-
-/* The newest that holds. When none does, why the last one did not. */
-static int apply_newest(struct cmd *cmd, struct agent_hand_options *o, struct found *list, unsigned count,
-			struct error *err)
-{
-	struct error why = ERROR_INIT;
-	bool held = false;
-	unsigned i;
-	int r = -1;
-
-	for (i = 0; i < count && why.kind != ERR_RETRY; i++)
-		look_at(cmd, *o, &list[i], &why);
-	*err = why;
-	if (why.kind == ERR_RETRY)
-		return -1;
-	qsort(list, count, sizeof(*list), compare_found);
-	for (i = 0; !held && i < count && list[i].created[0] != '\0'; i++) {
-		const char *const paths[] = {list[i].path};
-
-		o->paths = paths;
-		o->path_count = 1;
-		*err = ERROR_INIT;
-		r = apply(cmd, o, &held, err);
-		if (r < 0)
-			error_wrap(err, "'%s'", list[i].path);
-	}
-	return r;
-}
-
-static int check_policy(struct cmd *cmd, const char *dir, struct error *err)
-{
-	const char *path = cmd_string(cmd, "allow", ALLOW_PATH), *given = cmd_string(cmd, "label", NULL);
-	char label[ALLOW_LABEL_MAX] = "";
-	struct allow allow;
-	int fd, r = 0;
-
-	if (allow_read(&allow, path, err) < 0)
-		return -1;
-	if (!allow.media_apply || given != NULL)
-		return allow_media(&allow, given != NULL ? given : "", path, err);
-	if ((fd = file_open(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0, err)) < 0)
-		return -1;
-	r = media_label(fd, UDEV_DATABASE, label, err);
-	file_close(&fd);
-	if (r < 0) {
-		err->kind = ERR_REFUSED;
-		return -1;
-	}
-	return allow_media(&allow, label, path, err);
-}
-
-static int apply_media(struct cmd *cmd, struct agent_hand_options *o, const char *dir, struct error *err)
-{
-	struct found *list;
-	unsigned count = 0, i;
-	int r = -1;
-
-	if (o->path_count > 0)
-		return error_set(err, ERR_USAGE, "--media finds the bundle; name artifacts only");
-	if (check_policy(cmd, dir, err) < 0)
-		return -1;
-	list = xcalloc(MEDIA_FILES_MAX, sizeof(*list));
-	if (list_media(dir, list, &count, err) == 0)
-		r = apply_newest(cmd, o, list, count, err);
-	for (i = 0; i < count; i++)
-		free(list[i].path);
-	free(list);
-	return r;
-}
-
 static int agent_apply_command(struct cmd *cmd, struct error *err)
 {
 	struct agent_hand_options o = {
@@ -388,13 +248,13 @@ static int agent_apply_command(struct cmd *cmd, struct error *err)
 	if (sort_operands(cmd, &o, list, err) < 0)
 		goto out;
 	if (media != NULL)
-		r = apply_media(cmd, &o, media, err);
+		r = bundle_apply_media(cmd, &o, media, err);
 	else if (cmd_has(cmd, "label"))
 		error_set(err, ERR_USAGE, "--label is of a medium: give --media");
 	else if (o.path_count == 0)
 		error_set(err, ERR_USAGE, "no bundle is named");
 	else
-		r = apply(cmd, &o, &held, err);
+		r = bundle_apply(cmd, &o, &held, NULL, err);
 out:
 	free(list);
 	return r;

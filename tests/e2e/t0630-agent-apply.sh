@@ -140,4 +140,49 @@ test_expect 'when the control plane comes back, it hears of all of it, and goes 
 	fleet_sign 102.0 --release 10200 && fleet_rollout 102.0 && test_wait 30 fleet_state 2 completed && fleet_current 1 "plc 102.0" &&
 	test_stop serve && test_stop agent1
 '
+
+if [ "$(id -u)" -eq 0 ]; then
+	test_expect 'a full disk is waited for, and is no failure' '
+		test_disk dev2 44m && fleet_serve && fleet_enroll 2 && test_stop serve && head -c 12000000 /dev/urandom >room &&
+		meshanics sign room --home hq --namespace plant --name room --version 1 --kind file && bundle room.bundle &&
+		head -c 24000000 /dev/zero >dev2/ballast &&
+		test_start apply2 meshanics agent apply --home dev2 room.bundle plant/room/1 &&
+		test_wait 20 grep "downloading: waits for room on the disk: needs 24000000 bytes" apply2.log && rm dev2/ballast &&
+		test_wait 90 grep "plant/room/1: healthy" apply2.log && grep "there is room on the disk again" apply2.log &&
+		cmp room dev2/agent/artifacts/plant/room/current/room
+	'
+else
+	test_skip 'a full disk is waited for, and is no failure' 'not root'
+fi
+
+# The policy and the stick. Two agents: none.
+policy() { cat >allow.yaml && chmod 644 allow.yaml; }
+media() { apply --media stick --label MESHANICS --allow allow.yaml "$@"; }
+test_expect 'without a policy, or with one that does not say so, media are let be' '
+	mkdir -p stick/meshanics/bundles && cp two.bundle stick/meshanics/bundles/main-000002.bundle &&
+	fleet_sign 110.0 --release 11000 && bundle stick/meshanics/bundles/main-000003.bundle &&
+	bundle stick/meshanics/bundles/depot-7-000009.bundle hq/repo/keys/record-site.key device depot-7 depot-7 &&
+	rm -f allow.yaml && refused 3 "does not allow bundles from media" media &&
+	policy </dev/null && refused 3 "does not allow bundles from media" media &&
+	printf "media:\n  apply: false\n  labels: [MESHANICS]\n" | policy && refused 3 "(media.apply)" media &&
+	printf "media:\n  apply: true\n" | policy && refused 3 "label .MESHANICS. (media.labels)" media &&
+	printf "media:\n  apply: true\n  labels: [meshanics, OTHER]\n" | policy && refused 3 "(media.labels)" media
+'
+test_expect 'what is wrong in the policy is named with its place, and denies' '
+	printf "media:\n  aply: true\n" | policy && refused 2 "allow.yaml:2:3: unknown key .media.aply." media &&
+	grep "did you mean .media.apply." err && printf "media:\n  apply: yes\n" | policy && refused 2 "allow.yaml:2:10" media &&
+	printf "media:\n  apply: true\n  labels: [\"A B\"]\n" | policy && refused 2 "allow.yaml:3:11: .A B. is no label" media &&
+	printf "media:\n  apply: true\n  labels: [MESHANICS]\n" | policy && chmod 666 allow.yaml &&
+	refused 3 "others can write" media && chmod 644 allow.yaml && refused 3 "no label" meshanics agent apply --home dev1 --media stick --allow allow.yaml
+'
+test_expect 'allowed, the newest bundle that holds is applied, and what is not for us is passed over with a word' '
+	printf "media:\n  apply: true\n  labels: [MESHANICS]\n" | policy && media >out 2>err && cat out err && fleet_current 1 "plc 110.0" &&
+	grep "main-000002.bundle.*older than trusted" err && grep "depot-7-000009.bundle.*for site .depot-7." err &&
+	grep "plant/plc/110.0: healthy" out && media >out && grep "nothing to apply" out
+'
+test_expect 'nothing on a stick leads away from it' '
+	rm stick/meshanics/bundles/* && ln -s "$TEST_DIR/four.bundle" stick/meshanics/bundles/main-000001.bundle &&
+	refused 3 "symbolic link" media && rm stick/meshanics/bundles/* && refused 1 "no bundle on the medium" media &&
+	rm -r stick/meshanics && refused 1 "meshanics" media
+'
 test_done
