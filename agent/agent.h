@@ -80,4 +80,11 @@ WARN_UNUSED int agent_hand_poll(struct agent_hand *h, struct buf *out, struct er
 bool agent_hand_is_alone(const struct agent_hand *h);	/* the agent is one for this alone: do not close it too early */
 void agent_hand_close(struct agent_hand *h);	/* NULL is fine */
 
+#define AGENT_ALLOW_PATH "/etc/meshanics/allow.yaml"
+/*
+ * Does device policy (man/meshanics-allow.5) let the bundles on the medium mounted at dir be applied? label: the medium's;
+ * NULL: the one that udev has found. 0; ERR_REFUSED; ERR_USAGE: the policy is wrong.
+ */
+WARN_UNUSED int agent_allows_media(const char *policy, const char *dir, const char *label, struct error *err);
+
 #endif

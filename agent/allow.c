@@ -8,9 +8,11 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "agent/agent.h"
 #include "base/yaml.h"
 #include "sys/file.h"
 
+#define UDEV_DATABASE "/run/udev/data"
 #define UDEV_ENTRY_MAX (256u << 10)
 
 static const struct yaml_key keys[] = {
@@ -146,4 +148,25 @@ int media_label(int dirfd, const char *dbdir, char out[static ALLOW_LABEL_MAX], 
 		return 0;
 	error_set(err, ERR_NOT_FOUND, "udev knows no label of device %u:%u", major(st.st_dev), minor(st.st_dev));
 	return error_hint(err, "name it with --label");
+}
+
+int agent_allows_media(const char *policy, const char *dir, const char *label, struct error *err)
+{
+	char found[ALLOW_LABEL_MAX] = "";
+	struct allow a;
+	int fd, r;
+
+	if (allow_read(&a, policy, err) < 0)
+		return -1;
+	/* The label is asked for only where one would do. */
+	if (!a.media_apply || label != NULL)
+		return allow_media(&a, label != NULL ? label : "", policy, err);
+	if ((fd = file_open(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0, err)) < 0)
+		return -1;
+	r = media_label(fd, UDEV_DATABASE, found, err);
+	file_close(&fd);
+	if (r == 0)
+		return allow_media(&a, found, policy, err);
+	err->kind = ERR_REFUSED;
+	return -1;
 }

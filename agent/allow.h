@@ -10,7 +10,6 @@
 
 #include "base/error.h"
 
-#define ALLOW_PATH "/etc/meshanics/allow.yaml"
 #define ALLOW_LABELS_MAX 32
 #define ALLOW_LABEL_MAX 64	/* bytes of a file system's label with NUL */
 

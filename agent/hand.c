@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -200,16 +201,14 @@ static NORETURN void child_main(const struct agent_hand_options *o, int say)
 	log_start(STDERR_FILENO, false, LOG_LEVEL_WARN);
 	if (agent_run(&options, &wiped, &err) == 0)
 		_exit(0);
-	if (write(say, &err, sizeof(err)) < 0)
-		_exit(2);
-	_exit(1);
+	_exit(send(say, &err, sizeof(err), MSG_NOSIGNAL) < 0 ? 2 : 1);
 }
 
 static int start_child(struct agent_hand *h, const struct agent_hand_options *o, struct error *err)
 {
 	int p[2];
 
-	if (pipe2(p, O_CLOEXEC) < 0)
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, p) < 0)
 		return error_errno(err, errno, "cannot start an agent");
 	h->child = fork();
 	if (h->child == 0)

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "agent/allow.h"
+#include "agent/agent.h"
 #include "base/json.h"
 #include "base/name.h"
 #include "commands/agent_apply.h"
@@ -21,7 +21,7 @@ static const struct option options[] = {
 	{ .name = "label", .type = OPT_STRING, .value = "NAME",
 	  .help = "the medium's label, where udev does not know it" },
 	{ .name = "allow", .type = OPT_STRING, .value = "FILE", .config = "agent.allow",
-	  .help = "device policy (default " ALLOW_PATH ")" },
+	  .help = "device policy (default " AGENT_ALLOW_PATH ")" },
 	{ .name = "worker-user", .type = OPT_STRING, .value = "USER", .config = "agent.worker_user",
 	  .help = "whom the worker becomes when run by root (default meshanics-agent, else nobody)" },
 	{ .name = NULL },
@@ -262,7 +262,7 @@ out:
 
 const struct command cmd_agent_apply = {
 	.name = "agent apply",
-	.usage = "[BUNDLE...] [ARTIFACT...]",
+	.usage = "BUNDLE... [ARTIFACT...] | [ARTIFACT...]",
 	.summary = "apply a bundle that was brought to this device",
 	.options = options,
 	.needs = NEEDS_HOME | NEEDS_CONFIG,

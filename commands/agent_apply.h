@@ -2,8 +2,9 @@
 #ifndef MESHANICS_COMMANDS_AGENT_APPLY_H
 #define MESHANICS_COMMANDS_AGENT_APPLY_H
 
-#include "agent/agent.h"
 #include "commands/command.h"
+
+struct agent_hand_options;	/* agent/agent.h */
 
 #define CREATED_LEN 64
 

@@ -1,15 +1,13 @@
 /* meshanics agent apply --media: which bundle of a stick, and whether at all. */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "agent/allow.h"
+#include "agent/agent.h"
 #include "bundle/media.h"
 #include "commands/agent_apply.h"
 #include "sys/file.h"
 
 #define VOLUMES_MAX 16
-#define UDEV_DATABASE "/run/udev/data"
 
 /* One on the medium, by its first file. */
 struct found {
@@ -138,28 +136,6 @@ static int apply_newest(struct cmd *cmd, const struct agent_hand_options *o, str
 	return r;
 }
 
-/* Its label is asked of udev only where any would do. */
-static int check_policy(struct cmd *cmd, const char *dir, struct error *err)
-{
-	const char *path = cmd_string(cmd, "allow", ALLOW_PATH), *given = cmd_string(cmd, "label", NULL);
-	char label[ALLOW_LABEL_MAX] = "";
-	struct allow allow;
-	int fd, r;
-
-	if (allow_read(&allow, path, err) < 0)
-		return -1;
-	if (!allow.media_apply || given != NULL)
-		return allow_media(&allow, given != NULL ? given : "", path, err);
-	if ((fd = file_open(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0, err)) < 0)
-		return -1;
-	r = media_label(fd, UDEV_DATABASE, label, err);
-	file_close(&fd);
-	if (r == 0)
-		return allow_media(&allow, label, path, err);
-	err->kind = ERR_REFUSED;
-	return -1;
-}
-
 int bundle_apply_media(struct cmd *cmd, const struct agent_hand_options *o, const char *dir, struct error *err)
 {
 	struct medium m = {.count = 0};
@@ -167,7 +143,7 @@ int bundle_apply_media(struct cmd *cmd, const struct agent_hand_options *o, cons
 
 	if (o->path_count > 0)
 		return error_set(err, ERR_USAGE, "--media finds the bundle; name artifacts only");
-	if (check_policy(cmd, dir, err) < 0)
+	if (agent_allows_media(cmd_string(cmd, "allow", AGENT_ALLOW_PATH), dir, cmd_string(cmd, "label", NULL), err) < 0)
 		return -1;
 	if (read_medium(&m, dir, err) == 0)
 		r = apply_newest(cmd, o, &m, err);
