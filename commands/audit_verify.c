@@ -4,6 +4,7 @@
 
 #include "base/encode.h"
 #include "base/timefmt.h"
+#include "commands/custody.h"
 #include "commands/request.h"
 #include "fleet/audit.h"
 #include "sys/file.h"
@@ -15,6 +16,9 @@ static const struct option options[] = {
 	{ .name = "head", .type = OPT_STRING, .value = "OLD",
 	  .help = "the trail must extend this head: SEQ:HASH, or an earlier export" },
 	{ .name = "key", .type = OPT_LIST, .value = "FILE", .help = "record key of the site (PEM) that signed the export" },
+	{ .name = "with", .type = OPT_STRING, .value = "OTHER",
+	  .help = "another site's export: show the chain of custody of what went between them" },
+	{ .name = "with-key", .type = OPT_LIST, .value = "FILE", .help = "record key of the other site that signed OTHER" },
 	{ .name = "chain-only", .type = OPT_FLAG, .help = "do not ask for a signature of the export" },
 	DOOR_OPTIONS,
 	{ .name = NULL },
@@ -69,6 +73,18 @@ static int read_key(const char *path, struct pubkey *out, struct error *err)
 	return r < 0 ? error_wrap(err, "record key '%s'", path) : 0;
 }
 
+static int read_given(struct cmd *cmd, const char *option, struct pubkey *keys, unsigned *count, struct error *err)
+{
+	unsigned given = cmd_list_count(cmd, option);
+
+	if (given > KEYS_MAX)
+		return error_set(err, ERR_USAGE, "more than %d keys", KEYS_MAX);
+	for (*count = 0; *count < given; ++*count)
+		if (read_key(cmd_list(cmd, option, *count), &keys[*count], err) < 0)
+			return -1;
+	return 0;
+}
+
 /* Those given; else the one of this home. */
 static int read_keys(struct cmd *cmd, struct pubkey *keys, unsigned *count, struct error *err)
 {
@@ -78,13 +94,8 @@ static int read_keys(struct cmd *cmd, struct pubkey *keys, unsigned *count, stru
 	*count = 0;
 	if (cmd_flag(cmd, "chain-only"))
 		return given == 0 ? 0 : error_set(err, ERR_USAGE, "--chain-only and --key contradict each other");
-	if (given > KEYS_MAX)
-		return error_set(err, ERR_USAGE, "more than %d keys", KEYS_MAX);
-	for (; *count < given; ++*count)
-		if (read_key(cmd_list(cmd, "key", *count), &keys[*count], err) < 0)
-			return -1;
 	if (given > 0)
-		return 0;
+		return read_given(cmd, "key", keys, count, err);
 	if (cmd_home(cmd) != NULL)
 		path_join(path, cmd_home(cmd), "repo/keys/record-site.pub");
 	if (path[0] == '\0' || !file_exists(AT_FDCWD, path)) {
@@ -146,6 +157,60 @@ static int verify_file(struct cmd *cmd, const char *path, const struct audit_hea
 	return 0;
 }
 
+static int read_other_keys(struct cmd *cmd, struct pubkey *keys, unsigned *count, struct error *err)
+{
+	*count = 0;
+	if (cmd_flag(cmd, "chain-only"))
+		return cmd_has(cmd, "with-key")
+			       ? error_set(err, ERR_USAGE, "--chain-only and --with-key contradict each other")
+			       : 0;
+	if (cmd_has(cmd, "with-key"))
+		return read_given(cmd, "with-key", keys, count, err);
+	error_set(err, ERR_USAGE, "whose signature is to be believed under the other site's trail?");
+	return error_hint(err, "give that site's record key with --with-key FILE, or --chain-only");
+}
+
+struct side {
+	const char *path;
+	int fd;
+	struct pubkey keys[KEYS_MAX];
+	unsigned count;
+	struct audit_export_report report;
+};
+
+static int read_side(struct custody *c, unsigned which, struct side *s, struct error *err)
+{
+	if ((s->fd = file_open(AT_FDCWD, s->path, O_RDONLY, 0, err)) < 0)
+		return -1;
+	return custody_read(c, which, s->fd, s->keys, s->count, &s->report, err) < 0 ? error_wrap(err, "'%s'", s->path)
+										      : 0;
+}
+
+/* Two trails, each by itself, and then against each other: a contradiction does not hide what else there is to see. */
+static int verify_pair(struct cmd *cmd, const struct audit_head *witness, struct error *err)
+{
+	struct side *s = xcalloc(2, sizeof(*s));
+	struct custody *c = custody_new();
+	int r = -1;
+
+	s[0].path = cmd_operand(cmd, 0);
+	s[1].path = cmd_string(cmd, "with", "");
+	s[0].report.chain.witness = *witness;
+	s[0].fd = s[1].fd = -1;
+	if (read_keys(cmd, s[0].keys, &s[0].count, err) < 0 || read_other_keys(cmd, s[1].keys, &s[1].count, err) < 0 ||
+	    read_side(c, 0, &s[0], err) < 0 || read_side(c, 1, &s[1], err) < 0)
+		goto out;
+	r = custody_judge(c, err);
+	if (r == 0 || err->kind == ERR_REFUSED)
+		custody_report(cmd, c, &s[0].report, &s[1].report, s[0].count > 0);
+out:
+	custody_free(c);
+	file_close(&s[0].fd);
+	file_close(&s[1].fd);
+	free(s);
+	return r;
+}
+
 /* The trail of the control plane itself. */
 static int verify_here(struct cmd *cmd, const struct audit_head *witness, struct error *err)
 {
@@ -180,10 +245,14 @@ static int audit_verify_run(struct cmd *cmd, struct error *err)
 
 	if (read_witness(cmd, &witness, err) < 0)
 		return -1;
+	if (cmd_has(cmd, "with-key") && !cmd_has(cmd, "with"))
+		return error_set(err, ERR_USAGE, "--with-key is for --with");
+	if (cmd_has(cmd, "with") && cmd_operand_count(cmd) == 1)
+		return verify_pair(cmd, &witness, err);
 	if (cmd_operand_count(cmd) == 1)
 		return verify_file(cmd, cmd_operand(cmd, 0), &witness, err);
-	if (cmd_has(cmd, "key") || cmd_flag(cmd, "chain-only"))
-		return error_set(err, ERR_USAGE, "--key and --chain-only are for an exported file");
+	if (cmd_has(cmd, "key") || cmd_flag(cmd, "chain-only") || cmd_has(cmd, "with"))
+		return error_set(err, ERR_USAGE, "--key, --chain-only and --with are for an exported file");
 	if (cmd_home(cmd) == NULL && !cmd_has(cmd, "server"))
 		return error_set(err, ERR_USAGE, "give --home, --server or an exported file");
 	return verify_here(cmd, &witness, err);

@@ -74,6 +74,24 @@ static int make_files(struct step *s, const struct ceremony *c, struct outputs *
 	return 0;
 }
 
+/* Where the files go. A root of a site that takes another one's targets has two ways to go. */
+static void say_next(struct cmd *cmd, const struct ceremony *c)
+{
+	const char *like = ceremony_like(c), *site = ceremony_site(c);
+
+	if (like == NULL) {
+		cmd_note(cmd, "carry %s to the online box: meshanics repo adopt",
+			 ceremony_document_count(c) == 1 ? "it" : "them");
+		return;
+	}
+	cmd_note(cmd, "carry it to the box of site '%s': meshanics repo adopt root.json", like);
+	if (ceremony_document_at(c, 0)->version > 1)
+		cmd_note(cmd, "the next bundle brings it to site '%s'; or adopt it there yourself", site);
+	else
+		cmd_note(cmd, "and to that of site '%s', with the newest repo/metadata/N.targets.json of '%s': "
+			      "meshanics repo adopt root.json N.targets.json", site, like);
+}
+
 static void report(struct cmd *cmd, const struct ceremony *c, const struct outputs *o)
 {
 	struct buf out = BUF_INIT(1u << 16);
@@ -83,6 +101,8 @@ static void report(struct cmd *cmd, const struct ceremony *c, const struct outpu
 	json_open_object(&w, NULL);
 	json_put_string(&w, "site", ceremony_site(c));
 	json_put_bool(&w, "rehearsal", ceremony_rehearsal(c));
+	if (ceremony_like(c) != NULL)
+		json_put_string(&w, "like", ceremony_like(c));
 	json_open_array(&w, "files");
 	for (i = 0; i < ceremony_document_count(c); i++) {
 		json_open_object(&w, NULL);
@@ -99,7 +119,7 @@ static void report(struct cmd *cmd, const struct ceremony *c, const struct outpu
 	if (cmd_json(cmd))
 		cmd_write_json(cmd, &out);
 	else if (!ceremony_rehearsal(c))
-		cmd_note(cmd, "carry %s to the online box: meshanics repo adopt", i == 1 ? "it" : "them");
+		say_next(cmd, c);
 	buf_release(&out);
 }
 

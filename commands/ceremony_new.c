@@ -1,4 +1,4 @@
-/* `ceremony new`: the request for the first root and targets of a site. */
+/* `ceremony new`: the request for the first root and targets of a site, or for the first root of one more site. */
 #include <fcntl.h>
 #include <stdlib.h>
 
@@ -13,6 +13,8 @@
 static const struct option ceremony_new_options[] = {
 	{ .name = "online-keys", .type = OPT_STRING, .value = "FILE",
 	  .help = "online-keys.json of the box that 'repo init' was run on" },
+	{ .name = "like", .type = OPT_STRING, .value = "ROOT",
+	  .help = "a root alone, for a site that takes the targets of the one whose newest root this is" },
 	{ .name = "root-key", .type = OPT_LIST, .value = "PUB", .help = "public key of a root signer; repeat" },
 	{ .name = "root-threshold", .type = OPT_INT, .value = "M", .min = 1, .max = CEREMONY_SIGNERS_MAX,
 	  .help = "signers a root needs; more than half when not given" },
@@ -29,7 +31,8 @@ static const struct option ceremony_new_options[] = {
 	{ .name = "publisher", .type = OPT_LIST, .value = "NAME[:SLICE,...]",
 	  .help = "who publishes what, instead of what the box asks for; repeat" },
 	{ .name = "export-key", .type = OPT_LIST, .value = "PUB",
-	  .help = "record key that signs bundles for this site; repeat" },
+	  .help = "record key that signs bundles for this site; with --like, instead of its; repeat" },
+	NAMES_OPTION,
 	{ .name = "rehearsal", .type = OPT_FLAG,
 	  .help = "practise with throwaway keys, made beside the request" },
 	{ .name = "signers", .type = OPT_INT, .value = "N", .min = 1, .max = CEREMONY_SIGNERS_MAX,
@@ -47,6 +50,9 @@ struct ingredients {
 	struct repo_publisher *publishers;
 	unsigned publisher_count;
 	struct pubkey export_keys[ONLINE_RECORD_KEYS_MAX];
+	struct buf like;
+	struct ceremony_name *names;
+	unsigned name_count;
 	uint8_t nonce[16];
 };
 
@@ -58,6 +64,26 @@ static void ingredients_release(struct ingredients *g)
 	free(g->root);
 	free(g->export);
 	publishers_drop(g->publishers, g->publisher_count);
+	buf_release(&g->like);
+	free(g->names);
+}
+
+/* What the site has from the other one is not given beside it. */
+static int gather_like(struct step *s, struct ingredients *g, struct error *err)
+{
+	static const char *const theirs[] = {"root-key",	 "root-threshold",  "targets-key",
+					     "targets-threshold", "targets-expires", "publisher"};
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(theirs); i++) {
+		if (!cmd_has(s->cmd, theirs[i]))
+			continue;
+		error_set(err, ERR_USAGE, "--%s does not go with --like", theirs[i]);
+		return error_hint(err, "keys, thresholds and publishers are those of the site that it is made like");
+	}
+	if (names_read(s->cmd, &g->names, &g->name_count, err) < 0)
+		return -1;
+	return step_read(s, cmd_string(s->cmd, "like", ""), &g->like, err);
 }
 
 static int gather(struct step *s, struct ingredients *g, struct error *err)
@@ -65,9 +91,14 @@ static int gather(struct step *s, struct ingredients *g, struct error *err)
 	const char *online = cmd_string(s->cmd, "online-keys", NULL), *site = cmd_string(s->cmd, "site", NULL);
 	unsigned i;
 
-	if (online == NULL || !cmd_has(s->cmd, "root-key") || !cmd_has(s->cmd, "targets-key")) {
+	if (cmd_has(s->cmd, "like") && online != NULL) {
+		if (gather_like(s, g, err) < 0)
+			return -1;
+	} else if (online == NULL || !cmd_has(s->cmd, "root-key") || !cmd_has(s->cmd, "targets-key")) {
 		error_set(err, ERR_USAGE, "--online-keys, --root-key and --targets-key are needed");
-		return error_hint(err, "or practise first: meshanics ceremony new --rehearsal");
+		return error_hint(err, "for one more site: --online-keys and --like ROOT; to practise: --rehearsal");
+	} else if (cmd_has(s->cmd, "names")) {
+		return error_set(err, ERR_USAGE, "--names belongs to --like: keys that are given have their files' names");
 	}
 	if (cmd_has(s->cmd, "signers"))
 		return error_set(err, ERR_USAGE, "--signers belongs to --rehearsal");
@@ -76,6 +107,9 @@ static int gather(struct step *s, struct ingredients *g, struct error *err)
 	    signers_read(s->cmd, "targets-key", CEREMONY_SIGNERS_MAX, &g->targets, &g->targets_count, err) < 0 ||
 	    signers_read(s->cmd, "export-key", ONLINE_RECORD_KEYS_MAX, &g->export, &g->export_count, err) < 0)
 		return -1;
+	if (g->like.len > 0 && g->online.publisher_count > 0)
+		cmd_warn(s->cmd, "the box of site '%s' asks for publishers: it gets none, and takes those of the other site",
+			 g->online.site);
 	for (i = 0; i < g->export_count; i++)
 		g->export_keys[i] = g->export[i].key;
 	if (site != NULL && strcmp(site, g->online.site) != 0)
@@ -86,7 +120,7 @@ static int gather(struct step *s, struct ingredients *g, struct error *err)
 /* A rehearsal makes its keys beside the request, and takes no others. */
 static int gather_rehearsal(struct step *s, struct ingredients *g, const char *output, struct error *err)
 {
-	static const char *const real[] = {"online-keys", "root-key", "targets-key", "export-key"};
+	static const char *const real[] = {"online-keys", "root-key", "targets-key", "export-key", "like", "names"};
 	unsigned n = (unsigned)cmd_int(s->cmd, "signers", REHEARSAL_SIGNERS), i;
 	char dir[4096];
 	int dirfd, r;
@@ -115,6 +149,9 @@ static int make_request(struct step *s, struct ingredients *g, struct buf *out, 
 		.targets_signers = g->targets,
 		.root_count = g->root_count,
 		.targets_count = g->targets_count,
+		.like = buf_slice(&g->like),
+		.names = g->names,
+		.name_count = g->name_count,
 		.root_threshold = (unsigned)cmd_int(s->cmd, "root-threshold", g->root_count / 2 + 1),
 		.targets_threshold = (unsigned)cmd_int(s->cmd, "targets-threshold", 1),
 		.root_life_s = cmd_int(s->cmd, "root-expires", ROOT_LIFE_S),
@@ -136,7 +173,7 @@ static int make_request(struct step *s, struct ingredients *g, struct buf *out, 
 static int new_run(struct cmd *cmd, struct step *s, struct error *err)
 {
 	const char *output = cmd_string(cmd, "output", "request.json");
-	struct ingredients g = {.root = NULL};
+	struct ingredients g = {.like = BUF_INIT(TUF_ROOT_MAX)};
 	struct buf text = BUF_INIT(CEREMONY_REQUEST_MAX);
 	struct ceremony *c = NULL;
 	int r = -1;
@@ -146,7 +183,10 @@ static int new_run(struct cmd *cmd, struct step *s, struct error *err)
 	if ((cmd_flag(cmd, "rehearsal") ? gather_rehearsal(s, &g, output, err) : gather(s, &g, err)) < 0 ||
 	    publishers_read(cmd, &g.publishers, &g.publisher_count, err) < 0 || make_request(s, &g, &text, err) < 0 ||
 	    (c = ceremony_parse(buf_slice(&text), err)) == NULL ||
-	    request_write(s, c, buf_slice(&text), output, "new", "request for the first root and targets", err) < 0)
+	    (g.like.len > 0 && ceremony_confirm(c, CEREMONY_LIKE, buf_slice(&g.like), err) < 0) ||
+	    request_write(s, c, buf_slice(&text), output, "new",
+			  g.like.len > 0 ? "request for the first root of one more site"
+					 : "request for the first root and targets", err) < 0)
 		goto out;
 	r = 0;
 out:

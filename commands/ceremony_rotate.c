@@ -11,6 +11,8 @@ static const struct option ceremony_rotate_options[] = {
 	{ .name = "root", .type = OPT_STRING, .value = "FILE", .required = true, .help = "the root in force" },
 	{ .name = "targets", .type = OPT_STRING, .value = "FILE",
 	  .help = "the targets in force, to be signed anew with it" },
+	{ .name = "like", .type = OPT_STRING, .value = "ROOT",
+	  .help = "the site takes another one's targets: root and targets keys as this, its newest root, has them" },
 	{ .name = "add-root-key", .type = OPT_LIST, .value = "PUB", .help = "a new root signer's public key; repeat" },
 	{ .name = "remove-root-key", .type = OPT_LIST, .value = "KEY",
 	  .help = "a key that may no longer sign root; repeat" },
@@ -45,7 +47,7 @@ static const struct option ceremony_rotate_options[] = {
 
 /* Everything that a rotation borrows. */
 struct ingredients {
-	struct buf root, targets;
+	struct buf root, targets, like;
 	struct online_keys online;
 	struct ceremony_signer *root_added, *targets_added, *export;
 	unsigned root_added_count, targets_added_count, export_count;
@@ -65,6 +67,7 @@ static void ingredients_release(struct ingredients *g)
 {
 	buf_release(&g->root);
 	buf_release(&g->targets);
+	buf_release(&g->like);
 	online_keys_release(&g->online);
 	free(g->root_added);
 	free(g->targets_added);
@@ -178,10 +181,12 @@ static void name_removed(struct ingredients *g)
 
 static int gather_files(struct step *s, struct ingredients *g, struct error *err)
 {
-	const char *targets = cmd_string(s->cmd, "targets", NULL), *online = cmd_string(s->cmd, "online-keys", NULL);
+	const char *targets = cmd_string(s->cmd, "targets", NULL), *online = cmd_string(s->cmd, "online-keys", NULL),
+		   *like = cmd_string(s->cmd, "like", NULL);
 
 	if (step_read(s, cmd_string(s->cmd, "root", ""), &g->root, err) < 0 ||
 	    (targets != NULL && step_read(s, targets, &g->targets, err) < 0) ||
+	    (like != NULL && step_read(s, like, &g->like, err) < 0) ||
 	    (online != NULL && online_keys_read(s, online, &g->online, err) < 0))
 		return -1;
 	return 0;
@@ -231,6 +236,7 @@ static int make_request(struct step *s, struct ingredients *g, struct buf *out, 
 	name_removed(g);
 	r.next.root = buf_slice(&g->root);
 	r.next.targets = buf_slice(&g->targets);
+	r.like = buf_slice(&g->like);
 	r.next.publishers = g->publishers;
 	r.next.publisher_count = g->publisher_count;
 	r.next.removed = g->removed_publishers;
@@ -249,7 +255,8 @@ static int make_request(struct step *s, struct ingredients *g, struct buf *out, 
 /* What the operator gave as in force went into the request as it is. */
 static int confirm_own(struct ceremony *c, const struct ingredients *g, struct error *err)
 {
-	if (ceremony_confirm(c, CEREMONY_ROOT, buf_slice(&g->root), err) < 0)
+	if (ceremony_confirm(c, CEREMONY_ROOT, buf_slice(&g->root), err) < 0 ||
+	    (g->like.len > 0 && ceremony_confirm(c, CEREMONY_LIKE, buf_slice(&g->like), err) < 0))
 		return -1;
 	return g->targets.len == 0 ? 0 : ceremony_confirm(c, CEREMONY_TARGETS, buf_slice(&g->targets), err);
 }
@@ -257,7 +264,8 @@ static int confirm_own(struct ceremony *c, const struct ingredients *g, struct e
 static int rotate_run(struct cmd *cmd, struct step *s, struct error *err)
 {
 	const char *output = cmd_string(cmd, "output", "request.json");
-	struct ingredients g = {.root = BUF_INIT(TUF_ROOT_MAX), .targets = BUF_INIT(CEREMONY_REQUEST_MAX)};
+	struct ingredients g = {.root = BUF_INIT(TUF_ROOT_MAX), .targets = BUF_INIT(CEREMONY_REQUEST_MAX),
+				.like = BUF_INIT(TUF_ROOT_MAX)};
 	struct buf text = BUF_INIT(CEREMONY_REQUEST_MAX);
 	struct ceremony *c = NULL;
 	int r = -1;

@@ -11,6 +11,8 @@ static const struct option ceremony_sign_options[] = {
 	  .help = "your own copy of the root in force: refuse a request that calls another one so" },
 	{ .name = "targets", .type = OPT_STRING, .value = "FILE",
 	  .help = "the same for the targets in force" },
+	{ .name = "like", .type = OPT_STRING, .value = "FILE",
+	  .help = "the same for the root of the site whose targets this one takes" },
 	{ .name = "fingerprint", .type = OPT_STRING, .value = "DIGITS",
 	  .help = "the first digits of the fingerprint, as told by the one who made the request" },
 	{ .name = "output", .type = OPT_STRING, .value = "FILE", .letter = 'o',
@@ -84,6 +86,8 @@ static void report(struct cmd *cmd, const struct ceremony *c, const struct keyfi
 			json_put_string(&w, NULL, "root");
 		if (ceremony_unconfirmed(c, CEREMONY_TARGETS))
 			json_put_string(&w, NULL, "targets");
+		if (ceremony_unconfirmed(c, CEREMONY_LIKE))
+			json_put_string(&w, NULL, "like");
 		json_close(&w);
 		json_close(&w);
 		cmd_write_json(cmd, &out);
@@ -127,6 +131,7 @@ static int sign_run(struct cmd *cmd, struct step *s, struct error *err)
 	output = cmd_string(cmd, "output", name);
 	if (ceremony_check_key(c, &key, err) < 0 || ceremony_check_time(c, s->now_s, err) < 0 ||
 	    confirm(s, c, CEREMONY_ROOT, "root", err) < 0 || confirm(s, c, CEREMONY_TARGETS, "targets", err) < 0 ||
+	    confirm(s, c, CEREMONY_LIKE, "like", err) < 0 ||
 	    ceremony_check_absent(output, err) < 0)
 		goto out;
 	if (show(cmd, c, &key, s->now_s, err) < 0 || approve(cmd, c, err) < 0 || write_answer(s, c, &key, output, err) < 0)

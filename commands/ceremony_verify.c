@@ -8,6 +8,8 @@
 static const struct option ceremony_verify_options[] = {
 	{ .name = "root", .type = OPT_STRING, .value = "FILE",
 	  .help = "your own copy of the root that was in force before: the one of the request must be the same" },
+	{ .name = "like", .type = OPT_STRING, .value = "FILE",
+	  .help = "the same for the root of the site whose targets this one takes" },
 	{ .name = "transcript", .type = OPT_LIST, .value = "FILE",
 	  .help = "a copy of a signer's transcript, beside this home's own; repeat" },
 	{ .name = "strict", .type = OPT_FLAG, .help = "refuse also what is unproven" },
@@ -73,11 +75,14 @@ static int gather(struct cmd *cmd, struct evidence *v, char own[static 4096], st
 		return -1;
 	v->files = xcalloc(v->names.count, sizeof(*v->files));
 	v->transcripts = xcalloc((size_t)n + 1, sizeof(*v->transcripts));
-	v->texts = xcalloc((size_t)v->names.count + n + 3, sizeof(*v->texts));
+	v->texts = xcalloc((size_t)v->names.count + n + 4, sizeof(*v->texts));
 	if (read_file(v, cmd_operand(cmd, 0), CEREMONY_REQUEST_MAX, &v->e.request, err) < 0)
 		return -1;
 	if (cmd_has(cmd, "root") &&
 	    read_file(v, cmd_string(cmd, "root", ""), CEREMONY_REQUEST_MAX, &v->e.root, err) < 0)
+		return -1;
+	if (cmd_has(cmd, "like") &&
+	    read_file(v, cmd_string(cmd, "like", ""), CEREMONY_REQUEST_MAX, &v->e.like, err) < 0)
 		return -1;
 	for (i = 0; i < v->names.count; i++) {
 		if (read_file(v, v->names.list[i].path, CEREMONY_REQUEST_MAX, &v->files[i], err) < 0)

@@ -40,11 +40,16 @@ static int put_files(struct cmd *cmd, struct buf *out, struct error *err)
 static void report(struct cmd *cmd, const struct answer *a)
 {
 	struct json_value v = answer_root(a);
+	struct json_iter it;
 
 	cmd_printf(cmd, "root     version %lld%s\n", (long long)json_int(json_get(v, "root_version")),
 		   json_int(json_get(v, "roots")) > 0 ? ", new" : "");
 	cmd_printf(cmd, "targets  version %lld%s\n", (long long)json_int(json_get(v, "targets_version")),
 		   json_int(json_get(v, "targets")) > 0 ? ", new" : "");
+	for (it = json_iter(json_get(v, "sites")); json_next(&it);)
+		cmd_printf(cmd, "site %.*s  root version %lld%s\n", SLICE_ARG(json_string(json_get(it.value, "site"))),
+			   (long long)json_int(json_get(it.value, "root_version")),
+			   json_int(json_get(it.value, "roots")) > 0 ? ", new" : "");
 }
 
 static int repo_adopt_run(struct cmd *cmd, struct error *err)

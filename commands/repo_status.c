@@ -16,30 +16,45 @@ static const struct option repo_status_options[] = {
 	{ .name = NULL },
 };
 
-enum role_state { ROLE_OK, ROLE_EXPIRING, ROLE_OVERDUE, ROLE_EXPIRED, ROLE_STATES };
-static const char *const state_names[ROLE_STATES] = {"ok", "expiring", "overdue", "expired"};
+/* ROLE_BEHIND: the root that is kept of another site does not let it take what is published here. */
+enum role_state { ROLE_OK, ROLE_EXPIRING, ROLE_OVERDUE, ROLE_BEHIND, ROLE_EXPIRED, ROLE_STATES };
+static const char *const state_names[ROLE_STATES] = {"ok", "expiring", "overdue", "behind", "expired"};
 
 /* A role with what follows from its dates. */
 struct judged {
 	struct json_value role;		/* of the answer */
 	char name[TUF_ROLE_NAME_MAX + 32];
 	int64_t expires_s, renew_by_s;	/* renew_by_s: when this box, or people, ought to have signed it anew */
-	enum { BY_CEREMONY, BY_PUBLISHER, BY_BOX } by;
+	/*
+	 * Where bundles come in, a ceremony makes the root and bundles bring all that this box does not sign; where they
+	 * are made, the roots of other sites are kept.
+	 */
+	enum { BY_CEREMONY, BY_PUBLISHER, BY_BOX, BY_BUNDLE, BY_CEREMONY_AND_BUNDLE, BY_OTHER_SITE } by;
 	enum role_state state;
+	bool is_site;
+	const char *fault;	/* of a site that is behind */
+	unsigned place;		/* in the answer */
 };
 static const char *const by_names[] = {
-	[BY_CEREMONY] = "ceremony", [BY_PUBLISHER] = "publisher", [BY_BOX] = "box"};
+	[BY_CEREMONY] = "ceremony", [BY_PUBLISHER] = "publisher", [BY_BOX] = "box", [BY_BUNDLE] = "bundle",
+	[BY_CEREMONY_AND_BUNDLE] = "ceremony", [BY_OTHER_SITE] = "ceremony"};
 static const char *const by_texts[] = {
-	[BY_CEREMONY] = "by ceremony", [BY_PUBLISHER] = "by its publisher", [BY_BOX] = "by this box"};
+	[BY_CEREMONY] = "by ceremony", [BY_PUBLISHER] = "by its publisher", [BY_BOX] = "by this box",
+	[BY_BUNDLE] = "elsewhere", [BY_CEREMONY_AND_BUNDLE] = "by ceremony", [BY_OTHER_SITE] = "by ceremony"};
 static const char *const remedies[] = {
 	[BY_CEREMONY] = "hold a ceremony: meshanics ceremony rotate (root) or delegate (targets alone), then repo adopt",
 	[BY_PUBLISHER] = "its publisher has to publish again: meshanics sign",
 	[BY_BOX] = "meshanics repo refresh; serve does it by itself while it runs",
+	[BY_BUNDLE] = "a bundle must bring it: meshanics bundle import",
+	[BY_CEREMONY_AND_BUNDLE] = "hold a ceremony for this site, adopt its root where the bundles are made: a bundle must "
+				   "bring it",
+	[BY_OTHER_SITE] = "hold a ceremony for it: meshanics ceremony rotate --like ROOT, then repo adopt here and a bundle",
 };
 
 struct status {
 	struct judged *roles;	/* owned, the first to expire first */
 	unsigned count;
+	bool takes_bundles;
 	int64_t now_s, within_s;
 	enum role_state worst;
 	unsigned expired, soon;
@@ -58,6 +73,23 @@ static enum role_state judge(const struct judged *j, int64_t now_s)
 	return now_s >= j->renew_by_s ? ROLE_EXPIRING : ROLE_OK;
 }
 
+static void count_state(struct status *s, const struct judged *j)
+{
+	s->worst = j->state > s->worst ? j->state : s->worst;
+	s->expired += j->state == ROLE_EXPIRED;
+	s->soon += j->state == ROLE_EXPIRING || j->state == ROLE_OVERDUE;
+}
+
+/* Who makes the next one of what this box does not sign. */
+static int who_else(const struct status *s, const char *role)
+{
+	if (strcmp(role, "root") == 0)
+		return s->takes_bundles ? BY_CEREMONY_AND_BUNDLE : BY_CEREMONY;
+	if (s->takes_bundles)
+		return BY_BUNDLE;
+	return strcmp(role, "targets") == 0 ? BY_CEREMONY : BY_PUBLISHER;
+}
+
 static void add_role(struct status *s, struct json_value role)
 {
 	struct judged *j = &s->roles[s->count++];
@@ -70,26 +102,70 @@ static void add_role(struct status *s, struct json_value role)
 	if (bins > 0)
 		snprintf(j->name, sizeof(j->name), "%.*s, first of %lld", SLICE_ARG(json_string(json_get(role, "role"))),
 			 (long long)bins);
-	if (json_bool(json_get(role, "online")))
-		j->by = BY_BOX;
-	else if (strcmp(j->name, "root") != 0 && strcmp(j->name, "targets") != 0)
-		j->by = BY_PUBLISHER;
+	j->by = json_bool(json_get(role, "online")) ? BY_BOX : who_else(s, j->name);
 	j->renew_by_s = j->expires_s - s->within_s;
 	if (j->by == BY_BOX && (json_type(due) != JSON_STRING || time_parse(&j->renew_by_s, json_string(due), &ignored) < 0))
 		j->renew_by_s = 0;
 	j->state = judge(j, s->now_s);
-	s->worst = j->state > s->worst ? j->state : s->worst;
-	s->expired += j->state == ROLE_EXPIRED;
-	s->soon += j->state == ROLE_EXPIRING || j->state == ROLE_OVERDUE;
+	count_state(s, j);
 }
 
-static void judge_all(struct status *s, struct json_value roles)
+/* What keeps a site from taking the next bundle; NULL: nothing. */
+static const char *site_fault(struct json_value site)
 {
-	struct json_iter it;
+	if (json_get(site, "fault").doc != NULL)
+		return "the root kept of it is damaged: meshanics repo verify";
+	if (!json_bool(json_get(site, "takes_bundles")))
+		return "its root names no export key of this repository";
+	if (!json_bool(json_get(site, "takes_targets")))
+		return "the targets in force here do not verify under its root";
+	return NULL;
+}
 
-	s->roles = xcalloc(json_count(roles) + 1, sizeof(s->roles[0]));
+static void add_site(struct status *s, struct json_value site)
+{
+	struct judged *j = &s->roles[s->count++];
+
+	*j = (struct judged){.role = site,
+			     .expires_s = json_int(json_get(site, "expires_s")),
+			     .by = BY_OTHER_SITE,
+			     .is_site = true,
+			     .fault = site_fault(site)};
+	snprintf(j->name, sizeof(j->name), "root of %.*s", SLICE_ARG(json_string(json_get(site, "site"))));
+	j->renew_by_s = j->expires_s - s->within_s;
+	j->state = judge(j, s->now_s);
+	if (j->fault != NULL && (j->state != ROLE_EXPIRED || j->expires_s == 0))
+		j->state = ROLE_BEHIND;
+	if (j->state == ROLE_BEHIND)
+		j->renew_by_s = s->now_s;
+	count_state(s, j);
+}
+
+static int by_expiry(const void *a, const void *b)
+{
+	const struct judged *x = a, *y = b;
+
+	if (x->expires_s != y->expires_s)
+		return x->expires_s < y->expires_s ? -1 : 1;
+	return x->place < y->place ? -1 : x->place > y->place;
+}
+
+static void judge_all(struct status *s, struct json_value answer)
+{
+	struct json_value roles = json_get(answer, "roles"), sites = json_get(answer, "sites");
+	struct json_iter it;
+	unsigned i;
+
+	s->takes_bundles = json_bool(json_get(answer, "takes_bundles"));
+	s->roles = xcalloc(json_count(roles) + json_count(sites) + 1, sizeof(s->roles[0]));
 	for (it = json_iter(roles); json_next(&it);)
 		add_role(s, it.value);
+	for (it = json_iter(sites); json_next(&it);)
+		add_site(s, it.value);
+	for (i = 0; i < s->count; i++)
+		s->roles[i].place = i;
+	if (s->count > 0)
+		qsort(s->roles, s->count, sizeof(s->roles[0]), by_expiry);
 }
 
 /* The next role after `after` (NULL: the first) about which somebody has to do something; NULL: no more. */
@@ -111,10 +187,14 @@ static void add_row(struct table *t, const struct status *s, const struct judged
 	char version[24], expires[TIME_TEXT_LEN], renew[TIME_TEXT_LEN], left[32];
 	const char *cells[] = {j->name, version, expires, left, by_texts[j->by], renew, state_names[j->state]};
 
-	snprintf(version, sizeof(version), "%lld", (long long)json_int(json_get(j->role, "version")));
+	snprintf(version, sizeof(version), "%lld",
+		 (long long)json_int(json_get(j->role, j->is_site ? "root_version" : "version")));
 	time_text(expires, j->expires_s);
 	time_text(renew, j->renew_by_s);
 	duration_text(left, j->expires_s - s->now_s);
+	/* Of a root that cannot be read nothing is known. */
+	if (j->expires_s == 0)
+		version[0] = expires[0] = left[0] = '-', version[1] = expires[1] = left[1] = '\0';
 	table_row(t, cells);
 }
 
@@ -128,11 +208,14 @@ static void print_text(struct cmd *cmd, const struct status *s, struct json_valu
 
 	for (i = 0; i < s->count; i++)
 		add_row(t, s, &s->roles[i]);
-	cmd_printf(cmd, "site %.*s\n", SLICE_ARG(json_string(json_get(answer, "site"))));
+	cmd_printf(cmd, "site %.*s%s\n", SLICE_ARG(json_string(json_get(answer, "site"))),
+		   s->takes_bundles ? ", which takes bundles" : "");
 	table_print(cmd, t);
 	if (json_bool(json_get(answer, "staged_keys")))
 		cmd_printf(cmd, "new online keys wait for a root that names them\n");
 	for (j = next_step(s, NULL); j != NULL; j = next_step(s, j)) {
+		if (j->state == ROLE_BEHIND)
+			cmd_printf(cmd, "      %s: %s\n", j->name, j->fault);
 		if (j->renew_by_s > s->now_s)
 			cmd_printf(cmd, "next  %s, by %.10s: %s\n", j->name, time_text(by, j->renew_by_s), remedies[j->by]);
 		else
@@ -173,24 +256,33 @@ static void put_next(struct json_writer *w, const struct status *s)
 	json_close(w);
 }
 
+static void put_judged(struct json_writer *w, const char *name, const struct status *s, bool sites)
+{
+	unsigned i;
+
+	json_open_array(w, name);
+	for (i = 0; i < s->count; i++) {
+		if (s->roles[i].is_site == sites)
+			put_role(w, &s->roles[i]);
+	}
+	json_close(w);
+}
+
 /* The server's answer, each role with what we make of it, and the verdict. */
 static void print_json(struct cmd *cmd, const struct status *s, struct json_value answer)
 {
 	struct buf out = BUF_INIT(64u << 20);
 	struct json_writer w = JSON_WRITER(&out);
 	struct json_iter it;
-	unsigned i;
 
 	json_open_object(&w, NULL);
 	for (it = json_iter(answer); json_next(&it);) {
-		if (!slice_equal_str(it.key, "roles")) {
+		if (slice_equal_str(it.key, "roles"))
+			put_judged(&w, "roles", s, false);
+		else if (slice_equal_str(it.key, "sites"))
+			put_judged(&w, "sites", s, true);
+		else
 			json_put_value_key(&w, it.key, it.value);
-			continue;
-		}
-		json_open_array(&w, "roles");
-		for (i = 0; i < s->count; i++)
-			put_role(&w, &s->roles[i]);
-		json_close(&w);
 	}
 	json_put_int(&w, "within_s", s->within_s);
 	json_put_string(&w, "verdict", json_bool(json_get(answer, "adopted")) ? state_names[s->worst] : "not_adopted");
@@ -207,6 +299,10 @@ static int verdict(const struct status *s, struct error *err)
 
 	if (s->worst == ROLE_OK)
 		return 0;
+	if (j->state == ROLE_BEHIND) {
+		error_set(err, ERR_FAILED, "%s: %s", j->name, j->fault);
+		return error_hint(err, "%s", remedies[j->by]);
+	}
 	duration_text(left, j->expires_s > s->now_s ? j->expires_s - s->now_s : s->now_s - j->expires_s);
 	error_set(err, ERR_FAILED, "%u of the roles expired, %u soon: %s %s %s%s", s->expired, s->soon, j->name,
 		  j->expires_s > s->now_s ? "expires in" : "expired", left, j->expires_s > s->now_s ? "" : " ago");
@@ -221,7 +317,7 @@ static int repo_status_run(struct cmd *cmd, struct error *err)
 
 	if (request(cmd, "GET", "/api/v1/repository", SLICE_EMPTY, &a, NULL, err) < 0)
 		goto out;
-	judge_all(&s, json_get(answer_root(&a), "roles"));
+	judge_all(&s, answer_root(&a));
 	if (cmd_json(cmd))
 		print_json(cmd, &s, answer_root(&a));
 	if (!json_bool(json_get(answer_root(&a), "adopted"))) {

@@ -38,6 +38,7 @@ static void put_counts(struct json_writer *w, const struct repo_check *c)
 	json_close(w);
 	json_put_bool(w, "ok", c->findings == 0);
 	json_put_int(w, "roots", c->roots);
+	json_put_int(w, "sites", c->sites);
 	json_put_int(w, "publishers", c->roles);
 	json_put_int(w, "bins", c->bins);
 	json_put_int(w, "targets", c->targets);
@@ -49,6 +50,9 @@ static void print_counts(struct cmd *cmd, const struct repo_check *c)
 {
 	cmd_printf(cmd, "all right: %u root%s, %u publisher%s, ", c->roots, c->roots == 1 ? "" : "s", c->roles,
 		   c->roles == 1 ? "" : "s");
+	if (c->sites > 0)
+		cmd_printf(cmd, "%u root%s of %u other site%s, ", c->site_roots, c->site_roots == 1 ? "" : "s", c->sites,
+			   c->sites == 1 ? "" : "s");
 	if (c->bins > 0)
 		cmd_printf(cmd, "%u hash bins, ", c->bins);
 	cmd_printf(cmd, "%u target%s, %" PRIu64 " bytes\n", c->targets, c->targets == 1 ? "" : "s", c->bytes);

@@ -4,100 +4,11 @@
 #
 #	./bootstrap demo		builds first
 #	MESHANICS=build/meshanics tests/demo.sh
+# shellcheck disable=SC2154 # set in demo-lib.sh
 set -eu
 
-: "${MESHANICS:=$(cd "$(dirname "$0")/.." && pwd)/build/meshanics}"
-PATH=$(dirname "$MESHANICS"):$PATH
-LC_ALL=C
-export PATH LC_ALL
-unset MESHANICS_HOME MESHANICS_SERVER MESHANICS_TOKEN_FILE MESHANICS_CONFIG
-T=$(mktemp -d "${TMPDIR:-/tmp}/meshanics-demo.XXXXXX")
-chmod 755 "$T"
-cd "$T"
-pids='' step=0 begin=$(date +%s)
+. "$(dirname "$0")/demo-lib.sh"
 
-if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
-	bold=$(printf '\033[1m') dim=$(printf '\033[2m') plain=$(printf '\033[0m')
-else
-	bold='' dim='' plain=''
-fi
-
-# What was started here ends here, whatever happens.
-finish() {
-	code=$?
-	trap - EXIT
-	for p in $pids; do
-		kill "$p" 2>/dev/null || :
-	done
-	for p in $pids; do
-		wait "$p" 2>/dev/null || :
-	done
-	[ $code -eq 0 ] || echo "demo: stopped at step $step; everything lies in $T" >&2
-	exit $code
-}
-trap finish EXIT
-trap 'exit 1' HUP INT TERM
-
-title() {
-	step=$((step + 1))
-	printf '\n%s%d. %s%s\n' "$bold" "$step" "$1" "$plain"
-}
-say() { printf '%s# %s%s\n' "$dim" "$*" "$plain"; }
-
-# Print the command as one types it, then run it.
-run() {
-	printf '$'
-	for word in "$@"; do
-		case $word in
-		*[!A-Za-z0-9_./:,=%@+-]*) printf " '%s'" "$word" ;;
-		*) printf ' %s' "$word" ;;
-		esac
-	done
-	printf '\n'
-	status=0
-	"$@" >output 2>&1 || status=$?
-	sed 's/^/  /' output
-	[ $status -eq 0 ] || {
-		echo "demo: that ended with status $status" >&2
-		exit 1
-	}
-}
-# The same for a command that must be refused with status 3.
-refused() {
-	printf '$'
-	printf ' %s' "$@"
-	printf '\n'
-	status=0
-	"$@" >refusal 2>&1 || status=$?
-	sed 's/^/  /' refusal
-	[ $status -eq 3 ] || {
-		echo "demo: this should have been refused with status 3, not $status" >&2
-		exit 1
-	}
-}
-# Started in the background, its log beside it.
-start() {
-	log=$1
-	shift
-	printf '$ %s &\n' "$*"
-	"$@" >"$log" 2>&1 &
-	last=$!
-	pids="$pids $last"
-}
-until_true() {
-	limit=$1
-	shift
-	i=0
-	until "$@" >/dev/null 2>&1; do
-		i=$((i + 1))
-		[ $i -lt $((limit * 5)) ] || {
-			echo "demo: waited $limit s in vain for: $*" >&2
-			tail -n 20 ./*.log >&2
-			return 1
-		}
-		sleep 0.2
-	done
-}
 rollout_state() { meshanics rollout show "$1" --json --home hq | grep -q "\"state\": *\"$2\""; }
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -228,12 +139,10 @@ refused meshanics audit verify --home hq
 # The devices remember the ports at which they enrolled.
 port() { sed "s/.*\"$1_port\":\([0-9]*\).*/\1/" ready; }
 
-trap - EXIT
-for p in $pids; do kill "$p" 2>/dev/null || :; done
-for p in $pids; do wait "$p" 2>/dev/null || :; done
+the_end
 cat <<END
 
-${bold}All of it held, in $(($(date +%s) - begin)) s.${plain} The pieces lie in $T:
+${bold}All of it held, in $seconds s.${plain} The pieces lie in $T:
   alice/ bob/ tina/    the offline machines: keys, transcripts
   hq/                  the control plane: repo/ (keys, metadata, targets) and control/ (store, CAs)
   dev1/ dev2/ dev3/    the devices: agent/artifacts/plant/plc/current is what runs

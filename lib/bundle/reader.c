@@ -528,7 +528,8 @@ int bundle_end(struct bundle_reader *r, struct error *err)
 
 unsigned bundle_missing(const struct bundle_reader *r, unsigned *volumes)
 {
-	*volumes = r->volume.volumes;
+	if (volumes != NULL)
+		*volumes = r->volume.volumes;
 	return r->missing;
 }
 

@@ -63,7 +63,7 @@ bool bundle_cut(const struct bundle_reader *r);
 WARN_UNUSED int bundle_read_all(struct bundle_reader *r, struct buf *out, struct error *err);
 /* After the last: nothing but zeros follows, and no volume is missing (ERR_RETRY). */
 WARN_UNUSED int bundle_end(struct bundle_reader *r, struct error *err);
-/* The volume that is needed next, 0: none is missing; and how many there are (1: not split). */
+/* The volume that is needed next, 0: none is missing; and, unless NULL, how many there are (1: not split). */
 unsigned bundle_missing(const struct bundle_reader *r, unsigned *volumes);
 /* Bytes read so far, of all files; and what they hold together (0: unknown, a pipe). For progress. */
 uint64_t bundle_reader_at(const struct bundle_reader *r);

@@ -8,7 +8,7 @@
 #include "net/url.h"
 
 static const struct api_route *const tables[] = {
-	routes_control, routes_fleet, routes_identity, routes_repository,
+	routes_control, routes_fleet, routes_identity, routes_repository, routes_export, routes_bundle,
 };
 
 const struct api_route *api_route_at(unsigned n)

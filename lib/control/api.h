@@ -119,9 +119,10 @@ int api_read_error(unsigned status, struct slice body, struct error *err);
 /*
  * The route tables; each ends with method == NULL and lives in its own routes_*.c:
  * fleet (devices, rollouts, audit, register, heartbeat, status), identity (enrolment, tokens, operators, CAs,
- * renewal, revocation), repository (blobs, metadata, artifacts), control (health, backup, OpenAPI).
+ * renewal, revocation), repository (blobs, metadata, artifacts), export (bundles to other sites, their receipts), bundle (bundles from another site),
+ * control (health, backup, OpenAPI).
  */
-extern const struct api_route routes_fleet[], routes_identity[], routes_repository[], routes_control[];
+extern const struct api_route routes_fleet[], routes_identity[], routes_repository[], routes_export[], routes_control[], routes_bundle[];
 
 /*
  * The route for a request, or NULL with err: ERR_NOT_FOUND (no such path), ERR_USAGE (the path exists, the

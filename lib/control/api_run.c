@@ -61,10 +61,27 @@ static int audit_success(struct api_call *call, struct error *err)
 	return audit_append(call->db, &e, err);
 }
 
+/* What the handler had to say of the matter before it failed, and why it did. */
+static void put_refusal(struct buf *out, const struct buf *said, const struct error *why)
+{
+	struct json_writer w = JSON_WRITER(out);
+	struct json doc = JSON_INIT;
+	struct error ignored = ERROR_INIT;
+	struct json_iter it;
+
+	json_open_object(&w, NULL);
+	if (!said->failed && said->len > 0 && json_parse(&doc, buf_slice(said), JSON_STRICT, &ignored) == 0)
+		for (it = json_iter(json_root(&doc)); json_next(&it);)
+			json_put_value_key(&w, it.key, it.value);
+	json_put_string(&w, "kind", error_kind_name(why->kind));
+	json_put_string(&w, "text", why->text);
+	json_close(&w);
+	json_release(&doc);
+}
+
 int api_audit_refusal(struct db *db, const struct api_call *call, const struct error *why, struct error *err)
 {
-	struct buf detail = BUF_INIT(AUDIT_NOTE_MAX);
-	struct json_writer w = JSON_WRITER(&detail);
+	struct buf detail = BUF_INIT(2 * AUDIT_NOTE_MAX);
 	char object[256];
 	struct audit_entry e = {
 		.time_s = call->now_s,
@@ -75,10 +92,7 @@ int api_audit_refusal(struct db *db, const struct api_call *call, const struct e
 	};
 	int r;
 
-	json_open_object(&w, NULL);
-	json_put_string(&w, "kind", error_kind_name(why->kind));
-	json_put_string(&w, "text", why->text);
-	json_close(&w);
+	put_refusal(&detail, &call->audit_detail, why);
 	e.detail = buf_slice(&detail);
 	r = audit_append(db, &e, err);
 	buf_release(&detail);

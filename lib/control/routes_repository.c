@@ -7,7 +7,7 @@
 #include "control/routes_repository.h"
 #include "crypto/pkcs11_uri.h"
 #include "tuf/publish.h"
-#include "tuf/repo.h"
+#include "tuf/repo_sites.h"
 
 #define ADOPT_FILES_MAX 64
 
@@ -95,6 +95,52 @@ static int get_publishers(struct api_call *call, struct error *err)
 	return 0;
 }
 
+struct sites_writer {
+	struct json_writer *w;
+	const struct repo *r;
+};
+
+/* A chain that is damaged is told of, and hides nothing else. */
+static int put_site(void *arg, const char *site, struct error *err)
+{
+	const struct sites_writer *s = arg;
+	struct repo_site_info info;
+	struct error fault = ERROR_INIT;
+	int r = repo_site_look(s->r, site, &info, &fault);
+
+	(void)err;
+	json_open_object(s->w, NULL);
+	json_put_string(s->w, "site", site);
+	if (r < 0) {
+		json_put_string(s->w, "fault", fault.text);
+	} else {
+		json_put_int(s->w, "root_version", info.root_version);
+		put_time(s->w, "expires", info.expires_s);
+		json_put_int(s->w, "expires_s", info.expires_s);
+		json_put_bool(s->w, "takes_targets", info.takes_targets);
+		json_put_bool(s->w, "takes_bundles", info.takes_bundles);
+	}
+	json_close(s->w);
+	return 0;
+}
+
+/* Whom bundles are made for, and whether they come from elsewhere: then nobody here holds a ceremony for targets. */
+static int put_sites(struct json_writer *w, const struct repo *r, struct error *err)
+{
+	struct sites_writer s = {w, r};
+	int ret = 0;
+
+	json_put_bool(w, "takes_bundles",
+		      !repo_exports(r) && repo_root(r) != NULL && repo_root(r)->export_keys.count > 0);
+	if (!repo_exports(r))
+		return 0;
+	json_open_array(w, "sites");
+	if (repo_root(r) != NULL)
+		ret = repo_sites_each(repo_dirfd(r), put_site, &s, err);
+	json_close(w);
+	return ret;
+}
+
 static int get_repository(struct api_call *call, struct error *err)
 {
 	struct json_writer *w = &call->out;
@@ -111,6 +157,8 @@ static int get_repository(struct api_call *call, struct error *err)
 	json_put_bool(w, "adopted", repo_root(r) != NULL);
 	json_put_bool(w, "staged_keys", repo_keys_staged(r));
 	put_time(w, "now", call->now_s);
+	if (put_sites(w, r, err) < 0)
+		return -1;
 	json_open_array(w, "roles");
 	for (i = 0; i < n; i++) {
 		json_open_object(w, NULL);
@@ -278,6 +326,47 @@ static int refresh(struct api_call *call, struct error *err)
 	return 0;
 }
 
+/* The record names the sites whose roots came: in its object, where it is about one other site alone. */
+static void note_adoption(struct api_call *call, const struct repo_adoption *done, bool own)
+{
+	struct json_writer w = JSON_WRITER(&call->audit_detail);
+	unsigned i;
+
+	if (!own && done->site_count == 1)
+		snprintf(call->audit_object, sizeof(call->audit_object), "site:%s", done->sites[0].site);
+	json_open_object(&w, NULL);
+	json_put_int(&w, "root_version", done->root_version);
+	json_put_int(&w, "targets_version", done->targets_version);
+	if (done->site_count > 0)
+		json_open_object(&w, "sites");
+	for (i = 0; i < done->site_count; i++)
+		json_put_int(&w, done->sites[i].site, done->sites[i].root_version);
+	if (done->site_count > 0)
+		json_close(&w);
+	json_close(&w);
+}
+
+static void put_adoption(struct json_writer *w, const struct repo_adoption *done)
+{
+	unsigned i;
+
+	json_open_object(w, NULL);
+	json_put_int(w, "root_version", done->root_version);
+	json_put_int(w, "targets_version", done->targets_version);
+	json_put_int(w, "roots", done->roots);
+	json_put_int(w, "targets", done->targets);
+	json_open_array(w, "sites");
+	for (i = 0; i < done->site_count; i++) {
+		json_open_object(w, NULL);
+		json_put_string(w, "site", done->sites[i].site);
+		json_put_int(w, "root_version", done->sites[i].root_version);
+		json_put_int(w, "roots", done->sites[i].roots);
+		json_close(w);
+	}
+	json_close(w);
+	json_close(w);
+}
+
 static int adopt(struct api_call *call, struct error *err)
 {
 	static const char *const names[] = {"files", "accept_clock", NULL};
@@ -302,14 +391,9 @@ static int adopt(struct api_call *call, struct error *err)
 	}
 	if (repo_adopt_with(r, files, n, call->now_s, accept ? REPO_ACCEPT_CLOCK : 0u, &done, err) < 0)
 		return -1;
-	json_open_object(&call->out, NULL);
-	json_put_int(&call->out, "root_version", done.root_version);
-	json_put_int(&call->out, "targets_version", done.targets_version);
-	json_put_int(&call->out, "roots", done.roots);
-	json_put_int(&call->out, "targets", done.targets);
-	json_close(&call->out);
-	buf_printf(&call->audit_detail, "{\"root_version\":%lld,\"targets_version\":%lld}", (long long)done.root_version,
-		   (long long)done.targets_version);
+	put_adoption(&call->out, &done);
+	note_adoption(call, &done, done.own);
+	repo_adoption_release(&done);
 	return 0;
 }
 

@@ -65,6 +65,9 @@ struct audit_export_report {
 	struct audit_chain chain;
 	struct audit_signed_head head;	/* of the last line */
 	bool has_signature;
+	/* Optional, set before the call: each record once it has held, borrowed for the call; -1 ends the walk. */
+	int (*each)(void *arg, const struct audit_record *r, struct error *err);
+	void *arg;
 };
 /*
  * Check the export in open file fd, from its beginning, streaming. keys: the site's record keys; the head must

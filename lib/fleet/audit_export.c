@@ -97,6 +97,8 @@ static int take_line(struct export *x, struct slice line, struct error *err)
 	if (read_record(x, json_root(&doc), &r, err) < 0)
 		goto out;
 	result = audit_chain_add(&x->report->chain, &r, err);
+	if (result == 0 && x->report->each != NULL)
+		result = x->report->each(x->report->arg, &r, err);
 out:
 	json_release(&doc);
 	return result < 0 ? error_wrap(err, "line %llu", (unsigned long long)x->line) : 0;

@@ -51,6 +51,8 @@ static const struct permission {
 	{"artifact.publish", O | ADMIN},	/* bytes and signed metadata; trust is in the signatures */
 	{"repository.read", V | O | A | ADMIN},
 	{"repository.write", ADMIN},		/* a new root, re-signing on demand */
+	{"bundle.read", V | O | A | ADMIN},
+	{"bundle.write", O | ADMIN},		/* exports, imports, receipts; trust is in the signatures */
 	{"token.read", V | O | A | ADMIN},
 	{"token.write", O | ADMIN},
 	{"ca.read", V | O | A | ADMIN},

@@ -214,9 +214,30 @@ static const char meta_sql[] =
 	" value TEXT NOT NULL"
 	") STRICT, WITHOUT ROWID;";
 
+static const char bundles_sql[] =
+	/*
+	 * A site to which bundles go (for devices: the own one). sequence: the last number given out, perhaps to an export
+	 * that came to nothing. receipt_seq and receipt_hash: the head of the site's audit trail, which only grows.
+	 */
+	"CREATE TABLE bundle_sites ("
+	" site TEXT PRIMARY KEY,"
+	" sequence INTEGER NOT NULL CHECK (sequence >= 0),"
+	" bundle TEXT CHECK (length(bundle) = 64),"	/* exported last: SHA-256 of its manifest */
+	" bundle_sequence INTEGER,"
+	" bundle_s INTEGER,"
+	" receipt TEXT CHECK (length(receipt) = 64),"	/* accepted last: SHA-256 of receipt.json */
+	" receipt_bundle TEXT,"				/* the bundle that the site had imported last then */
+	" receipt_seq INTEGER,"
+	" receipt_hash TEXT,"
+	" receipt_root INTEGER,"			/* version of the site's root then */
+	" receipt_created_s INTEGER,"			/* by the site's clock */
+	" receipt_s INTEGER"
+	") STRICT, WITHOUT ROWID;";
+
 /* Migration i is a list of parts, ended by NULL; a released list never changes. */
 static const char *const version_1[] = {meta_sql, devices_sql, identity_sql, rollouts_sql, audit_sql, NULL};
-static const char *const *const migrations[] = {version_1};
+static const char *const version_2[] = {bundles_sql, NULL};
+static const char *const *const migrations[] = {version_1, version_2};
 static const char *const append_only[] = {"audit", "transitions", NULL};
 
 const struct db_schema control_schema = {

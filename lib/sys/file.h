@@ -115,6 +115,11 @@ bool file_exists(int dirfd, const char *path);	/* a dangling symlink exists too 
 WARN_UNUSED int file_copy(int from_fd, int to_fd, uint64_t len, const char **how, struct error *err);
 /* The first of these ways alone, which takes no room on the disk: 0, or -1 where it does not go. */
 WARN_UNUSED int file_reflink(int from_fd, int to_fd, uint64_t len);
+/*
+ * For writers of much to slow media, each time another `window` bytes are written and `at` is the end of them: let these
+ * go to the disk, and wait for the window before. So that progress is true, and no long sync is left for the end.
+ */
+void file_write_behind(int fd, uint64_t at, uint64_t window);
 /* Bytes that an unprivileged process can still write on the file system of dirfd; INT64_MAX where that is not told. */
 WARN_UNUSED int file_free_bytes(int dirfd, uint64_t *bytes, struct error *err);
 /*

@@ -80,3 +80,13 @@ int file_copy(int from_fd, int to_fd, uint64_t len, const char **how, struct err
 	*how = "read and write";
 	return copy_loop(from_fd, to_fd, at, len, err);
 }
+
+void file_write_behind(int fd, uint64_t at, uint64_t window)
+{
+	if (at < window)
+		return;
+	(void)sync_file_range(fd, (off_t)(at - window), (off_t)window, SYNC_FILE_RANGE_WRITE);
+	if (at >= 2 * window)
+		(void)sync_file_range(fd, (off_t)(at - 2 * window), (off_t)window,
+				      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+}

@@ -36,11 +36,14 @@ static int read_documents(struct ceremony *c, struct json_value top, struct erro
 static int read_in_force(struct ceremony *c, struct json_value top, struct error *err)
 {
 	struct json_value root = json_get(top, "root_in_force"),
-			  targets = json_get(top, "targets_in_force");
+			  targets = json_get(top, "targets_in_force"), like = json_get(top, "like");
 
 	if (root.doc != NULL && ((c->root_in_force = tuf_root_parse(json_raw(root), err)) == NULL ||
 				 tuf_root_check_self(c->root_in_force, err) < 0))
 		return error_wrap(err, "root in force");
+	if (like.doc != NULL && ((c->like = tuf_root_parse(json_raw(like), err)) == NULL ||
+				 tuf_root_check_self(c->like, err) < 0))
+		return error_wrap(err, "the root that it is made like");
 	if (targets.doc != NULL &&
 	    (c->targets_in_force = tuf_targets_parse(json_raw(targets), err)) == NULL)
 		return error_wrap(err, "targets in force");
@@ -117,7 +120,7 @@ static int read_head(struct ceremony *c, struct json_value top, struct slice *pu
 	static const char *const names[] = {
 		"format", "purpose", "site",	"rehearsal",	 "created",	     "nonce",
 		"labels", "root",    "targets", "root_in_force", "targets_in_force", "transcript",
-		NULL};
+		"like",	  NULL};
 	struct slice format = SLICE_EMPTY, site = SLICE_EMPTY, created = SLICE_EMPTY;
 	int64_t created_s;
 
@@ -227,6 +230,7 @@ void ceremony_free(struct ceremony *c)
 	free(c->answers);
 	tuf_root_free(c->root);
 	tuf_root_free(c->root_in_force);
+	tuf_root_free(c->like);
 	tuf_targets_free(c->targets);
 	tuf_targets_free(c->targets_in_force);
 	buf_release(&c->root_text);
@@ -249,6 +253,11 @@ const char *ceremony_site(const struct ceremony *c)
 bool ceremony_rehearsal(const struct ceremony *c)
 {
 	return c->rehearsal;
+}
+
+const char *ceremony_like(const struct ceremony *c)
+{
+	return c->like == NULL ? NULL : c->like->site;
 }
 
 unsigned ceremony_document_count(const struct ceremony *c)

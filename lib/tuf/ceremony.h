@@ -52,6 +52,14 @@ struct ceremony_plan {
 	unsigned publisher_count;
 	const struct pubkey *export_keys;	/* record keys of HQ, beside those in online */
 	unsigned export_count;
+	/*
+	 * The newest root of the site whose targets this one takes as they are, or empty. Root keys, targets keys and
+	 * thresholds are its own then, and export keys where none are given; the request holds no targets. No signers,
+	 * thresholds and publishers are given; names are.
+	 */
+	struct slice like;
+	const struct ceremony_name *names;
+	unsigned name_count;
 	bool rehearsal;
 	int64_t now_s;
 	const uint8_t *nonce;			/* 16 random bytes */
@@ -81,6 +89,7 @@ WARN_UNUSED int ceremony_delegate(struct buf *out, const struct ceremony_delegat
 enum ceremony_roles {
 	CEREMONY_ROOT = 1 << 0,
 	CEREMONY_TARGETS = 1 << 1,
+	CEREMONY_LIKE = 1 << 2,		/* the root of the site whose targets are taken; of what a request calls in force */
 };
 /* A key that loses its part: the one given, or the only one whose id begins with these digits. */
 struct ceremony_removal {
@@ -104,6 +113,11 @@ struct ceremony_rotation {
 	const struct pubkey *export_keys;		/* in place of those in force; none: these stay */
 	unsigned export_count;
 	int64_t root_life_s;
+	/*
+	 * The newest root of the site whose targets this one takes, or empty: as in ceremony_plan. Nothing else is said of
+	 * root and targets keys then, and no targets are given.
+	 */
+	struct slice like;
 };
 /*
  * With nothing added, removed or set: a renewal. ERR_USAGE, ERR_REFUSED, ERR_NOT_FOUND: what makes no sense (a
@@ -132,6 +146,7 @@ void ceremony_free(struct ceremony *c);	/* NULL is fine */
 const char *ceremony_fingerprint(const struct ceremony *c);	/* 64 hex digits */
 const char *ceremony_site(const struct ceremony *c);
 bool ceremony_rehearsal(const struct ceremony *c);
+const char *ceremony_like(const struct ceremony *c);	/* the site whose targets this one takes; NULL: it has its own */
 /*
  * A request brings along what it calls in force, and only the reader can know whether that is so. own is his copy of
  * that file: the same one byte for byte (white space around it aside), and from then on the statement relies on it.
@@ -285,8 +300,8 @@ struct ceremony_evidence {
 	unsigned file_count;
 	const struct ceremony_file *transcripts;
 	unsigned transcript_count;
-	/* The auditor's own copy of the root in force before; without a name: he has none. */
-	struct ceremony_file root;
+	/* The auditor's own copy of the root in force before, and of the one it is made like; without a name: he has none. */
+	struct ceremony_file root, like;
 	bool strict;	/* what is unproven does not hold */
 	void (*tell)(void *arg, const struct ceremony_finding *f);	/* each check, in order; may be NULL */
 	void *arg;

@@ -67,11 +67,11 @@ static int check_targets_follow(const struct ceremony *c, struct error *err)
 {
 	const struct tuf_role *a, *b;
 
-	if (c->root_in_force == NULL || c->targets != NULL)
+	if (c->root_in_force == NULL || c->targets != NULL || c->like != NULL)
 		return 0;
 	a = &c->root_in_force->roles[TUF_TARGETS];
 	b = &c->root->roles[TUF_TARGETS];
-	if (a->threshold == b->threshold && tuf_keys_same(&a->keys, &b->keys))
+	if (tuf_role_same(a, b))
 		return 0;
 	return error_set(
 		err, ERR_REFUSED,
@@ -172,18 +172,75 @@ static int check_in_force(const struct ceremony *c, struct error *err)
 				 c->targets_in_force, -1, err);
 }
 
+static bool shares_key(const struct tuf_keys *a, const struct tuf_keys *b)
+{
+	unsigned i, k;
+
+	for (i = 0; i < a->count; i++) {
+		for (k = 0; k < b->count; k++) {
+			if (a->list[i].pub.scheme != KEY_NONE &&
+			    pubkey_equal(&a->list[i].pub, &b->list[k].pub))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* What is stolen at one site must not speak at the other. */
+static int check_like_apart(const struct tuf_root *root, const struct tuf_root *like, struct error *err)
+{
+	static const enum tuf_type online[] = {TUF_SNAPSHOT, TUF_TIMESTAMP};
+	unsigned i, k;
+
+	for (i = 0; i < ARRAY_SIZE(online); i++) {
+		for (k = 0; k < ARRAY_SIZE(online); k++) {
+			if (shares_key(&root->roles[online[i]].keys, &like->roles[online[k]].keys))
+				return error_set(err, ERR_REFUSED, "its %s key is an online key of site '%s'",
+						 tuf_type_name(online[i]), like->site);
+		}
+	}
+	if (shares_key(&root->site_keys, &like->site_keys))
+		return error_set(err, ERR_REFUSED, "its receipts would be signed by a key of site '%s'", like->site);
+	return 0;
+}
+
+/* The site takes the targets of another: then it believes just those whom the other believes. */
+static int check_like(const struct ceremony *c, struct error *err)
+{
+	const struct tuf_root *like = c->like;
+
+	if (like == NULL)
+		return 0;
+	if (like->site[0] == '\0' || strcmp(like->site, c->site) == 0)
+		return error_set(err, ERR_REFUSED, "the root that it is made like is of %s",
+				 like->site[0] == '\0' ? "no site" : "the same site");
+	if (repo_is_rehearsal(&like->head) != c->rehearsal)
+		return error_set(err, ERR_REFUSED, "request and the root that it is made like disagree on whether this "
+						   "is a rehearsal");
+	if (!tuf_role_same(&c->root->roles[TUF_ROOT], &like->roles[TUF_ROOT]) ||
+	    !tuf_role_same(&c->root->roles[TUF_TARGETS], &like->roles[TUF_TARGETS]))
+		return error_set(err, ERR_REFUSED,
+				 "its root and targets keys are not those of root %" PRId64 " of site '%s', which it says "
+				 "it is made like",
+				 like->head.version, like->site);
+	return check_like_apart(c->root, like, err);
+}
+
 /* Each purpose has its documents, no others. */
 static int check_purpose(const struct ceremony *c, struct slice purpose, struct error *err)
 {
 	bool root = c->root != NULL, targets = c->targets != NULL,
-	     old_root = c->root_in_force != NULL, old_targets = c->targets_in_force != NULL;
+	     old_root = c->root_in_force != NULL, old_targets = c->targets_in_force != NULL,
+	     like = c->like != NULL;
 	char shown[64];
 
-	if (slice_equal_str(purpose, "create") && root && targets && !old_root && !old_targets)
+	if (slice_equal_str(purpose, "create") && root && targets != like && !old_root && !old_targets)
 		return 0;
-	if (slice_equal_str(purpose, "rotate") && root && old_root && (!targets || old_targets))
+	if (slice_equal_str(purpose, "rotate") && root && old_root &&
+	    (!targets || old_targets) && !(like && targets))
 		return 0;
-	if (slice_equal_str(purpose, "delegate") && !root && targets && old_root && old_targets)
+	if (slice_equal_str(purpose, "delegate") && !root && targets && old_root && old_targets &&
+	    !like)
 		return 0;
 	return error_set(err, ERR_MALFORMED, "'purpose' '%s' does not fit what the request holds",
 			 printable(shown, sizeof(shown), purpose));
@@ -192,7 +249,7 @@ static int check_purpose(const struct ceremony *c, struct slice purpose, struct 
 int ceremony_check_content(const struct ceremony *c, struct slice purpose, struct error *err)
 {
 	if (check_purpose(c, purpose, err) < 0 || check_in_force(c, err) < 0 ||
-	    check_root(c, err) < 0)
+	    check_root(c, err) < 0 || check_like(c, err) < 0)
 		return -1;
 	return check_targets(c, err);
 }

@@ -12,23 +12,36 @@
 
 static const char *role_name(enum ceremony_roles role)
 {
-	return role == CEREMONY_ROOT ? "root" : "targets";
+	return role == CEREMONY_TARGETS ? "targets" : "root";
+}
+
+static const char *option_name(enum ceremony_roles role)
+{
+	return role == CEREMONY_LIKE ? "like" : role_name(role);
+}
+
+static const struct tuf_root *root_of(const struct ceremony *c, enum ceremony_roles role)
+{
+	return role == CEREMONY_LIKE ? c->like : c->root_in_force;
 }
 
 static const struct tuf_head *head_in_force(const struct ceremony *c, enum ceremony_roles role)
 {
-	return role == CEREMONY_ROOT ? &c->root_in_force->head : &c->targets_in_force->head;
+	return role == CEREMONY_TARGETS ? &c->targets_in_force->head : &root_of(c, role)->head;
 }
 
 static struct slice text_in_force(const struct ceremony *c, enum ceremony_roles role)
 {
-	return json_raw(json_get(json_root(&c->doc),
-				 role == CEREMONY_ROOT ? "root_in_force" : "targets_in_force"));
+	static const char *const members[] = {[CEREMONY_ROOT] = "root_in_force",
+					      [CEREMONY_TARGETS] = "targets_in_force",
+					      [CEREMONY_LIKE] = "like"};
+
+	return json_raw(json_get(json_root(&c->doc), members[role]));
 }
 
 static bool has_in_force(const struct ceremony *c, enum ceremony_roles role)
 {
-	return role == CEREMONY_ROOT ? c->root_in_force != NULL : c->targets_in_force != NULL;
+	return role == CEREMONY_TARGETS ? c->targets_in_force != NULL : root_of(c, role) != NULL;
 }
 
 /* As sha256sum shows it for the file of `ceremony finish`, which ends with a line feed. */
@@ -60,6 +73,8 @@ int ceremony_confirm(struct ceremony *c, enum ceremony_roles role, struct slice 
 	char theirs[2 * SHA256_LEN + 1], mine[2 * SHA256_LEN + 1];
 	const char *name = role_name(role);
 
+	if (!has_in_force(c, role) && role == CEREMONY_LIKE)
+		return error_set(err, ERR_USAGE, "the request is not made like a root of another site");
 	if (!has_in_force(c, role))
 		return error_set(err, ERR_USAGE,
 				 "the request calls no %s in force that could be compared", name);
@@ -88,7 +103,7 @@ bool ceremony_unconfirmed(const struct ceremony *c, enum ceremony_roles role)
 static void put_signers(struct buf *out, const struct ceremony *c, enum ceremony_roles role)
 {
 	const struct tuf_role *r =
-		&c->root_in_force->roles[role == CEREMONY_ROOT ? TUF_ROOT : TUF_TARGETS];
+		&root_of(c, role)->roles[role == CEREMONY_TARGETS ? TUF_TARGETS : TUF_ROOT];
 	const struct tuf_head *head = head_in_force(c, role);
 	struct error ignored = ERROR_INIT;
 	struct tuf_tally tally;
@@ -111,7 +126,12 @@ void ceremony_put_against(struct buf *out, const struct ceremony *c, enum ceremo
 	const struct tuf_head *head = head_in_force(c, role);
 	char hash[2 * SHA256_LEN + 1];
 
-	buf_printf(out, "  Against %s version %" PRId64 ", which ", role_name(role), head->version);
+	if (role == CEREMONY_LIKE)
+		buf_printf(out, "  Root keys, targets keys and thresholds are those of root version %" PRId64 "\n"
+				"  of site '%s', which ",
+			   head->version, c->like->site);
+	else
+		buf_printf(out, "  Against %s version %" PRId64 ", which ", role_name(role), head->version);
 	if (!ceremony_unconfirmed(c, role)) {
 		buf_put_str(out, "is in force by your own copy");
 		return;
@@ -126,10 +146,29 @@ void ceremony_put_doubt(struct buf *out, const struct ceremony *c, enum ceremony
 {
 	const char *name = role_name(role);
 
-	if (ceremony_unconfirmed(c, role))
+	if (role == CEREMONY_LIKE && ceremony_unconfirmed(c, role))
+		buf_printf(out,
+			   "    NOTE: nothing here has checked that this root is the one in force at "
+			   "'%s'. Compare it\n    with your own copy, --like FILE.\n",
+			   c->like->site);
+	else if (ceremony_unconfirmed(c, role))
 		buf_printf(out,
 			   "    NOTE: nothing here has checked that this %s is the one in force. A "
 			   "forged or an old one\n    hides changes: compare it with your own "
 			   "copy, --%s FILE.\n",
-			   name, name);
+			   name, option_name(role));
+}
+
+void ceremony_put_like(struct buf *out, const struct ceremony *c)
+{
+	if (c->like == NULL)
+		return;
+	buf_printf(out,
+		   "\nTARGETS of site '%s': none are signed here.\n"
+		   "  It takes the targets of site '%s' as they are: who says there who publishes what\n"
+		   "  says it here, too.\n",
+		   c->site, c->like->site);
+	ceremony_put_against(out, c, CEREMONY_LIKE);
+	buf_put_str(out, ".\n");
+	ceremony_put_doubt(out, c, CEREMONY_LIKE);
 }

@@ -27,7 +27,7 @@ struct ceremony {
 	struct json_value labels;
 	/* Unsigned files around the `signed` values of the request, and those in force; NULL where absent. */
 	struct buf root_text, targets_text;
-	struct tuf_root *root, *root_in_force;
+	struct tuf_root *root, *root_in_force, *like;
 	struct tuf_targets *targets, *targets_in_force;
 	unsigned confirmed; /* enum ceremony_roles: what is in force by the reader's own copy, too */
 	struct ceremony_document documents[2];
@@ -51,6 +51,8 @@ void ceremony_put_who(struct buf *out, const struct ceremony *c, const char *key
  */
 void ceremony_put_against(struct buf *out, const struct ceremony *c, enum ceremony_roles role);
 void ceremony_put_doubt(struct buf *out, const struct ceremony *c, enum ceremony_roles role);
+/* Whose targets the site takes, where it has none of its own. */
+void ceremony_put_like(struct buf *out, const struct ceremony *c);
 /* ---- ceremony_changes.c: what the statement says of root and of targets against those in force ---- */
 void ceremony_put_root_changes(struct buf *out, const struct ceremony *c, int64_t now_s);
 void ceremony_put_targets_changes(struct buf *out, const struct ceremony *c, const struct repo_publisher *next,
@@ -113,7 +115,8 @@ struct rotation_role {
 
 struct rotation {
 	const struct ceremony_rotation *r;
-	struct tuf_root *old;
+	struct tuf_root *old;		 /* NULL: the root to be is the first of its site */
+	struct tuf_root *like;		 /* whose root and targets keys it has; NULL: those of old */
 	struct tuf_targets *old_targets; /* NULL: targets stay as they are */
 	struct rotation_role root, targets;
 	struct repo_publisher *publishers; /* of the next targets */
@@ -121,6 +124,8 @@ struct rotation {
 	struct ceremony_name *names;
 	unsigned name_count;
 };
+/* The request for the first root of a site that takes the targets of another: r has no root in force, but online keys. */
+WARN_UNUSED int ceremony_first_like(struct buf *out, const struct ceremony_rotation *r, struct error *err);
 /* Append the request. */
 WARN_UNUSED int rotation_write(struct buf *out, const struct rotation *t, struct error *err);
 

@@ -204,6 +204,26 @@ static void put_labels(struct json_writer *w, const struct ceremony_plan *p)
 	json_close(w);
 }
 
+static int new_like(struct buf *out, const struct ceremony_plan *p, struct error *err)
+{
+	const struct ceremony_rotation r = {.online = p->online,
+					    .export_keys = p->export_keys,
+					    .export_count = p->export_count,
+					    .root_life_s = p->root_life_s,
+					    .like = p->like,
+					    .next = {.names = p->names,
+						     .name_count = p->name_count,
+						     .now_s = p->now_s,
+						     .nonce = p->nonce,
+						     .transcript_head = p->transcript_head}};
+
+	if (p->root_count + p->targets_count + p->publisher_count > 0)
+		return error_set(err, ERR_USAGE, "signers and publishers are those of the site that it is made like");
+	if (p->rehearsal || p->online->rehearsal)
+		return error_set(err, ERR_USAGE, "a root like that of another site is not rehearsed");
+	return ceremony_first_like(out, &r, err);
+}
+
 int ceremony_new(struct buf *out, const struct ceremony_plan *plan, struct error *err)
 {
 	struct json_writer w = JSON_WRITER(out);
@@ -212,6 +232,8 @@ int ceremony_new(struct buf *out, const struct ceremony_plan *plan, struct error
 	size_t from = out->len;
 	int r = -1;
 
+	if (plan->like.len > 0)
+		return new_like(out, plan, err);
 	if (check_plan(plan, err) < 0 ||
 	    choose_publishers(plan, &publishers, &publisher_count, err) < 0)
 		goto out;

@@ -1,6 +1,7 @@
 /*
  * Requests for the next root: keys come and go, thresholds change, an online box is replaced, or
- * only the date moves. What nobody asked to change is copied from the root in force.
+ * only the date moves. What nobody asked to change is copied from the root in force. A root that is
+ * made like that of another site has that one's root and targets keys, be it the first or the next.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -103,11 +104,12 @@ static int add_entry(struct rotation_role *p, const char *id, const struct pubke
 	return 0;
 }
 
-static int keep_keys(struct rotation *t, enum tuf_type type, unsigned role, struct rotation_role *p,
-		     struct error *err)
+/* Those of `from`, as they stand there. */
+static int keep_keys(struct rotation *t, const struct tuf_root *from, enum tuf_type type, unsigned role,
+		     struct rotation_role *p, struct error *err)
 {
-	struct json_value objects = json_get(t->old->head.body, "keys");
-	const struct tuf_keys *keys = &t->old->roles[type].keys;
+	struct json_value objects = json_get(from->head.body, "keys");
+	const struct tuf_keys *keys = &from->roles[type].keys;
 	unsigned i;
 
 	for (i = 0; i < keys->count; i++) {
@@ -156,7 +158,7 @@ static int plan_role(struct rotation *t, enum tuf_type type, const struct ceremo
 {
 	unsigned role = type == TUF_ROOT ? CEREMONY_ROOT : CEREMONY_TARGETS;
 
-	if (keep_keys(t, type, role, p, err) < 0 || add_keys(t, type, added, count, p, err) < 0)
+	if (keep_keys(t, t->old, type, role, p, err) < 0 || add_keys(t, type, added, count, p, err) < 0)
 		return -1;
 	p->threshold = threshold == 0 ? t->old->roles[type].threshold : threshold;
 	if (p->threshold <= p->count)
@@ -288,6 +290,44 @@ static void collect_names(struct rotation *t)
 		t->names[t->name_count++] = r->next.names[i];
 }
 
+/* ---- made like the root of another site ---- */
+
+static int read_like(struct rotation *t, const char *site, struct error *err)
+{
+	if (t->r->like.len == 0)
+		return 0;
+	if ((t->like = tuf_root_parse(t->r->like, err)) == NULL || tuf_root_check_self(t->like, err) < 0)
+		return error_wrap(err, "the root to make it like");
+	if (t->like->site[0] == '\0')
+		return error_set(err, ERR_REFUSED, "the root to make it like names no site");
+	if (strcmp(t->like->site, site) == 0) {
+		error_set(err, ERR_REFUSED, "the root to make it like is of site '%s' itself", site);
+		return error_hint(err, "give the newest root of the site that makes the bundles; the next root of "
+				       "this site: meshanics ceremony rotate");
+	}
+	if (repo_is_rehearsal(&t->like->head))
+		return error_set(err, ERR_REFUSED, "the root to make it like comes from a rehearsal");
+	return tuf_verify_expiry(&t->like->head, t->r->next.now_s, "the root to make it like: root", "5.3.10", err);
+}
+
+static int plan_like(struct rotation *t, struct error *err)
+{
+	const struct ceremony_rotation *r = t->r;
+
+	if (r->root_added_count + r->targets_added_count + r->removed_count + r->root_threshold + r->targets_threshold +
+		    r->next.publisher_count + r->next.removed_count > 0 || r->next.targets.len > 0) {
+		error_set(err, ERR_USAGE, "root and targets keys, thresholds and publishers are those of site '%s'",
+			  t->like->site);
+		return error_hint(err, "change them at site '%s', then make this root like its newest", t->like->site);
+	}
+	t->root.threshold = t->like->roles[TUF_ROOT].threshold;
+	t->targets.threshold = t->like->roles[TUF_TARGETS].threshold;
+	return keep_keys(t, t->like, TUF_ROOT, 0, &t->root, err) < 0 ||
+			       keep_keys(t, t->like, TUF_TARGETS, 0, &t->targets, err) < 0
+		       ? -1
+		       : 0;
+}
+
 static int read_in_force(struct rotation *t, struct error *err)
 {
 	const struct ceremony_delegation *d = &t->r->next;
@@ -298,7 +338,7 @@ static int read_in_force(struct rotation *t, struct error *err)
 		return error_set(err, ERR_REFUSED, "root in force names no site");
 	if (d->targets.len > 0 && (t->old_targets = tuf_targets_parse(d->targets, err)) == NULL)
 		return error_wrap(err, "targets in force");
-	return 0;
+	return read_like(t, t->old->site, err);
 }
 
 static int plan(struct rotation *t, struct error *err)
@@ -306,6 +346,10 @@ static int plan(struct rotation *t, struct error *err)
 	const struct ceremony_rotation *r = t->r;
 	unsigned i;
 
+	if (t->like != NULL) {
+		collect_names(t);
+		return plan_like(t, err) < 0 ? -1 : check_online(t, err);
+	}
 	for (i = 0; i < r->removed_count; i++) {
 		if (check_removal(t, &r->removed[i], err) < 0)
 			return -1;
@@ -325,21 +369,59 @@ static int plan(struct rotation *t, struct error *err)
 	return 0;
 }
 
-int ceremony_rotate(struct buf *out, const struct ceremony_rotation *r, struct error *err)
+static struct rotation *rotation_new(const struct ceremony_rotation *r)
 {
 	struct rotation *t = xcalloc(1, sizeof(*t));
-	int ret = -1;
 
 	t->r = r;
+	return t;
+}
+
+static void rotation_free(struct rotation *t)
+{
+	publishers_free(t->publishers, t->publisher_count);
+	free(t->names);
+	tuf_root_free(t->old);
+	tuf_root_free(t->like);
+	tuf_targets_free(t->old_targets);
+	free(t);
+}
+
+/* The box of a new site: not the one whose targets it takes, nor another that makes bundles. */
+static int check_first_online(const struct online_keys *k, struct error *err)
+{
+	if (k->record_export_count == 0)
+		return 0;
+	return error_set(err, ERR_REFUSED, "site '%s' holds an export key: it makes bundles, and has targets of its own",
+			 k->site);
+}
+
+int ceremony_first_like(struct buf *out, const struct ceremony_rotation *r, struct error *err)
+{
+	struct rotation *t = rotation_new(r);
+	int ret = -1;
+
+	if (r->root_life_s < 1 || r->root_life_s > REPO_LIFE_MAX_S)
+		error_set(err, ERR_USAGE, "root lives from 1 second to 10 years");
+	else if (check_first_online(r->online, err) == 0 && read_like(t, r->online->site, err) == 0 &&
+		 plan_like(t, err) == 0) {
+		collect_names(t);
+		ret = rotation_write(out, t, err);
+	}
+	rotation_free(t);
+	return ret;
+}
+
+int ceremony_rotate(struct buf *out, const struct ceremony_rotation *r, struct error *err)
+{
+	struct rotation *t = rotation_new(r);
+	int ret = -1;
+
 	if (r->root_life_s < 1 || r->root_life_s > REPO_LIFE_MAX_S)
 		error_set(err, ERR_USAGE, "root lives from 1 second to 10 years");
 	else if (ceremony_check_delegation(&r->next, err) == 0 && read_in_force(t, err) == 0 &&
 		 plan(t, err) == 0)
 		ret = rotation_write(out, t, err);
-	publishers_free(t->publishers, t->publisher_count);
-	free(t->names);
-	tuf_root_free(t->old);
-	tuf_targets_free(t->old_targets);
-	free(t);
+	rotation_free(t);
 	return ret;
 }

@@ -1,5 +1,5 @@
-/* Writing the request of a rotation that has been planned: the next root, and the next targets
- * where they come along. */
+/* Writing the request of a rotation that has been planned: the next root (or, made like that of another site, the
+ * first), and the next targets where they come along. */
 #include "tuf/ceremony_internal.h"
 
 /* Ids and objects of the keys of the next root, each once. */
@@ -89,7 +89,7 @@ static void put_plan(struct json_writer *w, const char *name, const struct rotat
 
 static void put_roles(struct json_writer *w, const struct rotation *t)
 {
-	struct json_value old = json_get(t->old->head.body, "roles");
+	struct json_value old = t->old == NULL ? (struct json_value){NULL, 0} : json_get(t->old->head.body, "roles");
 	const struct online_keys *k = t->r->online;
 
 	json_open_object(w, "roles");
@@ -138,18 +138,23 @@ static void put_others(struct json_writer *w, struct json_value old, const char 
 static void put_site(struct json_writer *w, const struct rotation *t)
 {
 	static const char *const ours[] = {"record_keys", "lives", NULL};
-	struct json_value old = json_get(t->old->head.body, "x-meshanics"),
-			  record = json_get(old, "record_keys");
+	const struct json_value none = {NULL, 0};
+	struct json_value old = t->old == NULL ? none : json_get(t->old->head.body, "x-meshanics"),
+			  record = json_get(old, "record_keys"),
+			  like = t->like == NULL ? none
+						 : json_get(json_get(t->like->head.body, "x-meshanics"), "record_keys");
 	const struct ceremony_rotation *r = t->r;
 	const struct online_keys *k = r->online;
 
 	json_open_object(w, "x-meshanics");
+	if (t->old == NULL)
+		json_put_string(w, "site", k->site);
 	put_others(w, old, ours);
 	json_open_object(w, "record_keys");
 	put_record_keys(w, "site", k == NULL ? NULL : k->record_site,
 			k == NULL ? 0 : k->record_site_count, record);
-	if (r->export_count > 0)
-		put_record_keys(w, "export", r->export_keys, r->export_count, record);
+	if (r->export_count > 0 || t->like != NULL)
+		put_record_keys(w, "export", r->export_keys, r->export_count, t->like != NULL ? like : record);
 	else
 		put_record_keys(w, "export", k == NULL ? NULL : k->record_export,
 				k == NULL ? 0 : k->record_export_count, record);
@@ -168,13 +173,14 @@ static void put_root(struct json_writer *w, const struct rotation *t)
 		"x-meshanics", "consistent_snapshot", NULL};
 
 	json_open_object(w, "root");
-	ceremony_put_head(w, "root", t->old->head.version + 1,
+	ceremony_put_head(w, "root", t->old == NULL ? 1 : t->old->head.version + 1,
 			  t->r->next.now_s + t->r->root_life_s);
 	json_put_bool(w, "consistent_snapshot", true);
 	put_keys(w, t);
 	put_roles(w, t);
 	put_site(w, t);
-	put_others(w, t->old->head.body, ours);
+	if (t->old != NULL)
+		put_others(w, t->old->head.body, ours);
 	json_close(w);
 }
 
@@ -186,13 +192,18 @@ int rotation_write(struct buf *out, const struct rotation *t, struct error *err)
 
 	w.indent = 2;
 	json_open_object(&w, NULL);
-	ceremony_put_request_head(&w, "rotate", t->old->site, repo_is_rehearsal(&t->old->head),
-				  d->now_s, d->nonce, d->transcript_head);
+	ceremony_put_request_head(&w, t->old == NULL ? "create" : "rotate",
+				  t->old == NULL ? t->r->online->site : t->old->site,
+				  t->old != NULL && repo_is_rehearsal(&t->old->head), d->now_s, d->nonce,
+				  d->transcript_head);
 	ceremony_put_labels(&w, t->names, t->name_count);
 	put_root(&w, t);
 	if (t->old_targets != NULL)
 		ceremony_put_next_targets(&w, d, t->old_targets, t->publishers, t->publisher_count);
-	json_put_raw(&w, "root_in_force", d->root);
+	if (t->old != NULL)
+		json_put_raw(&w, "root_in_force", d->root);
+	if (t->like != NULL)
+		json_put_raw(&w, "like", t->r->like);
 	if (t->old_targets != NULL)
 		json_put_raw(&w, "targets_in_force", d->targets);
 	json_close(&w);

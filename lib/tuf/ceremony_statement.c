@@ -247,6 +247,7 @@ void ceremony_statement(struct buf *out, const struct ceremony *c, int64_t now_s
 		buf_put_str(out, "REHEARSAL. What comes of it is refused by every repository.\n");
 	if (c->root != NULL)
 		put_root(out, c, now_s);
+	ceremony_put_like(out, c);
 	if (c->targets != NULL)
 		put_targets(out, c, now_s);
 }

@@ -107,6 +107,24 @@ static int check_request(struct verification *v, struct error *err)
 	return 0;
 }
 
+/* The same of the root whose keys the site is to believe. */
+static void check_made_like(struct verification *v)
+{
+	const struct ceremony_file *own = &v->e->like;
+	struct error why = ERROR_INIT;
+
+	if (own->name == NULL) {
+		if (ceremony_unconfirmed(v->c, CEREMONY_LIKE))
+			tell(v, CEREMONY_UNPROVEN, v->e->request.name,
+			     "the root that it is made like is the request's own word");
+		return;
+	}
+	if (ceremony_confirm(v->c, CEREMONY_LIKE, own->text, &why) < 0)
+		tell(v, CEREMONY_BROKEN, own->name, why.text);
+	else
+		tell(v, CEREMONY_HOLDS, own->name, "the root that the request is made like");
+}
+
 /* Results are checked by this root: what it is not, they are not. */
 static void check_in_force(struct verification *v)
 {
@@ -468,6 +486,7 @@ int ceremony_verify(const struct ceremony_evidence *e, struct error *err)
 	v.items = xcalloc((size_t)e->file_count + 1, sizeof(*v.items));
 	if (check_request(&v, err) == 0) {
 		check_in_force(&v);
+		check_made_like(&v);
 		check_files(&v);
 		check_transcripts(&v);
 		r = v.first.kind == ERR_NONE ? 0 : -1;

@@ -20,7 +20,8 @@
  * OWN: the site's own stored snapshot. An import may not go below the versions that it lists; for the targets role
  *	that bound falls when the new roots change both the targets keys and the online keys (recovery, as in 5.3.11).
  * TIMESTAMP, SNAPSHOT, TARGETS: the stored file first, the server's where that is not good enough (5.4 to 5.6).
- * WALK: every delegated role, signed as each of its delegators asks; one that the import lacks stays as it is stored.
+ * WALK: every delegated role, signed as each of its delegators asks; one that the import lacks stays as it is stored, or,
+ *	where its delegator has given it other keys, has published nothing until these do.
  * SEARCH: delegations in pre-order, depth first, at most TUF_SEARCH_MAX roles (5.6.7).
  *
  * Every file is checked completely before it becomes part of the trusted state; tuf_client_changes then lists what to

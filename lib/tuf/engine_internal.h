@@ -46,6 +46,7 @@ struct role_load {
 	struct tuf_role delegated;	/* what role points to unless that is the root's; owned */
 	struct tuf_metafile meta;	/* what the snapshot says; import: only version, the least allowed (0: any) */
 	struct role_slot *stored;	/* import: the stored file, good but perhaps to be replaced; owned */
+	bool disowned;			/* import: the stored file is whole, but by keys that the delegator names no more */
 };
 
 /* A role to visit, and who sent us there. */

@@ -170,15 +170,31 @@ int tuf_roles_begin(struct tuf_client *c, struct error *err)
 	return tuf_load_begin(c, NULL, NULL, &none, err);
 }
 
+/* A file of ours that the role's keys of today have not signed: new keys mean that the old are not believed. */
+static bool is_disowned(const struct tuf_client *c, struct slice bytes)
+{
+	const struct role_load *l = &c->load;
+	struct error why = ERROR_INIT;
+	struct tuf_targets *file = tuf_targets_parse_folded(bytes, &why);
+	bool disowned = file != NULL && file->head.version == l->meta.version &&
+			tuf_verify_role(l->role, &file->head, NULL, l->name, "5.6.3", &why) < 0;
+
+	tuf_targets_free(file);
+	return disowned;
+}
+
 int tuf_roles_stored(struct tuf_client *c, struct buf *bytes, struct error *err)
 {
 	struct error ignored = ERROR_INIT;
 	bool import = c->opt.mode == TUF_MODE_IMPORT;
 	struct role_slot *slot;
 
-	if (bytes == NULL ||
-	    (slot = load_accept(c, bytes, !import, &ignored)) == NULL)
+	if (bytes == NULL)
 		return load_fetch(c, err);
+	if ((slot = load_accept(c, bytes, !import, &ignored)) == NULL) {
+		c->load.disowned = import && is_disowned(c, buf_slice(bytes));
+		return load_fetch(c, err);
+	}
 	if (!import)
 		return role_loaded(c, slot, err);
 	c->load.stored = slot;
@@ -197,11 +213,11 @@ static int keep_stored(struct tuf_client *c, struct error *err)
 		l->stored = NULL;
 		return role_loaded(c, slot, err);
 	}
-	if (l->meta.version > 0 || l->by == NULL)
+	if ((l->meta.version > 0 && !l->disowned) || l->by == NULL)
 		return error_set(err, ERR_REFUSED,
 				 "role '%s' is missing, and no file held here is good for it",
 				 l->name);
-	/* Delegated, but nothing has been published under it yet. */
+	/* Delegated, but nothing has been published under it yet, or nothing by the keys that it has now. */
 	return tuf_walk_run(c, err);
 }
 

@@ -55,6 +55,8 @@ void tuf_role_release(struct tuf_role *r);
 const struct tuf_key *tuf_keys_find(const struct tuf_keys *k, struct slice id);
 /* The same set of public keys (of ids, where a key is unusable), in whatever order. */
 bool tuf_keys_same(const struct tuf_keys *a, const struct tuf_keys *b);
+/* The same keys, and as many of them must sign. */
+bool tuf_role_same(const struct tuf_role *a, const struct tuf_role *b);
 
 /* One TUF key object ({keytype, keyval: {public}, scheme}); computes its id. ERR_MALFORMED when it is no such object. */
 WARN_UNUSED int tuf_key_parse(struct tuf_key *out, struct json_value object, struct error *err);

@@ -61,6 +61,11 @@ bool tuf_keys_same(const struct tuf_keys *a, const struct tuf_keys *b)
 	return true;
 }
 
+bool tuf_role_same(const struct tuf_role *a, const struct tuf_role *b)
+{
+	return a->threshold == b->threshold && tuf_keys_same(&a->keys, &b->keys);
+}
+
 /* Which of our schemes the words of a key object name; KEY_NONE for all that we do not have. */
 static enum key_scheme scheme_of(struct slice keytype, struct slice scheme)
 {

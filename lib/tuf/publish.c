@@ -46,24 +46,60 @@ void blob_staged_name(char out[static BLOB_NAME_MAX], const uint8_t sha256[stati
 	snprintf(out, BLOB_NAME_MAX, "staging/%s", hex);
 }
 
-/*
- * A staged blob gets its name where clients ask for it; by a link, since two paths may have the
- * same bytes. Nobody names it yet, so this may stop anywhere.
- */
+/* Beside the placed one first, in staging/, where what a crash leaves is swept. */
+static int place_anew(int repo_dirfd, const char *staged, const char *placed, struct error *err)
+{
+	char temp[BLOB_NAME_MAX];
+	struct error ignored = ERROR_INIT;
+
+	snprintf(temp, sizeof(temp), "staging/" STAGE_TEMP_PREFIX "%s", strchr(staged, '/') + 1);
+	if (file_unlink(repo_dirfd, temp, err) < 0)
+		return -1;
+	if (sys_link(repo_dirfd, staged, repo_dirfd, temp) < 0)
+		return error_errno(err, errno, "cannot link '%s'", staged);
+	if (sys_rename(repo_dirfd, temp, repo_dirfd, placed, 0) == 0)
+		return 0;
+	error_errno(err, errno, "cannot put '%s' in its place", placed);
+	if (file_unlink(repo_dirfd, temp, &ignored) < 0)
+		error_hint(err, "'%s' may be left over", temp);
+	return -1;
+}
+
+static bool same_file(int repo_dirfd, const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return fstatat(repo_dirfd, a, &x, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       fstatat(repo_dirfd, b, &y, AT_SYMLINK_NOFOLLOW) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+int blob_place(int repo_dirfd, struct slice path, uint64_t length, const uint8_t sha256[static SHA256_LEN], bool anew,
+	       char dir[static BLOB_NAME_MAX], struct error *err)
+{
+	char staged[BLOB_NAME_MAX], placed[BLOB_NAME_MAX];
+
+	blob_staged_name(staged, sha256);
+	blob_placed_name(placed, path, sha256);
+	snprintf(dir, BLOB_NAME_MAX, "%s", placed);
+	*strrchr(dir, '/') = '\0';
+	if (blob_has_size(repo_dirfd, placed, length)) {
+		if (!anew || same_file(repo_dirfd, staged, placed))
+			return 0;
+		return place_anew(repo_dirfd, staged, placed, err);
+	}
+	if (file_mkdirs(repo_dirfd, dir, 0755, err) < 0 || file_unlink(repo_dirfd, placed, err) < 0)
+		return -1;
+	if (sys_link(repo_dirfd, staged, repo_dirfd, placed) < 0)
+		return error_errno(err, errno, "cannot link '%s'", placed);
+	return 0;
+}
+
 static int place_blob(const struct repo *r, const struct tuf_target *t, struct error *err)
 {
-	char staged[BLOB_NAME_MAX], placed[BLOB_NAME_MAX], dir[BLOB_NAME_MAX];
+	char dir[BLOB_NAME_MAX];
 
-	blob_staged_name(staged, t->hashes.sha256);
-	blob_placed_name(placed, t->path, t->hashes.sha256);
-	if (blob_has_size(r->dirfd, placed, t->length))
-		return 0;
-	snprintf(dir, sizeof(dir), "%s", placed);
-	*strrchr(dir, '/') = '\0';
-	if (file_mkdirs(r->dirfd, dir, 0755, err) < 0 || file_unlink(r->dirfd, placed, err) < 0)
+	if (blob_place(r->dirfd, t->path, t->length, t->hashes.sha256, false, dir, err) < 0)
 		return -1;
-	if (sys_link(r->dirfd, staged, r->dirfd, placed) < 0)
-		return error_errno(err, errno, "cannot link '%s'", placed);
 	return file_sync_dir(r->dirfd, dir, err);
 }
 
@@ -142,6 +178,7 @@ static int find_roles(struct publish_file *f, struct slice name, struct error *e
 				 printable(shown, sizeof(shown), name));
 	if (!f->is_bin)
 		f->publisher = f->role;
+	f->top = f->r->state.targets;
 	return 0;
 }
 

@@ -3,8 +3,17 @@
 #include <stdlib.h>
 
 #include "base/name.h"
+#include "tuf/delegation.h"
 #include "tuf/publish_internal.h"
 #include "tuf/verify.h"
+
+static bool in_slice(const struct publish_file *c, struct slice path)
+{
+	struct tuf_delegation_iter it = tuf_delegation_iter(c->top, path);
+	struct tuf_delegation d;
+
+	return tuf_delegation_next(&it, &d) && strcmp(d.name, c->publisher->name) == 0;
+}
 
 /* Clients look for the path in this publisher's slice, and there in this very bin. */
 static int check_slice(const struct publish_file *c, struct slice path, struct error *err)
@@ -12,7 +21,7 @@ static int check_slice(const struct publish_file *c, struct slice path, struct e
 	char shown[96];
 
 	printable(shown, sizeof(shown), path);
-	if (artifact_role(c->r, path) != c->publisher) {
+	if (!in_slice(c, path)) {
 		error_set(err, ERR_REFUSED, "'%s' is outside the slice of publisher '%s'", shown,
 			  c->publisher->name);
 		return error_hint(err, "meshanics artifact list --publishers shows the slices");
@@ -76,7 +85,7 @@ static int check_new(const struct publish_file *c, const struct tuf_target *t, s
 	if (descriptor_parse(&d, json_get(t->custom, "meshanics"), err) < 0)
 		return error_wrap(err, "'%.*s'", SLICE_ARG(t->path));
 	descriptor_release(&d);
-	return check_blob(c, t, err);
+	return c->each != NULL ? 0 : check_blob(c, t, err);
 }
 
 static int check_target(struct publish_file *c, const struct tuf_target *old, size_t old_count,
@@ -85,15 +94,20 @@ static int check_target(struct publish_file *c, const struct tuf_target *old, si
 	const struct tuf_target *same =
 		old_count == 0 ? NULL : bsearch(t, old, old_count, sizeof(*old), targets_order);
 
-	if (target_path_check(t->path, err) < 0 || check_slice(c, t->path, err) < 0)
+	if (target_path_check(t->path, err) < 0)
 		return -1;
-	if (same != NULL)
-		return check_same(same, t, err);
-	c->added[c->added_count++] = *t;
-	return check_new(c, t, err);
+	if (c->each != NULL && !in_slice(c, t->path))
+		return 0;
+	if (check_slice(c, t->path, err) < 0)
+		return -1;
+	if (same == NULL)
+		c->added[c->added_count++] = *t;
+	if ((same != NULL ? check_same(same, t, err) : check_new(c, t, err)) < 0)
+		return -1;
+	return c->each == NULL ? 0 : c->each(c->each_arg, t, err);
 }
 
-static int check_targets(struct publish_file *c, struct error *err)
+int publish_check_targets(struct publish_file *c, struct error *err)
 {
 	struct tuf_target *old = NULL, *next = NULL;
 	size_t old_count, next_count = 0, i;
@@ -179,5 +193,5 @@ int publish_check(struct publish_file *c, int64_t expected, struct error *err)
 	    tuf_targets_check(&c->role->role, c->role->name, &meta, c->next, c->now_s, err) < 0 ||
 	    check_delegations(c, err) < 0)
 		return -1;
-	return check_targets(c, err);
+	return publish_check_targets(c, err);
 }

@@ -13,8 +13,15 @@ struct publish_file {
 	const struct repo_role *role;		/* what is published in its place: the publisher, or a bin of his */
 	bool is_bin;
 	unsigned bin;
+	const struct tuf_targets *top;		/* whose delegations say in whose slice a path lies */
 	struct tuf_targets *next;
 	int64_t now_s;
+	/*
+	 * Set by an import: called for every target that the publisher may speak for, instead of a look at its blob; what
+	 * lies outside his slice is passed over, since slices may have been narrowed after he signed.
+	 */
+	int (*each)(void *arg, const struct tuf_target *t, struct error *err);
+	void *each_arg;
 	/* filled in by the checks */
 	struct tuf_target *added;	/* targets that were not there; owned */
 	size_t added_count, removed_count;
@@ -25,6 +32,16 @@ void blob_placed_name(char out[static BLOB_NAME_MAX], struct slice path, const u
 void blob_staged_name(char out[static BLOB_NAME_MAX], const uint8_t sha256[static SHA256_LEN]);
 bool blob_has_size(int repo_dirfd, const char *name, uint64_t len);
 
+/*
+ * A staged blob gets its name where clients ask for it; by a link, since two paths may have the same bytes. Nobody names
+ * it yet, so this may stop anywhere. In place of one that is there already only with `anew`. dir is the folder, not yet
+ * synced.
+ */
+WARN_UNUSED int blob_place(int repo_dirfd, struct slice path, uint64_t length, const uint8_t sha256[static SHA256_LEN],
+			   bool anew, char dir[static BLOB_NAME_MAX], struct error *err);
+
+/* The targets of f->next: each in the slice, as it was if it was published, else complete. Fills f->added. */
+WARN_UNUSED int publish_check_targets(struct publish_file *f, struct error *err);
 /* As a client checks it (5.6), and the rules of this repository on top. expected: the version it was built upon. */
 WARN_UNUSED int publish_check(struct publish_file *f, int64_t expected, struct error *err);
 

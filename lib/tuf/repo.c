@@ -121,6 +121,11 @@ const char *repo_site(const struct repo *r)
 	return r->online.site;
 }
 
+bool repo_exports(const struct repo *r)
+{
+	return r->online.record_export_count > 0;
+}
+
 const struct online_keys *repo_online_keys(const struct repo *r)
 {
 	return &r->online;

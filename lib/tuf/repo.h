@@ -5,8 +5,10 @@
  *		    N.PUBLISHER-bin-HEX.json of a publisher with hash bins
  *	targets/    NAMESPACE/NAME/SHA256.VERSION	as clients ask for it (consistent snapshot)
  *	staging/    SHA256 (complete blobs)  SHA256.part (on their way)	see publish.h
+ *	selected    SHA-256 of artifacts that an import of selected ones has left out	see repo_import.h
  *	pending/    metadata files of a change in the making;  commit: their names, once the change holds
  *	keys/       timestamp.key snapshot.key record-site.key ... PUBLISHER.key	0600, unsealed or naming a token
+ *	sites/SITE/	N.root.json of other sites, where bundles for them are made	see repo_sites.h
  *	online-keys.json	the public part of keys/, for the ceremony
  *	keys-next/  online-keys-next.json	new online keys that wait for their root
  *
@@ -132,6 +134,9 @@ struct repo_bins_sum {
 /* All bins of a publisher: reads those that it has not looked at since they were published. */
 void repo_bins_sum(const struct repo *r, const struct repo_role *publisher, struct repo_bins_sum *out);
 
+/* The version of a bin that snapshot names, and the bin's name; 0: none. */
+int64_t repo_bin_version(const struct repo *r, const struct repo_role *publisher, unsigned bin,
+			 char name[static NAME_LEN_MAX + 1]);
 /* The highest version of his bins. */
 int64_t repo_bins_newest(const struct repo *r, const struct repo_role *publisher);
 
@@ -157,16 +162,31 @@ WARN_UNUSED int repo_keys_rotate(struct repo *r, const struct repo_rotate_option
 bool repo_keys_staged(const struct repo *r);	/* some wait for their root */
 
 /* ---- root and targets from the ceremony ---- */
+struct repo_adopted_site {
+	char site[NAME_LEN_MAX + 1];
+	int64_t root_version;	/* the newest that is kept now */
+	unsigned roots;		/* files that were new */
+};
 struct repo_adoption {
 	int64_t root_version, targets_version;	/* now in force */
 	unsigned roots, targets;		/* files that were new */
+	bool own;				/* some of the files were for this repository itself */
+	struct repo_adopted_site *sites;	/* whose roots were among the files; owned */
+	unsigned site_count;
 };
+void repo_adoption_release(struct repo_adoption *a);	/* safe on a zeroed or released one, or after a failure */
+/* This repository makes bundles: it holds an export record key, and keeps the roots of other sites. */
+bool repo_exports(const struct repo *r);
 /*
  * Verify and install root and targets files, in any order, and publish: root chain from the newest one here
  * (the first is taken as it is: self-signed, of this site), thresholds, versions, expiry; the root must name
  * this box's own snapshot and timestamp keys; targets must be signed for it. Files that are in force already
  * are fine. ERR_REFUSED (a rehearsal, another site, too few signatures, older), ERR_MALFORMED; nothing is
  * changed then.
+ *
+ * Where bundles are made, roots of other sites may be among the files, or be all of them: they go to sites/ with the
+ * same commit. The first of a site must be signed by a threshold of this repository's root keys, too, have its targets
+ * keys as targets keys and name its export key; the following ones follow the chain.
  */
 WARN_UNUSED int repo_adopt(struct repo *r, const struct slice *files, unsigned count, int64_t now_s,
 			   struct repo_adoption *out, struct error *err);
@@ -229,11 +249,13 @@ struct repo_check {
 	void *arg;
 	/* filled in */
 	unsigned roots, roles, bins, targets, findings;	/* roles: publishers; bins: all their hash bins */
-	uint64_t bytes;
+	unsigned absent;	/* of the targets, those that an import was told to leave out: no fault */
+	unsigned sites, site_roots;	/* other sites, whose chains of roots are kept here, and how many roots that is */
+	uint64_t bytes;		/* of the targets that are sound */
 };
 /*
  * The client workflow from the first root in the tree to every delegated role, and the bytes of every target
- * against length and SHA-256; blobs that no role names are findings of no weight and not counted. 0 when
+ * against length and SHA-256, and the chains of other sites' roots; blobs that no role names are findings of no weight and not counted. 0 when
  * nothing is wrong, else -1 with ERR_REFUSED and the first finding. Reads only; needs no lock and no keys.
  */
 WARN_UNUSED int repo_verify(const char *home, struct repo_check *check, struct error *err);

@@ -14,19 +14,23 @@ struct adoption {
 	struct repo *r;
 	int64_t now_s;
 	struct tuf_root *roots[ADOPT_FILES_MAX]; /* by version, ascending */
-	unsigned root_count;
+	struct tuf_root *others[ADOPT_FILES_MAX]; /* of other sites, by site and version */
+	unsigned root_count, other_count;
 	struct tuf_targets *targets; /* the newest one given, or NULL */
 	const struct tuf_root *root; /* the one in force afterwards */
 	struct repo_keyring former;  /* while keys that were staged for this root sign */
 	struct repo_change change;
 };
 
-static int by_version(const void *a, const void *b)
+static int by_site_and_version(const void *a, const void *b)
 {
 	const struct tuf_root *const *x = a, *const *y = b;
 
-	return ((*x)->head.version > (*y)->head.version) -
-	       ((*x)->head.version < (*y)->head.version);
+	int order = strcmp((*x)->site, (*y)->site);
+
+	return order != 0 ? order
+			  : ((*x)->head.version > (*y)->head.version) -
+				    ((*x)->head.version < (*y)->head.version);
 }
 
 /* What a file says it is; the typed parsers check the rest. */
@@ -71,7 +75,10 @@ static int take_root(struct adoption *a, struct slice file, struct error *err)
 				 (unsigned long long)TUF_ROOT_MAX);
 	if ((root = tuf_root_parse(file, err)) == NULL)
 		return -1;
-	a->roots[a->root_count++] = root;
+	if (repo_exports(a->r) && root->site[0] != '\0' && strcmp(root->site, a->r->online.site) != 0)
+		a->others[a->other_count++] = root;
+	else
+		a->roots[a->root_count++] = root;
 	return 0;
 }
 
@@ -106,11 +113,13 @@ static int sort_out(struct adoption *a, const struct slice *files, unsigned coun
 			return error_wrap(err, "file %u", i + 1);
 	}
 	if (a->root_count > 0)
-		qsort(a->roots, a->root_count, sizeof(a->roots[0]), by_version);
+		qsort(a->roots, a->root_count, sizeof(a->roots[0]), by_site_and_version);
+	if (a->other_count > 0)
+		qsort(a->others, a->other_count, sizeof(a->others[0]), by_site_and_version);
 	return 0;
 }
 
-static int refuse_rehearsal(const struct tuf_head *head, const char *what, struct error *err)
+int repo_refuse_rehearsal(const struct tuf_head *head, const char *what, struct error *err)
 {
 	if (!repo_is_rehearsal(head))
 		return 0;
@@ -147,12 +156,13 @@ out:
 
 static int check_next_root(struct adoption *a, const struct tuf_root *root, struct error *err)
 {
-	if (refuse_rehearsal(&root->head, "root", err) < 0)
+	if (repo_refuse_rehearsal(&root->head, "root", err) < 0)
 		return -1;
-	if (a->root != NULL)
-		return tuf_root_check(a->root, root, err);
-	if (tuf_root_check_self(root, err) < 0)
-		return -1;
+	return a->root != NULL ? tuf_root_check(a->root, root, err) : tuf_root_check_self(root, err);
+}
+
+static int check_site(const struct adoption *a, const struct tuf_root *root, struct error *err)
+{
 	if (strcmp(root->site, a->r->online.site) == 0)
 		return 0;
 	error_set(err, ERR_REFUSED, "this root is for site '%s', this repository is site '%s'",
@@ -170,6 +180,8 @@ static int follow_chain(struct adoption *a, struct repo_adoption *out, struct er
 		const struct tuf_root *root = a->roots[i];
 		struct buf text = BUF_INIT(TUF_ROOT_MAX);
 
+		if (check_site(a, root, err) < 0)
+			return -1;
 		if (a->root != NULL && root->head.version <= a->root->head.version) {
 			if (check_known_root(a, root, err) < 0)
 				return -1;
@@ -182,8 +194,11 @@ static int follow_chain(struct adoption *a, struct repo_adoption *out, struct er
 		out->roots++;
 		a->root = root;
 	}
-	return a->root != NULL
-		       ? 0
+	if (a->root != NULL)
+		return 0;
+	/* Others are kept by who has a root of his own. */
+	return a->other_count > 0
+		       ? check_site(a, a->others[0], err)
 		       : error_set(err, ERR_USAGE, "no root among the files, and none in force");
 }
 
@@ -209,19 +224,19 @@ static int check_online_role(const struct tuf_root *root, enum tuf_type type,
 	return 0;
 }
 
-static int check_final_root(const struct adoption *a, struct error *err)
+int repo_root_check_ours(const struct repo *r, const struct tuf_root *root, int64_t now_s, struct error *err)
 {
 	struct repo_lives lives;
 
-	if (!a->root->consistent_snapshot)
+	if (!root->consistent_snapshot)
 		return error_set(err, ERR_REFUSED,
 				 "root %" PRId64 " does not ask for consistent snapshots",
-				 a->root->head.version);
-	if (check_online_role(a->root, TUF_SNAPSHOT, &a->r->online.snapshot, err) < 0 ||
-	    check_online_role(a->root, TUF_TIMESTAMP, &a->r->online.timestamp, err) < 0 ||
-	    repo_lives_of_root(a->root, &lives, err) < 0)
+				 root->head.version);
+	if (check_online_role(root, TUF_SNAPSHOT, &r->online.snapshot, err) < 0 ||
+	    check_online_role(root, TUF_TIMESTAMP, &r->online.timestamp, err) < 0 ||
+	    repo_lives_of_root(root, &lives, err) < 0)
 		return -1;
-	return tuf_verify_expiry(&a->root->head, a->now_s, "root", "5.3.10", err);
+	return tuf_verify_expiry(&root->head, now_s, "root", "5.3.10", err);
 }
 
 /* The targets file that will be in force: brought, or the one that is. */
@@ -235,7 +250,7 @@ static int check_targets(struct adoption *a, struct repo_adoption *out, struct e
 	if (t == NULL)
 		return error_set(err, ERR_USAGE, "no targets among the files, and none in force");
 	meta.version = t->head.version;
-	if (refuse_rehearsal(&t->head, "targets", err) < 0 || repo_delegations_check(t, err) < 0)
+	if (repo_refuse_rehearsal(&t->head, "targets", err) < 0 || repo_delegations_check(t, err) < 0)
 		return -1;
 	if (tuf_targets_check(&a->root->roles[TUF_TARGETS], "targets", &meta, t, a->now_s, err) <
 	    0) {
@@ -263,18 +278,25 @@ static int check_targets(struct adoption *a, struct repo_adoption *out, struct e
 	return 0;
 }
 
+/* Work on publishers for which the change in the making has no file. */
+struct beginning {
+	struct repo *r;
+	const struct repo_lives *lives;
+	int64_t now_s;
+	struct repo_change *change;
+};
+
 /*
  * A publisher that is held here has a file from the first day on, so that clients which search its
  * slice find an answer. One whose former file its new keys did not sign starts empty: new keys mean
  * that the old are not believed.
  */
-static int start_role(struct adoption *a, const struct repo_lives *lives, struct repo_role *role,
-		      struct error *err)
+static int start_role(const struct beginning *b, struct repo_role *role, struct error *err)
 {
-	const struct repo_role *old = repo_role_find(a->r, slice_str(role->name));
+	const struct repo_role *old = repo_role_find(b->r, slice_str(role->name));
 	struct tuf_metafile meta = {.version = 0};
 
-	if (repo_index_find(&a->r->state.index, role->name, &meta))
+	if (repo_index_find(&b->r->state.index, role->name, &meta))
 		role->version = meta.version;
 	if (old != NULL && old->fault == ROLE_DAMAGED)
 		return 0;
@@ -282,31 +304,45 @@ static int start_role(struct adoption *a, const struct repo_lives *lives, struct
 		meta.length = -1;
 		role->bin_bits = old->bin_bits;
 		if (tuf_targets_check(&role->role, role->name, &meta, old->file, -1, err) == 0)
-			return repo_follow_keys(a->r, role, old, lives->publisher_s, a->now_s,
-						&a->change, err);
+			return repo_follow_keys(b->r, role, old, b->lives->publisher_s, b->now_s,
+						b->change, err);
 	}
 	if (!role->held)
 		return 0;
 	role->bin_bits = 0;
-	while (1u << role->bin_bits < a->r->online.bins)
+	while (1u << role->bin_bits < b->r->online.bins)
 		role->bin_bits++;
-	return repo_start_role(a->r, role, lives->publisher_s, a->now_s, &a->change, err);
+	return repo_start_role(b->r, role, b->lives->publisher_s, b->now_s, b->change, err);
 }
 
-static int start_roles(struct adoption *a, const struct repo_lives *lives, struct error *err)
+static bool has_file_of(const struct repo_change *c, const char *role)
 {
-	const struct tuf_targets *t = a->targets != NULL ? a->targets : a->r->state.targets;
+	unsigned i;
+
+	for (i = 0; i < c->count; i++) {
+		if (strcmp(c->files[i].role, role) == 0)
+			return true;
+	}
+	return false;
+}
+
+int repo_start_roles(struct repo *r, const struct tuf_targets *targets, const struct repo_lives *lives, int64_t now_s,
+		     struct repo_change *change, struct error *err)
+{
+	const struct beginning b = {r, lives, now_s, change};
 	struct tuf_delegation_iter it;
 	struct tuf_delegation d;
 
-	for (it = tuf_delegation_iter(t, SLICE_EMPTY); tuf_delegation_next(&it, &d);) {
+	for (it = tuf_delegation_iter(targets, SLICE_EMPTY); tuf_delegation_next(&it, &d);) {
 		struct repo_role role = {.file = NULL};
 		int ret = -1;
 
 		snprintf(role.name, sizeof(role.name), "%.*s", NAME_LEN_MAX, d.name);
-		if (tuf_delegation_role(t, &d, &role.role, err) == 0) {
-			role.held = repo_role_is_held(a->r, &role);
-			ret = start_role(a, lives, &role, err);
+		if (has_file_of(change, role.name))
+			continue;
+		if (tuf_delegation_role(targets, &d, &role.role, err) == 0) {
+			role.held = repo_role_is_held(r, &role);
+			ret = start_role(&b, &role, err);
 		}
 		tuf_role_release(&role.role);
 		if (ret < 0)
@@ -322,7 +358,9 @@ static int put_in_force(struct adoption *a, struct error *err)
 	struct seal_options o = {.now_s = a->now_s, .snapshot = true};
 	struct repo_lives lives;
 
-	if (repo_lives_of_root(a->root, &lives, err) < 0 || start_roles(a, &lives, err) < 0)
+	if (repo_lives_of_root(a->root, &lives, err) < 0 ||
+	    repo_start_roles(a->r, a->targets != NULL ? a->targets : a->r->state.targets, &lives, a->now_s, &a->change,
+			     err) < 0)
 		return -1;
 	o.lives = &lives;
 	o.anew = former != NULL && tuf_root_rotates_online(former, a->root);
@@ -331,16 +369,14 @@ static int put_in_force(struct adoption *a, struct error *err)
 	return repo_apply(a->r, &a->change, a->now_s, err);
 }
 
-/* A refresh cannot help where the root has expired, so its hint would lead in a circle. */
-static int check_clock(const struct repo *r, int64_t now_s, unsigned flags, struct error *err)
+int repo_check_clock_with(const struct repo *r, int64_t now_s, unsigned flags, const char *hint, struct error *err)
 {
 	if (repo_clock_check_build(now_s, err) < 0)
 		return -1;
 	if ((flags & REPO_ACCEPT_CLOCK) || repo_check_clock(r, now_s, err) == 0)
 		return 0;
 	err->hint[0] = '\0';
-	return error_hint(
-		err, "if the clock is right: meshanics repo adopt --accept-clock; else set it");
+	return error_hint(err, "%s", hint);
 }
 
 int repo_adopt(struct repo *r, const struct slice *files, unsigned count, int64_t now_s,
@@ -349,22 +385,70 @@ int repo_adopt(struct repo *r, const struct slice *files, unsigned count, int64_
 	return repo_adopt_with(r, files, count, now_s, 0, out, err);
 }
 
+/* The own root and targets, brought or in force. */
+static int check_own(struct adoption *a, struct repo_adoption *out, struct error *err)
+{
+	/* Where only other sites' roots came, there is nothing to sign, and nothing new to check. */
+	out->own = a->root_count > 0 || a->targets != NULL || a->other_count == 0;
+	if (!out->own)
+		return 0;
+	if (repo_staged_enter(a->r, a->root, &a->former, err) < 0 || repo_root_check_ours(a->r, a->root, a->now_s, err) < 0)
+		return -1;
+	return check_targets(a, out, err);
+}
+
+static int check_others(struct adoption *a, struct repo_adoption *out, struct error *err)
+{
+	const struct site_roots s = {.r = a->r,
+				     .main = a->root,
+				     .roots = a->others,
+				     .count = a->other_count,
+				     .now_s = a->now_s};
+
+	return a->other_count == 0 ? 0 : repo_adopt_sites(&s, &a->change, out, err);
+}
+
+static int adopt_all(struct adoption *a, struct repo_adoption *out, struct error *err)
+{
+	if (out->roots + out->targets > 0)
+		return put_in_force(a, err);
+	return a->change.count > 0 ? repo_commit(a->r, &a->change, err) : 0;
+}
+
+void repo_adoption_release(struct repo_adoption *a)
+{
+	free(a->sites);
+	*a = (struct repo_adoption){.sites = NULL};
+}
+
+static void adoption_free(struct adoption *a)
+{
+	unsigned i;
+
+	repo_change_release(&a->change);
+	for (i = 0; i < a->root_count; i++)
+		tuf_root_free(a->roots[i]);
+	for (i = 0; i < a->other_count; i++)
+		tuf_root_free(a->others[i]);
+	tuf_targets_free(a->targets);
+	free(a);
+}
+
 int repo_adopt_with(struct repo *r, const struct slice *files, unsigned count, int64_t now_s,
 		    unsigned flags, struct repo_adoption *out, struct error *err)
 {
 	struct adoption *a = xcalloc(1, sizeof(*a));
-	unsigned i;
 	int ret = -1;
 
 	a->r = r;
 	a->now_s = now_s;
 	*out = (struct repo_adoption){.roots = 0};
-	if (repo_writable(r, err) < 0 || check_clock(r, now_s, flags, err) < 0 ||
+	if (repo_writable(r, err) < 0 ||
+	    repo_check_clock_with(r, now_s, flags, "if the clock is right: meshanics repo adopt --accept-clock; else set it",
+				  err) < 0 ||
 	    sort_out(a, files, count, err) < 0 || follow_chain(a, out, err) < 0 ||
-	    repo_staged_enter(r, a->root, &a->former, err) < 0 || check_final_root(a, err) < 0 ||
-	    check_targets(a, out, err) < 0)
-		goto out;
-	if (out->roots + out->targets > 0 && put_in_force(a, err) < 0)
+	    check_own(a, out, err) < 0 || check_others(a, out, err) < 0 ||
+	    adopt_all(a, out, err) < 0)
 		goto out;
 	repo_staged_leave(r, &a->former);
 	if (repo_keys_settle(r, err) < 0)
@@ -374,10 +458,8 @@ int repo_adopt_with(struct repo *r, const struct slice *files, unsigned count, i
 	ret = 0;
 out:
 	repo_staged_leave(r, &a->former);
-	repo_change_release(&a->change);
-	for (i = 0; i < a->root_count; i++)
-		tuf_root_free(a->roots[i]);
-	tuf_targets_free(a->targets);
-	free(a);
+	adoption_free(a);
+	if (ret < 0)
+		repo_adoption_release(out);
 	return ret;
 }

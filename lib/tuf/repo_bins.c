@@ -51,7 +51,7 @@ static int check_keys(const struct repo_role *publisher, const struct tuf_role *
 	return 0;
 }
 
-static int bins_role(const struct tuf_targets *file, struct tuf_role *out, struct error *err)
+int repo_bins_role(const struct tuf_targets *file, struct tuf_role *out, struct error *err)
 {
 	struct tuf_delegation_iter it = tuf_delegation_iter(file, SLICE_EMPTY);
 	struct tuf_delegation d;
@@ -89,7 +89,7 @@ int repo_bins_check(const struct repo_role *publisher, const struct tuf_targets 
 		return error_set(err, ERR_REFUSED,
 				 "publisher '%s' lists targets beside his hash bins",
 				 publisher->name);
-	if (bins_role(file, &role, err) < 0)
+	if (repo_bins_role(file, &role, err) < 0)
 		return -1;
 	r = check_keys(publisher, &role, err);
 	tuf_role_release(&role);
@@ -104,7 +104,7 @@ bool repo_bins_same_keys(const struct repo_role *publisher, const struct tuf_tar
 	struct tuf_role role;
 	bool same;
 
-	if (bins_role(file, &role, &ignored) < 0)
+	if (repo_bins_role(file, &role, &ignored) < 0)
 		return false;
 	same = role.threshold == publisher->role.threshold &&
 	       tuf_keys_same(&role.keys, &publisher->role.keys);
@@ -198,7 +198,7 @@ void repo_bin_read(const struct repo *r, const struct repo_role *publisher, unsi
 		return;
 	}
 	out->version = meta.version;
-	if (bins_role(publisher->file, &out->role, &out->why) == 0 &&
+	if (repo_bins_role(publisher->file, &out->role, &out->why) == 0 &&
 	    read_named(r, &meta, out, &out->why) == 0 && check_signed(&meta, out, &out->why) == 0)
 		return;
 	/* Noted, or it would be due for ever. */
@@ -277,6 +277,15 @@ const struct repo_bin_note *repo_bin_note(const struct repo *r, const struct rep
 	}
 	repo_role_release(&read);
 	return note;
+}
+
+int64_t repo_bin_version(const struct repo *r, const struct repo_role *publisher, unsigned bin,
+			 char name[static NAME_LEN_MAX + 1])
+{
+	struct tuf_metafile meta;
+
+	name_of(publisher, bin, name);
+	return repo_index_find(&r->state.index, name, &meta) ? meta.version : 0;
 }
 
 int64_t repo_bins_newest(const struct repo *r, const struct repo_role *publisher)

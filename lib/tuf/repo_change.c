@@ -38,6 +38,26 @@ bool metadata_name_parse(const char *name, char role[static NAME_LEN_MAX + 1], i
 	return strcmp(again, name) == 0;
 }
 
+/* No name has '=' in it. */
+void site_root_name(char out[static META_NAME_MAX], const char *site, int64_t version)
+{
+	snprintf(out, META_NAME_MAX, "%s=%" PRId64 ".root.json", site, version);
+}
+
+bool site_root_name_parse(const char *name, char site[static NAME_LEN_MAX + 1], int64_t *version)
+{
+	const char *equals = strchr(name, '=');
+	struct error ignored = ERROR_INIT;
+	char role[NAME_LEN_MAX + 1];
+
+	if (equals == NULL ||
+	    name_check(slice_of(name, (size_t)(equals - name)), "site", &ignored) < 0 ||
+	    !metadata_name_parse(equals + 1, role, version) || strcmp(role, "root") != 0)
+		return false;
+	snprintf(site, NAME_LEN_MAX + 1, "%.*s", (int)(equals - name), name);
+	return true;
+}
+
 /* ---- changes ---- */
 
 static struct repo_newfile *add(struct repo_change *c, const char *role, int64_t version,
@@ -63,6 +83,16 @@ void repo_change_add(struct repo_change *c, const char *role, int64_t version, s
 
 	f->text = *text;
 	*text = BUF_INIT(text->max);
+}
+
+void repo_change_add_site(struct repo_change *c, const char *site, int64_t version, struct buf *text)
+{
+	struct repo_newfile *f;
+
+	repo_change_add(c, "root", version, text);
+	f = &c->files[c->count - 1];
+	snprintf(f->site, sizeof(f->site), "%s", site);
+	site_root_name(f->name, site, version);
 }
 
 int repo_pending_clear(int repo_dirfd, struct error *err)

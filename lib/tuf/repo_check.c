@@ -8,7 +8,9 @@
 #include "tuf/delegation.h"
 #include "tuf/engine_drive.h"
 #include "tuf/publish.h"
+#include "tuf/repo_import.h"
 #include "tuf/repo_internal.h"
+#include "tuf/repo_sites.h"
 #include "tuf/verify.h"
 
 struct checker {
@@ -19,6 +21,8 @@ struct checker {
 	unsigned *bits;		 /* of the hash bins of each publisher, as the first way down has found */
 	bool hashing;		 /* the second way down: targets, not metadata */
 	uint64_t total, before; /* bytes of all targets, and of those that are done */
+	uint8_t (*selected)[SHA256_LEN]; /* what an import has left out */
+	size_t selected_count;
 	struct error first;
 };
 
@@ -130,10 +134,13 @@ static void check_target(struct checker *k, const struct tuf_target *t)
 		goto out;
 	}
 	artifact_put_file(&file, t->path, t->hashes.sha256);
-	if (check_blob(k, buf_cstr(&file), t, &err) < 0)
+	if (check_blob(k, buf_cstr(&file), t, &err) == 0)
+		k->check->bytes += t->length;
+	else if (err.kind == ERR_NOT_FOUND && repo_selected_find(k->selected, k->selected_count, t->hashes.sha256))
+		k->check->absent++;
+	else
 		found(k, buf_cstr(&file), &err);
 	k->before += t->length;
-	k->check->bytes += t->length;
 out:
 	buf_release(&file);
 }
@@ -326,6 +333,80 @@ static void check_roles(struct checker *k)
 	free(k->bits);
 }
 
+/* ---- other sites ---- */
+
+struct own_roots {
+	struct checker *k;
+	struct tuf_root **list; /* from the first that is there */
+	struct buf *texts;
+	unsigned count;
+};
+
+static void release_own(struct own_roots *o)
+{
+	unsigned i;
+
+	for (i = 0; i < o->count; i++) {
+		tuf_root_free(o->list[i]);
+		buf_release(&o->texts[i]);
+	}
+	free(o->list);
+	free(o->texts);
+}
+
+/* What the client has followed stands in the tree. */
+static int read_own(struct own_roots *o, struct error *err)
+{
+	int64_t newest, version;
+	char name[META_NAME_MAX];
+
+	if (repo_newest(o->k->metadata_fd, "root", &newest, &version, err) < 0)
+		return -1;
+	o->list = xcalloc(o->k->check->roots, sizeof(*o->list));
+	o->texts = xcalloc(o->k->check->roots, sizeof(*o->texts));
+	for (; o->count < o->k->check->roots; version++) {
+		struct buf *text = &o->texts[o->count];
+
+		*text = BUF_INIT(TUF_ROOT_MAX);
+		metadata_name(name, "root", version);
+		if (file_read(o->k->metadata_fd, name, text, err) < 0 ||
+		    (o->list[o->count] = tuf_root_parse(buf_slice(text), err)) == NULL) {
+			buf_release(text);
+			return -1;
+		}
+		o->count++;
+	}
+	return 0;
+}
+
+static int check_site(void *arg, const char *site, struct error *err)
+{
+	struct own_roots *o = arg;
+	struct error why = ERROR_INIT;
+	char file[sizeof(REPO_SITES_DIR) + NAME_LEN_MAX + META_NAME_MAX];
+	unsigned roots;
+	int64_t bad;
+
+	(void)err;
+	o->k->check->sites++;
+	if (repo_site_verify(o->k->dirfd, site, o->list, o->count, &roots, &bad, &why) < 0) {
+		snprintf(file, sizeof(file), REPO_SITES_DIR "/%s/%" PRId64 ".root.json", site, bad);
+		found(o->k, file, &why);
+	}
+	o->k->check->site_roots += roots;
+	return 0;
+}
+
+static void check_sites(struct checker *k)
+{
+	struct own_roots o = {.k = k};
+	struct error err = ERROR_INIT;
+
+	if (read_own(&o, &err) < 0 || repo_sites_each(k->dirfd, check_site, &o, &err) < 0)
+		found(k, REPO_SITES_DIR, &err);
+	release_own(&o);
+}
+
 int repo_verify(const char *home, struct repo_check *check, struct error *err)
 {
 	struct checker k = {.check = check, .dirfd = -1, .metadata_fd = -1};
@@ -334,6 +415,8 @@ int repo_verify(const char *home, struct repo_check *check, struct error *err)
 	int r = -1;
 
 	check->roots = check->roles = check->bins = check->targets = check->findings = 0;
+	check->absent = 0;
+	check->sites = check->site_roots = 0;
 	check->bytes = 0;
 	if ((k.dirfd = file_open(AT_FDCWD, path_join(path, home, "repo"), O_RDONLY | O_DIRECTORY, 0,
 				 err)) < 0) {
@@ -342,10 +425,14 @@ int repo_verify(const char *home, struct repo_check *check, struct error *err)
 	}
 	if ((k.metadata_fd = file_open(k.dirfd, "metadata", O_RDONLY | O_DIRECTORY, 0, err)) < 0)
 		goto out;
-	if (run_client(&k, &why) < 0)
+	if (repo_selected_read(k.dirfd, &k.selected, &k.selected_count, &why) < 0)
+		found(&k, REPO_SELECTED, &why);
+	if (run_client(&k, &why) < 0) {
 		found(&k, "metadata", &why);
-	else
+	} else {
+		check_sites(&k);
 		check_roles(&k);
+	}
 	if (check->findings == 0) {
 		r = 0;
 		goto out;
@@ -354,6 +441,7 @@ int repo_verify(const char *home, struct repo_check *check, struct error *err)
 	err->kind = ERR_REFUSED; /* whatever the cause, a client would not take it */
 out:
 	tuf_client_free(k.client);
+	free(k.selected);
 	file_close(&k.metadata_fd);
 	file_close(&k.dirfd);
 	return r;

@@ -3,8 +3,8 @@
  *
  *	1. every file is complete and synced in pending/
  *	2. `commit`, the list of their names, appears by one rename: from here the change holds
- *	3. the files are renamed into metadata/ in the order of the list, and synced before the
- *last, timestamp.json
+ *	3. the files are renamed into metadata/ (roots of other sites into sites/) in the order of the
+ *	   list, and synced before the last, timestamp.json
  *	4. `commit` is removed
  *
  * Opening repeats 3 and 4 when `commit` is there, and empties pending/ when it is not. For clients
@@ -23,6 +23,7 @@
 #include "sys/fault.h"
 #include "sys/file.h"
 #include "tuf/repo_internal.h"
+#include "tuf/repo_sites.h"
 
 #define COMMIT_SIZE_MAX (8u << 20)
 #define SWEEP_EVERY                                                                                \
@@ -95,16 +96,40 @@ static int take_back(const struct repo *r, struct error *err)
 
 /* ---- 3 and 4 ---- */
 
+/* A root of another site; its directory is made with its first. */
+static int place_site(const struct repo *r, int pending_fd, const char *name, const char *site,
+		      int64_t version, struct error *err)
+{
+	char dir[sizeof(REPO_SITES_DIR) + NAME_LEN_MAX + 2], own[META_NAME_MAX];
+	int fd, ret = -1;
+
+	snprintf(dir, sizeof(dir), REPO_SITES_DIR "/%s", site);
+	metadata_name(own, "root", version);
+	if (!file_exists(pending_fd, name))
+		return 0;
+	if (file_mkdirs(r->dirfd, dir, 0755, err) < 0 ||
+	    (fd = file_open(r->dirfd, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, err)) < 0)
+		return -1;
+	if (sys_rename(pending_fd, name, fd, own, 0) < 0)
+		error_errno(err, errno, "cannot put %s/%s in its place", dir, own);
+	else
+		ret = file_sync(fd, dir, err);
+	file_close(&fd);
+	return ret;
+}
+
 /* Rename one file of the list; it is not in pending/ when an earlier attempt got this far. */
 static int place(const struct repo *r, int pending_fd, struct slice line, struct error *err)
 {
-	char role[NAME_LEN_MAX + 1], name[META_NAME_MAX];
+	char role[NAME_LEN_MAX + 1], name[META_NAME_MAX], site[NAME_LEN_MAX + 1];
 	int64_t version;
 
 	if (line.len >= sizeof(name))
 		return error_set(err, ERR_FAILED, "repo/commit is damaged");
 	memcpy(name, line.ptr, line.len);
 	name[line.len] = '\0';
+	if (site_root_name_parse(name, site, &version))
+		return place_site(r, pending_fd, name, site, version, err);
 	if (!metadata_name_parse(name, role, &version))
 		return error_set(err, ERR_FAILED, "repo/commit is damaged");
 	if (!file_exists(pending_fd, name))

@@ -54,8 +54,9 @@ struct repo {
 
 /* One new file of a change. */
 struct repo_newfile {
-	char name[META_NAME_MAX];
+	char name[META_NAME_MAX];	/* in pending/ */
 	char role[NAME_LEN_MAX + 1];
+	char site[NAME_LEN_MAX + 1];	/* whose root this is, for sites/; "": of this repository, for metadata/ */
 	int64_t version;
 	struct buf text;	/* owned; empty when written */
 	bool written;		/* in pending/ already: hash bins, of which there may be more than memory */
@@ -71,6 +72,8 @@ struct repo_change {
 };
 /* Takes text, which is empty afterwards. role "timestamp" has no version in its name. */
 void repo_change_add(struct repo_change *c, const char *role, int64_t version, struct buf *text);
+/* A root of another site; takes text. */
+void repo_change_add_site(struct repo_change *c, const char *site, int64_t version, struct buf *text);
 /* The same for a file that nobody reads back before the commit: it goes to pending/ at once, not yet synced. */
 WARN_UNUSED int repo_change_write(struct repo_change *c, const struct repo *r, const char *role, int64_t version,
 				  struct slice text, struct error *err);
@@ -87,6 +90,13 @@ void repo_change_release(struct repo_change *c);	/* of one that was not committe
 void metadata_name(char out[static META_NAME_MAX], const char *role, int64_t version);
 /* The reverse for a name in metadata/; false for anything else. timestamp.json has version 0. */
 bool metadata_name_parse(const char *name, char role[static NAME_LEN_MAX + 1], int64_t *version);
+
+/*
+ * "SITE=VERSION.root.json", the name that a root of another site has in pending/ and in `commit`, and the reverse; false
+ * for anything else.
+ */
+void site_root_name(char out[static META_NAME_MAX], const char *site, int64_t version);
+bool site_root_name_parse(const char *name, char site[static NAME_LEN_MAX + 1], int64_t *version);
 
 /* ---- repo.c ---- */
 /* May be changed: not opened for reading only, and whatever was interrupted is finished first. */
@@ -109,6 +119,31 @@ struct repo_role *repo_state_role(const struct repo_state *s, struct slice name)
 bool repo_role_is_held(const struct repo *r, const struct repo_role *role);
 /* A delegation that this repository can carry: a name for a file name, patterns, terminating. ERR_REFUSED. */
 WARN_UNUSED int repo_delegations_check(const struct tuf_targets *targets, struct error *err);
+
+/* ---- repo_adopt.c: what any root and targets must be that come into force here ---- */
+WARN_UNUSED int repo_refuse_rehearsal(const struct tuf_head *head, const char *what, struct error *err);
+/* The newest root names our own snapshot and timestamp keys (after repo_staged_enter) and has not expired. */
+WARN_UNUSED int repo_root_check_ours(const struct repo *r, const struct tuf_root *root, int64_t now_s,
+				     struct error *err);
+/* The first or next files of publishers that are held here and of which the change has none: repo_start_role, _follow_keys. */
+WARN_UNUSED int repo_start_roles(struct repo *r, const struct tuf_targets *targets, const struct repo_lives *lives,
+				 int64_t now_s, struct repo_change *change, struct error *err);
+/* repo_check_clock where a refresh cannot help, so that its hint would lead in a circle; flags: REPO_ACCEPT_CLOCK. */
+WARN_UNUSED int repo_check_clock_with(const struct repo *r, int64_t now_s, unsigned flags, const char *hint,
+				      struct error *err);
+
+/* ---- repo_adopt_sites.c ---- */
+/* Roots of other sites, as given to one adoption: sorted by site and version. */
+struct site_roots {
+	const struct repo *r;
+	const struct tuf_root *main;		/* the own root that will be in force */
+	struct tuf_root **roots;
+	unsigned count;
+	int64_t now_s;
+};
+/* Check them against main and the chains that are kept, add what is new to the change, and tell it. ERR_REFUSED. */
+WARN_UNUSED int repo_adopt_sites(const struct site_roots *s, struct repo_change *change, struct repo_adoption *out,
+				 struct error *err);
 
 /* ---- repo_init.c ---- */
 WARN_UNUSED int repo_init_check(const struct repo_init_options *o, struct error *err);
@@ -137,6 +172,8 @@ WARN_UNUSED int repo_keys_settle(struct repo *r, struct error *err);
  */
 WARN_UNUSED int repo_bins_check(const struct repo_role *publisher, const struct tuf_targets *file, unsigned *bits,
 				struct error *err);
+/* Keys and threshold of the hash bins to which the file delegates. Release with tuf_role_release. */
+WARN_UNUSED int repo_bins_role(const struct tuf_targets *file, struct tuf_role *out, struct error *err);
 struct repo_bins *repo_bins_new(unsigned bits);
 void repo_bins_free(struct repo_bins *b);
 /* Which bin a name is, NULL when it is none. */

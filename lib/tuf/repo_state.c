@@ -95,7 +95,7 @@ static int newest_root(const struct view *v, int64_t *version, struct error *err
 	for (i = 0; v->change != NULL && i < v->change->count; i++) {
 		const struct repo_newfile *f = &v->change->files[i];
 
-		if (strcmp(f->role, "root") == 0 && f->version > *version)
+		if (strcmp(f->role, "root") == 0 && f->site[0] == '\0' && f->version > *version)
 			*version = f->version;
 	}
 	return 0;
