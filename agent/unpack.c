@@ -129,8 +129,7 @@ static int seek_member(struct unpack *u, uint32_t index, struct member *out, str
 	if ((u->reader == NULL || index < u->next) && rewind_bundle(u, err) < 0)
 		return -1;
 	while (u->next <= index) {
-		r = bundle_next(u->reader, out, err);
-		if (r < 0)
+		if (bundle_skip(u->reader, err) < 0 || (r = bundle_next(u->reader, out, err)) < 0)
 			goto lost;
 		if (r == 0) {
 			cut_short(u, err);
