@@ -121,6 +121,14 @@ static int cut_short(struct unpack *u, struct error *err)
 	return error_hint(err, "give all files of the bundle");
 }
 
+/* Wherever it stands now: the next time from the beginning. */
+static int lost(struct unpack *u)
+{
+	bundle_reader_free(u->reader);
+	u->reader = NULL;
+	return -1;
+}
+
 /* Make the member with this index the one that is read; it becomes *out. */
 static int seek_member(struct unpack *u, uint32_t index, struct member *out, struct error *err)
 {
@@ -130,19 +138,14 @@ static int seek_member(struct unpack *u, uint32_t index, struct member *out, str
 		return -1;
 	while (u->next <= index) {
 		if (bundle_skip(u->reader, err) < 0 || (r = bundle_next(u->reader, out, err)) < 0)
-			goto lost;
+			return lost(u);
 		if (r == 0) {
 			cut_short(u, err);
-			goto lost;
+			return lost(u);
 		}
 		u->next++;
 	}
 	return 0;
-lost:
-	/* Wherever it stands now: the next time from the beginning. */
-	bundle_reader_free(u->reader);
-	u->reader = NULL;
-	return -1;
 }
 
 /* The index of a member by name into *index; false when the bundle has none. */
@@ -165,8 +168,10 @@ int unpack_read(struct unpack *u, const char *name, struct buf *out, struct erro
 
 	if (!find_member(u, name, &m, &index))
 		return error_set(err, ERR_NOT_FOUND, "'%s' is not in the bundle", name);
-	if (seek_member(u, index, &m, err) < 0 || bundle_read_all(u->reader, out, err) < 0)
+	if (seek_member(u, index, &m, err) < 0)
 		return -1;
+	if (bundle_read_all(u->reader, out, err) < 0)
+		return lost(u);
 	return bundle_cut(u->reader) ? cut_short(u, err) : 0;
 }
 
@@ -280,7 +285,7 @@ static int read_member(struct unpack *u, uint64_t length, int fd, const struct u
 	}
 	free(piece);
 	if (n < 0)
-		return -1;
+		return lost(u);
 	if (bundle_cut(u->reader))
 		return cut_short(u, err);
 	return at == length ? 0 : error_set(err, ERR_MALFORMED, "the payload has not the length that is listed");
