@@ -61,6 +61,9 @@ struct script {
 
 static struct site site;
 static struct script script;
+/* For a walk with a bundle (script.action "apply"): give it to the agent; answer what is asked about it. */
+static void (*give_bundle)(void);
+static void (*answer_about_bundle)(const struct worker_options *o, const struct link_msg *m);
 
 /* ---- the worker, which is the control plane ---- */
 
@@ -154,6 +157,8 @@ static bool script_done(const struct identity *id)
 	static struct told t;
 
 	read_told(&t);
+	if (strcmp(script.action, "apply") == 0)
+		return told_times(&t, 0, "healthy") > 0;
 	if (script.order != NULL)
 		return strcmp(script.order, "renew") == 0 && t.renewals > 0 &&
 		       !slice_equal(buf_slice(&id->certificate), buf_slice(&site.first.certificate));
@@ -197,6 +202,8 @@ static void answer_heartbeat(struct buf *out, const struct identity *id)
 	json_close(&w);
 	if (finished)
 		kill(getppid(), SIGTERM);
+	else if (give_bundle != NULL)
+		give_bundle();
 }
 
 static void take_status(struct slice text)
@@ -383,6 +390,8 @@ NORETURN void worker_main(const struct worker_options *o)
 				answer_post(o, &m);
 			else if (m.type == LINK_UPDATE)
 				answer_update(w[i].fd);
+			else if (m.type != LINK_FETCH && answer_about_bundle != NULL)
+				answer_about_bundle(o, &m);
 			else
 				answer_fetch(o, &m);
 		}
