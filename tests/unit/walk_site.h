@@ -61,6 +61,7 @@ struct script {
 
 static struct site site;
 static struct script script;
+static pid_t agent_pid;		/* of this run: a worker that outlives it by a moment must not speak to whoever inherits it */
 /* For a walk with a bundle (script.action "apply"): give it to the agent; answer what is asked about it. */
 static void (*give_bundle)(void);
 static void (*answer_about_bundle)(const struct worker_options *o, const struct link_msg *m);
@@ -201,7 +202,7 @@ static void answer_heartbeat(struct buf *out, const struct identity *id)
 	json_close(&w);
 	json_close(&w);
 	if (finished)
-		kill(getppid(), SIGTERM);
+		kill(agent_pid, SIGTERM);
 	else if (give_bundle != NULL)
 		give_bundle();
 }
@@ -379,7 +380,7 @@ NORETURN void worker_main(const struct worker_options *o)
 	struct error err = ERROR_INIT;
 	unsigned i;
 
-	kill(getppid(), SIGHUP);	/* no need to spread starts here */
+	kill(agent_pid, SIGHUP);	/* no need to spread starts here */
 	while (poll(w, 2, -1) > 0) {
 		for (i = 0; i < 2; i++) {
 			if (w[i].revents == 0)
@@ -536,6 +537,7 @@ static struct run_end run_agent(unsigned n, enum fault_mode mode, int patience_m
 
 		log_start(log, false, LOG_LEVEL_INFO);
 		dprintf(log, "--- call %u, mode %d\n", n, (int)mode);
+		agent_pid = getpid();
 		fault_arm(n, mode);
 		r = agent_run(&o, &wiped, &err);
 		end->calls = fault_count();
