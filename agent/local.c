@@ -20,6 +20,22 @@ bool local_busy(const struct agent *a)
 	return a->local != NULL && a->local->stage != LOCAL_DONE;
 }
 
+/* Whose turn it is, when that is the update under way; or NULL. */
+static struct local_item *item_of_update(const struct agent *a)
+{
+	struct local *l = a->local;
+
+	if (!local_busy(a) || l->stage != LOCAL_APPLYING || l->at >= l->item_count ||
+	    strcmp(l->items[l->at].update.path, a->update.path) != 0)
+		return NULL;
+	return &l->items[l->at];
+}
+
+bool local_supplies(const struct agent *a)
+{
+	return update_is_local(&a->update) || (a->update.assignment != 0 && item_of_update(a) != NULL);
+}
+
 static void close_volumes(struct local *l)
 {
 	unsigned i;
@@ -70,6 +86,12 @@ static void end(struct agent *a, const struct error *why)
 	l->client = NULL;
 	/* A download that has waited for us goes on. */
 	loop_timer_set(a->loop, &a->step_timer, loop_now_ms(a->loop));
+}
+
+void local_give_up(struct agent *a, const struct error *why)
+{
+	a->refreshed = false;
+	end(a, why);
 }
 
 /* ---- asking the worker ---- */
@@ -207,19 +229,47 @@ static void start_item(struct agent *a, struct local *l)
 		update_step(a);
 }
 
+/* What the control plane has asked for, and is in the bundle, comes first, under the number that it has. */
+static int adopt(struct agent *a, struct local *l, struct error *err)
+{
+	struct local_item first;
+	unsigned i;
+
+	for (i = 0; i < l->item_count && strcmp(l->items[i].update.path, a->update.path) != 0; i++)
+		;
+	if (i == l->item_count) {
+		error_set(err, ERR_RETRY, "an update is under way: '%s' is %s, and this bundle does not hold it",
+			  a->update.path, update_state_name(a->update.state));
+		return error_hint(err, "see 'meshanics agent status'");
+	}
+	first = l->items[i];
+	memmove(&l->items[1], &l->items[0], i * sizeof(first));
+	l->items[0] = first;
+	a->update.length = first.update.length;
+	memcpy(a->update.sha256, first.update.sha256, SHA256_LEN);
+	memcpy(a->update.url, first.update.url, sizeof(a->update.url));
+	buf_clear(&a->update.descriptor);
+	buf_put_slice(&a->update.descriptor, buf_slice(&first.update.descriptor));
+	a->update.signed_known = true;
+	a->refreshed = false;	/* it is written down before the payload is asked for */
+	return 0;
+}
+
 static void start_applying(struct agent *a, struct local *l)
 {
 	struct error err = ERROR_INIT;
 
 	if (l->dry_run) {
 		end(a, NULL);
+	} else if (a->update.assignment != 0 && adopt(a, l, &err) < 0) {
+		end(a, &err);
 	} else if (verify_keep(a, l->client, &err) < 0) {
 		end(a, &err);
 	} else {
 		tuf_client_free(l->client);
 		l->client = NULL;
 		l->stage = LOCAL_APPLYING;
-		local_step(a);
+		update_step(a);
 	}
 }
 
@@ -228,9 +278,11 @@ void local_step(struct agent *a)
 	struct local *l = a->local;
 	struct error err = ERROR_INIT;
 
-	if (!local_busy(a) || a->update.assignment != 0)
+	if (!local_busy(a))
 		return;
 	if (l->stage == LOCAL_APPLYING) {
+		if (a->update.assignment != 0)
+			return;
 		if (l->at < l->item_count)
 			start_item(a, l);
 		else
@@ -269,14 +321,11 @@ void local_answer(struct agent *a, unsigned asked, const struct link_msg *m, con
 
 void local_said(struct agent *a, const char *reason)
 {
+	struct local_item *item = item_of_update(a);
 	struct local *l = a->local;
-	struct local_item *item;
 
-	if (!local_busy(a) || l->stage != LOCAL_APPLYING || l->at >= l->item_count)
+	if (item == NULL)
 		return;
-	item = &l->items[l->at];
-	if (strcmp(item->update.path, a->update.path) != 0)
-		return;	/* of a bundle before the last start */
 	item->state = a->update.state;
 	snprintf(item->reason, sizeof(item->reason), "%s", reason);
 	if (l->event_count < LOCAL_EVENTS_MAX) {

@@ -14,6 +14,10 @@
  * APPLYING: what the metadata says is kept (tuf/trusted.h), then each artifact takes its turn in the one update.
  * DONE: what became of it is told until the next bundle comes.
  *
+ * An update that the control plane has asked for may be DOWNLOADING meanwhile, from a network that is no more. It rests
+ * while a bundle is looked at; when the bundle holds it, it goes on from there, as the first, and else the bundle is sent
+ * away.
+ *
  * The bundle is gone with the agent: an update from it goes on after a restart from VERIFYING on; a DOWNLOADING one only
  * if its payload is in work/ already, else it ends as failed.
  */
@@ -26,6 +30,8 @@
 
 /* A bundle is being read or applied: nobody else begins an update. */
 bool local_busy(const struct agent *a);
+/* The payload of a->update, which is DOWNLOADING, comes from a bundle, or came from one that is gone. */
+bool local_supplies(const struct agent *a);
 /* Go on, when the worker is free and no update is under way. */
 void local_step(struct agent *a);
 /* The worker's answer to TRANSFER_OPEN or TRANSFER_CHECK; m NULL: why. */
@@ -36,8 +42,10 @@ WARN_UNUSED int local_ask_payload(struct agent *a, struct error *err);
 void local_new_worker(struct agent *a);
 /* So many bytes have been read of what is checked. */
 void local_progress(struct agent *a, uint64_t bytes);
-/* a->update, which is from a bundle, is in its state for this reason. */
+/* a->update is in its state for this reason: told, if it is of the bundle. */
 void local_said(struct agent *a, const char *reason);
+/* The bundle cannot be read any more: no further artifact of it is begun. */
+void local_give_up(struct agent *a, const struct error *why);
 void local_free(struct agent *a);
 
 /* The door: POST /apply and GET /apply; in begin and ready of a handler whose arg is the agent. */

@@ -85,7 +85,7 @@ static int check_free(const struct agent *a, struct error *err)
 {
 	if (local_busy(a))
 		return error_set(err, ERR_RETRY, "another bundle is being applied");
-	if (a->update.assignment != 0) {
+	if (a->update.assignment != 0 && (update_is_local(&a->update) || a->update.state != UPDATE_DOWNLOADING)) {
 		error_set(err, ERR_RETRY, "an update is under way: '%s' is %s", a->update.path,
 			  update_state_name(a->update.state));
 		return error_hint(err, "see 'meshanics agent status'");
@@ -117,7 +117,7 @@ static int begin(struct agent *a, struct exchange *x, struct error *err)
 	l->id = ++last;
 	log_info("agent.bundle", "file=\"%s\" files=%u dry_run=%s", l->volumes[0].name, l->volume_count,
 		 l->dry_run ? "true" : "false");
-	/* A look for roots may take as long as a network that is not there. */
+	/* What is asked of a network may take as long as one that is not there. */
 	if (a->transfer.asked_ms != 0)
 		worker_replace(a);
 	loop_timer_set(a->loop, &a->step_timer, loop_now_ms(a->loop));

@@ -64,8 +64,7 @@ static int write_step(struct agent *a, enum update_state next, const struct inst
 	a->room_waiting = false;	/* this report says that it goes on */
 	log_info("agent.update", "state=%s assignment=%lld artifact=%s why=\"%s\"", update_state_name(next),
 		 (long long)a->update.assignment, a->update.path, reason);
-	if (update_is_local(&a->update))
-		local_said(a, reason);
+	local_said(a, reason);
 	if (update_state_final(next))
 		update_end(a);
 	else
@@ -300,7 +299,7 @@ static void ask_payload(struct agent *a)
 	if (content < a->update.length)
 		json_put_int(&w, "content", (int64_t)content);
 	json_close(&w);
-	if ((update_is_local(&a->update)
+	if ((local_supplies(a)
 	     ? local_ask_payload(a, &err)
 	     : link_ask(&a->transfer, TRANSFER_FETCH, LINK_FETCH, buf_slice(&q), -1, &err)) < 0) {
 		log_failure(LOG_LEVEL_ERROR, "agent.update", &err);
@@ -325,8 +324,7 @@ void update_say(struct agent *a, const char *reason)
 		snprintf(a->update.reason, sizeof(a->update.reason), "%s", text);
 		break;
 	}
-	if (update_is_local(&a->update))
-		local_said(a, text);
+	local_said(a, text);
 	talk_pump(a);
 }
 
@@ -342,7 +340,10 @@ static void unpack_failed(struct agent *a, const struct error *why)
 		step_later(a, backoff_ms(a->transfer_failures, ROOM_CAP_MS));
 		return;
 	}
-	update_fail(a, why);
+	if (update_is_local(&a->update))
+		update_fail(a, why);
+	else
+		local_give_up(a, why);	/* it is the control plane's, and goes on from there */
 }
 
 /*
@@ -358,7 +359,7 @@ static void transfer_failed(struct agent *a, unsigned asked, const struct error 
 					  : status_is_final(reply->status) && !status_is_global(reply->status);
 	int64_t wait_ms;
 
-	if (update_is_local(&a->update)) {
+	if (local_supplies(a)) {
 		unpack_failed(a, why);
 		return;
 	}
@@ -511,6 +512,26 @@ void transfer_answer(struct agent *a, unsigned asked, const struct link_msg *m, 
 
 /* ---- steps ---- */
 
+/* What comes by the network rests while a bundle is looked at. */
+static void download_step(struct agent *a)
+{
+	if (local_supplies(a)) {
+		if (!link_busy(&a->transfer))
+			unpack_step(a);
+		return;
+	}
+	if (local_busy(a)) {
+		local_step(a);
+		return;
+	}
+	if (a->options->alone || link_busy(&a->transfer) || meter_waits(a))
+		return;
+	if (!a->refreshed || loop_now_ms(a->loop) - a->refreshed_ms > REFRESH_MS)
+		ask_metadata(a);
+	else
+		fetch_step(a);
+}
+
 void update_step(struct agent *a)
 {
 	if (loop_stopping(a->loop) || !release_step(a))
@@ -521,18 +542,7 @@ void update_step(struct agent *a)
 	}
 	switch (a->update.state) {
 	case UPDATE_DOWNLOADING:
-		if (link_busy(&a->transfer))
-			return;
-		if (update_is_local(&a->update)) {
-			unpack_step(a);
-			return;
-		}
-		if (a->options->alone || meter_waits(a))
-			return;
-		if (!a->refreshed || loop_now_ms(a->loop) - a->refreshed_ms > REFRESH_MS)
-			ask_metadata(a);
-		else
-			fetch_step(a);
+		download_step(a);
 		break;
 	case UPDATE_VERIFYING:
 		intake_step(a);

@@ -141,6 +141,21 @@ test_expect 'when the control plane comes back, it hears of all of it, and goes 
 	test_stop serve && test_stop agent1
 '
 
+test_expect 'what the control plane has asked for, and cannot send any more, is taken from a bundle as the same update' '
+	head -c 600000 /dev/urandom >late && fleet_serve &&
+	test_start agent1 meshanics agent run --home dev1 --download-rate 2K && test_wait 20 status &&
+	meshanics sign late --home hq --namespace plant --name late --version 1 --kind file &&
+	meshanics rollout create plant/late/1 --home hq --all --waves 100 >out &&
+	test_wait 20 sh -c "meshanics agent status --home dev1 --json | jq -e \".update.downloaded > 0\"" && test_stop serve &&
+	apply --dry-run four.bundle; apply two.bundle; status >s && test_json ".update.state == \"downloading\" and (.update.local | not)" s &&
+	meshanics bundle export --home hq --valid-for 10m --output late.bundle && fleet_sign 103.0 --release 10300 &&
+	meshanics bundle export --home hq --valid-for 10m --artifact "plant/plc/*" --output others.bundle &&
+	test_status 4 apply others.bundle plant/plc/103.0 2>err && cat err && grep "plant/late/1. is downloading, and this bundle" err &&
+	meshanics bundle export --home hq --valid-for 10m --output all.bundle && apply all.bundle >out 2>err; cat out err &&
+	cmp late dev1/agent/artifacts/plant/late/current/late && fleet_current 1 "plc 103.0" &&
+	test "$(grep -c "healthy" out)" = 2 && fleet_serve && test_wait 40 fleet_state 3 completed && test_stop serve && test_stop agent1
+'
+
 if [ "$(id -u)" -eq 0 ]; then
 	test_expect 'a full disk is waited for, and is no failure' '
 		test_disk dev2 44m && fleet_serve && fleet_enroll 2 && test_stop serve && head -c 12000000 /dev/urandom >room &&
