@@ -198,7 +198,7 @@ static NORETURN void child_main(const struct agent_hand_options *o, int say)
 	bool wiped;
 
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	log_start(STDERR_FILENO, false, LOG_LEVEL_WARN);
+	log_start(STDERR_FILENO, false, LOG_LEVEL_ERROR);	/* the rest is told by the verb */
 	if (agent_run(&options, &wiped, &err) == 0)
 		_exit(0);
 	_exit(send(say, &err, sizeof(err), MSG_NOSIGNAL) < 0 ? 2 : 1);
@@ -300,7 +300,7 @@ int agent_hand_poll(struct agent_hand *h, struct buf *out, struct error *err)
 	bool answers;
 
 	if (ask(h, "GET", SLICE_EMPTY, NULL, out, &answers, err) < 0) {
-		if (answers)
+		if (answers && err->kind != ERR_NOT_FOUND)	/* not found: it has started anew */
 			return -1;
 		error_set(err, ERR_RETRY, "the agent ended in the middle of it");
 		return error_hint(err, "what was under way goes on when the agent starts; then apply the bundle again");

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/timefmt.h"
 #include "control/api.h"
-#include "sys/clock.h"
+#include "sys/rng.h"
 
 /* ---- taking in ---- */
 
@@ -95,8 +95,8 @@ static int check_free(const struct agent *a, struct error *err)
 
 static int begin(struct agent *a, struct exchange *x, struct error *err)
 {
-	static int64_t last;
 	struct local *l, *before = a->local;
+	uint32_t number;
 	unsigned i;
 
 	if (check_free(a, err) < 0)
@@ -114,7 +114,9 @@ static int begin(struct agent *a, struct exchange *x, struct error *err)
 	a->local = before;
 	local_free(a);
 	a->local = l;
-	l->id = ++last;
+	/* By chance: who asks after a restart must not take another's for his own. */
+	rng_bytes(&number, sizeof(number));
+	l->id = (int64_t)number + 1;
 	log_info("agent.bundle", "file=\"%s\" files=%u dry_run=%s", l->volumes[0].name, l->volume_count,
 		 l->dry_run ? "true" : "false");
 	/* What is asked of a network may take as long as one that is not there. */

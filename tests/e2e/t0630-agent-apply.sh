@@ -99,6 +99,10 @@ test_expect 'volumes are found beside the first; one that is missing is asked fo
 	ls v.bundle.* && mv v.bundle.002 hidden && refused 4 "volume 2" apply v.bundle.001 && mv hidden v.bundle.002 &&
 	apply v.bundle.001 >out && cat out && cmp volume-payload dev1/agent/artifacts/plant/big/current/big && fleet_current 1 "plc 5.0"
 '
+test_expect 'a machine that is no device is told how to become one' '
+	test_status 1 meshanics agent apply --home nobody good.bundle 2>err && cat err && grep "agent enroll" err &&
+	test ! -e nobody/agent/state.db
+'
 test_expect 'no agent runs: the verb does it by itself, and no agent is left behind' '
 	test_stop agent1 && fleet_sign 6.0 --release 60 && bundle six.bundle && apply six.bundle >out && cat out &&
 	fleet_current 1 "plc 6.0" && test_status 4 status && test -z "$(pgrep -f "agent apply --home dev1")"
