@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/slice.h"
 
 #define AGENT_EXIT_WIPED 86	/* decommissioned by order: the unit treats it as final */
 
@@ -53,6 +54,41 @@ struct agent_enroll_options {
  * out: {"device","site","not_after"}. ERR_CONFLICT when enrolled already (as another name).
  */
 WARN_UNUSED int agent_enroll(const struct agent_enroll_options *options, struct buf *out, struct error *err);
+
+/* ---- without a network (man/meshanics-media.5) ---- */
+
+struct agent_request_options {
+	const char *home;
+	const char *media;		/* the root of a stick */
+	const char *name;		/* to suggest, and for the file; NULL: this machine's host name */
+	const char *root_path;		/* the root that the answer must bring; NULL: said when it is taken */
+	int64_t now_s;
+};
+/*
+ * Write a request to the stick: to enrol, or by a device that is enrolled to renew, which disturbs no running agent. The
+ * same request again while it is the same key, name and root. Answers on out: {"kind","file","key","device","root_version"}.
+ * ERR_CONFLICT, ERR_USAGE (no name for a file), and what media.h says.
+ */
+WARN_UNUSED int agent_request(const struct agent_request_options *options, struct buf *out, struct error *err);
+
+struct agent_answer_options {
+	const char *home;
+	const char *media;		/* the stick with the answer; or NULL and */
+	struct slice identity;		/* a whole identity, opened */
+	bool vouched;			/* its passphrase says that its root is the right one */
+	const char *root_path;		/* the root to trust, or NULL */
+	const char *root_sha256;	/* its SHA-256 in hex, or NULL */
+	/* Asked when nothing says which root to trust: 0 is the only yes. NULL: nobody to ask. */
+	int (*confirm)(void *arg, const char *site, int64_t root_version, const char *sha256_hex, struct error *err);
+	void *confirm_arg;
+	int64_t now_s;
+};
+/*
+ * Take the answer that lies on the stick, or the identity. Out as agent_enroll says. ERR_NOT_FOUND (no request was made, no
+ * answer is there), ERR_REFUSED (another request's, another root, not signed by the site; no root is pinned), ERR_RETRY (an
+ * agent runs).
+ */
+WARN_UNUSED int agent_take_answer(const struct agent_answer_options *options, struct buf *out, struct error *err);
 
 /* What the running agent says of itself, as JSON; ERR_RETRY when none runs. */
 WARN_UNUSED int agent_status(const char *home, struct buf *out, struct error *err);

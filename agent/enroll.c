@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/enroll.h"
 #include "agent/supervisor.h"
 #include "base/encode.h"
 #include "base/timefmt.h"
@@ -16,7 +17,6 @@
 #include "tuf/metadata.h"
 
 #define ANSWER_MAX (1u << 20)
-#define ROOT_FILE_MAX (512u << 10)
 
 static void put_request(struct buf *body, const struct agent_enroll_options *o, struct slice csr, const char *host)
 {
@@ -157,7 +157,7 @@ out:
 	return r;
 }
 
-static void put_result(struct buf *out, const struct identity *id)
+void enroll_put_result(struct buf *out, const struct identity *id)
 {
 	struct json_writer w = JSON_WRITER(out);
 	char text[TIME_TEXT_LEN];
@@ -171,24 +171,25 @@ static void put_result(struct buf *out, const struct identity *id)
 	json_close(&w);
 }
 
-/* The agent that runs must not lose its identity under its feet, and a file of an earlier one is not thrown away lightly. */
-static int check_free(int dirfd, int *lock_fd, struct error *err)
+int enroll_lock(int dirfd, int *lock_fd, struct error *err)
 {
 	*lock_fd = file_lock(dirfd, "lock", err);
 	if (*lock_fd < 0)
 		return error_hint(err, "stop the agent first");
 	if (agent_wipe_resume(dirfd, err) < 0)	/* or the next start would end it, and this identity with it */
 		return -1;
-	if (newfile_sweep(dirfd, ".", err) < 0)
-		return -1;
+	return newfile_sweep(dirfd, ".", err);
+}
+
+int enroll_check_free(int dirfd, struct error *err)
+{
 	if (!file_exists(dirfd, "identity.json"))
 		return 0;
 	error_set(err, ERR_CONFLICT, "this device is enrolled already");
 	return error_hint(err, "remove HOME/agent/identity.json to enrol it anew");
 }
 
-/* Before the token is shown to anybody: with the agent's spare taken, what follows has its room. */
-static int check_room(int dirfd, const char *home, struct spare *spare, struct error *err)
+int enroll_room(int dirfd, const char *home, struct spare *spare, struct error *err)
 {
 	char path[4096];
 
@@ -209,10 +210,11 @@ int agent_enroll(const struct agent_enroll_options *o, struct buf *out, struct e
 	identity_init(&id);
 	if (enroll_token_parse(&token, slice_str(o->token), err) < 0)
 		return error_wrap(err, "enrolment token");
-	if ((dirfd = agent_home_open(o->home, err)) < 0 || check_free(dirfd, &lock_fd, err) < 0 ||
-	    check_room(dirfd, o->home, &spare, err) < 0 || enroll(o, &token, &id, dirfd, &spare, err) < 0)
+	if ((dirfd = agent_home_open(o->home, err)) < 0 || enroll_lock(dirfd, &lock_fd, err) < 0 ||
+	    enroll_check_free(dirfd, err) < 0 || enroll_room(dirfd, o->home, &spare, err) < 0 ||
+	    enroll(o, &token, &id, dirfd, &spare, err) < 0)
 		goto out;
-	put_result(out, &id);
+	enroll_put_result(out, &id);
 	r = 0;
 out:
 	enroll_token_wipe(&token);

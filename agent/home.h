@@ -5,6 +5,7 @@
  *	device-HEX.key	the private key of the certificate, an unsealed key file that identity.json names	(0600)
  *	device-enrolling.key	the key of an enrolment that has not been answered yet		(0600)
  *	device-renewing.key	the same of a renewal: asked again with it, the server gives the same answer	(0600)
+ *	device-enrolling.request, device-renewing.request	what was written to a stick last, until it is answered	(0600)
  *	wiping		is there while the order to leave is carried out: the next start ends it
  *	state.db	assignments, marks, reports (agent/state.h)						root only
  *	trusted/	the supervisor's verified TUF state (tuf/trusted.h)					root only
@@ -53,6 +54,9 @@ WARN_UNUSED int identity_tidy(const struct identity *id, int dirfd, struct error
 bool identity_renewing(const struct identity *id, int dirfd);
 #define ENROLLING_KEY "device-enrolling"
 #define RENEWING_KEY "device-renewing"
+/* An attempt that went by a stick; goes with its key. */
+#define ENROLLING_REQUEST ENROLLING_KEY ".request"
+#define RENEWING_REQUEST RENEWING_KEY ".request"
 /*
  * The key of an attempt to enrol or to renew, by one of these names: that of the last attempt when it was not answered,
  * else a new one, on disk before it is used. identity_store removes it.

@@ -1,6 +1,8 @@
 /* The chain of custody, a bundle a line: who handed what to whom, by which records. */
 #include "commands/custody.h"
 
+#include <stdio.h>
+
 #include "base/encode.h"
 #include "base/timefmt.h"
 
@@ -20,6 +22,13 @@ static const char *const state_names[] = {
 	[CUSTODY_ACKNOWLEDGED] = "acknowledged",
 };
 
+static const char *const state_words[] = {
+	[CUSTODY_UNDER_WAY] = "under way",
+	[CUSTODY_REFUSED] = "refused",
+	[CUSTODY_IMPORTED] = "imported",
+	[CUSTODY_ACKNOWLEDGED] = "acknowledged",
+};
+
 static const struct custody_event *any_event(const struct custody_link *l)
 {
 	if (l->exported != NULL)
@@ -29,14 +38,35 @@ static const struct custody_event *any_event(const struct custody_link *l)
 
 /* ---- for people ---- */
 
-static void print_step(struct report *r, const char *between, const char *what, unsigned side,
-		       const struct custody_event *e)
+static void print_step(struct report *r, const char *what, unsigned side, const struct custody_event *e)
 {
-	char when[TIME_TEXT_LEN];
+	char record[NAME_LEN_MAX + 24], when[TIME_TEXT_LEN];
 
-	if (e != NULL)
-		cmd_printf(r->cmd, "%s%s %s#%lld %s", between, what, custody_site(r->c, side), (long long)e->seq,
-			   time_text(when, e->time_s));
+	if (e == NULL)
+		return;
+	snprintf(record, sizeof(record), "%s#%lld", custody_site(r->c, side), (long long)e->seq);
+	cmd_printf(r->cmd, "  %-8s  %-20s  %s%s%s\n", what, record, time_text(when, e->time_s), e->why[0] == '\0' ? "" : "  ",
+		   e->why);
+}
+
+/* What is not there, and would come next or first. */
+static void print_lack(struct report *r, const char *fmt, const char *site)
+{
+	cmd_printf(r->cmd, "  %-8s  ", "-");
+	cmd_printf(r->cmd, fmt, site);
+	cmd_printf(r->cmd, "\n");
+}
+
+/* A refusal may come before the import or long after it. */
+static void print_arrival(struct report *r, const struct custody_link *l, unsigned to)
+{
+	bool first = l->refused != NULL && (l->imported == NULL || l->refused->seq < l->imported->seq);
+
+	if (first)
+		print_step(r, "refused", to, l->refused);
+	print_step(r, "imported", to, l->imported);
+	if (!first)
+		print_step(r, "refused", to, l->refused);
 }
 
 static void print_link(struct report *r, const struct custody_link *l)
@@ -46,23 +76,18 @@ static void print_link(struct report *r, const struct custody_link *l)
 	unsigned to = 1 - l->from;
 
 	hex_encode(hex, e->bundle, SHA256_LEN);
-	cmd_printf(r->cmd, "bundle %lld %.12s: ", (long long)e->sequence, hex);
-	if (l->exported == NULL)
-		cmd_printf(r->cmd, l->imported != NULL ? "exported before the records of %s given here"
-							: "not exported by %s", custody_site(r->c, l->from));
-	print_step(r, "", "exported", l->from, l->exported);
-	if (l->refused != NULL) {
-		print_step(r, ", ", "refused", to, l->refused);
-		cmd_printf(r->cmd, " (%s)", l->refused->why);
-	}
-	print_step(r, ", ", "imported", to, l->imported);
-	print_step(r, ", ", "receipt", to, l->receipt);
-	print_step(r, ", ", "accepted", l->from, l->accepted);
-	if (l->state == CUSTODY_UNDER_WAY)
-		cmd_printf(r->cmd, ", not arrived");
-	else if (l->state == CUSTODY_IMPORTED)
-		cmd_printf(r->cmd, l->receipt == NULL ? ", no receipt made" : ", receipt not brought back");
-	cmd_printf(r->cmd, "\n");
+	cmd_printf(r->cmd, "bundle %lld %.12s, %s\n", (long long)e->sequence, hex, state_words[l->state]);
+	if (l->exported == NULL && l->imported != NULL)
+		print_lack(r, "exported before the records of %s given here", custody_site(r->c, l->from));
+	else if (l->exported == NULL)
+		print_lack(r, "no record of %s that it made this for the other site", custody_site(r->c, l->from));
+	print_step(r, "exported", l->from, l->exported);
+	print_arrival(r, l, to);
+	print_step(r, "receipt", to, l->receipt);
+	print_step(r, "accepted", l->from, l->accepted);
+	if (l->state == CUSTODY_IMPORTED)
+		print_lack(r, l->receipt == NULL ? "no receipt made by %s" : "receipt not brought back from %s",
+			   custody_site(r->c, to));
 }
 
 static void print_trail(struct report *r, unsigned side, const struct audit_export_report *t, bool is_signed)

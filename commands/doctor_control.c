@@ -8,7 +8,7 @@
 #include "store/schema.h"
 #include "sys/file.h"
 #include "sys/user.h"
-#include "tuf/repo.h"
+#include "tuf/repo_sites.h"
 
 static void check_database(struct doctor *d, const char *control)
 {
@@ -79,6 +79,52 @@ static void check_online_role(struct doctor *d, const struct repo_expiry *e)
 		doctor_expiry(d, "repo", what, e->expires_s, "does meshanics serve run? else: meshanics repo refresh");
 }
 
+static const char *who_makes_it(const struct repo *r, const char *role)
+{
+	if (!repo_takes_bundles(r))
+		return "hold a ceremony on the offline side: man meshanics-ceremony";
+	return strcmp(role, "root") == 0
+		       ? "hold a ceremony for this site, adopt its root where the bundles are made: a bundle must bring it"
+		       : "a bundle must bring it: meshanics bundle import";
+}
+
+struct site_visit {
+	struct doctor *d;
+	const struct repo *r;
+};
+
+/* Another site, for which bundles are made here. */
+static int check_site(void *arg, const char *site, struct error *err)
+{
+	static const char *const remedy =
+		"hold a ceremony for it: meshanics ceremony rotate --like ROOT; then meshanics repo adopt";
+	const struct site_visit *v = arg;
+	struct repo_site_info info;
+	char what[NAME_LEN_MAX + 64];
+
+	if (repo_site_look(v->r, site, &info, err) < 0) {
+		doctor_error(v->d, FINDING_PROBLEM, "repo", err);
+		*err = ERROR_INIT;
+		return 0;
+	}
+	if (!info.takes_bundles || !info.takes_targets)
+		doctor_say(v->d, FINDING_PROBLEM, "repo", remedy, "site '%s' takes no bundle: %s", site,
+			   info.takes_bundles ? "the targets in force here do not verify under its root"
+					      : "its root names no export key of this repository");
+	snprintf(what, sizeof(what), "root version %lld of site '%s'", (long long)info.root_version, site);
+	doctor_expiry(v->d, "repo", what, info.expires_s, remedy);
+	return 0;
+}
+
+static void check_sites(struct doctor *d, const struct repo *r)
+{
+	struct site_visit v = {d, r};
+	struct error err = ERROR_INIT;
+
+	if (repo_exports(r) && repo_root(r) != NULL && repo_sites_each(repo_dirfd(r), check_site, &v, &err) < 0)
+		doctor_error(d, FINDING_PROBLEM, "repo", &err);
+}
+
 static void check_roles(struct doctor *d, struct repo *r)
 {
 	const struct repo_expiry *list;
@@ -92,8 +138,7 @@ static void check_roles(struct doctor *d, struct repo *r)
 			continue;
 		}
 		snprintf(what, sizeof(what), "%s version %lld", list[i].role, (long long)list[i].version);
-		doctor_expiry(d, "repo", what, list[i].expires_s,
-			      "hold a ceremony on the offline side: man meshanics-ceremony");
+		doctor_expiry(d, "repo", what, list[i].expires_s, who_makes_it(r, list[i].role));
 	}
 	for (i = 0; i < repo_role_count(r); i++) {
 		const struct repo_role *role = repo_role_at(r, i);
@@ -121,8 +166,10 @@ static void check_repo(struct doctor *d)
 		doctor_error(d, FINDING_WARNING, "repo", &err);
 	else if (repo_check_clock(r, d->now_s, &err) < 0)
 		doctor_error(d, FINDING_PROBLEM, "repo", &err);
-	if (r != NULL)
+	if (r != NULL) {
 		check_roles(d, r);
+		check_sites(d, r);
+	}
 	repo_free(r);
 }
 

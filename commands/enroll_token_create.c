@@ -1,11 +1,6 @@
 /* meshanics enroll token create: a token by which devices join. */
-#include <fcntl.h>
-
 #include "commands/identity.h"
-#include "crypto/hash.h"
 #include "fleet/enroll.h"
-#include "sys/file.h"
-#include "tuf/metadata.h"
 
 static const struct option options[] = {
 	{ .name = "root", .type = OPT_STRING, .value = "FILE", .required = true,
@@ -26,43 +21,6 @@ static const struct option options[] = {
 	{ .name = NULL },
 };
 
-/* Version and SHA-256 of the root file the operator trusts. */
-static int put_root(struct cmd *cmd, struct json_writer *w, struct error *err)
-{
-	const char *path = cmd_string(cmd, "root", NULL);
-	struct buf text = BUF_INIT(TUF_ROOT_MAX);
-	struct tuf_root *root = NULL;
-	uint8_t hash[SHA256_LEN];
-	int r = -1;
-
-	if (file_read(AT_FDCWD, path, &text, err) < 0)
-		goto out;
-	if ((root = tuf_root_parse(buf_slice(&text), err)) == NULL) {
-		error_wrap(err, "'%s' is no root metadata", path);
-		goto out;
-	}
-	sha256_of(buf_slice(&text), hash);
-	json_put_int(w, "root_version", root->head.version);
-	json_put_hex(w, "root_sha256", hash, sizeof(hash));
-	r = 0;
-out:
-	tuf_root_free(root);
-	buf_release(&text);
-	return r;
-}
-
-static void put_list(struct cmd *cmd, struct json_writer *w, const char *option, const char *member)
-{
-	unsigned i;
-
-	if (cmd_list_count(cmd, option) == 0)
-		return;
-	json_open_array(w, member);
-	for (i = 0; i < cmd_list_count(cmd, option); i++)
-		json_put_string(w, NULL, cmd_list(cmd, option, i));
-	json_close(w);
-}
-
 static int put_body(struct cmd *cmd, struct buf *body, struct error *err)
 {
 	static const char *const texts[][2] = {
@@ -71,7 +29,7 @@ static int put_body(struct cmd *cmd, struct buf *body, struct error *err)
 	size_t i;
 
 	json_open_object(&w, NULL);
-	if (put_root(cmd, &w, err) < 0)
+	if (identity_put_root(cmd, &w, err) < 0)
 		return -1;
 	for (i = 0; i < ARRAY_SIZE(texts); i++)
 		if (cmd_has(cmd, texts[i][0]))
@@ -80,8 +38,8 @@ static int put_body(struct cmd *cmd, struct buf *body, struct error *err)
 		json_put_int(&w, "uses", cmd_int(cmd, "uses", 1));
 	if (cmd_has(cmd, "expires"))
 		json_put_int(&w, "life_s", cmd_int(cmd, "expires", 0));
-	put_list(cmd, &w, "tag", "tags");
-	put_list(cmd, &w, "url", "urls");
+	identity_put_list(cmd, &w, "tag", "tags");
+	identity_put_list(cmd, &w, "url", "urls");
 	json_close(&w);
 	return body->failed ? error_set(err, ERR_USAGE, "the options are too long") : 0;
 }

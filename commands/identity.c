@@ -3,7 +3,9 @@
 
 #include <fcntl.h>
 
+#include "crypto/hash.h"
 #include "sys/file.h"
+#include "tuf/metadata.h"
 
 #define PATH_TEXT_MAX 1024
 
@@ -53,6 +55,42 @@ int identity_put_token(struct cmd *cmd, struct json_value answer, struct error *
 out:
 	buf_release(&line);
 	return r;
+}
+
+int identity_put_root(struct cmd *cmd, struct json_writer *w, struct error *err)
+{
+	const char *path = cmd_string(cmd, "root", NULL);
+	struct buf text = BUF_INIT(TUF_ROOT_MAX);
+	struct tuf_root *root = NULL;
+	uint8_t hash[SHA256_LEN];
+	int r = -1;
+
+	if (file_read(AT_FDCWD, path, &text, err) < 0)
+		goto out;
+	if ((root = tuf_root_parse(buf_slice(&text), err)) == NULL) {
+		error_wrap(err, "'%s' is no root metadata", path);
+		goto out;
+	}
+	sha256_of(buf_slice(&text), hash);
+	json_put_int(w, "root_version", root->head.version);
+	json_put_hex(w, "root_sha256", hash, sizeof(hash));
+	r = 0;
+out:
+	tuf_root_free(root);
+	buf_release(&text);
+	return r;
+}
+
+void identity_put_list(struct cmd *cmd, struct json_writer *w, const char *option, const char *member)
+{
+	unsigned i;
+
+	if (cmd_list_count(cmd, option) == 0)
+		return;
+	json_open_array(w, member);
+	for (i = 0; i < cmd_list_count(cmd, option); i++)
+		json_put_string(w, NULL, cmd_list(cmd, option, i));
+	json_close(w);
 }
 
 char *identity_text(struct json_value object, const char *name, char *out, size_t size)

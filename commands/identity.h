@@ -13,6 +13,11 @@ WARN_UNUSED int identity_check_out(struct cmd *cmd, struct error *err);
  */
 WARN_UNUSED int identity_put_token(struct cmd *cmd, struct json_value answer, struct error *err);
 
+/* Of the file of --root: members root_version and root_sha256. */
+WARN_UNUSED int identity_put_root(struct cmd *cmd, struct json_writer *w, struct error *err);
+/* An option that may be repeated as an array of strings; nothing when it was not given. */
+void identity_put_list(struct cmd *cmd, struct json_writer *w, const char *option, const char *member);
+
 /* A member that is a string, copied into out (size bytes) and made printable; "-" when it is null or absent. */
 char *identity_text(struct json_value object, const char *name, char *out, size_t size);
 

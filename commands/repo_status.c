@@ -20,16 +20,18 @@ static const struct option repo_status_options[] = {
 enum role_state { ROLE_OK, ROLE_EXPIRING, ROLE_OVERDUE, ROLE_BEHIND, ROLE_EXPIRED, ROLE_STATES };
 static const char *const state_names[ROLE_STATES] = {"ok", "expiring", "overdue", "behind", "expired"};
 
+/*
+ * Who makes the next one. Where bundles come in, a ceremony makes the root and bundles bring all that this box does not
+ * sign; where they are made, the roots of other sites are kept.
+ */
+enum maker { BY_CEREMONY, BY_PUBLISHER, BY_BOX, BY_BUNDLE, BY_CEREMONY_AND_BUNDLE, BY_OTHER_SITE };
+
 /* A role with what follows from its dates. */
 struct judged {
 	struct json_value role;		/* of the answer */
 	char name[TUF_ROLE_NAME_MAX + 32];
 	int64_t expires_s, renew_by_s;	/* renew_by_s: when this box, or people, ought to have signed it anew */
-	/*
-	 * Where bundles come in, a ceremony makes the root and bundles bring all that this box does not sign; where they
-	 * are made, the roots of other sites are kept.
-	 */
-	enum { BY_CEREMONY, BY_PUBLISHER, BY_BOX, BY_BUNDLE, BY_CEREMONY_AND_BUNDLE, BY_OTHER_SITE } by;
+	enum maker by;
 	enum role_state state;
 	bool is_site;
 	const char *fault;	/* of a site that is behind */
@@ -46,8 +48,8 @@ static const char *const remedies[] = {
 	[BY_PUBLISHER] = "its publisher has to publish again: meshanics sign",
 	[BY_BOX] = "meshanics repo refresh; serve does it by itself while it runs",
 	[BY_BUNDLE] = "a bundle must bring it: meshanics bundle import",
-	[BY_CEREMONY_AND_BUNDLE] = "hold a ceremony for this site, adopt its root where the bundles are made: a bundle must "
-				   "bring it",
+	[BY_CEREMONY_AND_BUNDLE] =
+		"hold a ceremony for this site, adopt its root where the bundles are made: a bundle must bring it",
 	[BY_OTHER_SITE] = "hold a ceremony for it: meshanics ceremony rotate --like ROOT, then repo adopt here and a bundle",
 };
 
@@ -81,7 +83,7 @@ static void count_state(struct status *s, const struct judged *j)
 }
 
 /* Who makes the next one of what this box does not sign. */
-static int who_else(const struct status *s, const char *role)
+static enum maker who_else(const struct status *s, const char *role)
 {
 	if (strcmp(role, "root") == 0)
 		return s->takes_bundles ? BY_CEREMONY_AND_BUNDLE : BY_CEREMONY;
@@ -193,8 +195,11 @@ static void add_row(struct table *t, const struct status *s, const struct judged
 	time_text(renew, j->renew_by_s);
 	duration_text(left, j->expires_s - s->now_s);
 	/* Of a root that cannot be read nothing is known. */
-	if (j->expires_s == 0)
-		version[0] = expires[0] = left[0] = '-', version[1] = expires[1] = left[1] = '\0';
+	if (j->expires_s == 0) {
+		snprintf(version, sizeof(version), "-");
+		snprintf(expires, sizeof(expires), "-");
+		snprintf(left, sizeof(left), "-");
+	}
 	table_row(t, cells);
 }
 

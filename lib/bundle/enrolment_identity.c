@@ -39,8 +39,9 @@ int enrolment_identity_put(struct buf *secret_out, const struct seckey *key, str
 		put_base64(&w, "answer", answer);
 		json_close(&w);
 		buf_put_u8(secret_out, '\n');
-		r = secret_out->failed ? error_set(err, ERR_LIMIT, "the identity would be larger than %zu bytes", secret_out->max)
-				       : 0;
+		r = !secret_out->failed ? 0
+					: error_set(err, ERR_LIMIT, "the identity would be larger than %zu bytes",
+						    secret_out->max);
 	}
 	buf_release(&raw);
 	return r;

@@ -115,7 +115,7 @@ bool identity_asks_all(const struct api_call *call)
 	return all;
 }
 
-static void put_base64(struct json_writer *w, const char *name, struct slice bytes)
+void identity_put_base64(struct json_writer *w, const char *name, struct slice bytes)
 {
 	struct buf text = BUF_INIT(bytes.len / 3 * 4 + 8);
 
@@ -124,8 +124,7 @@ static void put_base64(struct json_writer *w, const char *name, struct slice byt
 	buf_release(&text);
 }
 
-/* The name under which the device reached us, when it is one of ours; else the first one. */
-static const char *choose_host(const struct control_settings *s, struct slice host)
+const char *identity_host(const struct control_settings *s, struct slice host)
 {
 	unsigned i;
 
@@ -146,21 +145,27 @@ static void put_url(struct json_writer *w, const char *name, const char *host, u
 	json_put_string(w, name, url);
 }
 
+void identity_put_grant(struct json_writer *w, const struct control_settings *s, const struct enroll_server *server,
+			const struct enroll_grant *g, const char *host)
+{
+
+	json_put_string(w, "device", g->device);
+	json_put_string(w, "site", server->site);
+	identity_put_base64(w, "certificate", buf_slice(&g->der));
+	identity_put_base64(w, "device_ca", buf_slice(&server->ca[CA_DEVICE].der));
+	identity_put_base64(w, "server_ca", buf_slice(&server->ca[CA_SERVER].der));
+	identity_put_time(w, "not_after", g->not_after_s);
+	identity_put_time(w, "renew_at", g->renew_at_s);
+	put_url(w, "device_url", host, s->device_port);
+	put_url(w, "repository_url", host, s->repository_port);
+}
+
 static void put_grant(struct api_call *call, const struct enroll_server *server, const struct enroll_grant *g,
 		      struct slice host)
 {
 	const struct control_settings *s = &call->control->settings;
-	struct json_writer *w = &call->out;
 
-	json_put_string(w, "device", g->device);
-	json_put_string(w, "site", server->site);
-	put_base64(w, "certificate", buf_slice(&g->der));
-	put_base64(w, "device_ca", buf_slice(&server->ca[CA_DEVICE].der));
-	put_base64(w, "server_ca", buf_slice(&server->ca[CA_SERVER].der));
-	identity_put_time(w, "not_after", g->not_after_s);
-	identity_put_time(w, "renew_at", g->renew_at_s);
-	put_url(w, "device_url", choose_host(s, host), s->device_port);
-	put_url(w, "repository_url", choose_host(s, host), s->repository_port);
+	identity_put_grant(&call->out, s, server, g, identity_host(s, host));
 }
 
 /* ---- requests ---- */
@@ -245,7 +250,7 @@ static int enroll(struct api_call *call, const struct enroll_request *q, const s
 	} else {
 		json_open_object(&call->out, NULL);
 		put_grant(call, server, &g, host);
-		put_base64(&call->out, "root", root);
+		identity_put_base64(&call->out, "root", root);
 		json_close(&call->out);
 	}
 	r = audit_enrolment(call, &g, refused ? &why : NULL, err);

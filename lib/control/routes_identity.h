@@ -3,6 +3,7 @@
 #define MESHANICS_CONTROL_ROUTES_IDENTITY_H
 
 #include "control/api.h"
+#include "control/control.h"
 #include "fleet/enroll.h"
 
 /*
@@ -26,6 +27,13 @@ WARN_UNUSED int identity_clock(const struct api_call *call, struct error *err);
 void identity_put_time(struct json_writer *w, const char *name, int64_t t_s);
 void identity_put_text(struct json_writer *w, const char *name, const char *text);
 
+void identity_put_base64(struct json_writer *w, const char *name, struct slice bytes);
+/* The name under which a device reached us, when it is one of ours; else the first one. NULL when we have none. */
+const char *identity_host(const struct control_settings *s, struct slice host);
+/* Members of an answer to enrolment or renewal, but for the root; host NULL: without addresses. */
+void identity_put_grant(struct json_writer *w, const struct control_settings *s, const struct enroll_server *server,
+			const struct enroll_grant *g, const char *host);
+
 /* ?all=1: a list shall also have what is over. */
 bool identity_asks_all(const struct api_call *call);
 
@@ -36,5 +44,8 @@ int identity_delete_token(struct api_call *call, struct error *err);
 /* routes_enroll.c: POST /enroll and POST /device/renew (man/meshanics-api.5). */
 int identity_enroll(struct api_call *call, struct error *err);
 int identity_renew(struct api_call *call, struct error *err);
+/* routes_enroll_media.c: requests that came on a stick. */
+int identity_sign_enrolment(struct api_call *call, struct error *err);
+int identity_preview_enrolment(struct api_call *call, struct error *err);
 
 #endif

@@ -130,8 +130,7 @@ static int put_sites(struct json_writer *w, const struct repo *r, struct error *
 	struct sites_writer s = {w, r};
 	int ret = 0;
 
-	json_put_bool(w, "takes_bundles",
-		      !repo_exports(r) && repo_root(r) != NULL && repo_root(r)->export_keys.count > 0);
+	json_put_bool(w, "takes_bundles", repo_takes_bundles(r));
 	if (!repo_exports(r))
 		return 0;
 	json_open_array(w, "sites");

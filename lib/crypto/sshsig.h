@@ -4,7 +4,7 @@
  * ssh-keygen's own choice, is verified too. Keys are Ed25519 and ECDSA P-256.
  *
  * A namespace keeps a signature from being shown for something else. Ours: meshanics-artifact, meshanics-bundle,
- * meshanics-receipt, meshanics-audit, meshanics-ceremony.
+ * meshanics-receipt, meshanics-audit, meshanics-ceremony, meshanics-enroll, meshanics-enroll-request.
  */
 #ifndef MESHANICS_CRYPTO_SSHSIG_H
 #define MESHANICS_CRYPTO_SSHSIG_H

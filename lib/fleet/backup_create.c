@@ -213,7 +213,7 @@ static int put_one(struct out *o, int dirfd, const char *dir, const char *base, 
 	return r;
 }
 
-/* A directory with all it holds; the timestamp of the repository is there already, its staging area stays empty. */
+/* A directory with all it holds; the timestamp of the repository is there already, what is on its way stays out. */
 static int put_tree(struct out *o, int parent, const char *path, const char *name, unsigned depth, struct error *err)
 {
 	struct tar_entry e = {.is_dir = true, .mode = 0700, .mtime_s = o->info->created_s};
@@ -230,7 +230,7 @@ static int put_tree(struct out *o, int parent, const char *path, const char *nam
 	if (list_names(fd, &names, name, err) == 0 && put_header(o, &e, err) == 0)
 		r = 0;
 	for (i = 0; r == 0 && i < names.count; i++) {
-		if (strcmp(name, "repo/staging") == 0)
+		if (strcmp(name, "repo/staging") == 0 || strcmp(name, "repo/import") == 0)
 			break;
 		if (strcmp(name, "repo/metadata") == 0 && strcmp(names.list[i], "timestamp.json") == 0)
 			continue;

@@ -30,7 +30,7 @@ struct custody_event {
 	uint8_t receipt[SHA256_LEN];	/* of MAKE and ACCEPT */
 	int64_t sequence;		/* of the bundle; 0: not said */
 	struct audit_head head;		/* witnessed: the own one in EXPORT and MAKE, the other's in IMPORT and ACCEPT */
-	char why[96];			/* of a refusal, printable */
+	char why[200];			/* of a refusal, printable, perhaps cut */
 	int64_t knows;			/* (private) the newest record of the other trail witnessed before this one */
 };
 

@@ -6,7 +6,7 @@
 
 #include "base/encode.h"
 #include "base/timefmt.h"
-#include "store/certificates.h"
+#include "fleet/enroll_internal.h"
 #include "store/devices.h"
 #include "store/tokens.h"
 
@@ -113,8 +113,13 @@ static int check_wishes(const struct csr *csr, const char *urn, struct error *er
 	return 0;
 }
 
-/* Sign and record. The grant names the device; token_id is "" for a renewal. */
-static int issue(struct db *db, const struct enroll_server *server, const struct csr *csr, int64_t now_s,
+void enroll_key_hash(char out[static SHA256_HEX_LEN], const struct pubkey *key)
+{
+	hash_hex(out, slice_of(key->data, key->len));
+}
+
+/* The grant names the device; token_id is "" for a renewal. */
+int enroll_issue(struct db *db, const struct enroll_server *server, const struct csr *csr, int64_t now_s,
 		 struct enroll_grant *g, struct error *err)
 {
 	struct certificate_row row = {.device_id = g->device_id, .issued_s = now_s};
@@ -140,7 +145,7 @@ static int issue(struct db *db, const struct enroll_server *server, const struct
 	x509_fingerprint(g->fingerprint, buf_slice(&g->der));
 	hex_encode(row.fingerprint, g->fingerprint, SHA256_LEN);
 	hex_encode(row.serial, cert.serial.ptr, cert.serial.len);
-	hash_hex(row.key_hash, slice_of(csr->key.data, csr->key.len));
+	enroll_key_hash(row.key_hash, &csr->key);
 	memcpy(row.token_id, g->token_id, sizeof(row.token_id));
 	memcpy(row.subject, g->device, sizeof(row.subject));
 	row.not_before_s = cert.not_before_s;
@@ -186,7 +191,7 @@ static int numbered_name(struct db *db, const char *prefix, int64_t first, int d
 	return 0;
 }
 
-static int choose_name(struct db *db, const struct token_row *t, struct slice hostname,
+int enroll_choose_name(struct db *db, const struct token_row *t, struct slice hostname,
 		       char out[static NAME_LEN_MAX + 1], struct error *err)
 {
 	char base[NAME_LEN_MAX + 1];
@@ -218,13 +223,16 @@ static int add_tags(struct db *db, int64_t device_id, const char *tags, struct e
 	return 0;
 }
 
-/* The device that a token for one name is about takes it over: what went before is revoked. */
+/* The device that a token for one name, or an operator, is about takes it over: what went before is revoked. */
 static int take_over(struct db *db, const struct device *d, int64_t now_s, struct enroll_grant *g, struct error *err)
 {
 	char reason[64];
 	int64_t revoked;
 
-	snprintf(reason, sizeof(reason), "enrolled again with token %s", g->token_id);
+	if (g->token_id[0] == '\0')
+		snprintf(reason, sizeof(reason), "enrolled again by media");
+	else
+		snprintf(reason, sizeof(reason), "enrolled again with token %s", g->token_id);
 	g->device_id = d->id;
 	if (certificates_revoke(db, d->id, reason, now_s, &revoked, err) < 0 ||
 	    orders_drop(db, d->id, now_s, err) < 0)
@@ -233,8 +241,8 @@ static int take_over(struct db *db, const struct device *d, int64_t now_s, struc
 	return device_set_state(db, d->id, DEVICE_ENROLLED, err);
 }
 
-static int settle_device(struct db *db, const struct token_row *t, struct slice hostname, int64_t now_s,
-			 struct enroll_grant *g, struct error *err)
+int enroll_settle(struct db *db, const struct token_row *t, struct slice hostname, int64_t now_s,
+		  struct enroll_grant *g, struct error *err)
 {
 	struct device d;
 
@@ -247,7 +255,7 @@ static int settle_device(struct db *db, const struct token_row *t, struct slice 
 		}
 		if (err->kind != ERR_NOT_FOUND)
 			return -1;
-	} else if (choose_name(db, t, hostname, g->device, err) < 0) {
+	} else if (enroll_choose_name(db, t, hostname, g->device, err) < 0) {
 		return -1;
 	}
 	if (device_add(db, slice_str(g->device), now_s, &g->device_id, err) < 0)
@@ -257,8 +265,7 @@ static int settle_device(struct db *db, const struct token_row *t, struct slice 
 
 /* ---- enrolment ---- */
 
-/* The certificate of this row once more. */
-static int grant_row(struct db *db, const struct certificate_row *row, struct enroll_grant *g, struct error *err)
+int enroll_grant_row(struct db *db, const struct certificate_row *row, struct enroll_grant *g, struct error *err)
 {
 	if (certificate_der(db, row->fingerprint, &g->der, err) < 0)
 		return -1;
@@ -279,12 +286,12 @@ static int grant_again(struct db *db, const struct token_row *t, const struct cs
 	char key_hash[SHA256_HEX_LEN];
 	int r;
 
-	hash_hex(key_hash, slice_of(csr->key.data, csr->key.len));
+	enroll_key_hash(key_hash, &csr->key);
 	if ((r = certificate_find_enrolled(db, t->id, key_hash, &row, err)) <= 0)
 		return r;
 	if (cert_row_status(&row, now_s) != CERT_ACTIVE)
 		return 0;
-	return grant_row(db, &row, g, err) < 0 ? -1 : 1;
+	return enroll_grant_row(db, &row, g, err) < 0 ? -1 : 1;
 }
 
 /* Name, rows and certificate, or none of them. */
@@ -294,8 +301,8 @@ static int grant_new(struct db *db, const struct enroll_server *server, const st
 {
 	if (db_savepoint(db, err) < 0)
 		return -1;
-	if (settle_device(db, t, request->hostname, now_s, g, err) < 0 ||
-	    issue(db, server, csr, now_s, g, err) < 0) {
+	if (enroll_settle(db, t, request->hostname, now_s, g, err) < 0 ||
+	    enroll_issue(db, server, csr, now_s, g, err) < 0) {
 		db_savepoint_undo(db);
 		return -1;
 	}
@@ -372,11 +379,11 @@ static int renewed_already(struct db *db, const struct enroll_server *server, co
 	int r;
 
 	hex_encode(hex, fingerprint, SHA256_LEN);
-	hash_hex(key_hash, slice_of(csr->key.data, csr->key.len));
+	enroll_key_hash(key_hash, &csr->key);
 	if ((r = certificate_find_key(db, shown->device_id, key_hash, &row, err)) < 0)
 		return -1;
 	if (r > 0 && strcmp(row.fingerprint, hex) != 0 && cert_row_status(&row, now_s) == CERT_ACTIVE)
-		return grant_row(db, &row, g, err) < 0 ? -1 : 1;
+		return enroll_grant_row(db, &row, g, err) < 0 ? -1 : 1;
 	if (shown->status != CERT_SUPERSEDED)
 		return 0;
 	if (r == 0 || cert_row_status(&row, now_s) == CERT_SUPERSEDED)
@@ -404,7 +411,7 @@ int enroll_renew(struct db *db, const struct enroll_server *server, const uint8_
 		return -1;
 	memcpy(grant->device, id.device, sizeof(grant->device));
 	grant->device_id = id.device_id;
-	if (issue(db, server, &csr, now_s, grant, err) < 0)
+	if (enroll_issue(db, server, &csr, now_s, grant, err) < 0)
 		return -1;
 	hex_encode(hex, grant->fingerprint, SHA256_LEN);
 	if (certificates_supersede(db, id.device_id, hex, now_s + CERT_OVERLAP_S, err) < 0)

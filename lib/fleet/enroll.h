@@ -100,6 +100,35 @@ WARN_UNUSED int enroll_renew(struct db *db, const struct enroll_server *server,
 			     const uint8_t fingerprint[static SHA256_LEN], struct slice csr, int64_t now_s,
 			     struct enroll_grant *grant, struct error *err);
 
+/* ---- without a network ---- */
+
+struct enrolment_request;	/* bundle/enrolment.h */
+
+/* What the operator says of a request that lies on a stick; all may be empty. */
+struct enroll_terms {
+	struct slice device;		/* exactly this name; revokes the former certificates of it */
+	struct slice name_prefix;
+	const struct slice *tags;
+	size_t tag_count;		/* at most DEVICE_TAGS_MAX */
+};
+/*
+ * Answer a request that an operator vouches for: a new device, or the renewal of one that is known, which must have signed
+ * with the key of its present certificate. The same key gets the same certificate again, whatever the terms say of tags.
+ * -1: ERR_REFUSED (another site; a key whose certificate is revoked, over or replaced), ERR_DENIED (a certificate that may
+ * not renew), ERR_CONFLICT (the key has a certificate under another name than the terms say), ERR_USAGE, ERR_RETRY.
+ */
+WARN_UNUSED int enroll_sign(struct db *db, const struct enroll_server *server, const struct enrolment_request *request,
+			    const struct enroll_terms *terms, int64_t now_s, struct enroll_grant *grant, struct error *err);
+/* What enroll_sign would do now, without doing it. */
+struct enroll_plan {
+	char device[NAME_LEN_MAX + 1];
+	bool known;		/* the device is there already: takes its name over, or renews */
+	bool again;		/* this key has its certificate */
+	int64_t revokes;	/* certificates that would end */
+};
+WARN_UNUSED int enroll_plan(struct db *db, const struct enroll_server *server, const struct enrolment_request *request,
+			    const struct enroll_terms *terms, int64_t now_s, struct enroll_plan *plan, struct error *err);
+
 /* "urn:meshanics:SITE:device:NAME" into out. Returns out. */
 #define DEVICE_URN_MAX 160
 char *device_urn(char out[static DEVICE_URN_MAX], const char *site, const char *device);

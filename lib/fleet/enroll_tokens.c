@@ -2,22 +2,27 @@
 #include <stdio.h>
 
 #include "base/encode.h"
-#include "fleet/enroll.h"
+#include "fleet/enroll_internal.h"
 #include "store/devices.h"
 #include "store/tokens.h"
 #include "sys/rng.h"
 
+int enroll_check_names(struct slice device, struct slice name_prefix, const char *what, struct error *err)
+{
+	if (device.len > 0 && name_prefix.len > 0)
+		return error_set(err, ERR_USAGE, "%s has a device or a name prefix, not both", what);
+	if (device.len > 0 && name_check(device, "device name", err) < 0)
+		return -1;
+	if (name_prefix.len > ENROLL_PREFIX_MAX)
+		return error_set(err, ERR_USAGE, "name prefix is longer than %d bytes", ENROLL_PREFIX_MAX);
+	return name_prefix.len > 0 ? name_check(name_prefix, "name prefix", err) : 0;
+}
+
 static int check_names(const struct enroll_token_spec *s, int64_t uses, struct error *err)
 {
-	if (s->device.len > 0 && s->name_prefix.len > 0)
-		return error_set(err, ERR_USAGE, "a token has a device or a name prefix, not both");
-	if (s->device.len > 0 && uses != 1)
+	if (s->device.len > 0 && s->name_prefix.len == 0 && uses != 1)
 		return error_set(err, ERR_USAGE, "a token for one device has one use, not %lld", (long long)uses);
-	if (s->device.len > 0 && name_check(s->device, "device name", err) < 0)
-		return -1;
-	if (s->name_prefix.len > ENROLL_PREFIX_MAX)
-		return error_set(err, ERR_USAGE, "name prefix is longer than %d bytes", ENROLL_PREFIX_MAX);
-	return s->name_prefix.len > 0 ? name_check(s->name_prefix, "name prefix", err) : 0;
+	return enroll_check_names(s->device, s->name_prefix, "a token", err);
 }
 
 static int check_urls(const struct enroll_token_spec *s, struct error *err)
@@ -50,18 +55,17 @@ static int check_spec(const struct enroll_token_spec *s, int64_t life_s, int64_t
 }
 
 /* Tags are names, so that joining by commas loses nothing. */
-static int join_tags(char out[static TOKEN_TAGS_MAX + 1], const struct enroll_token_spec *s, struct error *err)
+int enroll_join_tags(char *out, size_t size, const struct slice *tags, size_t count, struct error *err)
 {
 	size_t i, at = 0;
 
 	out[0] = '\0';
-	if (s->tag_count > DEVICE_TAGS_MAX)
+	if (count > DEVICE_TAGS_MAX)
 		return error_set(err, ERR_USAGE, "more than %d tags", DEVICE_TAGS_MAX);
-	for (i = 0; i < s->tag_count; i++) {
-		if (name_check(s->tags[i], "tag", err) < 0)
+	for (i = 0; i < count; i++) {
+		if (name_check(tags[i], "tag", err) < 0)
 			return -1;
-		at += (size_t)snprintf(out + at, TOKEN_TAGS_MAX + 1 - at, "%s%.*s", i > 0 ? "," : "",
-				       SLICE_ARG(s->tags[i]));
+		at += (size_t)snprintf(out + at, size - at, "%s%.*s", i > 0 ? "," : "", SLICE_ARG(tags[i]));
 	}
 	return 0;
 }
@@ -91,7 +95,8 @@ int enroll_token_create(struct db *db, const struct enroll_server *server, const
 	struct token_row row = {.uses_max = uses, .uses_left = uses, .created_s = now_s};
 	uint8_t hash[SHA256_LEN];
 
-	if (check_spec(spec, life_s, uses, err) < 0 || join_tags(row.tags, spec, err) < 0)
+	if (check_spec(spec, life_s, uses, err) < 0 ||
+	    enroll_join_tags(row.tags, sizeof(row.tags), spec->tags, spec->tag_count, err) < 0)
 		return -1;
 	fill_token(out, server, spec);
 	memcpy(row.id, out->id, sizeof(row.id));

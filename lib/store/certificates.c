@@ -96,6 +96,15 @@ int certificate_find_key(struct db *db, int64_t device_id, const char *key_hash,
 	return read_one(&q, out, err);
 }
 
+int certificate_find_any(struct db *db, const char *key_hash, struct certificate_row *out, struct error *err)
+{
+	struct query q = query_open(db, "SELECT " COLUMNS " WHERE c.key_hash = ?1 AND c.kind = 'device'"
+					" ORDER BY c.rowid DESC LIMIT 1");
+
+	query_str(&q, 1, key_hash);
+	return read_one(&q, out, err);
+}
+
 int certificate_der(struct db *db, const char *fingerprint, struct buf *out, struct error *err)
 {
 	struct query q = query_open(db, "SELECT der FROM certificates WHERE fingerprint = ?1");

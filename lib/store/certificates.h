@@ -37,6 +37,8 @@ WARN_UNUSED int certificate_find_enrolled(struct db *db, const char *token_id, c
 /* The device's newest one for this key: 1, 0, -1. */
 WARN_UNUSED int certificate_find_key(struct db *db, int64_t device_id, const char *key_hash,
 				     struct certificate_row *out, struct error *err);
+/* The newest one of any device for this key: 1, 0, -1. Looks at every row: for an operator's request now and then. */
+WARN_UNUSED int certificate_find_any(struct db *db, const char *key_hash, struct certificate_row *out, struct error *err);
 /* Append the DER; ERR_NOT_FOUND. */
 WARN_UNUSED int certificate_der(struct db *db, const char *fingerprint, struct buf *out, struct error *err);
 /* How many certificates of the device are neither over, superseded nor revoked at now_s. */

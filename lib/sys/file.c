@@ -70,7 +70,7 @@ int file_open_parent(int dirfd, const char *path, const char **base, struct erro
 int file_open_beneath(int dirfd, const char *path, int flags, struct error *err)
 {
 	struct open_how how = {
-		.flags = (unsigned)(flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK),
+		.flags = (unsigned)(flags | O_CLOEXEC | O_NONBLOCK),
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
 	};
 	struct stat st;

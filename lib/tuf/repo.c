@@ -126,6 +126,11 @@ bool repo_exports(const struct repo *r)
 	return r->online.record_export_count > 0;
 }
 
+bool repo_takes_bundles(const struct repo *r)
+{
+	return !repo_exports(r) && r->state.root != NULL && r->state.root->export_keys.count > 0;
+}
+
 const struct online_keys *repo_online_keys(const struct repo *r)
 {
 	return &r->online;

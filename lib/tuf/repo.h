@@ -177,6 +177,8 @@ struct repo_adoption {
 void repo_adoption_release(struct repo_adoption *a);	/* safe on a zeroed or released one, or after a failure */
 /* This repository makes bundles: it holds an export record key, and keeps the roots of other sites. */
 bool repo_exports(const struct repo *r);
+/* The root in force names export keys, all of them held elsewhere: what is not signed here comes in bundles. */
+bool repo_takes_bundles(const struct repo *r);
 /*
  * Verify and install root and targets files, in any order, and publish: root chain from the newest one here
  * (the first is taken as it is: self-signed, of this site), thresholds, versions, expiry; the root must name

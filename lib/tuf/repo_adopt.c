@@ -156,13 +156,14 @@ out:
 
 static int check_next_root(struct adoption *a, const struct tuf_root *root, struct error *err)
 {
-	if (repo_refuse_rehearsal(&root->head, "root", err) < 0)
-		return -1;
 	return a->root != NULL ? tuf_root_check(a->root, root, err) : tuf_root_check_self(root, err);
 }
 
-static int check_site(const struct adoption *a, const struct tuf_root *root, struct error *err)
+/* A root of this site, and no rehearsal's. */
+static int check_ours(const struct adoption *a, const struct tuf_root *root, struct error *err)
 {
+	if (repo_refuse_rehearsal(&root->head, "root", err) < 0)
+		return -1;
 	if (strcmp(root->site, a->r->online.site) == 0)
 		return 0;
 	error_set(err, ERR_REFUSED, "this root is for site '%s', this repository is site '%s'",
@@ -180,7 +181,7 @@ static int follow_chain(struct adoption *a, struct repo_adoption *out, struct er
 		const struct tuf_root *root = a->roots[i];
 		struct buf text = BUF_INIT(TUF_ROOT_MAX);
 
-		if (check_site(a, root, err) < 0)
+		if (check_ours(a, root, err) < 0)
 			return -1;
 		if (a->root != NULL && root->head.version <= a->root->head.version) {
 			if (check_known_root(a, root, err) < 0)
@@ -198,7 +199,7 @@ static int follow_chain(struct adoption *a, struct repo_adoption *out, struct er
 		return 0;
 	/* Others are kept by who has a root of his own. */
 	return a->other_count > 0
-		       ? check_site(a, a->others[0], err)
+		       ? check_ours(a, a->others[0], err)
 		       : error_set(err, ERR_USAGE, "no root among the files, and none in force");
 }
 

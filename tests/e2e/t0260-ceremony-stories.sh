@@ -285,13 +285,18 @@ test_expect 'its key is stolen, and another name has the slice' '
 
 test_expect 'a new site under the same keys: neither takes the root of the other' '
 	story "A new site" && grep "ROOT of site .depot-7., version 1" out &&
-	d=$(alice depot-7) && test_json ".signed[\"x-meshanics\"].record_keys.export | length == 1" "$d/root.json" &&
-	test_status 3 at hq "meshanics repo adopt $d/root.json $d/targets.json" &&
+	grep "takes the targets of site .main. as they are" out && grep "site depot-7  root version 1, new" out && grep "root of depot-7 .* ok" out &&
+	d=$(alice depot-7) && test_json ".signed[\"x-meshanics\"].record_keys.export | length == 1" "$d/root.json" && test ! -e "$d/targets.json" &&
 	test_status 3 at depot "meshanics repo adopt $(alice site/root.json) $(alice site/targets.json)" 2>err && cat err &&
 	test_status 3 at alice "meshanics ceremony rotate --root ~/site/root.json --online-keys $d/online-keys.json -o x.json" 2>err &&
 	grep "online keys are of site .depot-7., the root is of site .main." err &&
 	web depot && device_new there "$d/root.json" && device there depot &&
 	test_status 1 device there hq && test_status 1 device old depot && device old hq
+'
+
+test_expect 'its next root comes alone, and its devices follow it' '
+	story "What happens to the site" && grep "site depot-7  root version 2, new" out && grep "devices forget what the former online keys" out &&
+	device there depot && test "$(root_of there)" = 2 && at hq "meshanics repo verify" && at depot "meshanics repo verify"
 '
 
 test_expect 'no story of the page was left out' '

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/e2e/site.sh
 . "$TEST_SRC/tests/e2e/site.sh"
-test_need jq perl faketime
+test_need jq perl
 
 # signed REQUEST DIR WHO...: these sign, alice finishes into DIR
 signed() {
@@ -120,7 +120,8 @@ test_expect 'when headquarters changes the keys of targets, status asks for the 
 	test_status 1 as hq repo status >out 2>err && cat out && grep "root of depot-7 .* behind" out && grep "do not verify under its root" err &&
 	grep "hint: hold a ceremony for it: .*--like" err && grep "^next  root of depot-7, now" out &&
 	test_status 1 as hq repo status --json >out.json 2>err && test_json ".verdict == \"behind\" and .sites[0].state == \"behind\"" out.json &&
-	as hq repo adopt d74/root.json && as hq repo status && as hq repo verify &&
+	test_status 1 as hq doctor >out && grep "site .depot-7. takes no bundle: the targets in force here" out &&
+	as hq repo adopt d74/root.json && as hq repo status && as hq repo verify && as hq doctor >out && cat out && grep "root version 4 of site .depot-7. expires" out &&
 	as depot-7 repo adopt d74/root.json hq2/targets.json && as depot-7 repo verify
 '
 
@@ -174,10 +175,11 @@ test_expect 'a kept chain that is damaged is found, and named' '
 	mv hq/repo/sites/depot-7/3.root.json away && test_status 3 as hq repo verify >out && grep "^sites/depot-7/3.root.json" out &&
 	mv away hq/repo/sites/depot-7/3.root.json && as hq repo verify &&
 	cp hq/repo/sites/depot-7/4.root.json kept && echo "{}" >hq/repo/sites/depot-7/4.root.json &&
-	test_status 1 as hq repo status >out 2>err && grep "root kept of it is damaged" out && cp kept hq/repo/sites/depot-7/4.root.json && as hq repo status
+	test_status 1 as hq repo status >out 2>err && grep "root kept of it is damaged" out &&
+	test_status 1 as hq doctor >out 2>err && cat out && grep "root 4 of site .depot-7.: " out && cp kept hq/repo/sites/depot-7/4.root.json && as hq repo status
 '
 test_expect 'a backup brings the sites back' '
-	printf "a passphrase" >pass && chmod 600 pass && as hq ca init && as hq backup create b --passphrase-file pass &&
-	meshanics backup restore b --home "$TEST_DIR/back" --passphrase-file pass && diff -r hq/repo/sites back/repo/sites && as back repo verify
+	mkdir -p hq/repo/import/half && echo half >hq/repo/import/half/blob && printf "a passphrase" >pass && chmod 600 pass && as hq ca init && as hq backup create b --passphrase-file pass &&
+	meshanics backup restore b --home "$TEST_DIR/back" --passphrase-file pass && diff -r hq/repo/sites back/repo/sites && test ! -e back/repo/import/half && as back repo verify
 '
 test_done

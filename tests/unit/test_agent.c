@@ -543,11 +543,14 @@ TEST(tidying_keeps_the_key_of_a_renewal_under_way)
 	identity_init(&id);
 	seckey_free(identity_attempt_key(fd, ENROLLING_KEY, 1000, &err));
 	seckey_free(identity_attempt_key(fd, RENEWING_KEY, 1000, &err));
+	CHECK(file_replace(fd, ENROLLING_REQUEST, 0600, SLICE_LIT("x"), &err) == 0);
+	CHECK(file_replace(fd, RENEWING_REQUEST, 0600, SLICE_LIT("x"), &err) == 0);
 	id.key = seckey_generate(KEY_ECDSA_P256, &err);
 	REQUIRE(id.key != NULL);
 	CHECK(identity_renewing(&id, fd));
 	CHECK_INT(identity_tidy(&id, fd, &err), 0);
 	CHECK(file_exists(fd, RENEWING_KEY ".key") && !file_exists(fd, ENROLLING_KEY ".key"));
+	CHECK(file_exists(fd, RENEWING_REQUEST) && !file_exists(fd, ENROLLING_REQUEST));
 
 	/* The answer has been stored; only the removal was cut short. */
 	seckey_free(id.key);
@@ -556,6 +559,7 @@ TEST(tidying_keeps_the_key_of_a_renewal_under_way)
 	CHECK(!identity_renewing(&id, fd));
 	CHECK_INT(identity_tidy(&id, fd, &err), 0);
 	CHECK(!file_exists(fd, RENEWING_KEY ".key") && !file_exists(fd, RENEWING_KEY ".pub"));
+	CHECK(!file_exists(fd, RENEWING_REQUEST));
 	identity_release(&id);
 	drop_dir(fd);
 }

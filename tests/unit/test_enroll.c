@@ -2,6 +2,7 @@
 #include "tap.h"
 
 #include "base/encode.h"
+#include "bundle/enrolment.h"
 #include "fleet/enroll.h"
 #include "fleet/operators.h"
 #include "store/certificates.h"
@@ -798,4 +799,189 @@ TEST(the_manual_lists_the_permissions_as_they_are)
 		if (strstr(page, row) == NULL)
 			CHECK_STR(row, "a row of the manual");
 	}
+}
+
+/* ---- by media ---- */
+
+/* A request as a device writes it; present: to renew this grant's certificate with that key. */
+static struct enrolment_request media_request(const char *host, const struct seckey *k, const struct seckey *present,
+					      const struct enroll_grant *former)
+{
+	struct enrolment_request q = ENROLMENT_REQUEST_INIT, read = ENROLMENT_REQUEST_INIT;
+	struct buf text = BUF_INIT(ENROLMENT_REQUEST_MAX);
+
+	q.renew = present != NULL;
+	q.created_s = NOW;
+	snprintf(q.file, sizeof(q.file), "x");
+	snprintf(q.hostname, sizeof(q.hostname), "%s", host);
+	snprintf(q.site, sizeof(q.site), "%s", server.site);
+	snprintf(q.device, sizeof(q.device), "%s", host);
+	if (q.renew) {
+		q.root_version = 1;
+		memcpy(q.certificate, former->fingerprint, SHA256_LEN);
+	}
+	enrolment_nonce(&q);
+	REQUIRE(enrolment_request_put(&text, &q, k, present, &err) == 0);
+	REQUIRE(enrolment_request_parse(&read, buf_slice(&text), &err) == 0);
+	enrolment_request_release(&q);
+	buf_release(&text);
+	return read;
+}
+
+static int sign_at(const struct enrolment_request *q, struct enroll_terms terms, int64_t now_s, struct enroll_grant *g)
+{
+	int r;
+
+	err = ERROR_INIT;
+	enroll_grant_init(g);
+	REQUIRE(db_savepoint(db, &err) == 0);
+	r = enroll_sign(db, &server, q, &terms, now_s, g, &err);
+	if (r < 0)
+		db_savepoint_undo(db);
+	else
+		REQUIRE(db_savepoint_keep(db, &err) == 0);
+	CHECK((r == 0) == (g->der.len > 0));
+	return r;
+}
+
+#define NO_TERMS ((struct enroll_terms){.tag_count = 0})
+
+TEST(a_request_on_a_stick_gets_one_certificate_however_often)
+{
+	struct enroll_grant first, again, other;
+	struct enrolment_request q, r;
+	struct enroll_plan plan;
+	struct seckey *k;
+
+	begin();
+	k = seckey_generate(KEY_ECDSA_P256, &err);
+	q = media_request("Press 3", k, NULL, NULL);
+	CHECK_INT(enroll_plan(db, &server, &q, &NO_TERMS, NOW, &plan, &err), 0);
+	CHECK_STR(plan.device, "press-3");
+	CHECK(!plan.known && !plan.again);
+	CHECK_INT(sign_at(&q, NO_TERMS, NOW, &first), 0);
+	CHECK_STR(first.device, "press-3");
+	CHECK_STR(first.token_id, "");
+	CHECK(!first.again);
+	CHECK_INT(sign_at(&q, NO_TERMS, NOW + DAY, &again), 0);
+	CHECK(again.again && slice_equal(buf_slice(&first.der), buf_slice(&again.der)));
+	enroll_grant_release(&again);
+	r = media_request("another", k, NULL, NULL);	/* the same key asks anew */
+	CHECK_INT(enroll_plan(db, &server, &r, &NO_TERMS, NOW, &plan, &err), 0);
+	CHECK(plan.known && plan.again);
+	CHECK_INT(sign_at(&r, NO_TERMS, NOW, &again), 0);
+	CHECK_STR(again.device, "press-3");
+	enroll_grant_release(&again);
+	CHECK_INT(sign_at(&r, (struct enroll_terms){.device = SLICE_LIT("press-9")}, NOW, &other), -1);
+	CHECK_INT(err.kind, ERR_CONFLICT);
+	says("not 'press-9'");
+	CHECK_INT(sign_at(&q, NO_TERMS, NOW + 91 * DAY, &other), -1);
+	CHECK_INT(err.kind, ERR_REFUSED);
+	says("which is expired");
+	CHECK(device_revoke(db, SLICE_LIT("press-3"), "lost", NOW, &(unsigned){0}, &err) == 0);
+	CHECK_INT(sign_at(&q, NO_TERMS, NOW, &other), -1);
+	CHECK_INT(err.kind, ERR_REFUSED);
+	says("which is revoked");
+	enroll_grant_release(&first);
+	enrolment_request_release(&q);
+	enrolment_request_release(&r);
+	seckey_free(k);
+}
+
+TEST(the_operator_gives_name_and_tags_to_a_request)
+{
+	const struct slice tags[] = {SLICE_LIT("line-1"), SLICE_LIT("canary")};
+	struct enroll_grant first, second;
+	struct seckey *a, *b;
+	struct enrolment_request q, r;
+	struct buf got = BUF_INIT(100);
+	struct enroll_plan plan;
+
+	begin();
+	a = seckey_generate(KEY_ECDSA_P256, &err);
+	b = seckey_generate(KEY_ECDSA_P256, &err);
+	q = media_request("x", a, NULL, NULL);
+	r = media_request("y", b, NULL, NULL);
+	CHECK_INT(sign_at(&q, (struct enroll_terms){.name_prefix = SLICE_LIT("cell"), .tags = tags, .tag_count = 2}, NOW, &first), 0);
+	CHECK_STR(first.device, "cell-0001");
+	CHECK(device_tags(db, first.device_id, &got, &err) == 0);
+	CHECK_STR(buf_cstr(&got), "canary,line-1");
+	CHECK_INT(enroll_plan(db, &server, &r, &(struct enroll_terms){.device = SLICE_LIT("cell-0001")}, NOW, &plan, &err), 0);
+	CHECK(plan.known && !plan.again);
+	CHECK_INT(plan.revokes, 1);
+	CHECK_INT(status_of(&first, NOW), CERT_ACTIVE);
+	CHECK_INT(sign_at(&r, (struct enroll_terms){.device = SLICE_LIT("cell-0001")}, NOW, &second), 0);
+	CHECK_STR(second.device, "cell-0001");
+	CHECK_INT(second.revoked, 1);
+	CHECK_INT(status_of(&first, NOW), CERT_REVOKED);
+	enroll_grant_release(&first);
+	enroll_grant_release(&second);
+	CHECK_INT(sign_at(&r, (struct enroll_terms){.device = SLICE_LIT("a"), .name_prefix = SLICE_LIT("b")}, NOW, &first), -1);
+	says("not both");
+	CHECK_INT(sign_at(&r, (struct enroll_terms){.device = SLICE_LIT("../a")}, NOW, &first), -1);
+	CHECK_INT(sign_at(&r, (struct enroll_terms){.tags = &(struct slice){(const uint8_t *)"a,b", 3}, .tag_count = 1}, NOW, &first),
+		  -1);
+	says("tag");
+	enrolment_request_release(&q);
+	enrolment_request_release(&r);
+	buf_release(&got);
+	seckey_free(a);
+	seckey_free(b);
+}
+
+TEST(a_renewal_by_media_is_judged_as_any_other)
+{
+	struct enroll_grant first, next, again, other;
+	struct seckey *k, *k2, *stranger;
+	struct enrolment_request q, renewal, forged;
+	struct enroll_plan plan;
+
+	begin();
+	k = seckey_generate(KEY_ECDSA_P256, &err);
+	k2 = seckey_generate(KEY_ECDSA_P256, &err);
+	stranger = seckey_generate(KEY_ECDSA_P256, &err);
+	q = media_request("press", k, NULL, NULL);
+	CHECK_INT(sign_at(&q, NO_TERMS, NOW, &first), 0);
+	forged = media_request("press", k2, stranger, &first);
+	CHECK_INT(sign_at(&forged, NO_TERMS, NOW, &other), -1);
+	CHECK_INT(err.kind, ERR_REFUSED);
+	says("not by the device");
+	CHECK_INT(enroll_plan(db, &server, &forged, &NO_TERMS, NOW, &plan, &err), -1);
+	enrolment_request_release(&forged);
+
+	renewal = media_request("press", k2, k, &first);
+	CHECK_INT(enroll_plan(db, &server, &renewal, &NO_TERMS, NOW, &plan, &err), 0);
+	CHECK(plan.known && !plan.again);
+	CHECK_INT(sign_at(&renewal, (struct enroll_terms){.device = SLICE_LIT("x")}, NOW, &other), -1);
+	CHECK_INT(err.kind, ERR_USAGE);
+	CHECK_INT(sign_at(&renewal, NO_TERMS, NOW + 121 * DAY, &other), -1);	/* over, and the grace as well */
+	CHECK_INT(err.kind, ERR_DENIED);
+	says("ended at");
+	CHECK_INT(sign_at(&renewal, NO_TERMS, NOW + 119 * DAY, &next), 0);	/* over, within the grace */
+	CHECK_STR(next.device, "press");
+	CHECK_INT(sign_at(&renewal, NO_TERMS, NOW + 119 * DAY, &again), 0);
+	CHECK(again.again && slice_equal(buf_slice(&next.der), buf_slice(&again.der)));
+	enroll_grant_release(&again);
+	CHECK_INT(sign_at(&q, NO_TERMS, NOW + 119 * DAY, &other), -1);	/* the request that began it all is of no use now */
+
+	memset(renewal.certificate, 0, SHA256_LEN);
+	CHECK_INT(sign_at(&renewal, NO_TERMS, NOW, &other), -1);
+	CHECK_INT(err.kind, ERR_DENIED);
+	says("not known here");
+	memcpy(renewal.certificate, first.fingerprint, SHA256_LEN);
+	snprintf(renewal.site, sizeof(renewal.site), "depot");
+	CHECK_INT(sign_at(&renewal, NO_TERMS, NOW, &other), -1);
+	says("for site 'depot'");
+	snprintf(renewal.site, sizeof(renewal.site), "main");
+	CHECK(device_revoke(db, SLICE_LIT("press"), "lost", NOW, &(unsigned){0}, &err) == 0);
+	CHECK_INT(sign_at(&renewal, NO_TERMS, NOW + 119 * DAY, &other), -1);
+	CHECK_INT(err.kind, ERR_DENIED);
+	says("revoked");
+	enroll_grant_release(&first);
+	enroll_grant_release(&next);
+	enrolment_request_release(&q);
+	enrolment_request_release(&renewal);
+	seckey_free(k);
+	seckey_free(k2);
+	seckey_free(stranger);
 }

@@ -2,6 +2,7 @@
 #include "tap.h"
 
 #include "base/encode.h"
+#include "bundle/enrolment.h"
 #include "control/api.h"
 #include "control/control.h"
 #include "crypto/pem.h"
@@ -503,4 +504,102 @@ TEST(every_route_asks_for_a_permission_that_exists)
 		CHECK(!r->mutates || permission_check(ROLE_VIEWER, r->permission == NULL ? "-" : r->permission, &err) < 0);
 	}
 	CHECK(n > 20);
+}
+
+/* ---- by media ---- */
+
+/* The body of enroll/sign for a new request of k; pin: the request names this root. */
+static void media_body(struct buf *body, const struct seckey *k, const uint8_t *pin, const char *more)
+{
+	struct enrolment_request q = ENROLMENT_REQUEST_INIT;
+	struct buf text = BUF_INIT(ENROLMENT_REQUEST_MAX);
+	struct json_writer w = JSON_WRITER(body);
+
+	q.created_s = FIX_NOW;
+	snprintf(q.file, sizeof(q.file), "press");
+	snprintf(q.hostname, sizeof(q.hostname), "press");
+	if (pin != NULL) {
+		q.root_version = 1;
+		memcpy(q.root_sha256, pin, SHA256_LEN);
+	}
+	enrolment_nonce(&q);
+	MUST(enrolment_request_put(&text, &q, k, NULL, &err));
+	buf_clear(body);
+	json_put_slice(&w, NULL, buf_slice(&text));
+	buf_clear(&text);
+	buf_printf(&text, "{\"request\":%s,%s", buf_cstr(body), token_body(more) + 1);
+	buf_clear(body);
+	buf_put_slice(body, buf_slice(&text));
+	enrolment_request_release(&q);
+	buf_release(&text);
+}
+
+TEST(a_request_by_media_is_answered_and_audited)
+{
+	struct enrolment_answer a = ENROLMENT_ANSWER_INIT;
+	struct buf body = BUF_INIT(1 << 16), text = BUF_INIT(1 << 20);
+	uint8_t sha[SHA256_LEN];
+	struct seckey *k;
+
+	begin();
+	k = seckey_generate(KEY_ECDSA_P256, &err);
+	sha256_of(buf_slice(&f.root_file), sha);
+	media_body(&body, k, sha, ",\"tags\":[\"line-1\"]");
+	answers(ask_as(ROLE_VIEWER, "POST", "/api/v1/enroll/preview", buf_cstr(&body)), 200, "\"device\":\"press\"");
+	CHECK(json_bool(json_get(json_root(&doc), "known")) == false);
+	answers(ask_as(ROLE_VIEWER, "POST", "/api/v1/enroll/sign", buf_cstr(&body)), 403, "token.write");
+	answers(ask_as(ROLE_OPERATOR, "POST", "/api/v1/enroll/sign", buf_cstr(&body)), 200, "\"device\":\"press\"");
+	audited("operator:operator enroll.sign device:press ok", "\"form\":\"request\"");
+	buf_put_slice(&text, text_at(json_root(&doc), "answer"));
+	MUST(enrolment_answer_parse(&a, buf_slice(&text), &err));
+	CHECK_STR(a.device, "press");
+	CHECK(slice_equal(buf_slice(&a.root), buf_slice(&f.root_file)));
+	CHECK(memmem(a.line.ptr, a.line.len, "https://fleet.example:9445", 26) != NULL);
+	answers(ask("POST", "/api/v1/enroll/sign", buf_cstr(&body)), 200, "\"again\":true");
+	enrolment_answer_release(&a);
+	buf_release(&body);
+	buf_release(&text);
+	seckey_free(k);
+	finish();
+}
+
+TEST(requests_by_media_are_checked)
+{
+	static const struct {
+		const char *more, *word;
+		unsigned status;
+	} cases[] = {
+		{",\"x\":1", "unknown member 'x'", 400},
+		{",\"device\":\"../x\"", "device name", 400},
+		{",\"device\":\"a\",\"name_prefix\":\"b\"", "not both", 400},
+		{",\"tags\":[7]", "instead of a string", 400},
+		{",\"tags\":[\"a b\"]", "tag", 400},
+		{",\"host\":\"a/b\"", "host", 400},
+		{",\"prepared\":1", "prepared", 400},
+	};
+	struct buf body = BUF_INIT(1 << 16);
+	uint8_t other[SHA256_LEN] = {1};
+	struct seckey *k;
+	size_t i;
+
+	begin();
+	k = seckey_generate(KEY_ECDSA_P256, &err);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		media_body(&body, k, NULL, cases[i].more);
+		answers(ask("POST", "/api/v1/enroll/sign", buf_cstr(&body)), cases[i].status, cases[i].word);
+	}
+	media_body(&body, k, other, "");
+	answers(ask("POST", "/api/v1/enroll/sign", buf_cstr(&body)), 422, "the device trusts root version 1 of another SHA-256");
+	audited("operator:admin enroll.sign  refused", "trusts root");
+	answers(ask("POST", "/api/v1/enroll/sign", token_body("")), 400, "request");
+	answers(ask("POST", "/api/v1/enroll/sign", token_body(",\"request\":\"{}\"")), 400, "enrolment request");
+	c->settings.public_name_count = 0;
+	media_body(&body, k, NULL, "");
+	answers(ask("POST", "/api/v1/enroll/sign", buf_cstr(&body)), 400, "give --host");
+	media_body(&body, k, NULL, ",\"host\":\"fd12::2\",\"prepared\":true");
+	answers(ask("POST", "/api/v1/enroll/sign", buf_cstr(&body)), 200, "https://[fd12::2]:9444");
+	audited("device:press ok", "\"form\":\"identity\"");
+	buf_release(&body);
+	seckey_free(k);
+	finish();
 }
