@@ -36,7 +36,7 @@ enum link_type {
 	LINK_POST,	/* {"path","now_s"}, fd: the JSON body */
 	LINK_UPDATE,	/* {"target","now_s","floor_s"}; target may be empty: no target is looked up */
 	LINK_FETCH,	/* {"path","length","sha256","now_s","content" (optional): bytes that may be asked for} */
-	LINK_VOLUME,	/* {"name","first"}, fd: a file of a bundle; "first" drops those of before */
+	LINK_VOLUME,	/* {"name","first"}, fd: a file of a bundle, or none; "first" drops those of before */
 	LINK_OPEN,	/* {"now_s","floor_s"}, fd: blobs, the stored metadata and perhaps UNPACK_TARGETS */
 	LINK_CHECK,	/* {}, fd: the payloads, raw SHA-256s one after the other in the order of the bundle */
 	LINK_UNPACK,	/* {"length","sha256"} */

@@ -66,34 +66,6 @@ void local_free(struct agent *a)
 	free(l);
 }
 
-/* The last step: the files go, what became of it stays to be asked for. */
-static void end(struct agent *a, const struct error *why)
-{
-	struct local *l = a->local;
-
-	if (why != NULL) {
-		l->error = *why;
-		if (why->kind == ERR_REFUSED)
-			error_hint(&l->error, "nothing was changed; ask for a new bundle");
-		log_failure(LOG_LEVEL_WARN, "agent.bundle", why);
-	} else {
-		log_info("agent.bundle", "done=true site=%s sequence=%lld artifacts=%u", l->manifest.site,
-			 (long long)l->manifest.sequence, l->item_count);
-	}
-	l->stage = LOCAL_DONE;
-	close_volumes(l);
-	tuf_client_free(l->client);
-	l->client = NULL;
-	/* A download that has waited for us goes on. */
-	loop_timer_set(a->loop, &a->step_timer, loop_now_ms(a->loop));
-}
-
-void local_give_up(struct agent *a, const struct error *why)
-{
-	a->refreshed = false;
-	end(a, why);
-}
-
 /* ---- asking the worker ---- */
 
 void local_new_worker(struct agent *a)
@@ -122,6 +94,45 @@ static int hand_over(struct agent *a, struct local *l, struct error *err)
 	buf_release(&q);
 	l->handed = r == 0;
 	return r;
+}
+
+/* Nobody keeps the medium busy any longer. A worker that cannot hear this is about to end. */
+static void take_back(struct agent *a, struct local *l)
+{
+	struct error ignored = ERROR_INIT;
+
+	if (l->handed && a->transfer.watch.fd >= 0)
+		(void)!link_send(a->transfer.watch.fd, LINK_VOLUME, SLICE_LIT("{\"name\":\"\",\"first\":true}"), -1, &ignored);
+	l->handed = false;
+	close_volumes(l);
+}
+
+/* The last step: the files go, what became of it stays to be asked for. */
+static void end(struct agent *a, const struct error *why)
+{
+	struct local *l = a->local;
+
+	if (why != NULL) {
+		l->error = *why;
+		if (why->kind == ERR_REFUSED)
+			error_hint(&l->error, "nothing was changed; ask for a new bundle");
+		log_failure(LOG_LEVEL_WARN, "agent.bundle", why);
+	} else {
+		log_info("agent.bundle", "done=true site=%s sequence=%lld artifacts=%u", l->manifest.site,
+			 (long long)l->manifest.sequence, l->item_count);
+	}
+	l->stage = LOCAL_DONE;
+	take_back(a, l);
+	tuf_client_free(l->client);
+	l->client = NULL;
+	/* A download that has waited for us goes on. */
+	loop_timer_set(a->loop, &a->step_timer, loop_now_ms(a->loop));
+}
+
+void local_give_up(struct agent *a, const struct error *why)
+{
+	a->refreshed = false;
+	end(a, why);
 }
 
 static int ask_open(struct agent *a, struct local *l, struct error *err)

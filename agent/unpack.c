@@ -67,6 +67,8 @@ int unpack_volume(struct unpack *u, struct slice name, bool first, int fd, struc
 {
 	if (first)
 		drop_volumes(u);
+	if (fd < 0)
+		return 0;
 	if (u->count == UNPACK_VOLUMES_MAX) {
 		close(fd);
 		return error_set(err, ERR_LIMIT, "a bundle of more than %d files", UNPACK_VOLUMES_MAX);

@@ -28,7 +28,7 @@ struct unpack;
 struct unpack *unpack_new(void);
 void unpack_free(struct unpack *u);	/* NULL is fine */
 
-/* A file of the bundle; takes fd. first: it is the first of them, and those of before go. ERR_LIMIT. */
+/* A file of the bundle; takes fd (-1: none comes). first: those of before go. ERR_LIMIT. */
 WARN_UNUSED int unpack_volume(struct unpack *u, struct slice name, bool first, int fd, struct error *err);
 
 struct unpack_request {

@@ -132,7 +132,7 @@ static void keep_volume(struct worker_thread *t, struct link_msg *m)
 	struct slice name;
 	bool first;
 
-	if (m->fd >= 0 && json_parse(&doc, buf_slice(&m->body), JSON_STRICT, &err) == 0 &&
+	if (json_parse(&doc, buf_slice(&m->body), JSON_STRICT, &err) == 0 &&
 	    json_need_string(json_root(&doc), "name", &name, &err) == 0 &&
 	    json_need_bool(json_root(&doc), "first", &first, &err) == 0) {
 		(void)!unpack_volume(t->unpack, name, first, m->fd, &err);

@@ -31,6 +31,7 @@ test_expect 'a bundle with the next version: each state is told, and the running
 	fleet_sign 2.0 --release 20 && meshanics bundle export --home hq --valid-for 10m --output two.bundle && agent_start &&
 	apply two.bundle >out && cat out && fleet_current 1 "plc 2.0" &&
 	grep "^bundle 1 of site .main." out && grep -c "^plant/plc/2.0: " out >n && test "$(cat n)" = 5 &&
+	! ls -l /proc/[0-9]*/fd 2>/dev/null | grep "$TEST_DIR/two.bundle" &&
 	grep "^plant/plc/2.0: healthy" out && status >s && test_json ".artifacts[0] | .version == \"2.0\" and .mark == 20" s
 '
 test_expect 'the same again: there is nothing to apply, and named it is put in once more' '
