@@ -24,6 +24,15 @@ void *xmalloc(size_t n)
 	return p;
 }
 
+void *xmalloc_io(size_t n)
+{
+	void *p;
+
+	if (posix_memalign(&p, 4096, n == 0 ? 1 : n) != 0)
+		out_of_memory();
+	return p;
+}
+
 void *xcalloc(size_t count, size_t size)
 {
 	void *p = calloc(count == 0 ? 1 : count, size == 0 ? 1 : size);

@@ -52,6 +52,12 @@ void *xmalloc(size_t n);
 void *xcalloc(size_t count, size_t size);	/* zeroed; the product is checked */
 void *xrealloc(void *p, size_t n);
 void *xreallocarray(void *p, size_t count, size_t size);
+/*
+ * For bytes on their way from or to files: begins at a page. The kernel copies to a place that is no multiple of 32 at a
+ * fifth of the speed on some processors (measured: 1 GiB in 0.5 s of CPU instead of 0.1), and large memory from malloc
+ * never is one. Released with free.
+ */
+void *xmalloc_io(size_t n);
 char *xstrdup(const char *s);
 /* A terminated copy of a slice; the slice's NULs are kept, so check first if that matters. */
 char *xstrndup_slice(struct slice s);

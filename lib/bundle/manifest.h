@@ -68,7 +68,8 @@ struct member {
 
 /*
  * Writing: the head (members and bytes as the caller has counted them), each member, the end, all into m->text;
- * manifest_end fills m->id and checks that the counts came true. ERR_LIMIT.
+ * manifest_end fills m->id and checks all that manifest_parse would: what is written can be read. ERR_LIMIT,
+ * ERR_MALFORMED.
  */
 WARN_UNUSED int manifest_begin(struct manifest *m, struct error *err);
 void manifest_add(struct manifest *m, const struct member *member);	/* name, length, sha256 are used */

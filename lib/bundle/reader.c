@@ -1,157 +1,17 @@
-/* Reading a bundle: its members, held against the manifest. */
-#include "bundle/reader.h"
-
+/* Reading a bundle: its members, held against the manifest, from one volume to the next. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "bundle/reader_internal.h"
-#include "crypto/sshsig.h"
-
-/*
- *	        manifest read, or resumed           header of a member
- *	START ---------------------------> BETWEEN <------------------> MEMBER
- *	                                      |     its end and hash      |
- *	                  after the last one, |                           | the next piece is in a
- *	        or its volume is not at hand  v                           v volume not at hand
- *	                                     OVER <-----------------------+
- *
- * START: the first header has been read. OVER: the last archive has been read to its end; `missing` tells whether more
- * is needed. Any error is for good: FAILED.
- */
-enum state { START, BETWEEN, MEMBER, OVER, FAILED };
-
-struct bundle_reader {
-	enum state state;
-	struct error failure;		/* in FAILED */
-	struct sources sources;
-	unsigned current;		/* index of the source that is read */
-	struct tarfile archive;
-	uint64_t read_before;		/* bytes of sources that were read to their end */
-
-	unsigned first;			/* volume that the first source at hand holds */
-	struct volume volume;		/* the one that is read; volumes 1: not split */
-	unsigned missing;		/* volume that is needed next, or 0 */
-
-	struct tar_entry header;
-	bool has_header;		/* header was read ahead */
-	int header_kind;		/* 1: a member, 0: the end of the archive */
-
-	struct manifest_iter it;
-	uint32_t members;
-	struct member member;
-	uint64_t begun;			/* bytes of the member in earlier volumes than the first at hand */
-	uint64_t done;			/* bytes of the member so far, `begun` included */
-	bool cut;
-	bool skipped;			/* not all of the member was read */
-	struct sha256 hash;
-};
-
-/* ---- errors ---- */
-
-static struct source *source(struct bundle_reader *r)
-{
-	return &r->sources.list[r->current];
-}
-
-static int fail(struct bundle_reader *r, struct error *err)
-{
-	if (r->state == FAILED) {
-		*err = r->failure;
-		return -1;
-	}
-	source_wrap(source(r), err);
-	r->failure = *err;
-	r->state = FAILED;
-	return -1;
-}
 
 static int fail_member(struct bundle_reader *r, struct error *err)
 {
 	error_wrap(err, "member '%s'", r->member.name);
-	return fail(r, err);
-}
-
-/* ---- opening ---- */
-
-static struct bundle_reader *begin(struct bundle_reader *r, struct error *err)
-{
-	bool is_later = false;
-
-	r->volume = (struct volume){.volume = 1, .volumes = 1, .last = true};
-	if (source_open(source(r), &r->archive, err) < 0)
-		goto failed;
-	if (bundle_begin(&r->archive, &r->header, &is_later, &r->volume, err) < 0) {
-		source_wrap(source(r), err);
-		goto failed;
-	}
-	r->first = r->volume.volume;
-	source(r)->volume = r->first;
-	if (is_later)
-		sources_find_siblings(&r->sources, &r->volume);
-	return r;
-failed:
-	bundle_reader_free(r);
-	return NULL;
-}
-
-struct bundle_reader *bundle_reader_open(const char *const *paths, unsigned count, struct error *err)
-{
-	struct bundle_reader *r = xcalloc(1, sizeof(*r));
-
-	if (sources_of_paths(&r->sources, paths, count, err) == 0)
-		return begin(r, err);
-	bundle_reader_free(r);
-	return NULL;
-}
-
-struct bundle_reader *bundle_reader_open_fds(const int *fds, const char *const *names, unsigned count,
-					     struct error *err)
-{
-	struct bundle_reader *r = xcalloc(1, sizeof(*r));
-
-	if (sources_of_fds(&r->sources, fds, names, count, err) == 0)
-		return begin(r, err);
-	bundle_reader_free(r);
-	return NULL;
-}
-
-void bundle_reader_free(struct bundle_reader *r)
-{
-	if (r == NULL)
-		return;
-	tarfile_release(&r->archive);
-	sources_release(&r->sources);
-	free(r);
-}
-
-unsigned bundle_reader_volume(const struct bundle_reader *r)
-{
-	return r->first;
-}
-
-const uint8_t *bundle_reader_belongs(const struct bundle_reader *r)
-{
-	return r->volume.bundle;
+	return reader_fail(r, err);
 }
 
 /* ---- volumes ---- */
-
-static int check_volume(const struct bundle_reader *r, const struct volume *v, unsigned number, uint32_t member,
-			uint64_t offset, struct error *err)
-{
-	if (memcmp(v->bundle, r->volume.bundle, SHA256_LEN) != 0) {
-		error_set(err, ERR_REFUSED, "this is a volume of another bundle");
-		return error_hint(err, "give the volumes that were exported together");
-	}
-	if (v->volumes != r->volume.volumes || v->volume != number)
-		return error_set(err, ERR_MALFORMED, "this is volume %u of %u, and not %u of %u", v->volume, v->volumes,
-				 number, r->volume.volumes);
-	if (v->member != member || v->offset != offset)
-		return error_set(err, ERR_MALFORMED, "volume %u does not go on where volume %u ends", number, number - 1);
-	return 0;
-}
 
 /* Volume `number`, which begins at this place, is read from now on: 1; or 0: it is not at hand. */
 static int enter_volume(struct bundle_reader *r, unsigned number, uint32_t member, uint64_t offset, struct error *err)
@@ -166,10 +26,10 @@ static int enter_volume(struct bundle_reader *r, unsigned number, uint32_t membe
 		return 0;
 	}
 	r->read_before += r->archive.bytes_read;
-	source_close(source(r), &r->archive);
+	source_close(reader_source(r), &r->archive);
 	r->current = (unsigned)(next - r->sources.list);
-	if (source_open(next, &r->archive, err) < 0 || bundle_begin(&r->archive, &e, &is_later, &v, err) < 0 ||
-	    check_volume(r, &v, number, member, offset, err) < 0)
+	if (source_open(next, &r->archive, err) < 0 || source_begin(&r->archive, &e, &is_later, &v, err) < 0 ||
+	    reader_check_volume(r, &v, number, member, offset, err) < 0)
 		return -1;
 	r->volume = v;
 	return 1;
@@ -207,121 +67,6 @@ static int piece_header(struct bundle_reader *r, bool inside, struct error *err)
 	if (kind == 0)
 		error_set(err, ERR_MALFORMED, "volume %u is empty", r->volume.volume);
 	return kind <= 0 ? -1 : 1;
-}
-
-/* ---- the manifest ---- */
-
-static int read_manifest(struct bundle_reader *r, struct manifest *m, struct error *err)
-{
-	struct buf text = BUF_INIT(MANIFEST_MAX);
-
-	if (tarfile_read_all(&r->archive, &text, err) < 0) {
-		buf_release(&text);
-		return error_wrap(err, "member '" BUNDLE_MANIFEST "'");
-	}
-	return manifest_parse(m, &text, err);
-}
-
-static int read_signature(struct bundle_reader *r, struct buf *out, struct error *err)
-{
-	int kind = tarfile_header(&r->archive, &r->header, err);
-
-	if (kind < 0)
-		return -1;
-	if (kind == 0 || strcmp(r->header.name, BUNDLE_SIGNATURE) != 0)
-		return error_set(err, ERR_MALFORMED, "'" BUNDLE_SIGNATURE "' does not follow '" BUNDLE_MANIFEST "'");
-	if (r->header.size > SSHSIG_SIZE_MAX)
-		return error_set(err, ERR_LIMIT, "member '" BUNDLE_SIGNATURE "': %" PRIu64 " bytes are more than %d",
-				 r->header.size, SSHSIG_SIZE_MAX);
-	buf_clear(out);
-	return tarfile_read_all(&r->archive, out, err) < 0 ? error_wrap(err, "member '" BUNDLE_SIGNATURE "'") : 0;
-}
-
-/* volume.json, if that is what follows; else the header is kept. */
-static int read_first_volume(struct bundle_reader *r, const struct manifest *m, struct error *err)
-{
-	struct volume v;
-
-	r->header_kind = tarfile_header(&r->archive, &r->header, err);
-	if (r->header_kind < 0)
-		return -1;
-	memcpy(r->volume.bundle, m->id, SHA256_LEN);
-	if (r->header_kind == 0 || strcmp(r->header.name, BUNDLE_VOLUME) != 0) {
-		r->has_header = true;
-		return 0;
-	}
-	if (volume_read(&r->archive, &v, err) < 0)
-		return -1;
-	r->volume.volumes = v.volumes;
-	if (check_volume(r, &v, 1, 0, 0, err) < 0)
-		return -1;
-	r->volume = v;
-	sources_find_siblings(&r->sources, &v);
-	return 0;
-}
-
-/* Files were given that are no volume of this bundle. */
-static int check_sources(const struct bundle_reader *r, struct error *err)
-{
-	unsigned i;
-
-	for (i = 0; i < r->sources.count; i++)
-		if (r->sources.list[i].volume > r->volume.volumes)
-			return error_set(err, ERR_MALFORMED, "'%s' is volume %u of a bundle, and this one has %u",
-					 r->sources.list[i].name, r->sources.list[i].volume, r->volume.volumes);
-	return 0;
-}
-
-int bundle_read_manifest(struct bundle_reader *r, struct manifest *m, struct buf *signature, struct error *err)
-{
-	if (r->state == FAILED)
-		return fail(r, err);
-	assert(r->state == START);
-	*m = MANIFEST_INIT;
-	if (r->first != 1) {
-		error_set(err, ERR_RETRY, "this is volume %u of %u: volume 1 is needed first", r->first, r->volume.volumes);
-		error_hint(err, "begin with the volume that ends in .001");
-		return fail(r, err);
-	}
-	if (read_manifest(r, m, err) < 0)
-		return fail(r, err);
-	if (read_signature(r, signature, err) < 0 || read_first_volume(r, m, err) < 0 || check_sources(r, err) < 0) {
-		manifest_release(m);
-		return fail(r, err);
-	}
-	r->it = manifest_iter(m);
-	r->members = m->members;
-	r->state = BETWEEN;
-	return 0;
-}
-
-int bundle_resume(struct bundle_reader *r, const struct manifest *m, struct error *err)
-{
-	struct member skipped;
-
-	if (r->state == FAILED)
-		return fail(r, err);
-	assert(r->state == START);
-	if (r->first == 1) {
-		error_set(err, ERR_MALFORMED, "this is the first volume, not a later one");
-		return fail(r, err);
-	}
-	if (memcmp(r->volume.bundle, m->id, SHA256_LEN) != 0) {
-		error_set(err, ERR_REFUSED, "this is a volume of another bundle");
-		error_hint(err, "give the volumes that were exported together");
-		return fail(r, err);
-	}
-	if (r->volume.member >= m->members) {
-		error_set(err, ERR_MALFORMED, BUNDLE_VOLUME ": there is no member %u", r->volume.member);
-		return fail(r, err);
-	}
-	r->it = manifest_iter(m);
-	r->members = m->members;
-	while (r->it.index < r->volume.member && manifest_next(&r->it, &skipped))
-		;
-	r->begun = r->volume.offset;
-	r->state = BETWEEN;
-	return 0;
 }
 
 /* ---- members ---- */
@@ -394,7 +139,7 @@ int bundle_piece(struct bundle_reader *r, struct slice *out, struct error *err)
 
 	*out = SLICE_EMPTY;
 	if (r->state == FAILED)
-		return fail(r, err);
+		return reader_fail(r, err);
 	if (r->state != MEMBER)
 		return 0;
 	more = more_content(r, err);
@@ -410,7 +155,7 @@ ssize_t bundle_read(struct bundle_reader *r, void *p, size_t n, struct error *er
 	int more;
 
 	if (r->state == FAILED)
-		return fail(r, err);
+		return reader_fail(r, err);
 	if (r->state != MEMBER)
 		return 0;
 	more = more_content(r, err);
@@ -430,7 +175,7 @@ int bundle_skip(struct bundle_reader *r, struct error *err)
 	int more;
 
 	if (r->state == FAILED)
-		return fail(r, err);
+		return reader_fail(r, err);
 	while (r->state == MEMBER) {
 		r->skipped = r->skipped || r->done < r->member.length;
 		more = more_content(r, err);
@@ -507,7 +252,7 @@ int bundle_next(struct bundle_reader *r, struct member *out, struct error *err)
 	if (r->state == OVER)
 		return 0;
 	if (r->it.index == r->members)
-		return end_of_members(r, err) < 0 ? fail(r, err) : 0;
+		return end_of_members(r, err) < 0 ? reader_fail(r, err) : 0;
 	more = begin_member(r, err);
 	if (more < 0)
 		return fail_member(r, err);
@@ -532,13 +277,13 @@ int bundle_end(struct bundle_reader *r, struct error *err)
 	int kind;
 
 	if (r->state == FAILED)
-		return fail(r, err);
+		return reader_fail(r, err);
 	kind = bundle_next(r, &more, err);
 	if (kind < 0)
 		return -1;
 	if (kind > 0) {
 		error_set(err, ERR_MALFORMED, "'%s' stands where the end should be", more.name);
-		return fail(r, err);
+		return reader_fail(r, err);
 	}
 	if (r->missing == 0)
 		return 0;

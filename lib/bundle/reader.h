@@ -53,7 +53,10 @@ WARN_UNUSED int bundle_resume(struct bundle_reader *r, const struct manifest *m,
 WARN_UNUSED int bundle_next(struct bundle_reader *r, struct member *out, struct error *err);
 /* Bytes of the member that were in earlier volumes; 0 but after bundle_resume. Its hash is then not checked here. */
 uint64_t bundle_offset(const struct bundle_reader *r);
-/* Up to n bytes of the member; 0 at its end, its hash being right; or -1. */
+/*
+ * Up to n bytes of the member, at most 256 KiB at a time; 0 at its end, its hash being right; or -1. p is best from
+ * xmalloc_io.
+ */
 WARN_UNUSED ssize_t bundle_read(struct bundle_reader *r, void *p, size_t n, struct error *err);
 /* The same without a copy: the next piece where it lies, good until the next call; empty at the member's end. */
 WARN_UNUSED int bundle_piece(struct bundle_reader *r, struct slice *out, struct error *err);

@@ -1,9 +1,12 @@
-/* The files of a bundle, between reader.c (members) and reader_volumes.c (which file holds which volume). */
+/*
+ * The inside of a reader, between reader_open.c (as far as the manifest), reader.c (members) and reader_volumes.c (which
+ * file holds which volume).
+ */
 #ifndef MESHANICS_BUNDLE_READER_INTERNAL_H
 #define MESHANICS_BUNDLE_READER_INTERNAL_H
 
 #include "bundle/tarfile.h"
-#include "bundle/manifest.h"
+#include "bundle/reader.h"
 
 /* One file, open only while it is read, unless its descriptor was given. */
 struct source {
@@ -36,12 +39,61 @@ void source_close(struct source *s, struct tarfile *a);
 /* The content of a volume.json at hand. */
 WARN_UNUSED int volume_read(struct tarfile *a, struct volume *out, struct error *err);
 /*
- * The first header of an archive: 1 with *is_later and *v for a volume that is not the first, whose volume.json has been
- * read; e is the manifest otherwise.
+ * The first header of an archive. *is_later: it is that of a volume which is not the first, and *v has been read; else e
+ * is that of the manifest.
  */
-WARN_UNUSED int bundle_begin(struct tarfile *a, struct tar_entry *e, bool *is_later, struct volume *v,
-			      struct error *err);
+WARN_UNUSED int source_begin(struct tarfile *a, struct tar_entry *e, bool *is_later, struct volume *v,
+			     struct error *err);
 /* Put the file's name in front, unless the system's own words have it. */
 int source_wrap(const struct source *s, struct error *err);
+
+/* ---- the reader ---- */
+
+/*
+ *	        manifest read, or resumed           header of a member
+ *	START ---------------------------> BETWEEN <------------------> MEMBER
+ *	                                      |     its end and hash      |
+ *	                  after the last one, |                           | the next piece is in a
+ *	        or its volume is not at hand  v                           v volume not at hand
+ *	                                     OVER <-----------------------+
+ *
+ * START: the first header has been read. OVER: the last archive has been read to its end; `missing` tells whether more
+ * is needed. Any error is for good: FAILED.
+ */
+enum reader_state { START, BETWEEN, MEMBER, OVER, FAILED };
+
+struct bundle_reader {
+	enum reader_state state;
+	struct error failure;		/* in FAILED */
+	struct sources sources;
+	unsigned current;		/* index of the source that is read */
+	struct tarfile archive;
+	uint64_t read_before;		/* bytes of sources that were read to their end */
+
+	unsigned first;			/* volume that the first source at hand holds */
+	struct volume volume;		/* the one that is read; volumes 1: not split */
+	unsigned missing;		/* volume that is needed next, or 0 */
+
+	struct tar_entry header;
+	bool has_header;		/* header was read ahead */
+	int header_kind;		/* 1: a member, 0: the end of the archive */
+
+	struct manifest_iter it;
+	uint32_t members;
+	struct member member;
+	uint64_t begun;			/* bytes of the member in earlier volumes than the first at hand */
+	uint64_t done;			/* bytes of the member so far, `begun` included */
+	bool cut;
+	bool skipped;			/* not all of the member was read */
+	struct sha256 hash;
+};
+
+/* The source that is read. */
+struct source *reader_source(struct bundle_reader *r);
+/* Put the file's name in front of err, keep it, and fail from now on; in FAILED, give back what was kept. -1. */
+int reader_fail(struct bundle_reader *r, struct error *err);
+/* v, of the archive at hand, is volume `number` of this bundle and begins at this place. */
+WARN_UNUSED int reader_check_volume(const struct bundle_reader *r, const struct volume *v, unsigned number, uint32_t member,
+				    uint64_t offset, struct error *err);
 
 #endif

@@ -74,7 +74,7 @@ int volume_read(struct tarfile *a, struct volume *out, struct error *err)
 	return r;
 }
 
-int bundle_begin(struct tarfile *a, struct tar_entry *e, bool *is_later, struct volume *v, struct error *err)
+int source_begin(struct tarfile *a, struct tar_entry *e, bool *is_later, struct volume *v, struct error *err)
 {
 	int kind = tarfile_header(a, e, err);
 
@@ -119,7 +119,7 @@ static int look_inside(struct source *s, struct error *err)
 		return error_set(err, ERR_USAGE, "'%s' is no plain file: of several volumes each has to be one", s->path);
 	if (source_open(s, &a, err) < 0)
 		return -1;
-	r = a.seekable ? bundle_begin(&a, &e, &s->has_bundle, &v, err)
+	r = a.seekable ? source_begin(&a, &e, &s->has_bundle, &v, err)
 		       : error_set(err, ERR_USAGE, "this is a pipe: of several volumes each has to be a plain file");
 	source_close(s, &a);
 	s->volume = v.volume;

@@ -281,7 +281,7 @@ static int read_member(struct tarfile *a, const char *name, size_t max, struct b
 		return error_set(err, ERR_LIMIT, "'%s' has %" PRIu64 " bytes, more than %zu", name, e.size, max);
 	if (tarfile_read_all(a, out, err) < 0)
 		return error_wrap(err, "'%s'", name);
-	*content = slice_of(out->ptr + before, out->len - before);
+	*content = slice_sub(buf_slice(out), before, out->len);
 	return 0;
 }
 

@@ -20,7 +20,7 @@ void tarfile_open(struct tarfile *a, int fd)
 	struct stat st;
 	off_t position;
 
-	*a = (struct tarfile){.fd = fd, .room = xmalloc(ROOM_SIZE)};
+	*a = (struct tarfile){.fd = fd, .room = xmalloc_io(ROOM_SIZE)};
 	if (fstat(fd, &st) < 0 || (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)))
 		return;
 	position = lseek(fd, 0, SEEK_CUR);
@@ -174,7 +174,8 @@ ssize_t tarfile_read(struct tarfile *a, void *p, size_t n, struct error *err)
 	if (n == 0)
 		return 0;
 	if (a->at == a->end && n >= DIRECT_MIN) {
-		got = read_some(a, p, n, err);
+		/* Whole blocks, so that what is read later begins at one, too. */
+		got = read_some(a, p, n - n % TAR_BLOCK, err);
 		if (got <= 0)
 			return got < 0 ? -1 : cut_short(a, err);
 		a->left -= (uint64_t)got;

@@ -124,7 +124,7 @@ void sha256_of(struct slice s, uint8_t out[static SHA256_LEN])
 int sha256_file(int fd, uint8_t out[static SHA256_LEN], uint64_t *len,
 		void (*progress)(void *arg, uint64_t done), void *arg, struct error *err)
 {
-	uint8_t *part = xmalloc(FILE_PART);
+	uint8_t *part = xmalloc_io(FILE_PART);
 	uint64_t done = 0;
 	struct sha256 h;
 	ssize_t n;

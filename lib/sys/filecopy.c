@@ -18,7 +18,7 @@ static int too_short(uint64_t at, uint64_t len, struct error *err)
 /* What is left of a copy, through memory. */
 static int copy_loop(int from, int to, uint64_t at, uint64_t len, struct error *err)
 {
-	uint8_t *chunk = xmalloc(COPY_CHUNK);
+	uint8_t *chunk = xmalloc_io(COPY_CHUNK);
 	int r = -1;
 
 	while (at < len) {

@@ -275,8 +275,9 @@ test_flip() {
 		close($f) or die;' "$1" "$2"
 }
 
+# jq 1.6 is content with an empty file.
 test_json() {
-	jq -e "$1" "$2" || {
+	{ [ -s "$2" ] && jq -e "$1" "$2"; } || {
 		echo "test_json: $1 does not hold in $2:" >&2
 		cat "$2" >&2
 		return 1

@@ -317,7 +317,7 @@ static inline unsigned fixture_cut(const struct fixture *f, uint64_t room, struc
 		if (fixture_taken(rest.len) > left)
 			rest.len = (size_t)(left - TAR_BLOCK) / TAR_BLOCK * TAR_BLOCK;
 		if (rest.len < m->member.length)
-			snprintf(name, sizeof(name), "%s.part-%llu", m->member.name, (unsigned long long)offset);
+			snprintf(name, sizeof(name), "%.200s.part-%llu", m->member.name, (unsigned long long)offset);
 		pieces_add(&out[n].p, name, rest);
 		left -= fixture_taken(rest.len);
 		offset += rest.len;
