@@ -170,7 +170,8 @@ install: all
 	install -D -m 644 agent/units/sysusers.conf $D/lib/sysusers.d/meshanics.conf
 	install -D -m 644 agent/units/tmpfiles.conf $D/lib/tmpfiles.d/meshanics.conf
 	install -D -m 644 -t $D/lib/systemd/system agent/units/*.service
-	sed -i 's|/usr/bin/|$(PREFIX)/bin/|' $D/lib/systemd/system/meshanics-*.service
+	install -D -m 644 -t $D/lib/udev/rules.d agent/units/*.rules
+	sed -i 's|/usr/bin/meshanics|$(PREFIX)/bin/meshanics|' $D/lib/systemd/system/meshanics-*.service
 
 deb: all
 	$(Q)SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) VERSION=$(VERSION) ARCH=$(ARCH) B=$B MAKE="$(MAKE)" agent/units/make-deb
