@@ -110,7 +110,22 @@ static void audit_bundle(struct api_call *call, const struct manifest *m)
 	json_close(&w);
 }
 
-static void put_imported(struct json_writer *w, const struct manifest *m, const struct repo_import *done)
+/* How long the site can live on what it has now: until the first of what it cannot sign itself expires. */
+static void put_good_until(struct json_writer *w, struct repo *r)
+{
+	const struct repo_expiry *list;
+	unsigned count = repo_expiries(r, &list), i;
+	char text[TIME_TEXT_LEN];
+
+	for (i = 0; i < count && list[i].online; i++)
+		;
+	if (i == count)
+		return;
+	json_put_string(w, "good_until", time_text(text, list[i].expires_s));
+	json_put_string(w, "expires_first", list[i].role);
+}
+
+static void put_imported(struct json_writer *w, const struct manifest *m, const struct repo_import *done, struct repo *r)
 {
 	char text[TIME_TEXT_LEN];
 
@@ -131,6 +146,7 @@ static void put_imported(struct json_writer *w, const struct manifest *m, const 
 	json_put_int(w, "healed", done->healed);
 	json_put_int(w, "not_held", done->lacking);
 	json_put_bool(w, "unchanged", done->roots + done->roles + done->bins + done->placed + done->healed == 0);
+	put_good_until(w, r);
 	json_close(w);
 }
 
@@ -159,7 +175,7 @@ static int import(struct api_call *call, struct error *err)
 	if (bundle_last_write(repo_dirfd(r), &last, err) < 0)
 		return -1;
 	bundle_import_sweep(repo_dirfd(r), 0);
-	put_imported(&call->out, m, &done);
+	put_imported(&call->out, m, &done, r);
 	return 0;
 }
 
