@@ -60,7 +60,7 @@ struct message {
 	} u;
 };
 
-/* The content in out, its length returned; 0 for KEEPALIVE, and when it does not fit into `room`. */
+/* The content in out, its length returned; 0 for KEEPALIVE, and when it does not fit into `room`. What m borrows may not overlap it. */
 size_t message_put(const struct message *m, uint8_t *out, size_t room);
 /* -1 for a type that is unknown (skip it) or content that breaks its form. */
 WARN_UNUSED int message_get(struct message *m, struct slice content);
