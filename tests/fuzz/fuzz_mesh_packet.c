@@ -1,4 +1,4 @@
-/* Datagrams: as they come, as bodies of every type behind a good seal, and as control messages. What is read is written alike. */
+/* Datagrams as they come, bodies of every type as if their seal held, control messages: what is read is written alike. */
 #include <stdlib.h>
 
 #include "crypto/key.h"

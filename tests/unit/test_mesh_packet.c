@@ -127,6 +127,9 @@ TEST(bodies_that_are_short_or_say_what_they_may_not_are_refused)
 		CHECK(packet_beacon_get(&beacon, slice_of(b, n)) < 0);
 	CHECK(packet_who_get(&w, slice_of(b, 1028)) < 0 && packet_who_get(&w, slice_of(b, 1029)) == 0);
 	CHECK(packet_initiation_get(&i, slice_of(b, 20)) < 0);	/* sender 0 */
+	memset(b, 255, 4);	/* means a WHO in cookies */
+	CHECK(packet_initiation_get(&i, slice_of(b, 20)) < 0);
+	memset(b, 0, 4);
 	b[3] = 1;
 	b[5] = 15;
 	CHECK(packet_initiation_get(&i, slice_of(b, 20)) < 0);	/* one byte too few */
