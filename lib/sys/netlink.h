@@ -73,7 +73,11 @@ WARN_UNUSED int netlink_watch(int *fd, struct error *err);
  * Read all that waits on a watch: what changed, or everything where the kernel had to drop news. `ignore`: changes of this
  * interface (our own) are not counted; 0: none.
  */
-enum { NETLINK_LINK = 1, NETLINK_ADDRESS = 2, NETLINK_ROUTE = 4 };
+enum netlink_change {
+	NETLINK_LINKS = 1,
+	NETLINK_ADDRESSES = 2,
+	NETLINK_ROUTES = 4,
+};
 unsigned netlink_changes(int fd, uint32_t ignore);
 
 #endif
