@@ -45,14 +45,15 @@ struct plane_head {
 	uint64_t counter;
 	uint8_t type;
 	uint8_t flags;
+	uint8_t clear[PLANE_HEADER_LEN];	/* all of it, for the cipher */
 };
 
 /* Bit of plane_head.flags in data packets: the TCP or UDP checksum of the packet is not computed. */
 #define PLANE_FLAG_NO_CHECKSUM 1
 
 /*
- * How datagrams are sealed and opened, filled from the session's code; called by several threads at once.
- * A datagram is PLANE_HEADER_LEN bytes of header, content, PLANE_TAG_LEN bytes of tag.
+ * How datagrams are sealed and opened; called by several threads at once. plane_session_crypto below is the one of
+ * sessions; others are for measuring. A datagram is PLANE_HEADER_LEN bytes of header, content, PLANE_TAG_LEN bytes of tag.
  */
 struct plane_crypto {
 	uint8_t type_data;	/* plane_head.type of packets from TUN; all other types are control's */
@@ -62,16 +63,25 @@ struct plane_crypto {
 	 */
 	bool (*seal)(struct session *s, uint8_t *dgram, size_t n, uint8_t type, uint8_t flags);
 	/*
-	 * Unmask the header in place of a datagram of len >= PLANE_OVERHEAD bytes and read it. `masks`: as given to
-	 * plane_masks_set. Tries its masks until `known` says that the index is one of ours; false (datagram as it was): none.
+	 * Read the header of a datagram of len >= PLANE_OVERHEAD bytes, which stays masked. `masks`: as given to
+	 * plane_masks_set. `known` says whether an index is one of ours; false: the datagram is of no session of ours.
 	 */
-	bool (*peek)(const void *masks, uint8_t *dgram, size_t len, bool (*known)(void *arg, uint32_t index), void *arg,
+	bool (*peek)(const void *masks, const uint8_t *dgram, size_t len, bool (*known)(void *arg, uint32_t index), void *arg,
 		     struct plane_head *head);
-	/* Check the counter, open in place, remember the counter. rx's thread alone. false: it is not authentic, or replayed. */
+	/*
+	 * Check the counter, open in place, remember the counter; content is behind the header. rx's thread alone. false: it
+	 * is not authentic, or replayed, or of a type that the session may not carry.
+	 */
 	bool (*open)(struct session *s, const struct plane_head *head, uint8_t *dgram, size_t len);
 	void (*session_free)(struct session *s);	/* control's thread, by plane_reap */
-	void (*masks_free)(void *masks);
+	void (*masks_free)(void *masks);		/* likewise */
 };
+
+/* Of session.h. Its masks are made by plane_masks_new; it accepts no data under a session of kind SESSION_ROTATION. */
+extern const struct plane_crypto plane_session_crypto;
+struct subkeys;
+/* Copies of the subkeys of n (1 or 2) generations, the current one first; for plane_masks_set. */
+void *plane_masks_new(const struct subkeys *const *generations, size_t n);
 
 /* What is to become of a packet. */
 enum plane_verdict {
@@ -189,13 +199,14 @@ void plane_staged_drop(struct plane *p, uint32_t peer, bool unreachable);
 /* Take a free receiver index for a handshake. -1: ERR_LIMIT. */
 WARN_UNUSED int plane_index_take(struct plane *p, uint32_t *index, struct error *err);
 void plane_index_give(struct plane *p, uint32_t index);	/* one that was never published */
-/*
- * The session of `peer` under this index: received packets are opened with it at once. Takes s.
- * confirmed: it also becomes the one to send with, and staged packets leave. Otherwise that happens with the first packet
- * that it opens (PLANE_EVENT_CONFIRMED).
- */
-void plane_session_publish(struct plane *p, uint32_t index, uint32_t peer, struct session *s, bool confirmed);
-/* No packet is sent or opened with it from the next moment on. Freed later. The index is free when this returns. */
+enum plane_use {
+	PLANE_USE_NOW,		/* send with it from now on; staged packets leave */
+	PLANE_USE_CONFIRMED,	/* the same, as soon as the first packet was opened with it (PLANE_EVENT_CONFIRMED) */
+	PLANE_USE_ASKED,	/* only where plane_send names it */
+};
+/* The session of `peer` under this index: packets received are opened with it at once. Takes s. */
+void plane_session_publish(struct plane *p, uint32_t index, uint32_t peer, struct session *s, enum plane_use use);
+/* No packet is sent or opened with it from the next moment on. It is freed, and the index free again, by plane_reap. */
 void plane_session_retire(struct plane *p, uint32_t index);
 /* The index that is sent with to this peer, or PLANE_NOBODY. */
 uint32_t plane_session_sending(const struct plane *p, uint32_t peer);
@@ -210,10 +221,12 @@ size_t plane_reap(struct plane *p);
  */
 int plane_send_raw(struct plane *p, const struct udp_path *to, const void *dgram, size_t len);
 /*
- * Seal content for a peer with the session it sends with, and send it: by its endpoint, or (to != NULL) to another address
- * (probes). Content of PLANE_CONTENT_MAX bytes at most. Returns 0 or an errno; ENOTCONN: no session; EDESTADDRREQ: no way.
+ * Seal content for a peer with a session (index, or PLANE_NOBODY: the one it sends with), and send it: by its endpoint, or
+ * (to != NULL) to another address (probes). Content of PLANE_CONTENT_MAX bytes at most. Returns 0 or an errno; ENOTCONN: no such
+ * session; EDESTADDRREQ: no way; EKEYEXPIRED: the session may send no more.
  */
-int plane_send(struct plane *p, uint32_t peer, const struct udp_path *to, uint8_t type, const void *content, size_t len);
+int plane_send(struct plane *p, uint32_t peer, uint32_t index, const struct udp_path *to, uint8_t type, const void *content,
+	       size_t len);
 /* Write a whole IP packet, checksums computed, to the local kernel. Any thread. */
 bool plane_inject(struct plane *p, const void *ip, size_t len);
 /* A datagram that came another way (a relay by TCP) is treated by rx as if it had come from `from`. false: too many wait. */

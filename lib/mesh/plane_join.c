@@ -5,7 +5,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "mesh/plane_bytes.h"
+#include "mesh/bytes.h"
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -30,7 +30,7 @@ static size_t headers_of(const struct plane_packet *p)
 		return 0;
 	if (p->protocol == IPPROTO_TCP)
 		len = (size_t)(p->ip[p->l4 + 12] >> 4) * 4;
-	else if (get16(p->ip + p->l4 + 4) != room)
+	else if (get_be16(p->ip + p->l4 + 4) != room)
 		return 0;
 	return len >= 8 && len <= room && (p->protocol == IPPROTO_UDP || len >= 20) ? p->l4 + len : 0;
 }
@@ -115,11 +115,11 @@ void plane_cut_start(struct plane_cut *c, const struct plane_buffer *b, size_t s
 
 	*c = (struct plane_cut){.from = b, .size = size, .payload = b->packet.len - b->headers};
 	if (b->packet.protocol == IPPROTO_TCP) {
-		c->seq = get32(l4 + 4);
+		c->seq = get_be32(l4 + 4);
 		c->flags = l4[13];
 	}
 	if (b->packet.version == 4) {
-		c->id = get16(ip + 4);
+		c->id = get_be16(ip + 4);
 		/* All but total length (2), id (4) and checksum (10). */
 		c->sum = plane_sum_fold(plane_sum(ip, 2, 0) + plane_sum(ip + 6, 4, 0) +
 					plane_sum(ip + 12, b->packet.l4 - 12u, 0));
@@ -146,20 +146,20 @@ void plane_cut_next(struct plane_cut *c, uint8_t *out)
 	if (p->version == 4) {
 		uint16_t sum;
 
-		put16(out + 2, (uint16_t)(headers + n));
-		put16(out + 4, c->id++);
+		put_be16(out + 2, (uint16_t)(headers + n));
+		put_be16(out + 4, c->id++);
 		sum = (uint16_t)~plane_sum_fold(plane_sum(out + 2, 4, c->sum));
 		memcpy(out + 10, &sum, 2);
 	} else {
-		put16(out + 4, (uint16_t)(headers + n - 40));
+		put_be16(out + 4, (uint16_t)(headers + n - 40));
 	}
 	if (p->protocol == IPPROTO_TCP) {
-		put32(l4 + 4, c->seq + (uint32_t)c->at);
+		put_be32(l4 + 4, c->seq + (uint32_t)c->at);
 		/* What ends the flow or wants to be read belongs to the last, the answer to congestion to the first. */
 		l4[13] = (uint8_t)(c->flags & ~((n < left ? TCP_FIN | TCP_PSH : 0) | (c->at > 0 ? TCP_CWR : 0)));
 		memset(l4 + 16, 0, 2);
 	} else {
-		put16(l4 + 4, (uint16_t)(headers + n - p->l4));
+		put_be16(l4 + 4, (uint16_t)(headers + n - p->l4));
 		memset(l4 + 6, 0, 2);
 	}
 	c->at += n;
@@ -203,7 +203,7 @@ static bool same_ip(const struct plane_join *j, const struct plane_packet *p)
 		/* Version and class; flags, TTL and protocol; both addresses. */
 		if (memcmp(a, b, 2) != 0 || memcmp(a + 6, b + 6, 4) != 0 || memcmp(a + 12, b + 12, 8) != 0)
 			return false;
-		return (a[6] & IP4_DF) != 0 || get16(b + 4) == (uint16_t)(get16(a + 4) + j->count);
+		return (a[6] & IP4_DF) != 0 || get_be16(b + 4) == (uint16_t)(get_be16(a + 4) + j->count);
 	}
 	return memcmp(a, b, 4) == 0 && memcmp(a + 6, b + 6, 34) == 0;
 }
@@ -213,7 +213,7 @@ static bool same_tcp(const struct plane_join *j, const struct plane_packet *p)
 {
 	const uint8_t *a = j->ip + p->l4, *b = p->ip + p->l4;
 
-	return memcmp(a, b, 4) == 0 && get32(b + 4) == get32(a + 4) + (uint32_t)j->payload && memcmp(a + 8, b + 8, 5) == 0 &&
+	return memcmp(a, b, 4) == 0 && get_be32(b + 4) == get_be32(a + 4) + (uint32_t)j->payload && memcmp(a + 8, b + 8, 5) == 0 &&
 	       (((a[13] & ~TCP_CWR) ^ b[13]) & ~(TCP_FIN | TCP_PSH)) == 0 && memcmp(a + 14, b + 14, 2) == 0 &&
 	       memcmp(a + 18, b + 18, j->headers - p->l4 - 18) == 0;
 }
@@ -247,17 +247,17 @@ static void set_lengths(struct plane_join *j)
 	if (j->first.version == 4) {
 		uint16_t sum;
 
-		put16(ip + 2, (uint16_t)total);
+		put_be16(ip + 2, (uint16_t)total);
 		memset(ip + 10, 0, 2);
 		sum = (uint16_t)~plane_sum_fold(plane_sum(ip, 20, 0));
 		memcpy(ip + 10, &sum, 2);
 	} else {
-		put16(ip + 4, (uint16_t)(total - 40));
+		put_be16(ip + 4, (uint16_t)(total - 40));
 	}
 	if (j->first.protocol == IPPROTO_TCP)
 		l4[13] = j->flags;
 	else
-		put16(l4 + 4, (uint16_t)(total - j->first.l4));
+		put_be16(l4 + 4, (uint16_t)(total - j->first.l4));
 }
 
 static void set_segments(struct plane_join *j)

@@ -4,14 +4,14 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "mesh/plane_bytes.h"
+#include "mesh/bytes.h"
 
 #define EXTENSIONS_MAX 8
 
 static bool parse4(const uint8_t *ip, size_t len, struct plane_packet *out)
 {
-	size_t header = (size_t)(ip[0] & 15) * 4, total = get16(ip + 2);
-	unsigned fragment = get16(ip + 6) & 0x3fff;
+	size_t header = (size_t)(ip[0] & 15) * 4, total = get_be16(ip + 2);
+	unsigned fragment = get_be16(ip + 6) & 0x3fff;
 
 	if (header < 20 || total < header || total > len)
 		return false;
@@ -24,7 +24,7 @@ static bool parse4(const uint8_t *ip, size_t len, struct plane_packet *out)
 /* Past the extension headers that say how long they are; anything else is the protocol. */
 static bool parse6(const uint8_t *ip, size_t len, struct plane_packet *out)
 {
-	size_t total = 40 + (size_t)get16(ip + 4), at = 40;
+	size_t total = 40 + (size_t)get_be16(ip + 4), at = 40;
 	uint8_t next = ip[6];
 
 	if (total > len)
@@ -36,7 +36,7 @@ static bool parse6(const uint8_t *ip, size_t len, struct plane_packet *out)
 				return false;
 			out->fragment = true;
 			next = ip[at];
-			if ((get16(ip + at + 2) & 0xfff8) != 0) {
+			if ((get_be16(ip + at + 2) & 0xfff8) != 0) {
 				out->protocol = next;
 				out->l4 = (uint16_t)total;
 				return true;
@@ -154,7 +154,7 @@ bool plane_checksum_good(const struct plane_packet *p)
 {
 	size_t at = plane_checksum_at(p);
 
-	if (at == 0 || (p->protocol == IPPROTO_UDP && get16(p->ip + p->l4 + at) == 0))
+	if (at == 0 || (p->protocol == IPPROTO_UDP && get_be16(p->ip + p->l4 + at) == 0))
 		return false;
 	return whole_sum(p) == 0xffff;
 }
@@ -191,9 +191,9 @@ void plane_clamp_mss(const struct plane_packet *p, uint8_t *ip, size_t mtu, bool
 	if (p->protocol != IPPROTO_TCP || plane_checksum_at(p) == 0 || (ip[p->l4 + 13] & 2) == 0)
 		return;
 	mss = find_mss(p, ip);
-	if (mss == NULL || get16(mss) <= limit)
+	if (mss == NULL || get_be16(mss) <= limit)
 		return;
-	put16(mss, (uint16_t)limit);
+	put_be16(mss, (uint16_t)limit);
 	if (open)
 		return;
 	sum = ip + p->l4 + 16;
@@ -228,7 +228,7 @@ static size_t answer4(uint8_t *out, const struct plane_packet *p, enum plane_ans
 	memset(out, 0, 28);
 	out[0] = 0x45;
 	out[1] = 0xc0;
-	put16(out + 2, (uint16_t)total);
+	put_be16(out + 2, (uint16_t)total);
 	out[6] = 0x40;
 	out[8] = 64;
 	out[9] = IPPROTO_ICMP;
@@ -239,7 +239,7 @@ static size_t answer4(uint8_t *out, const struct plane_packet *p, enum plane_ans
 	out[20] = 3;
 	out[21] = what == PLANE_ANSWER_TOO_BIG ? 4 : what == PLANE_ANSWER_UNREACHABLE ? 1 : 13;
 	if (what == PLANE_ANSWER_TOO_BIG)
-		put16(out + 26, (uint16_t)value);
+		put_be16(out + 26, (uint16_t)value);
 	memcpy(out + 28, p->ip, quoted);
 	sum = (uint16_t)~plane_sum_fold(plane_sum(out + 20, total - 20, 0));
 	memcpy(out + 22, &sum, 2);
@@ -254,7 +254,7 @@ static size_t answer6(uint8_t *out, const struct plane_packet *p, enum plane_ans
 
 	memset(out, 0, 48);
 	out[0] = 0x60;
-	put16(out + 4, (uint16_t)(8 + quoted));
+	put_be16(out + 4, (uint16_t)(8 + quoted));
 	out[6] = IPPROTO_ICMPV6;
 	out[7] = 64;
 	memcpy(out + 8, p->ip + 24, 16);
@@ -262,7 +262,7 @@ static size_t answer6(uint8_t *out, const struct plane_packet *p, enum plane_ans
 	out[40] = what == PLANE_ANSWER_TOO_BIG ? 2 : 1;
 	out[41] = what == PLANE_ANSWER_TOO_BIG ? 0 : what == PLANE_ANSWER_UNREACHABLE ? 3 : 1;
 	if (what == PLANE_ANSWER_TOO_BIG)
-		put32(out + 44, value);
+		put_be32(out + 44, value);
 	memcpy(out + 48, p->ip, quoted);
 	sum = (uint16_t)~whole_sum(&us);
 	memcpy(out + 42, &sum, 2);
