@@ -6,6 +6,13 @@
 
 #define MESH_HASH_LEN 32
 
+/* Reads fields one after the other, and remembers the first that was not there: nothing and zeros from then on. */
+struct reader {
+	const uint8_t *at;
+	size_t left;
+	bool failed;
+};
+
 static inline void put_be16(uint8_t *p, uint16_t v)
 {
 	p[0] = (uint8_t)(v >> 8);
@@ -37,6 +44,64 @@ static inline uint32_t get_be32(const uint8_t *p)
 static inline uint64_t get_be64(const uint8_t *p)
 {
 	return (uint64_t)get_be32(p) << 32 | get_be32(p + 4);
+}
+
+static inline struct reader reader_of(struct slice s)
+{
+	return (struct reader){s.ptr, s.len, false};
+}
+
+/* The next n bytes, borrowed; NULL when there are fewer. */
+static inline const uint8_t *read_bytes(struct reader *r, size_t n)
+{
+	const uint8_t *p = r->at;
+
+	if (r->failed || n > r->left) {
+		r->failed = true;
+		return NULL;
+	}
+	r->at += n;
+	r->left -= n;
+	return p;
+}
+
+/* The next n bytes into out; zeros when there are fewer. */
+static inline void read_into(struct reader *r, uint8_t *out, size_t n)
+{
+	const uint8_t *p = read_bytes(r, n);
+
+	if (p != NULL)
+		memcpy(out, p, n);
+	else
+		memset(out, 0, n);
+}
+
+static inline uint8_t read_u8(struct reader *r)
+{
+	const uint8_t *p = read_bytes(r, 1);
+
+	return p == NULL ? 0 : p[0];
+}
+
+static inline uint16_t read_be16(struct reader *r)
+{
+	const uint8_t *p = read_bytes(r, 2);
+
+	return p == NULL ? 0 : get_be16(p);
+}
+
+static inline uint32_t read_be32(struct reader *r)
+{
+	const uint8_t *p = read_bytes(r, 4);
+
+	return p == NULL ? 0 : get_be32(p);
+}
+
+static inline uint64_t read_be64(struct reader *r)
+{
+	const uint8_t *p = read_bytes(r, 8);
+
+	return p == NULL ? 0 : get_be64(p);
 }
 
 /* H(label, parts...): BLAKE2b-256 of "meshanics-mesh-1 ", the label, a zero byte and the parts, n of them. */

@@ -40,19 +40,19 @@ bool handshake_order_after(const struct handshake_order *a, const struct handsha
 struct handshake {
 	struct noise noise;
 	uint32_t local_index;
-	uint8_t remote_static[32];
+	uint8_t remote_id[NODE_ID_LEN];
 	uint8_t ciphers;		/* that we said */
 	uint8_t outer_tag[PACKET_TAG_LEN];	/* of the datagram as sent; a cookie quotes it */
 };
 
 /*
- * Begin towards the node with that static key: the datagram in out (PACKET_OUTER_MAX). counter: this node's, to this peer,
+ * Begin towards the node of that id and static key: the datagram in out (PACKET_OUTER_MAX). counter: this node's, to this peer,
  * never used twice in one epoch. send_record: whether the own record goes along. cookie may be NULL. Returns the
  * length; 0 when the static key is of small order.
  */
 size_t handshake_initiate(struct handshake *hs, const struct handshake_self *self,
-			  const uint8_t remote_static[static 32], uint32_t local_index, uint32_t counter,
-			  bool send_record, const uint8_t *cookie, uint8_t *out);
+			  const uint8_t remote_id[static NODE_ID_LEN], const uint8_t remote_static[static 32],
+			  uint32_t local_index, uint32_t counter, bool send_record, const uint8_t *cookie, uint8_t *out);
 void handshake_wipe(struct handshake *hs);
 
 /* What a peer has said in its message; authenticated, but the record inside is not verified yet. */
@@ -72,8 +72,8 @@ struct handshake_peer {
 
 /*
  * First half of an answer: read the body of an initiation that packet_open has opened. The caller then decides by
- * peer->id whether and how to answer: is it known, allowed, its order after the last one, not this node itself.
- * Costs two X25519 and leaves `noise` ready for handshake_respond. -1: not for us, or forged; says no more.
+ * peer->id whether and how to answer: allowed, its order after the last one, its record good.
+ * Costs two X25519 and leaves `noise` ready for handshake_respond. -1: not for us, by us, or forged; says no more.
  */
 WARN_UNUSED int handshake_read_initiation(struct noise *noise, const struct handshake_self *self, struct slice body,
 					  struct handshake_peer *peer, uint32_t *remote_index);

@@ -47,8 +47,8 @@ static inline bool packet_is_session(const struct packet_header *h)
 }
 
 /* ---- header ---- */
-/* Mask or unmask the header in place by the 16 bytes after it. The datagram has PACKET_LEN_MIN bytes. */
-void packet_mask(const struct subkeys *k, uint8_t *datagram);
+/* Mask or unmask the header in place by the 16 bytes after it; mask: of the subkeys. The datagram has PACKET_LEN_MIN bytes. */
+void packet_mask(const uint8_t mask[static 16], uint8_t *datagram);
 void packet_header_put(uint8_t out[static PACKET_HEADER_LEN], const struct packet_header *h);
 /*
  * Unmask a copy of the header and read it; the datagram is not changed. clear, if not NULL, gets the 16 unmasked bytes.
