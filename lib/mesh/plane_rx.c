@@ -2,6 +2,7 @@
 #include "mesh/plane_internal.h"
 
 #include <poll.h>
+#include <stdlib.h>
 
 #include "base/buf.h"
 #include "sys/clock.h"
