@@ -182,7 +182,7 @@ rss() {
 		return
 	fi
 	while read -r p; do
-		sed -n 's/^VmRSS: *\([0-9]*\).*/\1/p' "/proc/$p/status" 2>/dev/null
+		sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$p/status" 2>/dev/null
 	done <"$dir/pids" | sort -n | tail -n 1 | awk '{ printf "%.1f", $1 / 1024 }'
 }
 
