@@ -18,17 +18,15 @@
 
 void plane_wake(int fd)
 {
-	uint64_t one = 1;
-
-	while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
+	while (eventfd_write(fd, 1) < 0 && errno == EINTR)
 		;
 }
 
 void plane_wake_clear(int fd)
 {
-	uint64_t n;
+	eventfd_t n;
 
-	while (read(fd, &n, sizeof(n)) < 0 && errno == EINTR)
+	while (eventfd_read(fd, &n) < 0 && errno == EINTR)
 		;
 }
 
