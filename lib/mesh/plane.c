@@ -242,7 +242,7 @@ void plane_listening(const struct plane *p, union udp_addr *v4, union udp_addr *
 
 /* ---- what was retired ---- */
 
-static void retire(struct plane *p, int kind, void *what, uint32_t number)
+static void retire(struct plane *p, enum retired_kind kind, void *what, uint32_t number)
 {
 	struct retired *r = xcalloc(1, sizeof(*r));
 

@@ -10,6 +10,8 @@
 #define ROAMED_EVERY_MS 1000
 /* What comes by a relay of control's is bounded by this. */
 #define FED_BYTES (1 << 18)
+/* Rounds after which both sockets are looked at, whatever was ready. */
+#define OTHER_EVERY 16
 
 void plane_rx_init(struct plane *p)
 {
@@ -300,26 +302,41 @@ static bool receive_fed(struct plane *p)
 	return any;
 }
 
-void *plane_rx_run(void *arg)
+enum { READY_V4 = 1, READY_V6 = 2, READY_ALL = 3 };
+
+/* Sleep until something has come; which sockets are worth a look. */
+static unsigned wait_for_more(struct plane *p)
 {
-	struct plane *p = arg;
 	struct pollfd wait[3] = {{.fd = p->rx.wake, .events = POLLIN}, {.fd = p->udp4.fd, .events = POLLIN},
 				 {.fd = p->udp6.fd, .events = POLLIN}};
 
-	while (!atomic_load_explicit(&p->stop, memory_order_relaxed)) {
-		bool any;
+	(void)poll(wait, 3, -1);
+	if (wait[0].revents != 0)
+		plane_wake_clear(p->rx.wake);
+	return (wait[1].revents != 0 ? READY_V4 : 0u) | (wait[2].revents != 0 ? READY_V6 : 0u);
+}
 
+void *plane_rx_run(void *arg)
+{
+	struct plane *p = arg;
+	unsigned ready = READY_ALL;
+
+	for (unsigned round = 0; !atomic_load_explicit(&p->stop, memory_order_relaxed); round++) {
+		bool fed;
+
+		/* A socket that never runs dry does not keep the other one waiting for long. */
+		if (round % OTHER_EVERY == 0)
+			ready = READY_ALL;
 		pass_begin(&p->rx.pass);
 		p->rx.now_ms = clock_mono_ms();
-		any = receive(p, &p->udp4);
-		any |= receive(p, &p->udp6);
-		any |= receive_fed(p);
+		if ((ready & READY_V4) != 0 && !receive(p, &p->udp4))
+			ready &= ~(unsigned)READY_V4;
+		if ((ready & READY_V6) != 0 && !receive(p, &p->udp6))
+			ready &= ~(unsigned)READY_V6;
+		fed = receive_fed(p);
 		pass_end(&p->rx.pass);
-		if (any)
-			continue;
-		(void)poll(wait, 3, -1);
-		if (wait[0].revents != 0)
-			plane_wake_clear(p->rx.wake);
+		if (ready == 0 && !fed)
+			ready = wait_for_more(p);
 	}
 	return NULL;
 }
