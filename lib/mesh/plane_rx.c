@@ -76,6 +76,16 @@ static bool addresses_right(const struct plane *p, uint32_t number, const struct
 	return plane_owner(p, packet, true, &from) && from == number && plane_owner(p, packet, false, &to) && to == PLANE_SELF;
 }
 
+static bool is_fin(const struct plane_packet *p)
+{
+	return p->protocol == IPPROTO_TCP && plane_checksum_at(p) != 0 && (p->ip[p->l4 + 13] & 1) != 0;
+}
+
+static bool add_to_join(struct plane *p, uint32_t number, const struct plane_packet *packet, bool open)
+{
+	return p->rx.join.count > 0 && p->rx.join_peer == number && plane_join_add(&p->rx.join, packet, open);
+}
+
 static void data(struct plane *p, uint32_t number, uint8_t *ip, size_t len, bool open)
 {
 	const struct plane_scope *s = p->scope;
@@ -87,10 +97,10 @@ static void data(struct plane *p, uint32_t number, uint8_t *ip, size_t len, bool
 		bump(&r->malformed, 1);
 		return;
 	}
-	/* One of the flow that is being joined: judged with its first. */
-	if (r->join.count > 0 && r->join_peer == number && plane_join_add(&r->join, &packet, open))
+	packet.now_ms = r->now_ms;
+	/* One of the flow that is being joined: judged with its first. Who keeps count of flows must see their ends. */
+	if (!is_fin(&packet) && add_to_join(p, number, &packet, open))
 		return;
-	finish_join(p);
 	if (!addresses_right(p, number, &packet)) {
 		bump(&r->foreign, 1);
 		return;
@@ -105,6 +115,9 @@ static void data(struct plane *p, uint32_t number, uint8_t *ip, size_t len, bool
 		bump(&r->dropped, 1);
 		return;
 	}
+	if (add_to_join(p, number, &packet, open))
+		return;
+	finish_join(p);
 	plane_clamp_mss(&packet, ip, p->o.mtu, open);
 	if (!plane_join_start(&r->join, &packet, ip, open, r->udp_may_join)) {
 		bump(&r->malformed, 1);
