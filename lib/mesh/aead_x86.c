@@ -2,8 +2,8 @@
  * AES-256-GCM (NIST SP 800-38D) with VAES and VPCLMULQDQ: two blocks in each instruction, sixteen in flight, and one
  * reduction for the sixteen. No table is looked up and no branch taken by what is secret.
  *
- * GHASH numbers its bits the other way round than the instruction does. Blocks are therefore reversed byte by byte and the
- * key H is multiplied by x beforehand; the product of the reflected operands is then the reflected product.
+ * GHASH numbers its bits the other way round than the instruction does. Blocks are therefore reversed byte by byte
+ * and the key H is multiplied by x beforehand; the product of the reflected operands is then the reflected product.
  */
 #include "mesh/aead_x86.h"
 
@@ -84,7 +84,10 @@ INLINE void add_product(struct sum *s, __m256i x, __m256i h)
 	s->high = _mm256_xor_si256(s->high, _mm256_clmulepi64_epi128(x, h, 0x11));
 }
 
-/* Modulo x^128 + x^127 + x^126 + x^121 + 1, which is the polynomial of GCM reflected: 64 bits at a time, twice; then both lanes. */
+/*
+ * Modulo x^128 + x^127 + x^126 + x^121 + 1, which is the polynomial of GCM reflected: 64 bits at a time, twice;
+ * then both lanes.
+ */
 INLINE __m128i reduce(const struct sum *s)
 {
 	const __m256i poly = _mm256_set1_epi64x((long long)0xc200000000000000);

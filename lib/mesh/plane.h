@@ -1,7 +1,7 @@
 /*
  * The data plane of one network: packets between its TUN interface and its UDP sockets, sealed. Two threads, which
- * allocate nothing and take no lock for a packet; the thread of control tells them, by the functions below, where packets
- * go, and hears from them through one ring.
+ * allocate nothing and take no lock for a packet; the thread of control tells them, by the functions below, where
+ * packets go, and hears from them through one ring.
  *
  *	            tx:  TUN --> [scope out] --> peer of the block --> session --> cut, seal --> UDP
  *	kernel                                                                                     network
@@ -11,9 +11,9 @@
  *	          plane_send, plane_inject, plane_feed               --> UDP, TUN, rx
  *	          plane_next  <-- [ rings of tx and of rx, eventfd ] <-- both
  *
- * Unless it says otherwise, a function here is for the one thread of control. What it hands over stays where the threads
- * see it until both have passed a point at which they hold nothing (a quiescent point: the top of their loops); only then is
- * it freed, by plane_reap. Caps: PLANE_PEERS_MAX, PLANE_SESSIONS_MAX, PLANE_STAGED_*.
+ * Unless it says otherwise, a function here is for the one thread of control. What it hands over stays where the
+ * threads see it until both have passed a point at which they hold nothing (a quiescent point: the top of their
+ * loops); only then is it freed, by plane_reap. Caps: PLANE_PEERS_MAX, PLANE_SESSIONS_MAX, PLANE_STAGED_*.
  */
 #ifndef MESHANICS_MESH_PLANE_H
 #define MESHANICS_MESH_PLANE_H
@@ -53,13 +53,14 @@ struct plane_head {
 
 /*
  * How datagrams are sealed and opened; called by several threads at once. plane_session_crypto below is the one of
- * sessions; others are for measuring. A datagram is PLANE_HEADER_LEN bytes of header, content, PLANE_TAG_LEN bytes of tag.
+ * sessions; others are for measuring. A datagram is PLANE_HEADER_LEN bytes of header, content, PLANE_TAG_LEN bytes
+ * of tag.
  */
 struct plane_crypto {
 	uint8_t type_data;	/* plane_head.type of packets from TUN; all other types are control's */
 	/*
-	 * Seal in place with the session's next counter: dgram has n bytes of content behind room for the header, and room
-	 * for the tag behind them. Also masks the header. false: the session may send no more.
+	 * Seal in place with the session's next counter: dgram has n bytes of content behind room for the header,
+	 * and room for the tag behind them. Also masks the header. false: the session may send no more.
 	 */
 	bool (*seal)(struct session *s, uint8_t *dgram, size_t n, uint8_t type, uint8_t flags);
 	/*
@@ -69,8 +70,8 @@ struct plane_crypto {
 	bool (*peek)(const void *masks, const uint8_t *dgram, size_t len, bool (*known)(void *arg, uint32_t index), void *arg,
 		     struct plane_head *head);
 	/*
-	 * Check the counter, open in place, remember the counter; content is behind the header. rx's thread alone. false: it
-	 * is not authentic, or replayed, or of a type that the session may not carry.
+	 * Check the counter, open in place, remember the counter; content is behind the header. rx's thread alone.
+	 * false: it is not authentic, or replayed, or of a type that the session may not carry.
 	 */
 	bool (*open)(struct session *s, const struct plane_head *head, uint8_t *dgram, size_t len);
 	void (*session_free)(struct session *s);	/* control's thread, by plane_reap */
@@ -107,9 +108,10 @@ struct plane_packet {
 };
 
 /*
- * The rules, filled from the filter's code; called by tx (out, unowned) and rx (in, stranger) at once. NULL: PLANE_PASS.
- * Of TCP segments that are joined on their way in, the first is asked about, and one with FIN by itself: all others of them have
- * the same addresses, ports, acknowledgement and flags (but PSH), and follow each other at once.
+ * The rules, filled from the filter's code; called by tx (out, unowned) and rx (in, stranger) at once. NULL:
+ * PLANE_PASS. Of TCP segments that are joined on their way in, the first is asked about, and one with FIN by
+ * itself: all others of them have the same addresses, ports, acknowledgement and flags (but PSH), and follow each
+ * other at once.
  */
 struct plane_scope {
 	void *arg;
@@ -121,8 +123,8 @@ struct plane_scope {
 	 */
 	enum plane_verdict (*unowned)(void *arg, bool own, const struct plane_packet *p);
 	/*
-	 * May a datagram that is of no session of ours bother control? Cheap checks alone: length, outer MAC, rate by source.
-	 * The bytes are as they came. NULL: yes.
+	 * May a datagram that is of no session of ours bother control? Cheap checks alone: length, outer MAC, rate
+	 * by source. The bytes are as they came. NULL: yes.
 	 */
 	bool (*stranger)(void *arg, const struct udp_path *from, const uint8_t *dgram, size_t len);
 };
@@ -143,14 +145,15 @@ struct plane_options {
 };
 
 /*
- * Make the interface (addressless; the caller adds addresses by sys/netlink.h) and the sockets; start nothing. Borrows crypto and
- * scope for the plane's life. -1: ERR_NOT_FOUND or ERR_DENIED for the interface (the caller goes on without a plane),
- * ERR_CONFLICT for a taken port or name.
+ * Make the interface (addressless; the caller adds addresses by sys/netlink.h) and the sockets; start nothing.
+ * Borrows crypto and scope for the plane's life. -1: ERR_NOT_FOUND or ERR_DENIED for the interface (the caller goes
+ * on without a plane), ERR_CONFLICT for a taken port or name.
  */
 WARN_UNUSED struct plane *plane_new(const struct plane_options *o, const struct plane_crypto *crypto,
 				    const struct plane_scope *scope, struct error *err);
 WARN_UNUSED int plane_start(struct plane *p, struct error *err);	/* both threads */
-void plane_free(struct plane *p);	/* stops and joins the threads, frees all sessions, the interface goes; NULL is fine */
+/* Stops and joins the threads, frees all sessions; the interface goes. NULL is fine. */
+void plane_free(struct plane *p);
 
 const struct tun *plane_tun(const struct plane *p);
 /* The sockets' own addresses; AF_UNSPEC where there is none. */
@@ -170,8 +173,8 @@ WARN_UNUSED int plane_peer_add(struct plane *p, uint32_t *peer, struct error *er
 /* Its blocks, sessions and staged packets go with it. */
 void plane_peer_remove(struct plane *p, uint32_t peer);
 /*
- * Block `index` belongs to `peer` (PLANE_NOBODY: to nobody): packets to it are sealed for this peer, and packets from it
- * are accepted from this peer alone. Replaces whoever had it. PLANE_SELF: our own.
+ * Block `index` belongs to `peer` (PLANE_NOBODY: to nobody): packets to it are sealed for this peer, and packets
+ * from it are accepted from this peer alone. Replaces whoever had it. PLANE_SELF: our own.
  */
 #define PLANE_SELF (UINT32_MAX - 1)
 void plane_block_set(struct plane *p, uint32_t index, uint32_t peer);
@@ -186,8 +189,8 @@ struct plane_endpoint {
 	enum plane_way way;
 	struct udp_path path;	/* of PLANE_WAY_UDP */
 	/*
-	 * The largest content of a datagram that gets there: path MTU less IP, UDP and PLANE_OVERHEAD; 576 at least. Larger
-	 * packets are answered to the local kernel with "too big"; TCP is cut smaller.
+	 * The largest content of a datagram that gets there: path MTU less IP, UDP and PLANE_OVERHEAD; 576 at
+	 * least. Larger packets are answered to the local kernel with "too big"; TCP is cut smaller.
 	 */
 	uint16_t mtu;
 	/* Goes before each datagram, at most 64 bytes: for relays by UDP. */
@@ -196,7 +199,10 @@ struct plane_endpoint {
 };
 void plane_endpoint_set(struct plane *p, uint32_t peer, const struct plane_endpoint *e);	/* copied */
 
-/* What waits for a session (staged) is given up; unreachable: the local senders are told "host unreachable". Takes effect soon. */
+/*
+ * What waits for a session (staged) is given up; unreachable: the local senders are told "host unreachable". Takes
+ * effect soon.
+ */
 void plane_staged_drop(struct plane *p, uint32_t peer, bool unreachable);
 
 /* ---- sessions ---- */
@@ -226,29 +232,32 @@ size_t plane_reap(struct plane *p);
  */
 int plane_send_raw(struct plane *p, const struct udp_path *to, const void *dgram, size_t len);
 /*
- * Seal content for a peer with a session (index, or PLANE_NOBODY: the one it sends with), and send it: by its endpoint, or
- * (to != NULL) to another address (probes). Content of PLANE_CONTENT_MAX bytes at most. Returns 0 or an errno; ENOTCONN: no such
- * session; EDESTADDRREQ: no way; EKEYEXPIRED: the session may send no more.
+ * Seal content for a peer with a session (index, or PLANE_NOBODY: the one it sends with), and send it: by its
+ * endpoint, or (to != NULL) to another address (probes). Content of PLANE_CONTENT_MAX bytes at most. Returns 0 or
+ * an errno; ENOTCONN: no such session; EDESTADDRREQ: no way; EKEYEXPIRED: the session may send no more.
  */
 int plane_send(struct plane *p, uint32_t peer, uint32_t index, const struct udp_path *to, uint8_t type, const void *content,
 	       size_t len);
 /* Write a whole IP packet, checksums computed, to the local kernel. Any thread. */
 bool plane_inject(struct plane *p, const void *ip, size_t len);
-/* A datagram that came another way (a relay by TCP) is treated by rx as if it had come from `from`. false: too many wait. */
+/*
+ * A datagram that came another way (a relay by TCP) is treated by rx as if it had come from `from`. false: too
+ * many wait.
+ */
 bool plane_feed(struct plane *p, const struct udp_path *from, const void *dgram, size_t len);
 
 /* ---- what control hears ---- */
 
 enum plane_event_kind {
 	PLANE_EVENT_STRANGER,	/* a datagram of no session of ours, as it came: path, data */
-	PLANE_EVENT_MESSAGE,	/* a packet of another type than data, opened: peer, index, head, path, data = its content */
-	PLANE_EVENT_WANTED,	/* packets for this peer wait for a session or a way; said once until one is there: peer, count */
+	PLANE_EVENT_MESSAGE,	/* of another type than data, opened: peer, index, head, path, data = its content */
+	PLANE_EVENT_WANTED,	/* packets wait for a session or a way; said once until one is there: peer, count */
 	PLANE_EVENT_CONFIRMED,	/* the first packet of an unconfirmed session was opened: peer, index, path */
 	PLANE_EVENT_ROAMED,	/* an authentic packet came by a path that is not the peer's: peer, index, head, path */
 	PLANE_EVENT_WORN,	/* a session may send no more: peer, index */
-	PLANE_EVENT_TOO_BIG,	/* a datagram was larger than the kernel's idea of the path: peer, path, count = its bytes */
-	PLANE_EVENT_UNSENT,	/* the kernel refused datagrams: peer, path, error = errno; at most one a second and peer */
-	PLANE_EVENT_TAKEN,	/* PLANE_TAKE: peer (or PLANE_NOBODY, PLANE_SELF), outward, data = the IP packet, checksums computed */
+	PLANE_EVENT_TOO_BIG,	/* larger than the kernel's idea of the path: peer, path, count = its bytes */
+	PLANE_EVENT_UNSENT,	/* the kernel refused datagrams: peer, path, error; one a second and peer at most */
+	PLANE_EVENT_TAKEN,	/* PLANE_TAKE: peer (or NOBODY, SELF), outward, data = the whole IP packet, summed */
 	PLANE_EVENT_OUT,	/* PLANE_WAY_CONTROL: peer, data = the sealed datagram */
 	PLANE_EVENT_GONE,	/* the interface is gone, or a thread ended: error */
 };

@@ -1,4 +1,7 @@
-/* What the parts of the data plane share: plane.c (control's side), plane_tx.c and plane_rx.c (the threads). */
+/*
+ * What the parts of the data plane share: plane.c and plane_control.c (control's side), plane_tx.c and plane_rx.c
+ * (the threads).
+ */
 #ifndef MESHANICS_MESH_PLANE_INTERNAL_H
 #define MESHANICS_MESH_PLANE_INTERNAL_H
 
@@ -12,7 +15,8 @@
 #define SLOT_MASK (PLANE_SESSIONS_MAX - 1u)
 #define RX_ROOM 65536			/* for one arrival */
 #define RX_ARRIVALS 8
-#define TX_ARENA (2u * 65536 + 16384)	/* of datagrams before they leave; a buffer of the interface always fits behind another */
+/* Of datagrams before they leave. */
+#define TX_ARENA (2u * 65536 + 16384)
 
 /* A counter that one thread writes and any reads. */
 typedef _Atomic uint64_t counter;
@@ -60,8 +64,8 @@ struct slot {
 };
 
 /*
- * Where a thread is: odd while it may hold pointers, even while it waits. What control took out of sight is free of it once
- * the number is even, or another one.
+ * Where a thread is: odd while it may hold pointers, even while it waits. What control took out of sight is free of
+ * it once the number is even, or another one.
  */
 struct pass {
 	_Alignas(64) atomic_uint number;
@@ -108,8 +112,8 @@ struct tx {
 	size_t staged_stride;
 	uint32_t staged_free, oldest, newest;
 	uint32_t staged_peers;		/* list of peers that have some */
-	counter tun_reads, tun_packets, udp_sends, udp_sent, dropped, rejected, malformed, unowned, too_big, unsent, events_lost,
-		staged_now, staged_lost;
+	counter tun_reads, tun_packets, udp_sends, udp_sent, dropped, rejected, malformed, unowned, too_big, unsent,
+		events_lost, staged_now, staged_lost;
 };
 
 struct rx {
@@ -124,7 +128,8 @@ struct rx {
 	uint32_t join_peer;
 	int64_t now_ms;
 	bool udp_may_join;
-	counter receives, received, writes, written, refused, strangers, unauthentic, malformed, foreign, dropped, events_lost;
+	counter receives, received, writes, written, refused, strangers, unauthentic, malformed, foreign, dropped,
+		events_lost;
 };
 
 enum retired_kind { RETIRED_SESSION, RETIRED_ENDPOINT, RETIRED_MASKS, RETIRED_PEER };

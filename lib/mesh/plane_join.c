@@ -51,8 +51,8 @@ static bool kind_fits(const struct plane_packet *p, uint8_t kind)
 }
 
 /*
- * UDP's own length field: of a buffer it is that of all, except that kernels differ for buffers of many datagrams. Ours to
- * set again in each, so only the single datagram must be right.
+ * UDP's own length field: of a buffer it is that of all, except that kernels differ for buffers of many datagrams.
+ * Ours to set again in each, so only the single datagram must be right.
  */
 static bool buffer_headers(struct plane_buffer *b, const struct virtio_net_hdr *h)
 {
@@ -208,12 +208,16 @@ static bool same_ip(const struct plane_join *j, const struct plane_packet *p)
 	return memcmp(a, b, 4) == 0 && memcmp(a + 6, b + 6, 34) == 0;
 }
 
-/* The next one of the same TCP flow, alike in all that a cut buffer has alike: ports, acknowledgement, window, options. */
+/*
+ * The next one of the same TCP flow, alike in all that a cut buffer has alike: ports, acknowledgement, window,
+ * options.
+ */
 static bool same_tcp(const struct plane_join *j, const struct plane_packet *p)
 {
 	const uint8_t *a = j->ip + p->l4, *b = p->ip + p->l4;
 
-	return memcmp(a, b, 4) == 0 && get_be32(b + 4) == get_be32(a + 4) + (uint32_t)j->payload && memcmp(a + 8, b + 8, 5) == 0 &&
+	return memcmp(a, b, 4) == 0 && get_be32(b + 4) == get_be32(a + 4) + (uint32_t)j->payload &&
+	       memcmp(a + 8, b + 8, 5) == 0 &&
 	       (((a[13] & ~TCP_CWR) ^ b[13]) & ~(TCP_FIN | TCP_PSH)) == 0 && memcmp(a + 14, b + 14, 2) == 0 &&
 	       memcmp(a + 18, b + 18, j->headers - p->l4 - 18) == 0;
 }

@@ -16,9 +16,9 @@
 #define PLANE_ICMP_MAX 1280		/* bytes of an answer */
 
 /*
- * Read the headers of one IP packet, or of one buffer of many. The length in the header may be less than `len` (then the rest is
- * not of the packet and out->len says so), never more. IPv6 extension headers (hop-by-hop, routing, destination, fragment) are
- * walked, eight at most. out->segment is 0. false: it is no such thing.
+ * Read the headers of one IP packet, or of one buffer of many. The length in the header may be less than `len`
+ * (then the rest is not of the packet and out->len says so), never more. IPv6 extension headers (hop-by-hop,
+ * routing, destination, fragment) are walked, eight at most. out->segment is 0. false: it is no such thing.
  */
 bool plane_packet_parse(const uint8_t *ip, size_t len, struct plane_packet *out);
 
@@ -63,7 +63,10 @@ struct plane_cut {
 	uint8_t flags;		/* TCP */
 };
 
-/* Begin to cut b into packets with at most `size` bytes of payload (b->packet.segment, or less where the path is narrow; TCP only). */
+/*
+ * Begin to cut b into packets with at most `size` bytes of payload (b->packet.segment, or less where the path is
+ * narrow; TCP only).
+ */
 void plane_cut_start(struct plane_cut *c, const struct plane_buffer *b, size_t size);
 /* How long the next packet is; 0: there is none. */
 size_t plane_cut_next_len(const struct plane_cut *c);
@@ -75,7 +78,10 @@ void plane_clamp_mss(const struct plane_packet *p, uint8_t *ip, size_t mtu, bool
 
 /* ---- to the interface ---- */
 
-/* Packets being joined: the first, whole, and the payloads of those behind it. They stay where they are until it is written. */
+/*
+ * Packets being joined: the first, whole, and the payloads of those behind it. They stay where they are until it
+ * is written.
+ */
 struct plane_join {
 	struct iovec iov[2 + PLANE_JOIN_MAX];	/* virtio_net_hdr, first packet, payloads */
 	struct virtio_net_hdr head;
@@ -91,8 +97,8 @@ struct plane_join {
 };
 
 /*
- * Start with this packet (its bytes may be changed at plane_join_finish). open: as its flag says; then it must be TCP or
- * UDP and no fragment: false where it is not. udp: may UDP be joined (the kernel takes it)?
+ * Start with this packet (its bytes may be changed at plane_join_finish). open: as its flag says; then it must be
+ * TCP or UDP and no fragment: false where it is not. udp: may UDP be joined (the kernel takes it)?
  */
 bool plane_join_start(struct plane_join *j, const struct plane_packet *p, uint8_t *ip, bool open, bool udp);
 /* Put it behind the others if it is the same flow's next one, and looks as if one buffer had been cut. */

@@ -5,7 +5,10 @@
 
 #include "base/buf.h"
 
-/* Before each entry: the bytes it takes with this word, and how many of them are asked for. len SKIP: nothing here, go on at the start. */
+/*
+ * Before each entry: the bytes it takes with this word, and how many of them are asked for. len SKIP: nothing
+ * here, go on at the start.
+ */
 struct mark {
 	uint32_t span;
 	uint32_t len;

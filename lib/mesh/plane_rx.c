@@ -73,7 +73,8 @@ static bool addresses_right(const struct plane *p, uint32_t number, const struct
 {
 	uint32_t from, to;
 
-	return plane_owner(p, packet, true, &from) && from == number && plane_owner(p, packet, false, &to) && to == PLANE_SELF;
+	return plane_owner(p, packet, true, &from) && from == number && plane_owner(p, packet, false, &to) &&
+	       to == PLANE_SELF;
 }
 
 static bool is_fin(const struct plane_packet *p)
@@ -142,7 +143,8 @@ static bool known(void *arg, uint32_t index)
 static void stranger(struct plane *p, const struct udp_path *path, const uint8_t *dgram, size_t len)
 {
 	const struct plane_scope *s = p->scope;
-	struct plane_event e = {.kind = PLANE_EVENT_STRANGER, .peer = PLANE_NOBODY, .index = PLANE_NOBODY, .path = *path};
+	struct plane_event e = {.kind = PLANE_EVENT_STRANGER, .peer = PLANE_NOBODY, .index = PLANE_NOBODY,
+				.path = *path};
 
 	bump(&p->rx.strangers, 1);
 	if (s->stranger != NULL && !s->stranger(s->arg, path, dgram, len))
@@ -154,7 +156,8 @@ static void stranger(struct plane *p, const struct udp_path *path, const uint8_t
 static void confirm(struct plane *p, struct slot *s, uint32_t number, const struct plane_head *h,
 		    const struct udp_path *path)
 {
-	struct plane_event e = {.kind = PLANE_EVENT_CONFIRMED, .peer = number, .index = h->index, .head = *h, .path = *path};
+	struct plane_event e = {.kind = PLANE_EVENT_CONFIRMED, .peer = number, .index = h->index, .head = *h,
+				.path = *path};
 	struct peer *peer = &p->peers[number];
 
 	atomic_store(&s->confirmed, true);
@@ -181,7 +184,8 @@ static bool path_is(const struct plane_endpoint *e, const struct udp_path *path)
 static void look_at_path(struct plane *p, uint32_t number, const struct plane_head *h, const struct udp_path *path)
 {
 	struct peer *peer = &p->peers[number];
-	struct plane_event e = {.kind = PLANE_EVENT_ROAMED, .peer = number, .index = h->index, .head = *h, .path = *path};
+	struct plane_event e = {.kind = PLANE_EVENT_ROAMED, .peer = number, .index = h->index, .head = *h,
+				.path = *path};
 
 	if (path_is(atomic_load_explicit(&peer->endpoint, memory_order_acquire), path))
 		return;
@@ -218,7 +222,8 @@ static void account(struct plane *p, struct seen *s)
 static void message(struct plane *p, uint32_t number, const struct plane_head *h, const struct udp_path *path,
 		    const uint8_t *content, size_t len)
 {
-	struct plane_event e = {.kind = PLANE_EVENT_MESSAGE, .peer = number, .index = h->index, .head = *h, .path = *path};
+	struct plane_event e = {.kind = PLANE_EVENT_MESSAGE, .peer = number, .index = h->index, .head = *h,
+				.path = *path};
 
 	(void)tell(p, &e, content, len);
 }

@@ -1,6 +1,6 @@
 /*
- * Interfaces, addresses and routes, by rtnetlink: no other program is run. A `struct netlink` is one socket for requests,
- * each of which waits for the kernel's answer (microseconds); a watch is another socket for a loop.
+ * Interfaces, addresses and routes, by rtnetlink: no other program is run. A `struct netlink` is one socket for
+ * requests, each of which waits for the kernel's answer (microseconds); a watch is another socket for a loop.
  */
 #ifndef MESHANICS_SYS_NETLINK_H
 #define MESHANICS_SYS_NETLINK_H
@@ -70,8 +70,8 @@ WARN_UNUSED int netlink_routes(struct netlink *n, bool (*each)(void *arg, const 
 /* A descriptor that becomes readable when links, addresses or routes change; not blocking; closed with close(2). */
 WARN_UNUSED int netlink_watch(int *fd, struct error *err);
 /*
- * Read all that waits on a watch: what changed, or everything where the kernel had to drop news. `ignore`: changes of this
- * interface (our own) are not counted; 0: none.
+ * Read all that waits on a watch: what changed, or everything where the kernel had to drop news. `ignore`: changes
+ * of this interface (our own) are not counted; 0: none.
  */
 enum netlink_change {
 	NETLINK_LINKS = 1,

@@ -92,7 +92,10 @@ int tun_open(struct tun *t, const char *name, unsigned want, struct error *err)
 	}
 	memcpy(t->name, r.ifr_name, sizeof(t->name));
 	t->name[sizeof(t->name) - 1] = '\0';
-	/* Both are the default on all we know, but said once more: a persistent interface may have been left otherwise. */
+	/*
+	 * Both are the default on all we know, but said once more: a persistent interface may have been left
+	 * otherwise.
+	 */
 	if (ioctl(t->fd, TUNSETVNETHDRSZ, &header) < 0) {
 		error_errno(err, errno, "cannot set up interface '%s'", t->name);
 		goto fail;

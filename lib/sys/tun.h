@@ -15,7 +15,10 @@
 #define TUN_HEADER_LEN sizeof(struct virtio_net_hdr)	/* 10, before each packet, in both directions */
 #define TUN_PACKET_MAX 65535
 
-/* What the kernel accepted. Each is about packets that it hands to us; to it we may always hand all of these where `gso`. */
+/*
+ * What the kernel accepted. Each is about packets that it hands to us; to it we may always hand all of these where
+ * `gso`.
+ */
 enum tun_offload {
 	TUN_CHECKSUM = 1,	/* TCP and UDP checksums may be left open, both ways */
 	TUN_TSO = 2,		/* TCP over IPv4 and IPv6 comes in large buffers */
@@ -30,9 +33,10 @@ struct tun {
 };
 
 /*
- * Create (or take over, when it is persistent and free) the interface `name`; "mesh%d" lets the kernel choose the number.
- * want: offloads to ask for; those which this kernel lacks are left out. Needs CAP_NET_ADMIN.
- * -1: ERR_NOT_FOUND where there is no /dev/net/tun, ERR_CONFLICT where the name is taken, ERR_DENIED without the capability.
+ * Create (or take over, when it is persistent and free) the interface `name`; "mesh%d" lets the kernel choose the
+ * number. want: offloads to ask for; those which this kernel lacks are left out. Needs CAP_NET_ADMIN.
+ * -1: ERR_NOT_FOUND where there is no /dev/net/tun, ERR_CONFLICT where the name is taken, ERR_DENIED without the
+ * capability.
  */
 WARN_UNUSED int tun_open(struct tun *t, const char *name, unsigned want, struct error *err);
 void tun_close(struct tun *t);	/* the interface goes with it; safe on a closed one */

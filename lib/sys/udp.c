@@ -195,8 +195,8 @@ static void fill(struct mmsghdr *m, struct iovec *iov, union control *c, const s
 }
 
 /*
- * Send the messages from *done on. Returns 0 when all are sent, else the errno that message *done got, after a full buffer has
- * been waited for once.
+ * Send the messages from *done on. Returns 0 when all are sent, else the errno that message *done got, after a full
+ * buffer has been waited for once.
  */
 static int push(int fd, struct mmsghdr *m, size_t n, size_t *done)
 {

@@ -66,8 +66,9 @@ struct udp_options {
 };
 
 /*
- * Open a socket bound to `bind_to` (a port of 0 takes a free one), not blocking, with pktinfo, DF on all that leaves (path
- * MTU as the kernel learns it; what is larger fails with EMSGSIZE); an IPv6 one takes no IPv4. Offloads that the kernel lacks are left out.
+ * Open a socket bound to `bind_to` (a port of 0 takes a free one), not blocking, with pktinfo, DF on all that
+ * leaves (path MTU as the kernel learns it; what is larger fails with EMSGSIZE); an IPv6 one takes no IPv4.
+ * Offloads that the kernel lacks are left out.
  */
 WARN_UNUSED int udp_open(struct udp *u, const union udp_addr *bind_to, const struct udp_options *o, struct error *err);
 void udp_close(struct udp *u);	/* safe on a closed one */
@@ -75,15 +76,15 @@ void udp_close(struct udp *u);	/* safe on a closed one */
 WARN_UNUSED int udp_local(const struct udp *u, union udp_addr *out, struct error *err);
 
 /*
- * Send n bursts (<= UDP_BURSTS), in one call where it can be. Never waits for long: a full socket buffer is waited for up
- * to 10 ms, then the rest is dropped, as a network would. Returns how many bursts the kernel took; errnos[i], where
- * errnos is not NULL, is 0, or why burst i (or a part of it) was not sent: EMSGSIZE (larger than the path's MTU),
- * ENETUNREACH, EPERM (a firewall), ENOBUFS, ...
+ * Send n bursts (<= UDP_BURSTS), in one call where it can be. Never waits for long: a full socket buffer is waited
+ * for up to 10 ms, then the rest is dropped, as a network would. Returns how many bursts the kernel took;
+ * errnos[i], where errnos is not NULL, is 0, or why burst i (or a part of it) was not sent: EMSGSIZE (larger than
+ * the path's MTU), ENETUNREACH, EPERM (a firewall), ENOBUFS, ...
  */
 size_t udp_send(struct udp *u, const struct udp_burst *b, size_t n, int *errnos);
 /*
- * Receive up to n bursts (<= UDP_BURSTS) that are there already. Returns how many; 0 when there is none. Errors that the
- * kernel had stored (ICMP) are passed over.
+ * Receive up to n bursts (<= UDP_BURSTS) that are there already. Returns how many; 0 when there is none. Errors
+ * that the kernel had stored (ICMP) are passed over.
  */
 size_t udp_receive(struct udp *u, struct udp_arrival *a, size_t n);
 

@@ -1,6 +1,7 @@
 /*
- * Buffers of the interface and packets of peers, as the data plane reads them: whatever they say, they are cut and joined within
- * their own bytes, and what is cut from a buffer is joined to the same payload. The first byte chooses the side.
+ * Buffers of the interface and packets of peers, as the data plane reads them: whatever they say, they are cut and
+ * joined within their own bytes, and what is cut from a buffer is joined to the same payload. The first byte
+ * chooses the side.
  */
 #include <assert.h>
 #include <stdlib.h>

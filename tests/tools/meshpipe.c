@@ -3,9 +3,10 @@
  *
  *	meshpipe [option]... BLOCK IP:PORT [BLOCK IP:PORT]...
  *
- * Holds block --self of the range, and each BLOCK is that of a node at IP:PORT. Says "ready INTERFACE" when the first of them
- * has answered, "path BLOCK ADDRESS" when one moves, and with --stats one line of counters at its end (SIGTERM, SIGINT).
- * Peers find each other by a greeting without any secrecy, from which both make the session's keys: this is no VPN.
+ * Holds block --self of the range, and each BLOCK is that of a node at IP:PORT. Says "ready INTERFACE" when the
+ * first of them has answered, "path BLOCK ADDRESS" when one moves, and with --stats one line of counters at its end
+ * (SIGTERM, SIGINT). Peers find each other by a greeting without any secrecy, from which both make the session's
+ * keys: this is no VPN.
  *
  *	--self N		(1)
  *	--name IF		interface (mesh%d)

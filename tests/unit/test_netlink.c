@@ -1,4 +1,7 @@
-/* Interfaces, addresses and routes in a network of this test's own: what is added is listed, watched, and gone again. */
+/*
+ * Interfaces, addresses and routes in a network of this test's own: what is added is listed, watched, and gone
+ * again.
+ */
 #include "sys/netlink.h"
 
 #include <net/if.h>

@@ -1,4 +1,7 @@
-/* Inner packets of the data plane: cutting and joining undo each other, checksums hold, and what contradicts itself is refused. */
+/*
+ * Inner packets of the data plane: cutting and joining undo each other, checksums hold, and what contradicts
+ * itself is refused.
+ */
 #include "mesh/plane_packet.h"
 
 #include <endian.h>
@@ -445,7 +448,10 @@ TEST(answers_are_whole_and_only_where_due)
 	CHECK(plane_answer(out, &p, PLANE_ANSWER_UNREACHABLE, 0) == 0);
 }
 
-/* Bytes without any sense, and good buffers with a few bytes changed: read, cut and joined, nothing of it goes astray. */
+/*
+ * Bytes without any sense, and good buffers with a few bytes changed: read, cut and joined, nothing of it goes
+ * astray.
+ */
 TEST(garbage_goes_nowhere)
 {
 	static struct made m;
