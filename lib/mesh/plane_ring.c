@@ -58,6 +58,12 @@ void plane_ring_commit(struct plane_ring *r)
 	atomic_store_explicit(&r->put, put + at(r, put)->span, memory_order_release);
 }
 
+bool plane_ring_crowded(const struct plane_ring *r)
+{
+	return atomic_load_explicit(&r->put, memory_order_relaxed) -
+		       atomic_load_explicit(&r->taken, memory_order_relaxed) > r->size / 2;
+}
+
 void *plane_ring_take(struct plane_ring *r, size_t *len)
 {
 	size_t taken = atomic_load_explicit(&r->taken, memory_order_relaxed) + r->held;

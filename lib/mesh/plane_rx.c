@@ -149,7 +149,11 @@ static void stranger(struct plane *p, const struct udp_path *path, const uint8_t
 	bump(&p->rx.strangers, 1);
 	if (s->stranger != NULL && !s->stranger(s->arg, path, dgram, len))
 		return;
-	(void)tell(p, &e, dgram, len);
+	/* They never take the room of what members say. */
+	if (plane_ring_crowded(&p->rx.events))
+		bump(&p->rx.events_lost, 1);
+	else
+		(void)tell(p, &e, dgram, len);
 }
 
 /* The first packet of a session that waited for it: the other side has the keys, so we may send. */

@@ -47,13 +47,14 @@ TEST(a_full_ring_refuses_and_recovers)
 	size_t len, n = 0;
 
 	plane_ring_init(&r, SIZE);
+	CHECK(!plane_ring_crowded(&r));
 	CHECK(plane_ring_reserve(&r, SIZE) == NULL);
 	CHECK(plane_ring_reserve(&r, SIZE / 2) == NULL);
 	while (plane_ring_reserve(&r, 100) != NULL) {
 		plane_ring_commit(&r);
 		n++;
 	}
-	CHECK(n == SIZE / 112);
+	CHECK(n == SIZE / 112 && plane_ring_crowded(&r));
 	/* What was taken is still being looked at: its room is not given away yet. */
 	CHECK(plane_ring_take(&r, &len) != NULL && len == 100);
 	CHECK(plane_ring_reserve(&r, 100) == NULL);
