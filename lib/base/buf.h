@@ -52,6 +52,8 @@ void *xmalloc(size_t n);
 void *xcalloc(size_t count, size_t size);	/* zeroed; the product is checked */
 void *xrealloc(void *p, size_t n);
 void *xreallocarray(void *p, size_t count, size_t size);
+/* n bytes at a multiple of `align`, a power of two and no less than a pointer; freed by free(). */
+void *xmalloc_aligned(size_t align, size_t n);
 char *xstrdup(const char *s);
 /* A terminated copy of a slice; the slice's NULs are kept, so check first if that matters. */
 char *xstrndup_slice(struct slice s);
