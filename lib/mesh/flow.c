@@ -14,8 +14,9 @@
 #define SHARD_FLOWS (FLOW_MAX / FLOW_SHARDS)
 #define SHARD_LET_IN_MAX (SHARD_FLOWS / 4 * 3)
 #define SWEEP_PER_INSERT 4
-/* How many are looked at for one that may give way: what a flood costs is bounded by it. */
-#define VICTIMS_SEEN 32
+/* Who gives way is the oldest of so many that may, among so many that are looked at: what a flood costs is bounded by it. */
+#define VICTIMS_CHOICE 8
+#define VICTIMS_SEEN 256
 #define NIL UINT16_MAX
 
 enum flow_state { STATE_FREE, STATE_NEW, STATE_ANSWERED, STATE_OPEN, STATE_HALF, STATE_CLOSED };
@@ -226,7 +227,7 @@ static bool evict(struct flows *t, struct shard *s, uint32_t peer, bool let_in_o
 {
 	uint16_t victim = NIL;
 
-	for (int n = 0; n < VICTIMS_SEEN && s->touched > 0; n++) {
+	for (int n = 0, choice = 0; n < VICTIMS_SEEN && choice < VICTIMS_CHOICE && s->touched > 0; n++) {
 		uint16_t i = hand_next(s);
 		const struct flow *f = &s->flows[i];
 
@@ -236,7 +237,10 @@ static bool evict(struct flows *t, struct shard *s, uint32_t peer, bool let_in_o
 			drop(t, s, i);
 			return true;
 		}
-		if (evictable(f) && (victim == NIL || f->last_ms < s->flows[victim].last_ms))
+		if (!evictable(f))
+			continue;
+		choice++;
+		if (victim == NIL || f->last_ms < s->flows[victim].last_ms)
 			victim = i;
 	}
 	if (victim == NIL)
