@@ -262,9 +262,20 @@ static void raw(struct run *r, bool in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	/* One table for all runs, emptied before each: to make it takes longer than most of them. */
 	static struct run r;
 
-	r = (struct run){.filter = filter_new(INT64_MIN), .left = {data, size}, .now_ms = 1000000};
+	if (r.filter == NULL)
+		r.filter = filter_new(INT64_MIN);
+	filter_set_scope(r.filter, scope_new());
+	for (uint32_t peer = 0; peer < PEERS; peer++)
+		filter_set_peer(r.filter, peer, NULL);
+	r.left = (struct slice){data, size};
+	r.now_ms = 1000000;
+	r.n = 0;
+	r.scopes = r.tcp = r.udp = 0;
+	r.echo = false;
+	memset(r.known, 0, sizeof(r.known));
 	while (r.left.len > 0) {
 		switch (take(&r) % 8) {
 		case 0: case 1: made(&r, true); break;
@@ -275,6 +286,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		default: new_peer(&r); break;
 		}
 	}
-	filter_free(r.filter);
 	return 0;
 }
