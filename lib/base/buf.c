@@ -59,6 +59,15 @@ void *xreallocarray(void *p, size_t count, size_t size)
 	return xrealloc(p, n);
 }
 
+void *xmalloc_aligned(size_t align, size_t n)
+{
+	void *p;
+
+	if (posix_memalign(&p, align, n == 0 ? 1 : n) != 0)
+		out_of_memory();
+	return p;
+}
+
 char *xstrdup(const char *s)
 {
 	return xstrndup_slice(slice_str(s));

@@ -58,6 +58,8 @@ void *xreallocarray(void *p, size_t count, size_t size);
  * never is one. Released with free.
  */
 void *xmalloc_io(size_t n);
+/* n bytes at a multiple of `align`, a power of two and no less than a pointer; freed by free(). */
+void *xmalloc_aligned(size_t align, size_t n);
 char *xstrdup(const char *s);
 /* A terminated copy of a slice; the slice's NULs are kept, so check first if that matters. */
 char *xstrndup_slice(struct slice s);
