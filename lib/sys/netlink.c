@@ -75,7 +75,7 @@ static struct rtattr *put(struct request *q, uint16_t type, const void *value, s
 	a->rta_type = type;
 	a->rta_len = (unsigned short)RTA_LENGTH(len);
 	if (len > 0)
-		memcpy(RTA_DATA(a), value, len);
+		memcpy(q->m.bytes + at + RTA_LENGTH(0), value, len);
 	q->m.head.nlmsg_len = (uint32_t)(at + RTA_ALIGN(a->rta_len));
 	return a;
 }
