@@ -199,16 +199,14 @@ static bool cut_short(struct slice text)
 {
 	struct buf bytes = BUF_SECRET(NETKEY_BYTES_MAX + CHECKSUM_LEN);
 	struct error ignored = ERROR_INIT;
-	size_t want = NETKEY_FIXED_LEN;
+	size_t want = NETKEY_FIXED_LEN + 1 + CHECKSUM_LEN;	/* no name is shorter than 1 */
 	bool readable;
 
 	text = slice_sub(trimmed(text), PREFIX_LEN, SIZE_MAX);
-	text.len -= text.len % 4;
-	readable = base64url_decode(&bytes, text, &ignored) == 0;
+	readable = base64url_decode(&bytes, slice_sub(text, 0, text.len - text.len % 4), &ignored) == 0;
 	if (readable && bytes.len >= NETKEY_FIXED_LEN)
-		want += bytes.ptr[NAME_LENGTH] + CHECKSUM_LEN;
-	/* What a rest of less than four characters would have told is left out. */
-	readable = readable && bytes.len + 3 < want;
+		want += bytes.ptr[NAME_LENGTH] - 1u;
+	readable = readable && text.len < (want * 4 + 2) / 3;
 	buf_release(&bytes);
 	return readable;
 }

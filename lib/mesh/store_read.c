@@ -222,27 +222,29 @@ int store_read_file(int dir, const char *hex, const char *file, struct buf *out,
 static int bad_file(const char *hex, const char *file, struct error *err)
 {
 	error_wrap(err, "network %.12s: file '%s'", hex, file);
+	err->hint[0] = '\0';	/* what is said of a key that was copied does not help */
 	return error_hint(err, "restore it, or 'meshanics mgmt-keys rm' and join again");
+}
+
+static int parse_key(const char *hex, struct netkey *k, struct slice text, struct error *err)
+{
+	char own[NETWORK_ID_HEX_LEN];
+
+	if (netkey_parse(k, text, err) < 0)
+		return -1;
+	hex_encode(own, k->id, NETWORK_ID_LEN);
+	return strcmp(own, hex) == 0 ? 0 : error_set(err, ERR_REFUSED, "is of another network, %s", own);
 }
 
 static int read_key(int dir, const char *hex, struct netkey *k, struct error *err)
 {
 	struct buf text = BUF_SECRET(STORE_TEXT_MAX);
-	char own[NETWORK_ID_HEX_LEN];
 	int r = store_read_file(dir, hex, "key", &text, NULL, err);
 
-	if (r == 0 && (r = netkey_parse(k, buf_slice(&text), err)) == 0) {
-		hex_encode(own, k->id, NETWORK_ID_LEN);
-		if (strcmp(own, hex) != 0)
-			r = error_set(err, ERR_REFUSED, "is of another network, %s", own);
-	} else if (r < 0) {
-		goto out;
-	}
-	if (r < 0) {
-		netkey_wipe(k);
+	if (r == 0 && (r = parse_key(hex, k, buf_slice(&text), err)) < 0)
 		bad_file(hex, "key", err);
-	}
-out:
+	if (r < 0)
+		netkey_wipe(k);
 	buf_release(&text);
 	return r;
 }

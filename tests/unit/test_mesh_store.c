@@ -202,7 +202,9 @@ TEST(damaged_files_are_refused_by_name)
 		put_content(hex, bad[i].file, bad[i].text);
 		CHECK(network_read(&s, hex, &n, &err) < 0);
 		CHECK_INT(err.kind, ERR_MALFORMED);
-		CHECK(strstr(err.text, bad[i].file) != NULL);
+		snprintf(path, sizeof(path), "file '%s'", bad[i].file);
+		CHECK(strstr(err.text, path) != NULL);
+		snprintf(path, sizeof(path), "%s/mesh/networks/%s/%s", home, hex, bad[i].file);
 		if (there)
 			put_content(hex, bad[i].file, buf_cstr(&keep));
 		else
