@@ -2,7 +2,7 @@
 # Networks as an operator makes, joins, shows, rotates and leaves them; nothing runs, all is files.
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
-test_need jq
+test_need jq openssl xxd
 
 # keys HOME ARG...: a verb at a node of that name
 keys() {
@@ -20,6 +20,26 @@ says() {
 	shift 2
 	test_status "$says_status" "$@" 2>err || { cat err >&2; return 1; }
 	grep -e "$says_text" err >/dev/null || { cat err >&2; return 1; }
+}
+# record HOME NETWORK NAME: what a node of that name would say of itself, made by openssl alone; its id into NAME.id
+record() {
+	for record_k in ed25519 x25519; do
+		openssl genpkey -algorithm "$record_k" -out "$3.$record_k" 2>/dev/null &&
+			openssl pkey -in "$3.$record_k" -pubout -outform DER 2>/dev/null | tail -c 32 >"$3.$record_k.pub" || return 1
+	done
+	record_id=$(keys "$1" list --json | jq -r ".networks[] | select(.name == \"$2\").id")
+	record_time=$(date +%s)
+	{
+		printf '\001' && cat "$3.ed25519.pub" "$3.x25519.pub" && perl -e '
+			my ($time, $name) = @ARGV;
+			print pack("Q> N Q> C C N C/a C C C", 1, 1, $time, 1, 0, 0, $name, 0, 0, 0);' "$record_time" "$3"
+	} >"$3.body" || return 1
+	{ printf 'meshanics-mesh-1 record\000' && printf %s "$record_id" | xxd -r -p && cat "$3.body"; } >"$3.signed" &&
+		openssl pkeyutl -sign -rawin -inkey "$3.ed25519" -in "$3.signed" -out "$3.sig" &&
+		cat "$3.body" "$3.sig" >"$3.record" &&
+		perl -e 'print pack("n", -s $ARGV[0])' "$3.record" | cat - "$3.record" \
+			>>"$1/mesh/networks/$record_id/records" && chmod 600 "$1/mesh/networks/$record_id/records" &&
+		{ printf 'meshanics-mesh-1 node\000' && cat "$3.ed25519.pub" "$3.x25519.pub"; } | b2sum -l 256 | cut -c 1-32 >"$3.id"
 }
 # modes HOME: whatever below mesh/ is not 0700 and not 0600
 modes() {
@@ -155,6 +175,30 @@ test_expect 'a damaged network does not hide the others, and can be left' '
 	id=$(keys a list --json | jq -r ".networks[] | select(.name == \"office\").id") &&
 	echo mrk1 >"a/mesh/networks/$id/key" && test_status 3 keys a list >out 2>err && grep "^Home network" out &&
 	grep "file .key." err && keys a rm "$id" --yes && keys a list >out
+'
+
+test_expect 'nodes that are known can be evicted, and the others are on a list that the owner signed' '
+	keys k add --name yard >out && record k yard nas && record k yard laptop && record k yard lost &&
+	says 1 "no node .phone. is known" keys k rotate yard --evict phone &&
+	keys k rotate yard --evict lost --evict "$(cut -c 1-10 laptop.id)" --json >out &&
+	test_json ".generation == 2 and (.stay | map(.name)) == [\"nas\"] and
+		(.evicted | map(.name) | sort) == [\"laptop\", \"lost\"]" out &&
+	test_json ".stay[0].id == \"$(cat nas.id)\"" out &&
+	d=$(echo k/mesh/networks/*) && [ -z "$(modes k)" ] &&
+	[ "$(sort "$d/evicted")" = "$(for i in laptop lost; do echo "$(cat $i.id) 2"; done | sort)" ] &&
+	xxd -p -s 61 -l 4 "$d/stay.2" | grep 00000002 && xxd -p -c 256 "$d/stay.2" | grep "$(cat nas.id)" &&
+	! xxd -p -c 256 "$d/stay.2" | grep "$(cat lost.id)" &&
+	says 1 "no node .lost. is known" keys k rotate yard --evict lost
+'
+
+test_expect 'the list is signed by the owner of the network' '
+	d=$(echo k/mesh/networks/*) && n=$(($(wc -c <"$d/stay.2") - 64)) &&
+	{ printf "meshanics-mesh-1 stay\\0" && head -c $n "$d/stay.2"; } >list && tail -c 64 "$d/stay.2" >sig &&
+	perl -MMIME::Base64=decode_base64url -e "
+		print pack(\"H*\", \"302a300506032b6570032100\"), substr(decode_base64url(substr(<STDIN>, 4)), 73, 32)" \
+		<"$d/key" >owner.der &&
+	openssl pkeyutl -verify -rawin -pubin -inkey owner.der -keyform DER -in list -sigfile sig &&
+	test_flip list 30 && ! openssl pkeyutl -verify -rawin -pubin -inkey owner.der -keyform DER -in list -sigfile sig
 '
 
 if command -v faketime >/dev/null 2>&1; then
