@@ -54,7 +54,8 @@ REPLAY  := $(FUZZ:%=$B/tests/fuzz/replay_%)
 FUZZBIN := $(FUZZ:%=$B/tests/fuzz/fuzz_%)
 E2E     := $(sort $(wildcard tests/e2e/t[0-9]*.sh))
 # Scripts that ask for much more under `make soak`: they honour SOAK_ROUNDS, or WALK_ALL=1.
-SOAK    := $(addprefix tests/e2e/,t0530-agent-crash.sh t0531-serve-crash.sh soak-agent-network.sh t0420-restart.sh) \
+SOAK    := $(addprefix tests/e2e/,t0530-agent-crash.sh t0531-serve-crash.sh soak-agent-network.sh soak-bundle-sizes.sh \
+	t0420-restart.sh) \
 	$(if $(SAN),tests/e2e/t0014-power-cut.sh tests/e2e/t0536-agent-walk.sh \
 	$B/tests/unit/test_agent_walk $B/tests/unit/test_store_walk)
 SOAK_ROUNDS ?= 1000
@@ -170,7 +171,8 @@ install: all
 	install -D -m 644 agent/units/sysusers.conf $D/lib/sysusers.d/meshanics.conf
 	install -D -m 644 agent/units/tmpfiles.conf $D/lib/tmpfiles.d/meshanics.conf
 	install -D -m 644 -t $D/lib/systemd/system agent/units/*.service
-	sed -i 's|/usr/bin/|$(PREFIX)/bin/|' $D/lib/systemd/system/meshanics-*.service
+	install -D -m 644 -t $D/lib/udev/rules.d agent/units/*.rules
+	sed -i 's|/usr/bin/meshanics|$(PREFIX)/bin/meshanics|' $D/lib/systemd/system/meshanics-*.service
 
 deb: all
 	$(Q)SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) VERSION=$(VERSION) ARCH=$(ARCH) B=$B MAKE="$(MAKE)" agent/units/make-deb

@@ -30,6 +30,7 @@ struct agent_options {
 	uint64_t download_budget;	/* bytes that downloads may take in a window; 0: as many as they are */
 	int64_t download_window_s;	/* with a budget: above 0 */
 	uint64_t download_rate;		/* bytes per second that a payload may take; 0: as fast as it goes */
+	bool alone;			/* say nothing to any server, and begin nothing that one has asked for */
 	const char *notify_socket;	/* NOTIFY_SOCKET, or NULL */
 	int64_t watchdog_ms;		/* 0: never */
 };
@@ -91,5 +92,35 @@ WARN_UNUSED int agent_take_answer(const struct agent_answer_options *options, st
 
 /* What the running agent says of itself, as JSON; ERR_RETRY when none runs. */
 WARN_UNUSED int agent_status(const char *home, struct buf *out, struct error *err);
+
+/*
+ * A bundle in the hands of the agent (man/meshanics-agent.1, APPLYING BUNDLES): the one that runs, or one that is started
+ * for this alone, says nothing to any server, and ends with agent_hand_close.
+ */
+struct agent_hand;
+struct agent_hand_options {
+	const char *home;
+	const char *worker_user;	/* as in agent_options */
+	const char *const *paths;	/* of the bundle, or of volumes; those that follow beside a volume are found */
+	unsigned path_count;
+	const int *fds;			/* the same, open for reading; paths are only what they are called then. NULL: none */
+	const char *const *artifacts;	/* NAMESPACE/NAME/VERSION; none: all that fit this device */
+	unsigned artifact_count;
+	bool dry_run;			/* verify it, payloads too, and say what would be applied */
+	bool look;			/* verify manifest and metadata alone */
+};
+/* Open the files and hand them over. NULL: a file cannot be opened, no agent can be had, or it has no time (ERR_RETRY). */
+WARN_UNUSED struct agent_hand *agent_hand_open(const struct agent_hand_options *options, struct error *err);
+/* Append what has become of it so far, as JSON. ERR_RETRY when the agent has gone, or has another bundle by now. */
+WARN_UNUSED int agent_hand_poll(struct agent_hand *h, struct buf *out, struct error *err);
+bool agent_hand_is_alone(const struct agent_hand *h);	/* the agent is one for this alone: do not close it too early */
+void agent_hand_close(struct agent_hand *h);	/* NULL is fine */
+
+#define AGENT_ALLOW_PATH "/etc/meshanics/allow.yaml"
+/*
+ * Does device policy (man/meshanics-allow.5) let the bundles on the medium mounted at dir be applied? label: the medium's;
+ * NULL: the one that udev has found. 0; ERR_REFUSED; ERR_USAGE: the policy is wrong.
+ */
+WARN_UNUSED int agent_allows_media(const char *policy, const char *dir, const char *label, struct error *err);
 
 #endif

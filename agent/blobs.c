@@ -49,3 +49,22 @@ struct slice blobs_find(const struct tuf_blob *list, unsigned count, struct slic
 			return list[i].bytes;
 	return SLICE_EMPTY;
 }
+
+int blobs_feed_stored(struct tuf_client *c, const struct tuf_blob *list, unsigned count, struct error *err)
+{
+	struct buf name = BUF_INIT(256), bytes = BUF_INIT(SIZE_MAX / 2);
+	struct slice found;
+	int r;
+
+	trusted_filename(&name, tuf_client_want(c)->role);
+	found = blobs_find(list, count, buf_slice(&name));
+	if (found.ptr == NULL) {
+		r = tuf_client_absent(c, err);
+	} else {
+		buf_put_slice(&bytes, found);
+		r = tuf_client_feed(c, &bytes, err);
+	}
+	buf_release(&name);
+	buf_release(&bytes);
+	return r;
+}

@@ -11,6 +11,13 @@
  *	   |-- transfer link: FETCH url path, length, sha256 -->|  the payload, staged and resumed
  *	   |<- PROGRESS bytes so far (at most one a second) ----|
  *	   |<- DONE staged file | FAILED -----------------------|
+ *	   |-- transfer link: VOLUME, for each file of a bundle |  kept; has no answer
+ *	   |-- transfer link: OPEN ---------------------------->|  manifest, signature, metadata, as blobs
+ *	   |<- DONE blobs | FAILED -----------------------------|
+ *	   |-- transfer link: CHECK payloads ------------------>|  read to the end, and their SHA-256 is right
+ *	   |<- PROGRESS | DONE | FAILED ------------------------|
+ *	   |-- transfer link: UNPACK length, sha256 ----------->|  the payload, staged
+ *	   |<- PROGRESS | DONE staged file | FAILED ------------|
  *
  * A message is 8 bytes of header, a body of JSON of at most LINK_BODY_MAX bytes, and at most one descriptor, for
  * whatever is larger. Limits: LINK_BLOB_MAX bytes read from a descriptor that stands for a document.
@@ -29,6 +36,10 @@ enum link_type {
 	LINK_POST,	/* {"path","now_s"}, fd: the JSON body */
 	LINK_UPDATE,	/* {"target","now_s","floor_s"}; target may be empty: no target is looked up */
 	LINK_FETCH,	/* {"path","length","sha256","now_s","content" (optional): bytes that may be asked for} */
+	LINK_VOLUME,	/* {"name","first"}, fd: a file of a bundle, or none; "first" drops those of before */
+	LINK_OPEN,	/* {"now_s","floor_s"}, fd: blobs, the stored metadata and perhaps UNPACK_TARGETS */
+	LINK_CHECK,	/* {}, fd: the payloads, raw SHA-256s one after the other in the order of the bundle */
+	LINK_UNPACK,	/* {"length","sha256"} */
 	LINK_PROGRESS,	/* {"bytes","received"}: of the payload here (FETCH), on the wire */
 	LINK_DONE,	/* {"received"}, fd: answer, blobs or the staged file */
 	LINK_FAILED,	/* {"kind","text","hint","status","retry_after_s","received"} */

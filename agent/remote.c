@@ -1,18 +1,16 @@
 /* The worker's requests to the control plane. */
 #include "agent/remote.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "agent/blobs.h"
-#include "base/encode.h"
+#include "agent/staged.h"
 #include "control/api.h"
 #include "net/client.h"
 #include "sys/clock.h"
 #include "sys/file.h"
-#include "sys/space.h"
 #include "tuf/engine.h"
 
 #define PAYLOAD_MIN_RATE 64	/* bytes per second; slower is given up, and resumed later */
@@ -196,25 +194,6 @@ struct update_walk {
 	const struct remote_watcher *watcher;
 };
 
-static int serve_stored(struct update_walk *u, const struct tuf_want *w, struct error *err)
-{
-	struct buf name = BUF_INIT(256), bytes = BUF_INIT(SIZE_MAX / 2);
-	struct slice found;
-	int r;
-
-	trusted_filename(&name, w->role);
-	found = blobs_find(u->stored, u->stored_count, buf_slice(&name));
-	if (found.ptr == NULL) {
-		r = tuf_client_absent(u->client, err);
-	} else {
-		buf_put_slice(&bytes, found);
-		r = tuf_client_feed(u->client, &bytes, err);
-	}
-	buf_release(&name);
-	buf_release(&bytes);
-	return r;
-}
-
 static int serve_remote(struct update_walk *u, const struct tuf_want *w, struct error *err)
 {
 	struct buf bytes = BUF_INIT((size_t)w->max_len);
@@ -239,7 +218,8 @@ static int walk(struct update_walk *u, struct error *err)
 	const struct tuf_want *w;
 
 	while ((w = tuf_client_want(u->client)) != NULL)
-		if ((w->stored ? serve_stored(u, w, err) : serve_remote(u, w, err)) < 0)
+		if ((w->stored ? blobs_feed_stored(u->client, u->stored, u->stored_count, err)
+			       : serve_remote(u, w, err)) < 0)
 			return -1;
 	return 0;
 }
@@ -427,56 +407,16 @@ static int get_payload(struct remote *r, struct download *d, struct error *err)
 	return rc;
 }
 
-static int remove_other_parts(int dirfd, const char *keep, struct error *err)
-{
-	int fd = file_open(dirfd, ".", O_RDONLY | O_DIRECTORY, 0, err);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
-	int r = 0;
-
-	if (d == NULL) {
-		file_close(&fd);
-		return -1;
-	}
-	while (r == 0 && (e = readdir(d)) != NULL)
-		if (slice_ends(slice_str(e->d_name), SLICE_LIT(".part")) && strcmp(e->d_name, keep) != 0)
-			r = file_unlink(dirfd, e->d_name, err);
-	closedir(d);
-	return r;
-}
-
-static int check_payload(int fd, const struct remote_payload *p, struct error *err)
-{
-	uint8_t hash[SHA256_LEN];
-	uint64_t len;
-
-	if (sha256_file(fd, hash, &len, NULL, NULL, err) < 0)
-		return -1;
-	if (len != p->length || memcmp(hash, p->sha256, sizeof(hash)) != 0)
-		return error_set(err, ERR_REFUSED, "the payload's bytes do not match the signed SHA-256");
-	return 0;
-}
-
 int remote_fetch(struct remote *r, int dirfd, const struct remote_payload *p, struct error *err)
 {
 	struct download d = {.payload = p, .remote = r, .fd = -1, .began_ms = clock_mono_ms()};
-	char name[SHA256_HEX_LEN + 8], hex[SHA256_HEX_LEN];
 	struct error ignored = ERROR_INIT;
-	struct stat st;
+	char name[STAGED_NAME_LEN];
 
-	hex_encode(hex, p->sha256, SHA256_LEN);
-	snprintf(name, sizeof(name), "%s.part", hex);
 	request_begin(r);
-	if (remove_other_parts(dirfd, name, err) < 0)
+	if ((d.fd = staged_open(dirfd, p->sha256, p->length, name, &d.at, err)) < 0)
 		return -1;
-	d.fd = file_open(dirfd, name, O_RDWR | O_CREAT, 0600, err);
-	if (d.fd < 0)
-		return -1;
-	if (fstat(d.fd, &st) < 0 || (uint64_t)st.st_size > p->length)
-		st.st_size = 0;
-	d.at = d.asked = (uint64_t)st.st_size;
-	if (space_take(d.fd, p->length, "the download", err) < 0)
-		goto fail;
+	d.asked = d.at;
 	if (d.at < p->length && get_payload(r, &d, err) < 0) {
 		if (d.astray)	/* from the start, the next time */
 			(void)!file_truncate(d.fd, 0, name, &ignored);
@@ -486,7 +426,7 @@ int remote_fetch(struct remote *r, int dirfd, const struct remote_payload *p, st
 			(void)!file_unlink(dirfd, name, &ignored);
 		goto fail;
 	}
-	if (file_truncate(d.fd, p->length, name, err) < 0 || check_payload(d.fd, p, err) < 0) {
+	if (file_truncate(d.fd, p->length, name, err) < 0 || staged_check(d.fd, p->sha256, p->length, err) < 0) {
 		/* Wrong bytes are wrong from the start: nothing of them is worth resuming. */
 		(void)!file_unlink(dirfd, name, &ignored);
 		goto fail;

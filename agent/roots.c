@@ -5,6 +5,7 @@
  * connection is judged by the system clock alone, since all that comes from there is verified by itself. So when no
  * server answers while the floor is ahead of the clock, the metadata is asked for without any update to make.
  */
+#include "agent/local.h"
 #include "agent/supervisor.h"
 #include "base/log.h"
 #include "sys/clock.h"
@@ -22,7 +23,8 @@ void roots_look(struct agent *a)
 	int64_t floor_s = floor_of(a);
 	struct error err = ERROR_INIT;
 
-	if (a->worker_pid <= 0 || a->update.assignment != 0 || link_busy(&a->transfer))
+	if (a->worker_pid <= 0 || a->update.assignment != 0 || link_busy(&a->transfer) || local_busy(a) ||
+	    a->options->alone)
 		return;
 	if (budget_left(&a->budget, clock_mono_ms()) == 0)
 		return;

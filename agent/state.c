@@ -10,7 +10,9 @@
 #include "sys/rng.h"
 
 static const char *const version_1[] = {
-	/* assignment is the control plane's number; rows of ended ones stay, so that none is applied twice. */
+	/*
+	 * assignment is the control plane's number, or below 0; rows of ended ones stay, so that none is applied twice.
+	 */
 	"CREATE TABLE updates ("
 	" assignment INTEGER PRIMARY KEY, path TEXT NOT NULL, state INTEGER NOT NULL,"
 	" since_s INTEGER NOT NULL, reason TEXT NOT NULL, length INTEGER, sha256 BLOB, url TEXT, descriptor TEXT"
@@ -176,6 +178,16 @@ int state_of(struct db *db, int64_t assignment, struct error *err)
 		r = (int)query_col_int(&q, 0);
 	query_close(&q);
 	return r;
+}
+
+int state_local_number(struct db *db, int64_t *assignment, struct error *err)
+{
+	int64_t lowest = 0;
+
+	if (db_get_int(db, "SELECT coalesce(min(assignment), 0) FROM updates", &lowest, err) < 0)
+		return -1;
+	*assignment = (lowest < 0 ? lowest : 0) - 1;
+	return 0;
 }
 
 int state_payload_over(struct db *db, const uint8_t sha256[static SHA256_LEN], struct error *err)

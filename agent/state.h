@@ -53,7 +53,7 @@ int64_t update_state_limit_s(enum update_state s);
 
 /* The one update under way. Zero-initialise with update_init; release in every case. */
 struct update {
-	int64_t assignment;	/* the control plane's number; 0: none */
+	int64_t assignment;	/* the control plane's number; below 0: ours, of an update from a bundle; 0: none */
 	char path[TARGET_PATH_MAX + 1];	/* NAMESPACE/NAME/VERSION, checked */
 	char artifact[TARGET_PATH_MAX + 1];	/* NAMESPACE/NAME */
 	char version[NAME_LEN_MAX + 1];
@@ -66,6 +66,11 @@ struct update {
 	struct buf descriptor;	/* JSON */
 	char reason[UPDATE_REASON_MAX];
 };
+/* Nobody assigned it: it was brought to the device in a bundle, and is fetched from there. */
+static inline bool update_is_local(const struct update *u)
+{
+	return u->assignment < 0;
+}
 void update_init(struct update *u);
 void update_release(struct update *u);
 /* Split path into artifact and version. ERR_MALFORMED. */
@@ -88,6 +93,8 @@ WARN_UNUSED struct db *state_open(const char *home, struct error *err);
 WARN_UNUSED int state_load_update(struct db *db, struct update *u, struct error *err);
 /* The state of an assignment here, UPDATE_NONE when it is new; -1 (as an int) with err. */
 WARN_UNUSED int state_of(struct db *db, int64_t assignment, struct error *err);
+/* A number for an update from a bundle: below 0, and below all that were given. */
+WARN_UNUSED int state_local_number(struct db *db, int64_t *assignment, struct error *err);
 /* Is this payload that of updates that are over, and of none under way? 1, 0 (also when it is unknown), -1. */
 WARN_UNUSED int state_payload_over(struct db *db, const uint8_t sha256[static SHA256_LEN], struct error *err);
 /*
@@ -117,7 +124,8 @@ WARN_UNUSED int state_each_installed(struct db *db, int (*each)(void *arg, const
 
 /* A transition that the control plane has not heard of yet. seq rises over the life of this database. */
 struct report {
-	int64_t seq, assignment, at_s;
+	int64_t seq, at_s;
+	int64_t assignment;	/* the control plane hears 0 for those below 0: nobody there has asked for it */
 	char path[TARGET_PATH_MAX + 1];
 	enum update_state state;
 	char reason[UPDATE_REASON_MAX];

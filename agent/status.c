@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/local.h"
 #include "agent/supervisor.h"
 #include "base/encode.h"
 #include "base/timefmt.h"
@@ -72,7 +73,8 @@ static void put_update(struct json_writer *w, const struct agent *a)
 		return;
 	}
 	json_open_object(w, "update");
-	json_put_int(w, "assignment", u->assignment);
+	json_put_int(w, "assignment", update_is_local(u) ? 0 : u->assignment);
+	json_put_bool(w, "local", update_is_local(u));
 	json_put_string(w, "artifact", u->path);
 	json_put_string(w, "state", update_state_name(u->state));
 	json_put_string(w, "reason", u->reason);
@@ -129,20 +131,24 @@ static void status_begin(struct exchange *x)
 	struct reply r = REPLY_INIT(200);
 	struct error err = ERROR_INIT;
 
-	if (x->peer->uid != 0 && x->peer->uid != geteuid())
+	if (x->peer->uid != 0 && x->peer->uid != geteuid()) {
 		reply_error(&r, 403, "denied", "only root may ask the agent");
-	else if (!slice_equal_str(x->head.method, "GET") || !slice_equal_str(x->head.path, "/status"))
-		reply_error(&r, 404, "not_found", "the agent answers GET /status");
-	else if (put_status(a, &r.body, &err) < 0)
+	} else if (slice_equal_str(x->head.path, "/apply")) {
+		local_begin(x);
+		return;
+	} else if (!slice_equal_str(x->head.method, "GET") || !slice_equal_str(x->head.path, "/status")) {
+		reply_error(&r, 404, "not_found", "the agent answers GET /status, and GET and POST /apply");
+	} else if (put_status(a, &r.body, &err) < 0) {
 		reply_error(&r, 500, "failed", err.text);
-	else
+	} else {
 		r.content_type = "application/json";
+	}
 	exchange_reply(x, &r);
 }
 
 int status_start(struct agent *a, struct error *err)
 {
-	static const struct handler handler = {.begin = status_begin};
+	static const struct handler handler = {.begin = status_begin, .ready = local_ready};
 	struct server_limits limits = {.connections = 8};
 	char address[sizeof(a->home) + 32];
 

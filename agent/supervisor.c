@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/local.h"
 #include "agent/worker.h"
 #include "base/log.h"
 #include "sys/clock.h"
@@ -103,8 +104,10 @@ static void link_progress(struct agent_link *l, const struct link_msg *m)
 	    json_need_int(json_root(&doc), "bytes", 0, INT64_MAX, &bytes, &ignored) == 0 &&
 	    json_need_int(json_root(&doc), "received", 0, INT64_MAX, &received, &ignored) == 0 &&
 	    l == &l->agent->transfer) {
-		if (l->asked == TRANSFER_FETCH)
+		if (l->asked == TRANSFER_FETCH || l->asked == TRANSFER_UNPACK)
 			update_progress(l->agent, (uint64_t)bytes);
+		else if (l->asked == TRANSFER_CHECK)
+			local_progress(l->agent, (uint64_t)bytes);
 		meter_flight(l->agent, (uint64_t)received);
 	}
 	json_release(&doc);
@@ -202,8 +205,14 @@ int worker_spawn(struct agent *a, struct error *err)
 {
 	struct worker_options w = {.identity = &a->identity, .proxy = a->options->proxy, .home = a->home,
 				   .rate = a->options->download_rate};
+	struct device_profile profile;
+	struct machine machine;
 	int control[2] = {-1, -1}, transfer[2] = {-1, -1}, r = -1;
 
+	machine_read(&machine);
+	profile = machine_profile(&machine);
+	w.profile = &profile;
+	local_new_worker(a);
 	if (worker_ids(a->options, &w, err) < 0 || give_work_dir(a, &w, err) < 0)
 		return -1;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) < 0 ||
@@ -331,6 +340,7 @@ static struct agent *agent_new(const struct agent_options *o)
 static void agent_free(struct agent *a)
 {
 	status_stop(a);
+	local_free(a);
 	if (a->loop != NULL)
 		loop_stop(a->loop);
 	worker_down(a, "the agent stops");
@@ -426,7 +436,8 @@ static int start(struct agent *a, struct error *err)
 	a->renew_asked = identity_renewing(&a->identity, a->home_fd);
 	talk_pump(a);
 	/* A download goes on when we may speak: the power may have come back to many of us. */
-	if (a->update.state == UPDATE_DOWNLOADING && pace_holds(&a->pace, loop_now_ms(a->loop)))
+	if (a->update.state == UPDATE_DOWNLOADING && !update_is_local(&a->update) &&
+	    pace_holds(&a->pace, loop_now_ms(a->loop)))
 		loop_timer_set(a->loop, &a->step_timer, a->pace.hold_ms);
 	else
 		update_step(a);

@@ -31,7 +31,10 @@ struct agent_link {
 
 /* What the control link carries, in this order of urgency. */
 enum talk { TALK_NONE, TALK_REGISTER, TALK_STATUS, TALK_RENEW, TALK_HEARTBEAT, TALK_KINDS };
-enum transfer { TRANSFER_NONE, TRANSFER_UPDATE, TRANSFER_FETCH, TRANSFER_ROOTS };
+enum transfer {
+	TRANSFER_NONE, TRANSFER_UPDATE, TRANSFER_FETCH, TRANSFER_ROOTS,
+	TRANSFER_OPEN, TRANSFER_CHECK, TRANSFER_UNPACK,	/* of a bundle: local.c */
+};
 
 /* Copying a staged payload into root's storage, a piece a turn, so that the loop stays awake. */
 struct intake {
@@ -110,6 +113,8 @@ struct agent {
 	int64_t probe_attempt;
 	bool probe_waited;		/* its delay is over */
 	struct held_step held;
+
+	struct local *local;		/* the bundle that is being applied, or was last; NULL: none (agent/local.h) */
 
 	/* room.c */
 	struct spare spare;
@@ -216,7 +221,12 @@ void room_put(const struct agent *a, struct json_writer *w, const char *name);
 /* verify.c: what the worker fetched, judged by the same engine against the anchor, the floor and the marks. */
 WARN_UNUSED int verify_fetched(struct agent *a, int blobs_fd, const char *target, struct error *err);
 WARN_UNUSED int verify_pack_stored(struct agent *a, struct buf *out, struct error *err);
-WARN_UNUSED int verify_descriptor(struct agent *a, struct error *err);	/* into a->descriptor, and may we run it? */
+/* The descriptor of u into d, which is released first; and may we run it? */
+WARN_UNUSED int verify_descriptor(struct agent *a, const struct update *u, struct descriptor *d, struct error *err);
+/* What the client has found for u->path goes into u. */
+WARN_UNUSED int verify_take_result(struct update *u, const struct tuf_client *c, struct error *err);
+/* All that the client has verified is what we believe from now on. */
+WARN_UNUSED int verify_keep(struct agent *a, struct tuf_client *c, struct error *err);
 int64_t agent_time_s(const struct agent *a);	/* max(system clock, floor, build time) */
 
 /* status.c */
@@ -231,6 +241,7 @@ struct machine {
 	int64_t cores;
 };
 void machine_read(struct machine *m);
+struct device_profile machine_profile(const struct machine *m);	/* borrows from m */
 
 /* tidy.c: at start, after update_resume */
 void agent_tidy(struct agent *a);

@@ -58,7 +58,7 @@ static int say_report(struct agent *a, struct buf *body, struct error *err)
 	a->report_sent = r.seq;
 	json_open_object(&w, NULL);
 	json_put_string(&w, "instance", a->instance);
-	json_put_int(&w, "assignment", r.assignment);
+	json_put_int(&w, "assignment", r.assignment > 0 ? r.assignment : 0);
 	json_put_int(&w, "seq", r.seq);
 	json_put_string(&w, "path", r.path);
 	json_put_string(&w, "state", update_state_name(r.state));
@@ -213,7 +213,7 @@ void talk_pump(struct agent *a)
 	struct error err = ERROR_INIT;
 	int r = 0;
 
-	if (link_busy(&a->control))
+	if (link_busy(&a->control) || a->options->alone)
 		return;
 	if (!pace_holds(&a->pace, loop_now_ms(a->loop)))
 		r = say_next(a, &body, &err);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "agent/local.h"
 #include "agent/supervisor.h"
 #include "base/encode.h"
 #include "base/log.h"
@@ -15,6 +16,7 @@
 #define TROUBLE_TOLD 5		/* failures in a row that the control plane hears of */
 #define REFUSALS_MAX 4		/* a repository that fails verification so often in a row is an alarm, not a hiccup */
 #define ROOM_CAP_MS 60000	/* how long to look away from a full disk */
+#define UNPACK_TRIES 4		/* before a bundle that cannot be read has failed */
 #define ROOM_WAITING "waits for room on the disk"
 
 static const struct link_reply none = {.retry_after_s = -1};	/* of what fails here, not there */
@@ -62,6 +64,7 @@ static int write_step(struct agent *a, enum update_state next, const struct inst
 	a->room_waiting = false;	/* this report says that it goes on */
 	log_info("agent.update", "state=%s assignment=%lld artifact=%s why=\"%s\"", update_state_name(next),
 		 (long long)a->update.assignment, a->update.path, reason);
+	local_said(a, reason);
 	if (update_state_final(next))
 		update_end(a);
 	else
@@ -173,6 +176,8 @@ void update_end(struct agent *a)
 	/* Nobody wants that download any more, and its late answer must not be taken for one to the next update. */
 	if (fetching)
 		worker_down(a, "its download is not wanted any more");
+	if (local_busy(a))
+		step_later(a, 0);
 	talk_soon(a);
 }
 
@@ -199,7 +204,7 @@ void update_offer(struct agent *a, int64_t assignment, struct slice path)
 	struct error err = ERROR_INIT;
 	int known;
 
-	if (a->update.assignment != 0)
+	if (a->update.assignment != 0 || local_busy(a))
 		return;	/* one at a time; the next heartbeat offers again */
 	known = state_of(a->db, assignment, &err);
 	if (known < 0)
@@ -294,7 +299,9 @@ static void ask_payload(struct agent *a)
 	if (content < a->update.length)
 		json_put_int(&w, "content", (int64_t)content);
 	json_close(&w);
-	if (link_ask(&a->transfer, TRANSFER_FETCH, LINK_FETCH, buf_slice(&q), -1, &err) < 0) {
+	if ((local_supplies(a)
+	     ? local_ask_payload(a, &err)
+	     : link_ask(&a->transfer, TRANSFER_FETCH, LINK_FETCH, buf_slice(&q), -1, &err)) < 0) {
 		log_failure(LOG_LEVEL_ERROR, "agent.update", &err);
 		step_later(a, BACKOFF_CAP_MS);
 	}
@@ -315,9 +322,28 @@ void update_say(struct agent *a, const char *reason)
 			continue;
 		log_failure(LOG_LEVEL_ERROR, "agent.state", &err);
 		snprintf(a->update.reason, sizeof(a->update.reason), "%s", text);
+		break;
+	}
+	local_said(a, text);
+	talk_pump(a);
+}
+
+/* The same of a bundle: a stick does not heal, but a worker may have died over it. */
+static void unpack_failed(struct agent *a, const struct error *why)
+{
+	log_warn("agent.bundle", "kind=%s why=\"%s\"", error_kind_name(why->kind), why->text);
+	if (error_exit_status(why->kind) == 3)
+		log_error("agent.alarm", "assignment=%lld artifact=%s why=\"%s\"", (long long)a->update.assignment,
+			  a->update.path, why->text);
+	else if (why->kind != ERR_NOT_FOUND && ++a->transfer_failures < UNPACK_TRIES) {
+		snprintf(a->update.reason, sizeof(a->update.reason), "%.479s", why->text);
+		step_later(a, backoff_ms(a->transfer_failures, ROOM_CAP_MS));
 		return;
 	}
-	talk_pump(a);
+	if (update_is_local(&a->update))
+		update_fail(a, why);
+	else
+		local_give_up(a, why);	/* it is the control plane's, and goes on from there */
 }
 
 /*
@@ -333,6 +359,10 @@ static void transfer_failed(struct agent *a, unsigned asked, const struct error 
 					  : status_is_final(reply->status) && !status_is_global(reply->status);
 	int64_t wait_ms;
 
+	if (local_supplies(a)) {
+		unpack_failed(a, why);
+		return;
+	}
 	log_warn("agent.transfer", "kind=%s status=%u why=\"%s\"", error_kind_name(why->kind), reply->status, why->text);
 	snprintf(a->update.reason, sizeof(a->update.reason), "%.479s", why->text);
 	if (refused && ++*refusals >= REFUSALS_MAX) {
@@ -360,7 +390,7 @@ static void metadata_known(struct agent *a)
 	a->refreshed = true;
 	a->refreshed_ms = loop_now_ms(a->loop);
 	a->metadata_refusals = 0;
-	if (verify_descriptor(a, &err) < 0) {
+	if (verify_descriptor(a, &a->update, &a->descriptor, &err) < 0) {
 		update_fail(a, &err);
 		return;
 	}
@@ -410,6 +440,31 @@ static void fetch_step(struct agent *a)
 	ask_payload(a);
 }
 
+/* An update from a bundle: its metadata was verified before it began (agent/local.c). */
+static void unpack_step(struct agent *a)
+{
+	struct error err = ERROR_INIT;
+
+	if (!a->update.signed_known) {
+		error_set(&err, ERR_NOT_FOUND, "the bundle is gone");
+		update_fail(a, &err);
+		return;
+	}
+	/* The artifact before it may have changed what may follow. */
+	if (!a->refreshed && verify_descriptor(a, &a->update, &a->descriptor, &err) < 0) {
+		update_fail(a, &err);
+		return;
+	}
+	while (!a->refreshed && state_keep_signed(a->db, &a->update, &err) < 0) {
+		if (room_again(a, &err))
+			continue;
+		update_wait_room(a, &err);
+		return;
+	}
+	a->refreshed = true;
+	fetch_step(a);
+}
+
 /* A descriptor of a regular file, ours from now on; -1 for anything that could make us wait. */
 static int take_payload(const struct link_msg *m, struct error *err)
 {
@@ -430,6 +485,10 @@ void transfer_answer(struct agent *a, unsigned asked, const struct link_msg *m, 
 
 	if (asked == TRANSFER_ROOTS) {
 		roots_answer(a, m, why);
+		return;
+	}
+	if (asked == TRANSFER_OPEN || asked == TRANSFER_CHECK) {
+		local_answer(a, asked, m, why);
 		return;
 	}
 	if (a->update.state != UPDATE_DOWNLOADING)
@@ -453,18 +512,37 @@ void transfer_answer(struct agent *a, unsigned asked, const struct link_msg *m, 
 
 /* ---- steps ---- */
 
+/* What comes by the network rests while a bundle is looked at. */
+static void download_step(struct agent *a)
+{
+	if (local_supplies(a)) {
+		if (!link_busy(&a->transfer))
+			unpack_step(a);
+		return;
+	}
+	if (local_busy(a)) {
+		local_step(a);
+		return;
+	}
+	if (a->options->alone || link_busy(&a->transfer) || meter_waits(a))
+		return;
+	if (!a->refreshed || loop_now_ms(a->loop) - a->refreshed_ms > REFRESH_MS)
+		ask_metadata(a);
+	else
+		fetch_step(a);
+}
+
 void update_step(struct agent *a)
 {
-	if (loop_stopping(a->loop) || a->update.assignment == 0 || !release_step(a) || a->update.assignment == 0)
+	if (loop_stopping(a->loop) || !release_step(a))
 		return;
+	if (a->update.assignment == 0) {
+		local_step(a);
+		return;
+	}
 	switch (a->update.state) {
 	case UPDATE_DOWNLOADING:
-		if (link_busy(&a->transfer) || meter_waits(a))
-			return;
-		if (!a->refreshed || loop_now_ms(a->loop) - a->refreshed_ms > REFRESH_MS)
-			ask_metadata(a);
-		else
-			fetch_step(a);
+		download_step(a);
 		break;
 	case UPDATE_VERIFYING:
 		intake_step(a);

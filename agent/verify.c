@@ -57,10 +57,8 @@ int verify_pack_stored(struct agent *a, struct buf *out, struct error *err)
 	return r;
 }
 
-/* What the verified target says goes into the update. */
-static int take_result(struct agent *a, struct tuf_client *c, struct error *err)
+int verify_take_result(struct update *u, const struct tuf_client *c, struct error *err)
 {
-	struct update *u = &a->update;
 	struct buf url = BUF_INIT(sizeof(u->url) - 1);
 	struct json doc = JSON_INIT;
 	struct json_value custom;
@@ -172,6 +170,17 @@ static int keep_trusted(struct agent *a, struct tuf_client *c, struct error *err
 	return 0;
 }
 
+int verify_keep(struct agent *a, struct tuf_client *c, struct error *err)
+{
+	struct error ignored = ERROR_INIT;
+
+	if (keep_versions(a, c, err) < 0 || keep_trusted(a, c, err) < 0)
+		return -1;
+	if (trusted_refreshed(&a->trusted, clock_now_s(), &ignored) < 0)
+		log_warn("agent.refreshed", "why=\"%s\"", ignored.text);
+	return 0;
+}
+
 /* The engine over the worker's files. */
 static int run_engine(struct agent *a, struct slice packed, const char *target, struct error *err)
 {
@@ -187,7 +196,7 @@ static int run_engine(struct agent *a, struct slice packed, const char *target, 
 	r = tuf_verify_offline(buf_slice(&a->identity.root), &options, &a->trusted, list, count,
 			       slice_str(target), &c, err);
 	if (r == 0 && target[0] != '\0')
-		r = take_result(a, c, err);
+		r = verify_take_result(&a->update, c, err);
 	if (r == 0)
 		r = keep_versions(a, c, err);
 	/* Also after a refusal: a root or timestamp that did hold must not be forgotten. */
@@ -214,30 +223,33 @@ int verify_fetched(struct agent *a, int blobs_fd, const char *target, struct err
 	return r;
 }
 
-int verify_descriptor(struct agent *a, struct error *err)
+struct device_profile machine_profile(const struct machine *m)
 {
-	struct update *u = &a->update;
+	return (struct device_profile){
+		.arch = m->arch, .os_id = m->os, .os_version_id = m->os_version, .model = m->model,
+		.memory = m->memory, .agent_version = MESHANICS_VERSION,
+	};
+}
+
+int verify_descriptor(struct agent *a, const struct update *u, struct descriptor *d, struct error *err)
+{
 	struct machine m;
 	struct device_profile profile;
 	struct installed i;
 	int64_t mark;
 
-	descriptor_release(&a->descriptor);
-	if (descriptor_parse_text(&a->descriptor, buf_slice(&u->descriptor), err) < 0)
+	descriptor_release(d);
+	if (descriptor_parse_text(d, buf_slice(&u->descriptor), err) < 0)
 		return error_wrap(err, "'%s'", u->path);
-	if (a->descriptor.kind != PAYLOAD_FILE && a->descriptor.kind != PAYLOAD_MODEL)
+	if (d->kind != PAYLOAD_FILE && d->kind != PAYLOAD_MODEL)
 		return error_set(err, ERR_REFUSED, "'%s' is of kind '%s', which this agent cannot apply", u->path,
-				 payload_kind_name(a->descriptor.kind));
+				 payload_kind_name(d->kind));
 	machine_read(&m);
-	profile = (struct device_profile){
-		.arch = m.arch, .os_id = m.os, .os_version_id = m.os_version, .model = m.model,
-		.memory = m.memory, .agent_version = MESHANICS_VERSION,
-	};
-	if (descriptor_check_device(&a->descriptor, &profile, err) < 0 ||
-	    state_installed(a->db, u->artifact, &i, err) < 0)
+	profile = machine_profile(&m);
+	if (descriptor_check_device(d, &profile, err) < 0 || state_installed(a->db, u->artifact, &i, err) < 0)
 		return -1;
 	/* The version that is in place already may always stay. */
-	if (strcmp(i.version, u->version) == 0 && i.release == a->descriptor.release)
+	if (strcmp(i.version, u->version) == 0 && i.release == d->release)
 		return 0;
-	return descriptor_check_release(&a->descriptor, i.mark, &mark, err);
+	return descriptor_check_release(d, i.mark, &mark, err);
 }

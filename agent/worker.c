@@ -10,6 +10,7 @@
 
 #include "agent/link.h"
 #include "agent/remote.h"
+#include "agent/unpack.h"
 #include "base/encode.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -21,6 +22,8 @@ struct worker_thread {
 	int sock;
 	int work_fd;		/* HOME/agent/work */
 	struct remote *remote;
+	struct unpack *unpack;	/* of the transfer thread */
+	bool asks_network;	/* the request under way does: it has bytes to tell of */
 };
 
 /* ---- answers ---- */
@@ -119,7 +122,91 @@ static int do_fetch(struct worker_thread *t, struct json_value q, struct error *
 	return r;
 }
 
+/* ---- bundles ---- */
+
+/* LINK_VOLUME has no answer: what is wrong with it, the next request meets. */
+static void keep_volume(struct worker_thread *t, struct link_msg *m)
+{
+	struct error err = ERROR_INIT;
+	struct json doc = JSON_INIT;
+	struct slice name;
+	bool first;
+
+	if (json_parse(&doc, buf_slice(&m->body), JSON_STRICT, &err) == 0 &&
+	    json_need_string(json_root(&doc), "name", &name, &err) == 0 &&
+	    json_need_bool(json_root(&doc), "first", &first, &err) == 0) {
+		(void)!unpack_volume(t->unpack, name, first, m->fd, &err);
+		m->fd = -1;
+	}
+	json_release(&doc);
+}
+
+static int do_open(struct worker_thread *t, struct json_value q, int stored_fd, struct error *why)
+{
+	struct buf stored = BUF_INIT(LINK_BLOB_MAX), out = BUF_INIT(LINK_BLOB_MAX);
+	struct unpack_request request = {.identity = t->options->identity, .profile = t->options->profile};
+	int fd = -1, r = -1;
+
+	if (json_need_int(q, "now_s", 0, INT64_MAX, &request.now_s, why) < 0 ||
+	    json_need_int(q, "floor_s", 0, INT64_MAX, &request.floor_s, why) < 0 ||
+	    link_blob_read(stored_fd, &stored, why) < 0)
+		goto out;
+	request.stored = buf_slice(&stored);
+	if (unpack_open(t->unpack, &request, &out, why) < 0 || (fd = link_blob(buf_slice(&out), why)) < 0)
+		goto out;
+	r = link_send_done(t->sock, 0, fd, why);
+	close(fd);
+out:
+	buf_release(&stored);
+	buf_release(&out);
+	return r;
+}
+
+static void say_read(void *arg, uint64_t bytes)
+{
+	say_progress(arg, bytes, 0);
+}
+
+static int do_check(struct worker_thread *t, int hashes_fd, struct error *why)
+{
+	struct unpack_watcher watcher = {say_read, t};
+	struct buf hashes = BUF_INIT(UNPACK_PLAN_MAX * SHA256_LEN);
+	int r = -1;
+
+	if (link_blob_read(hashes_fd, &hashes, why) == 0 &&
+	    unpack_check(t->unpack, buf_slice(&hashes), &watcher, why) == 0)
+		r = link_send_done(t->sock, 0, -1, why);
+	buf_release(&hashes);
+	return r;
+}
+
+static int do_unpack(struct worker_thread *t, struct json_value q, struct error *why)
+{
+	struct unpack_watcher watcher = {say_read, t};
+	uint8_t sha256[SHA256_LEN];
+	struct slice hash;
+	int64_t length;
+	int fd, r;
+
+	if (json_need_int(q, "length", 0, INT64_MAX, &length, why) < 0 ||
+	    json_need_string(q, "sha256", &hash, why) < 0 || hex_decode(sha256, SHA256_LEN, hash, why) < 0)
+		return -1;
+	fd = unpack_payload(t->unpack, t->work_fd, sha256, (uint64_t)length, &watcher, why);
+	if (fd < 0)
+		return -1;
+	r = link_send_done(t->sock, 0, fd, why);
+	close(fd);
+	return r;
+}
+
 /* ---- threads ---- */
+
+static int handle_network(struct worker_thread *t, const struct link_msg *m, struct json_value q, struct error *why)
+{
+	if (m->type == LINK_POST)
+		return do_post(t, q, m->fd, why);
+	return m->type == LINK_UPDATE ? do_update(t, q, m->fd, why) : do_fetch(t, q, why);
+}
 
 static int handle(struct worker_thread *t, const struct link_msg *m, struct error *why)
 {
@@ -128,12 +215,15 @@ static int handle(struct worker_thread *t, const struct link_msg *m, struct erro
 
 	if (json_parse(&doc, buf_slice(&m->body), JSON_STRICT, why) < 0)
 		goto out;
-	if (m->type == LINK_POST)
-		r = do_post(t, json_root(&doc), m->fd, why);
-	else if (m->type == LINK_UPDATE)
-		r = do_update(t, json_root(&doc), m->fd, why);
-	else if (m->type == LINK_FETCH)
-		r = do_fetch(t, json_root(&doc), why);
+	t->asks_network = m->type == LINK_POST || m->type == LINK_UPDATE || m->type == LINK_FETCH;
+	if (t->asks_network)
+		r = handle_network(t, m, json_root(&doc), why);
+	else if (t->unpack != NULL && m->type == LINK_OPEN)
+		r = do_open(t, json_root(&doc), m->fd, why);
+	else if (t->unpack != NULL && m->type == LINK_CHECK)
+		r = do_check(t, m->fd, why);
+	else if (t->unpack != NULL && m->type == LINK_UNPACK)
+		r = do_unpack(t, json_root(&doc), why);
 	else
 		error_set(why, ERR_FAILED, "message %d is not a request", (int)m->type);
 out:
@@ -151,9 +241,15 @@ static void *thread_main(void *arg)
 		struct error why = ERROR_INIT;
 		struct link_reply reply;
 
+		if (m.type == LINK_VOLUME && t->unpack != NULL) {
+			keep_volume(t, &m);
+			continue;
+		}
 		if (handle(t, &m, &why) == 0)
 			continue;
-		reply = remote_reply(t->remote);
+		reply = LINK_REPLY_INIT;
+		if (t->asks_network)
+			reply = remote_reply(t->remote);
 		if (link_send_error(t->sock, &why, &reply, &err) < 0)
 			break;
 	}
@@ -198,6 +294,7 @@ static int run(const struct worker_options *o, struct error *err)
 	pthread_t thread;
 	int r = -1;
 
+	transfer.unpack = unpack_new();
 	path_join(work, o->home, "work");
 	/* Opened by name while we still may: the home can lie below a directory that is closed to the worker. */
 	transfer.work_fd = file_open(AT_FDCWD, work, O_RDONLY | O_DIRECTORY, 0, err);
@@ -220,6 +317,7 @@ static int run(const struct worker_options *o, struct error *err)
 out:
 	remote_free(control.remote);
 	remote_free(transfer.remote);
+	unpack_free(transfer.unpack);
 	file_close(&transfer.work_fd);
 	return r;
 }

@@ -9,9 +9,11 @@
 #include <sys/types.h>
 
 #include "agent/home.h"
+#include "tuf/descriptor.h"
 
 struct worker_options {
 	const struct identity *identity;	/* borrowed; its key came with the fork */
+	const struct device_profile *profile;	/* what this machine is: its sandbox does not let it look */
 	const char *proxy;		/* HTTP CONNECT proxy URL, or NULL */
 	uint64_t rate;			/* bytes per second that a payload may take; 0: as fast as it goes */
 	const char *home;		/* HOME/agent */

@@ -89,6 +89,8 @@ static void put_people(struct cmd *cmd, struct json_value s)
 	put_disk(cmd, json_get(s, "disk"));
 	if (json_type(update) == JSON_OBJECT) {
 		put_line(cmd, "update", json_get(update, "artifact"));
+		if (json_bool(json_get(update, "local")))
+			cmd_printf(cmd, "%-14s %s\n", "  from", "a bundle");
 		put_line(cmd, "  state", json_get(update, "state"));
 		put_line(cmd, "  why", json_get(update, "reason"));
 		put_line(cmd, "  since", json_get(update, "since"));

@@ -18,13 +18,14 @@ static void print_artifacts(struct cmd *cmd, const struct answer *a)
 
 	for (it = json_iter(json_get(answer_root(a), "artifacts")); json_next(&it);) {
 		struct json_value d = json_get(it.value, "descriptor");
-		char path[300], kind[32], release[24], size[32], role[80];
+		char path[300], kind[32], release[24], bytes[32], size[48], role[80];
 		const char *cells[] = {path, kind, release, size, role};
 
 		snprintf(path, sizeof(path), "%.*s", SLICE_ARG(json_string(json_get(it.value, "artifact"))));
 		snprintf(kind, sizeof(kind), "%.*s", SLICE_ARG(json_string(json_get(d, "kind"))));
 		snprintf(release, sizeof(release), "%" PRId64, json_int(json_get(d, "release")));
-		size_text(size, (uint64_t)json_int(json_get(it.value, "bytes")));
+		size_text(bytes, (uint64_t)json_int(json_get(it.value, "bytes")));
+		snprintf(size, sizeof(size), "%s%s", bytes, json_bool(json_get(it.value, "held")) ? "" : ", not held");
 		snprintf(role, sizeof(role), "%.*s", SLICE_ARG(json_string(json_get(it.value, "role"))));
 		table_row(t, cells);
 	}

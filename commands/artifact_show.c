@@ -28,7 +28,8 @@ static void print(struct cmd *cmd, const struct answer *a)
 
 	cmd_printf(cmd, "artifact   %.*s\n", SLICE_ARG(json_string(json_get(v, "artifact"))));
 	cmd_printf(cmd, "publisher  %.*s\n", SLICE_ARG(json_string(json_get(v, "role"))));
-	cmd_printf(cmd, "size       %s (%" PRId64 " bytes)\n", size_text(size, (uint64_t)bytes), bytes);
+	cmd_printf(cmd, "size       %s (%" PRId64 " bytes)%s\n", size_text(size, (uint64_t)bytes), bytes,
+		   json_bool(json_get(v, "held")) ? "" : ", not held at this site");
 	cmd_printf(cmd, "sha256     %.*s\n", SLICE_ARG(json_string(json_get(v, "sha256"))));
 	cmd_printf(cmd, "descriptor\n");
 	for (it = json_iter(json_get(v, "descriptor")); json_next(&it);)

@@ -66,7 +66,7 @@ static void report_people(struct cmd *cmd, const struct taking *t, struct json_v
 	const struct bundle_import *b = &t->read;
 	const struct manifest *m = bundle_import_manifest(b);
 	int64_t healed = json_int(json_get(done, "healed"));
-	char size[32], when[TIME_TEXT_LEN];
+	char size[32];
 
 	bundle_print_manifest(cmd, m);
 	if (b->dry_run)
@@ -85,9 +85,12 @@ static void report_people(struct cmd *cmd, const struct taking *t, struct json_v
 	else if (json_bool(json_get(done, "unchanged")))
 		cmd_printf(cmd, "already here: nothing has changed\n");
 	else
-		cmd_printf(cmd, "in force     root %" PRId64 ", targets %" PRId64 "; the next bundle is wanted before %s\n",
-			   json_int(json_get(done, "root_version")), json_int(json_get(done, "targets_version")),
-			   time_text(when, m->valid_until_s));
+		cmd_printf(cmd, "in force     root %" PRId64 ", targets %" PRId64 "\n",
+			   json_int(json_get(done, "root_version")), json_int(json_get(done, "targets_version")));
+	if (json_type(json_get(done, "good_until")) == JSON_STRING)
+		cmd_printf(cmd, "good until   %.*s, when %.*s expires; the next bundle is wanted before\n",
+			   SLICE_ARG(json_string(json_get(done, "good_until"))),
+			   SLICE_ARG(json_string(json_get(done, "expires_first"))));
 }
 
 static int report(struct cmd *cmd, const struct taking *t, struct error *err)

@@ -42,6 +42,7 @@ static void put_counts(struct json_writer *w, const struct repo_check *c)
 	json_put_int(w, "publishers", c->roles);
 	json_put_int(w, "bins", c->bins);
 	json_put_int(w, "targets", c->targets);
+	json_put_int(w, "not_held", c->absent);
 	json_put_int(w, "bytes", (int64_t)c->bytes);
 	json_close(w);
 }
@@ -55,7 +56,10 @@ static void print_counts(struct cmd *cmd, const struct repo_check *c)
 			   c->sites == 1 ? "" : "s");
 	if (c->bins > 0)
 		cmd_printf(cmd, "%u hash bins, ", c->bins);
-	cmd_printf(cmd, "%u target%s, %" PRIu64 " bytes\n", c->targets, c->targets == 1 ? "" : "s", c->bytes);
+	cmd_printf(cmd, "%u target%s, ", c->targets, c->targets == 1 ? "" : "s");
+	if (c->absent > 0)
+		cmd_printf(cmd, "%u of them not selected for this site, ", c->absent);
+	cmd_printf(cmd, "%" PRIu64 " bytes\n", c->bytes);
 }
 
 static int repo_verify_run(struct cmd *cmd, struct error *err)

@@ -117,8 +117,8 @@ int bundle_check_signed(const struct manifest *m, struct slice signature, const 
 	}
 	error_set(err, ERR_REFUSED, "%s is not by a record key (%s) that root version %lld of '%s' names",
 		  BUNDLE_SIGNATURE, site ? "export" : "site", (long long)root->head.version, root->site);
-	return error_hint(err, site ? "a ceremony puts the key of who makes bundles into the site's root (--export-key)"
-				    : "it was not made by this site, or was changed");
+	return error_hint(err, site ? "it was changed on its way, or made with a key that no ceremony has put into the site's root (--export-key)"
+				    : "it was changed on its way, or was not made by this site");
 }
 
 static int check_signature(struct work *w, struct error *err)

@@ -23,6 +23,8 @@ struct work {
 	struct tuf_root *root;		/* the newest of the destination */
 	struct buf root_text;
 	bool *matched;			/* by selector */
+	/* By publisher and bin: the file lists something that goes in, so that it goes in as well. */
+	bool **needed;
 };
 
 void bundle_plan_release(struct bundle_plan *p)
@@ -137,16 +139,18 @@ static int check_key(const struct work *w, struct error *err)
 		if (pubkey_equal(&keys->list[i].pub, &k.pub))
 			return 0;
 	}
-	error_set(err, ERR_REFUSED, "the newest root of '%s', version %lld, does not name the record key %.16s... of this box",
-		  w->p->site, (long long)w->p->versions.root, k.keyid);
-	return error_hint(err, site ? "a ceremony for that site adds it: --export-key, with the key that 'repo status' shows"
+	error_set(err, ERR_REFUSED, "root version %lld of '%s', the newest, does not name the record key %.16s... of this box",
+		  (long long)w->p->versions.root, w->p->site, k.keyid);
+	return error_hint(err, site ? "a ceremony for that site adds it: --export-key repo/keys/record-export.pub"
 				    : "take online-keys.json to the ceremony for its next root");
 }
 
 /* Targets are shared: what was signed for this repository must be signed for the destination's root as well. */
 static int check_targets(const struct work *w, struct error *err)
 {
-	if (tuf_verify_role(&w->root->roles[TUF_TARGETS], &repo_targets(w->p->repo)->head, NULL, "targets", "5.6.3", err) == 0)
+	const struct tuf_targets *targets = repo_targets(w->p->repo);
+
+	if (tuf_verify_role(&w->root->roles[TUF_TARGETS], &targets->head, NULL, "targets", "5.6.3", err) == 0)
 		return 0;
 	error_wrap(err, "for root version %lld of '%s'", (long long)w->p->versions.root, w->p->site);
 	return error_hint(err, "that root must be made with the targets keys of the root here");
@@ -180,7 +184,8 @@ static bool site_has(const struct work *w, const char *role, int64_t version)
 	return w->e->since != NULL && receipt_version(w->e->since, role) == version;
 }
 
-static int add_role(struct work *w, const struct repo_role *role, struct error *err)
+/* A publisher's file or a bin. */
+static int add_role(struct work *w, const struct repo_role *role, bool needed, struct error *err)
 {
 	if (role->fault == ROLE_DAMAGED) {
 		*err = role->why;
@@ -193,27 +198,37 @@ static int add_role(struct work *w, const struct repo_role *role, struct error *
 		return 0;
 	}
 	note_expiry(w->p, role->name, role->file->head.expires_s);
-	return site_has(w, role->name, role->version)
+	return !needed && site_has(w, role->name, role->version)
 		       ? 0
 		       : add_file(w->p, role->name, role->version, buf_slice(&role->text), err);
 }
 
-static int add_publisher(struct work *w, const struct repo_role *role, struct error *err)
+/* The publisher's own file stands before his bins, and goes in when one of these does: it leads to them. */
+static int add_publisher(struct work *w, unsigned i, struct error *err)
 {
-	unsigned bin;
+	struct bundle_plan *p = w->p;
+	const struct repo_role *role = repo_role_at(p->repo, i);
+	uint32_t at = p->file_count;
+	unsigned bin, bins = role->file != NULL && role->bin_bits > 0 ? 1u << role->bin_bits : 0;
+	struct member own;
 
-	if (add_role(w, role, err) < 0)
+	if (bins == 0)
+		return add_role(w, role, w->needed[i][0], err);
+	if (add_role(w, role, true, err) < 0)
 		return -1;
-	for (bin = 0; role->file != NULL && role->bin_bits > 0 && bin < 1u << role->bin_bits; bin++) {
+	own = p->files[at];
+	for (bin = 0; bin < bins; bin++) {
 		struct repo_role out;
 		int r;
 
-		repo_bin_read(w->p->repo, role, bin, &out);
-		r = add_role(w, &out, err);
+		repo_bin_read(p->repo, role, bin, &out);
+		r = add_role(w, &out, w->needed[i][bin], err);
 		repo_role_release(&out);
 		if (r < 0)
 			return -1;
 	}
+	if (p->file_count == at + 1 && site_has(w, own.role, own.version))
+		p->file_count = at;
 	return 0;
 }
 
@@ -243,7 +258,7 @@ static int add_metadata(struct work *w, struct error *err)
 	if (add_file(p, "targets", targets->head.version, targets->head.text, err) < 0)
 		return -1;
 	for (i = 0; i < repo_role_count(p->repo); i++) {
-		if (add_publisher(w, repo_role_at(p->repo, i), err) < 0)
+		if (add_publisher(w, i, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -271,6 +286,7 @@ static int add_artifact(void *arg, const struct artifact *a, struct error *err)
 	struct work *w = arg;
 	struct bundle_plan *p = w->p;
 	struct plan_artifact *out;
+	unsigned i;
 
 	if (!a->target.hashes.has_sha256)
 		return error_set(err, ERR_REFUSED, "artifact '%.*s' has no SHA-256", SLICE_ARG(a->target.path));
@@ -279,7 +295,12 @@ static int add_artifact(void *arg, const struct artifact *a, struct error *err)
 		p->artifacts = xreallocarray(p->artifacts, p->artifact_room, sizeof(*p->artifacts));
 	}
 	out = &p->artifacts[p->artifact_count++];
-	*out = (struct plan_artifact){.length = a->target.length, .path = p->paths.len, .selected = selected(w, a->target.path)};
+	*out = (struct plan_artifact){.length = a->target.length, .path = p->paths.len};
+	out->selected = selected(w, a->target.path);
+	for (i = 0; repo_role_at(p->repo, i) != a->role; i++)
+		;
+	out->publisher = i;
+	out->bin = a->role->bin_bits > 0 ? repo_bin_of(a->role, a->target.path) : 0;
 	memcpy(out->sha256, a->target.hashes.sha256, SHA256_LEN);
 	buf_put_slice(&p->paths, a->target.path);
 	buf_put_u8(&p->paths, 0);
@@ -325,6 +346,7 @@ static void choose(struct work *w)
 			p->saved++;
 			p->saved_bytes += a->length;
 		} else if (a->selected) {
+			w->needed[a->publisher][a->bin] = true;
 			p->artifacts[n++] = *a;
 		} else {
 			p->complete = false;
@@ -375,7 +397,7 @@ static int add_artifacts(struct work *w, struct error *err)
 	}
 	merge(w->p);
 	choose(w);
-	return check_blobs(w->p, err);
+	return 0;
 }
 
 /* ---- how long it is good ---- */
@@ -427,6 +449,18 @@ static int set_validity(struct work *w, struct error *err)
 
 /* ---- the whole ---- */
 
+static void work_release(struct work *w)
+{
+	unsigned i;
+
+	for (i = 0; w->needed != NULL && i < repo_role_count(w->p->repo); i++)
+		free(w->needed[i]);
+	free(w->needed);
+	free(w->matched);
+	tuf_root_free(w->root);
+	buf_release(&w->root_text);
+}
+
 static int check_receipt(const struct work *w, struct error *err)
 {
 	const struct receipt *r = w->e->since;
@@ -438,8 +472,8 @@ static int check_receipt(const struct work *w, struct error *err)
 	if (strcmp(r->site, w->p->site) != 0)
 		return error_set(err, ERR_USAGE, "the receipt is of site '%s', and the bundle for '%s'", r->site, w->p->site);
 	if (receipt_version(r, "root") > w->p->versions.root)
-		return error_set(err, ERR_REFUSED, "site '%s' has root version %lld, and version %lld is the newest kept here",
-				 r->site, (long long)receipt_version(r, "root"), (long long)w->p->versions.root);
+		return error_set(err, ERR_REFUSED,
+				 "site '%s' has root version %lld, and version %lld is the newest kept here", r->site, (long long)receipt_version(r, "root"), (long long)w->p->versions.root);
 	return 0;
 }
 
@@ -475,6 +509,7 @@ static void count(struct bundle_plan *p)
 static int open_repo(struct work *w, struct error *err)
 {
 	struct bundle_plan *p = w->p;
+	unsigned i;
 
 	if ((p->repo = repo_open_readonly(w->e->home, err)) == NULL || repo_adopted(p->repo, err) < 0)
 		return -1;
@@ -486,6 +521,9 @@ static int open_repo(struct work *w, struct error *err)
 		p->has_since = true;
 		memcpy(p->since, w->e->since->id, SHA256_LEN);
 	}
+	w->needed = xcalloc(repo_role_count(p->repo) + 1u, sizeof(*w->needed));
+	for (i = 0; i < repo_role_count(p->repo); i++)
+		w->needed[i] = xcalloc((size_t)1 << repo_role_at(p->repo, i)->bin_bits, sizeof(bool));
 	return 0;
 }
 
@@ -494,16 +532,14 @@ int bundle_plan_make(struct bundle_plan *p, const struct bundle_export *e, struc
 	struct work w = {.p = p, .e = e, .matched = xcalloc(e->selector_count + 1u, sizeof(bool))};
 	int r = -1;
 
-	if (check_selectors(e, err) < 0 || open_repo(&w, err) < 0 || load_root(&w, err) < 0 || check_receipt(&w, err) < 0 ||
-	    check_key(&w, err) < 0 || check_targets(&w, err) < 0 || add_metadata(&w, err) < 0 ||
-	    set_validity(&w, err) < 0 || add_artifacts(&w, err) < 0)
+	if (check_selectors(e, err) < 0 || open_repo(&w, err) < 0 || load_root(&w, err) < 0 ||
+	    check_receipt(&w, err) < 0 || check_key(&w, err) < 0 || check_targets(&w, err) < 0 || add_artifacts(&w, err) < 0 ||
+	    add_metadata(&w, err) < 0 || set_validity(&w, err) < 0 || check_blobs(p, err) < 0)
 		goto out;
 	count(p);
 	r = 0;
 out:
-	tuf_root_free(w.root);
-	buf_release(&w.root_text);
-	free(w.matched);
+	work_release(&w);
 	return r;
 }
 

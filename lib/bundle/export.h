@@ -38,6 +38,8 @@ struct plan_artifact {
 	uint64_t length;
 	size_t path;	/* of its name, in bundle_plan.paths */
 	bool selected;
+	/* (private) Whose file lists this name: publisher and, where he has any, hash bin. */
+	unsigned publisher, bin;
 };
 
 struct bundle_plan {

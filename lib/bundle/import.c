@@ -63,7 +63,7 @@ static int want_order(const void *a, const void *b)
 	return memcmp(((const struct import_want *)a)->sha256, ((const struct import_want *)b)->sha256, SHA256_LEN);
 }
 
-/* Of several paths with the same bytes one stands for all; held is it when all have their bytes. */
+/* Of several paths with the same bytes one stands for all, and one that has them if any does. */
 void import_wants_ready(struct import_wants *w)
 {
 	size_t i, n = 0;
@@ -74,8 +74,8 @@ void import_wants_ready(struct import_wants *w)
 	for (i = 1; i < w->count; i++) {
 		if (want_order(&w->list[n], &w->list[i]) != 0)
 			w->list[++n] = w->list[i];
-		else if (w->list[n].held && !w->list[i].held)
-			w->list[n].held = false;
+		else if (w->list[i].held)
+			w->list[n] = w->list[i];
 	}
 	w->count = n + 1;
 }

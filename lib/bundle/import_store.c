@@ -24,6 +24,7 @@
 #include "tuf/publish.h"
 
 #define COMPARE_SIZE ((size_t)256 << 10)
+#define TAKE_MIN (UINT64_C(1) << 20)	/* bytes; room for less is not taken one by one, as it was asked for as a whole */
 #define SYNC_EACH_MAX 8	/* parts; of more, the file system is synced */
 
 /* One artifact at work. */
@@ -214,12 +215,15 @@ static int begin_writing(struct work *w, struct error *err)
 
 	w->writing = true;
 	blob_name(name, w->m->sha256, ".part");
-	if ((w->part_fd = file_open(w->s->repo_dirfd, name, flags, 0644, err)) < 0 ||
-	    space_need(w->s->repo_dirfd, "repo", w->m->length - w->at, keep, err) < 0)
+	if ((w->part_fd = file_open(w->s->repo_dirfd, name, flags, 0644, err)) < 0)
 		return -1;
 	if (w->held_is_part ? file_truncate(w->part_fd, w->at, name, err) < 0 : copy_start(w, err) < 0)
 		return -1;
-	return space_take(w->part_fd, w->m->length, name, err);
+	if (w->m->length - w->at < TAKE_MIN)
+		return 0;
+	return space_need(w->s->repo_dirfd, "repo", w->m->length - w->at, keep, err) < 0
+		       ? -1
+		       : space_take(w->part_fd, w->m->length, name, err);
 }
 
 static int take_piece(struct work *w, struct slice piece, struct error *err)

@@ -95,7 +95,7 @@ static int end_member(struct bundle_reader *r, struct error *err)
 	uint8_t got[SHA256_LEN];
 
 	r->state = BETWEEN;
-	if (r->begun > 0) {
+	if (r->begun > 0 || r->skipped) {
 		r->begun = 0;
 		return 0;
 	}
@@ -169,6 +169,25 @@ ssize_t bundle_read(struct bundle_reader *r, void *p, size_t n, struct error *er
 	return got;
 }
 
+int bundle_skip(struct bundle_reader *r, struct error *err)
+{
+	uint64_t left;
+	int more;
+
+	if (r->state == FAILED)
+		return reader_fail(r, err);
+	while (r->state == MEMBER) {
+		r->skipped = r->skipped || r->done < r->member.length;
+		more = more_content(r, err);
+		left = r->archive.left;
+		if (more < 0 || (more > 0 && tarfile_skip(&r->archive, err) < 0))
+			return fail_member(r, err);
+		if (more > 0)
+			r->done += left;
+	}
+	return 0;
+}
+
 int bundle_read_all(struct bundle_reader *r, struct buf *out, struct error *err)
 {
 	struct slice piece;
@@ -211,6 +230,7 @@ static int begin_member(struct bundle_reader *r, struct error *err)
 	if (r->begun > 0 && r->begun >= r->member.length)
 		return error_set(err, ERR_MALFORMED, BUNDLE_VOLUME " begins behind the end of this member");
 	r->done = r->begun;
+	r->skipped = false;
 	kind = piece_header(r, false, err);
 	if (kind < 0 || (kind == 1 && check_piece(r, err) < 0))
 		return -1;

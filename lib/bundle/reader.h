@@ -60,6 +60,11 @@ uint64_t bundle_offset(const struct bundle_reader *r);
 WARN_UNUSED ssize_t bundle_read(struct bundle_reader *r, void *p, size_t n, struct error *err);
 /* The same without a copy: the next piece where it lies, good until the next call; empty at the member's end. */
 WARN_UNUSED int bundle_piece(struct bundle_reader *r, struct slice *out, struct error *err);
+/*
+ * Pass over what is left of the member, which is then not checked, and not read either where the file can be sought: for
+ * those who want a few members of a large bundle.
+ */
+WARN_UNUSED int bundle_skip(struct bundle_reader *r, struct error *err);
 /* The member at hand ended because its next piece is in a volume that is not here; bundle_read gave 0 without a check. */
 bool bundle_cut(const struct bundle_reader *r);
 /* The whole member into out, cleared first; its ceiling counts: ERR_LIMIT. */

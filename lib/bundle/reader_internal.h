@@ -84,6 +84,7 @@ struct bundle_reader {
 	uint64_t begun;			/* bytes of the member in earlier volumes than the first at hand */
 	uint64_t done;			/* bytes of the member so far, `begun` included */
 	bool cut;
+	bool skipped;			/* not all of the member was read */
 	struct sha256 hash;
 };
 

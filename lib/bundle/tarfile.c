@@ -147,6 +147,25 @@ int tarfile_piece(struct tarfile *a, struct slice *out, struct error *err)
 	return 0;
 }
 
+/* An end of the file before that of the member is met by whoever reads next: a header follows in any case. */
+int tarfile_skip(struct tarfile *a, struct error *err)
+{
+	size_t here = at_most(a->left, a->end - a->at);
+	struct slice piece;
+
+	a->at += here;
+	a->left -= here;
+	if (a->seekable) {
+		a->offset += a->left;
+		a->bytes_read += a->left;
+		a->left = 0;
+	}
+	while (a->left > 0)
+		if (tarfile_piece(a, &piece, err) < 0)
+			return -1;
+	return 0;
+}
+
 ssize_t tarfile_read(struct tarfile *a, void *p, size_t n, struct error *err)
 {
 	ssize_t got;

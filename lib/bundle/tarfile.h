@@ -34,6 +34,8 @@ WARN_UNUSED int tarfile_header(struct tarfile *a, struct tar_entry *e, struct er
 WARN_UNUSED int tarfile_piece(struct tarfile *a, struct slice *out, struct error *err);
 /* Up to n bytes of content into p, large ones without a detour; 0 at the end of the member. */
 WARN_UNUSED ssize_t tarfile_read(struct tarfile *a, void *p, size_t n, struct error *err);
+/* Pass over what is left of the member: sought where the file can be, read where not. */
+WARN_UNUSED int tarfile_skip(struct tarfile *a, struct error *err);
 /* All that is left of the member, appended to out: ERR_LIMIT past its ceiling, before anything is read. */
 WARN_UNUSED int tarfile_read_all(struct tarfile *a, struct buf *out, struct error *err);
 /* After tarfile_header gave 0: one more block of zeros, and zeros to the end of the file. */

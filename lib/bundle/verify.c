@@ -111,8 +111,8 @@ static int check_complete(const struct bundle_check *c, struct bundle_verify *v,
 	if (lacking == NULL || !c->manifest.complete || c->manifest.has_since)
 		return 0;
 	hex_encode(hex, lacking->sha256, SHA256_LEN);
-	return error_set(err, ERR_REFUSED, "artifact %s is listed and not inside, although the bundle says that it is complete",
-			 hex);
+	return error_set(err, ERR_REFUSED,
+			 "artifact %s is listed and not inside, although the bundle says that it is complete", hex);
 }
 
 int bundle_verify(struct bundle_check *c, struct bundle_reader *r, struct bundle_verify *v, struct error *err)

@@ -352,7 +352,7 @@ int bundle_write(const struct bundle_plan *p, const struct manifest *m, struct s
 
 	if (bundle_measure(m, signature.len, o->split, &w.size, err) < 0)
 		return -1;
-	w.room = xmalloc(ROOM);
+	w.room = xmalloc_io(ROOM);
 	if (begin_volume(&w, err) == 0 && put_members(&w, err) == 0 && end_volume(&w, err) == 0)
 		r = 0;
 	file_close(&w.fd);

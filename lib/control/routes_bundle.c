@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "base/encode.h"
 #include "base/timefmt.h"
@@ -111,7 +110,22 @@ static void audit_bundle(struct api_call *call, const struct manifest *m)
 	json_close(&w);
 }
 
-static void put_imported(struct json_writer *w, const struct manifest *m, const struct repo_import *done)
+/* How long the site can live on what it has now: until the first of what it cannot sign itself expires. */
+static void put_good_until(struct json_writer *w, struct repo *r)
+{
+	const struct repo_expiry *list;
+	unsigned count = repo_expiries(r, &list), i;
+	char text[TIME_TEXT_LEN];
+
+	for (i = 0; i < count && list[i].online; i++)
+		;
+	if (i == count)
+		return;
+	json_put_string(w, "good_until", time_text(text, list[i].expires_s));
+	json_put_string(w, "expires_first", list[i].role);
+}
+
+static void put_imported(struct json_writer *w, const struct manifest *m, const struct repo_import *done, struct repo *r)
 {
 	char text[TIME_TEXT_LEN];
 
@@ -132,6 +146,7 @@ static void put_imported(struct json_writer *w, const struct manifest *m, const 
 	json_put_int(w, "healed", done->healed);
 	json_put_int(w, "not_held", done->lacking);
 	json_put_bool(w, "unchanged", done->roots + done->roles + done->bins + done->placed + done->healed == 0);
+	put_good_until(w, r);
 	json_close(w);
 }
 
@@ -160,7 +175,7 @@ static int import(struct api_call *call, struct error *err)
 	if (bundle_last_write(repo_dirfd(r), &last, err) < 0)
 		return -1;
 	bundle_import_sweep(repo_dirfd(r), 0);
-	put_imported(&call->out, m, &done);
+	put_imported(&call->out, m, &done, r);
 	return 0;
 }
 
@@ -219,7 +234,7 @@ struct receipting {
 	unsigned room;
 	struct held held;
 	size_t held_room;
-	int repo_dirfd;
+	const struct repo *repo;
 };
 
 static void add_version(struct receipting *x, const char *role, int64_t version)
@@ -264,15 +279,8 @@ static void add_versions(struct receipting *x, const struct repo *r)
 static int add_held(void *arg, const struct artifact *a, struct error *err)
 {
 	struct receipting *x = arg;
-	struct buf file = BUF_INIT(4096);
-	struct stat st;
-	bool here;
 
-	artifact_put_file(&file, a->target.path, a->target.hashes.sha256);
-	here = fstatat(x->repo_dirfd, buf_cstr(&file), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-	       (uint64_t)st.st_size == a->target.length;
-	buf_release(&file);
-	if (!here)
+	if (!artifact_held(x->repo, a))
 		return 0;
 	if (x->held.count == x->held_room) {
 		x->held_room = x->held_room == 0 ? 64 : 2 * x->held_room;
@@ -327,10 +335,9 @@ static int gather(struct api_call *call, const struct repo *r, struct receipting
 	struct audit_head head;
 	int found;
 
-	x->repo_dirfd = repo_dirfd(r);
 	snprintf(x->r.site, sizeof(x->r.site), "%s", repo_site(r));
 	x->r.created_s = call->now_s;
-	if ((found = bundle_last_read(x->repo_dirfd, &last, err)) < 0 || audit_head(call->db, &head, err) < 0)
+	if ((found = bundle_last_read(repo_dirfd(r), &last, err)) < 0 || audit_head(call->db, &head, err) < 0)
 		return -1;
 	x->r.has_bundle = found > 0;
 	x->r.sequence = last.sequence;
@@ -346,7 +353,7 @@ static int gather(struct api_call *call, const struct repo *r, struct receipting
 
 static int sign_receipt(const struct receipting *x, struct slice text, struct buf *signature, struct error *err)
 {
-	struct seckey *key = keyfile_open(x->repo_dirfd, "keys/record-site.key", SLICE_EMPTY, err);
+	struct seckey *key = keyfile_open(repo_dirfd(x->repo), "keys/record-site.key", SLICE_EMPTY, err);
 	uint8_t hash[SHA256_LEN];
 	int r;
 
@@ -371,7 +378,7 @@ static int write_receipt(struct receipting *x, struct error *err)
 	}
 	sha256_of(buf_slice(&text), x->r.id);
 	if (sign_receipt(x, buf_slice(&text), &signature, err) == 0 &&
-	    newfile_open(&f, x->repo_dirfd, RECEIPT_NAME, 0644, err) == 0 &&
+	    newfile_open(&f, repo_dirfd(x->repo), RECEIPT_NAME, 0644, err) == 0 &&
 	    receipt_write(f.fd, buf_slice(&text), buf_slice(&signature), &x->held, x->r.created_s, err) == 0)
 		r = newfile_commit(&f, err);
 out:
@@ -394,7 +401,7 @@ static void put_bundle(struct json_writer *w, const struct receipt *r)
 static int make_receipt(struct api_call *call, struct error *err)
 {
 	static const char *const names[] = {NULL};
-	struct receipting x = {.repo_dirfd = -1};
+	struct receipting x = {.repo = NULL};
 	struct json_writer detail = JSON_WRITER(&call->audit_detail);
 	struct repo *r;
 	int ret = -1;
@@ -402,6 +409,7 @@ static int make_receipt(struct api_call *call, struct error *err)
 	if (repository_need(call, &r, err) < 0 || repo_adopted(r, err) < 0 || json_only(call->body, names, err) < 0)
 		return -1;
 	audit_site(call, repo_site(r));
+	x.repo = r;
 	if (gather(call, r, &x, err) < 0 || write_receipt(&x, err) < 0)
 		goto out;
 	json_open_object(&detail, NULL);

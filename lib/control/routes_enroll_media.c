@@ -45,21 +45,8 @@ static void sign_call_free(struct sign_call *s)
 
 static int read_tags(struct sign_call *s, struct json_value body, struct error *err)
 {
-	struct json_value list = {.doc = NULL};
-	struct json_iter it;
-
-	if (json_opt_array(body, "tags", &list, err) < 0)
-		return -1;
-	for (it = json_iter(list); json_next(&it);) {
-		if (json_type(it.value) != JSON_STRING)
-			return error_set(err, ERR_MALFORMED, "tags: %s instead of a string",
-					 json_type_name(json_type(it.value)));
-		if (s->terms.tag_count == DEVICE_TAGS_MAX)
-			return error_set(err, ERR_LIMIT, "more than %d tags", DEVICE_TAGS_MAX);
-		s->tags[s->terms.tag_count++] = json_string(it.value);
-	}
 	s->terms.tags = s->tags;
-	return 0;
+	return identity_read_tags(body, s->tags, &s->terms.tag_count, err);
 }
 
 /* Where the device will find us, should it ever have a network: as asked, else our first public name. */

@@ -212,7 +212,8 @@ static int check_receipt_signature(const struct tuf_root *root, const struct rec
 		if (err->kind == ERR_MALFORMED)
 			return -1;
 	}
-	return error_set(err, ERR_REFUSED, "the receipt is not signed by a site record key that root version %lld of '%s' names",
+	return error_set(err, ERR_REFUSED,
+			 "the receipt is not signed by a site record key that root version %lld of '%s' names",
 			 (long long)root->head.version, r->site);
 }
 
@@ -224,9 +225,11 @@ static int check_receipt_newer(const struct bundle_site *known, const struct rec
 	hex_encode(id, r->id, SHA256_LEN);
 	if (r->audit.seq > known->receipt_seq || strcmp(id, known->receipt) == 0)
 		return 0;
-	error_set(err, ERR_REFUSED, "the receipt of '%s' ends with record %lld of its audit trail, and one with record %lld was accepted",
-		  r->site, (long long)r->audit.seq, (long long)known->receipt_seq);
-	return error_hint(err, "bring the newest one; the accepted one was made at %s", time_text(when, known->receipt_created_s));
+	error_set(err, ERR_REFUSED,
+		  "the receipt of '%s' ends with record %lld of its audit trail, and one with record %lld was accepted", r->site,
+		  (long long)r->audit.seq, (long long)known->receipt_seq);
+	return error_hint(err, "bring the newest one; the accepted one was made at %s",
+			  time_text(when, known->receipt_created_s));
 }
 
 static int keep_receipt(struct api_call *call, const struct receipt *r, struct error *err)

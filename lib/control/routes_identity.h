@@ -5,6 +5,7 @@
 #include "control/api.h"
 #include "control/control.h"
 #include "fleet/enroll.h"
+#include "store/devices.h"
 
 /*
  * The site of this control plane into out: the repository's, before there is one what `ca init` was told.
@@ -33,6 +34,10 @@ const char *identity_host(const struct control_settings *s, struct slice host);
 /* Members of an answer to enrolment or renewal, but for the root; host NULL: without addresses. */
 void identity_put_grant(struct json_writer *w, const struct control_settings *s, const struct enroll_server *server,
 			const struct enroll_grant *g, const char *host);
+
+/* body.tags, for the device that is to come; none without it. The tags borrow from body. */
+WARN_UNUSED int identity_read_tags(struct json_value body, struct slice tags[static DEVICE_TAGS_MAX], size_t *count,
+				   struct error *err);
 
 /* ?all=1: a list shall also have what is over. */
 bool identity_asks_all(const struct api_call *call);

@@ -239,9 +239,15 @@ out:
 
 /* ---- artifacts ---- */
 
+struct listing {
+	struct json_writer *w;
+	const struct repo *r;
+};
+
 static int put_artifact(void *arg, const struct artifact *a, struct error *err)
 {
-	struct json_writer *w = arg;
+	const struct listing *l = arg;
+	struct json_writer *w = l->w;
 	struct json_value descriptor = json_get(a->target.custom, "meshanics");
 
 	(void)err;
@@ -250,6 +256,7 @@ static int put_artifact(void *arg, const struct artifact *a, struct error *err)
 	json_put_string(w, "role", a->role->name);
 	json_put_int(w, "bytes", (int64_t)a->target.length);
 	json_put_hex(w, "sha256", a->target.hashes.sha256, SHA256_LEN);
+	json_put_bool(w, "held", artifact_held(l->r, a));
 	if (json_type(descriptor) == JSON_OBJECT)
 		json_put_value(w, "descriptor", descriptor);
 	json_close(w);
@@ -264,7 +271,7 @@ int repository_list_artifacts(struct api_call *call, struct error *err)
 		return -1;
 	json_open_object(&call->out, NULL);
 	json_open_array(&call->out, "artifacts");
-	if (artifact_each(r, put_artifact, &call->out, err) < 0)
+	if (artifact_each(r, put_artifact, &(struct listing){&call->out, r}, err) < 0)
 		return -1;
 	json_close(&call->out);
 	json_close(&call->out);
@@ -291,7 +298,7 @@ int repository_show_artifact(struct api_call *call, struct error *err)
 	if (repository_need(call, &r, err) < 0 || path_of(call, path, err) < 0 ||
 	    artifact_find(r, slice_str(path), &a, err) < 0)
 		return -1;
-	return put_artifact(&call->out, &a, err);
+	return put_artifact(&(struct listing){&call->out, r}, &a, err);
 }
 
 /* After a publisher's file without the artifact was committed: its bytes may go, too. */

@@ -86,6 +86,10 @@ static int find_kind(const struct api_call *call, struct slice path, struct slic
 		return err->kind == ERR_NOT_FOUND
 			       ? error_hint(err, "'meshanics artifact list' shows what is published")
 			       : -1;
+	if (!artifact_held(call->control->repo, &a)) {
+		error_set(err, ERR_CONFLICT, "'%.*s' is listed, but its bytes are not held at this site", SLICE_ARG(path));
+		return error_hint(err, "bring a bundle that has it inside: meshanics bundle import");
+	}
 	if (descriptor_parse(&d, json_get(a.target.custom, "meshanics"), err) < 0)
 		return error_wrap(err, "artifact '%.*s'", SLICE_ARG(path));
 	*kind = slice_str(payload_kind_name(d.kind));

@@ -75,23 +75,29 @@ struct token_request {
 	struct buf root;
 };
 
-static int read_tags(struct token_request *q, struct json_value body, struct error *err)
+int identity_read_tags(struct json_value body, struct slice tags[static DEVICE_TAGS_MAX], size_t *count, struct error *err)
 {
 	struct json_value list = {.doc = NULL};
 	struct json_iter it;
 
+	*count = 0;
 	if (json_opt_array(body, "tags", &list, err) < 0)
 		return -1;
 	for (it = json_iter(list); json_next(&it);) {
 		if (json_type(it.value) != JSON_STRING)
 			return error_set(err, ERR_MALFORMED, "tags: %s instead of a string",
 					 json_type_name(json_type(it.value)));
-		if (q->spec.tag_count == DEVICE_TAGS_MAX)
+		if (*count == DEVICE_TAGS_MAX)
 			return error_set(err, ERR_LIMIT, "more than %d tags", DEVICE_TAGS_MAX);
-		q->tags[q->spec.tag_count++] = json_string(it.value);
+		tags[(*count)++] = json_string(it.value);
 	}
-	q->spec.tags = q->tags;
 	return 0;
+}
+
+static int read_tags(struct token_request *q, struct json_value body, struct error *err)
+{
+	q->spec.tags = q->tags;
+	return identity_read_tags(body, q->tags, &q->spec.tag_count, err);
 }
 
 static int add_url(struct token_request *q, struct slice url, struct error *err)

@@ -46,9 +46,9 @@ struct handshake {
 };
 
 /*
- * Begin towards the node of that id and static key: the datagram in out (PACKET_OUTER_MAX). counter: this node's, to this peer,
- * never used twice in one epoch. send_record: whether the own record goes along. cookie may be NULL. Returns the
- * length; 0 when the static key is of small order.
+ * Begin towards the node of that id and static key: the datagram in out (PACKET_OUTER_MAX). local_index: neither 0 nor
+ * UINT32_MAX. counter: this node's, to this peer, never used twice in one epoch. send_record: whether the own record
+ * goes along. cookie may be NULL. Returns the length; 0 when the static key is of small order.
  */
 size_t handshake_initiate(struct handshake *hs, const struct handshake_self *self,
 			  const uint8_t remote_id[static NODE_ID_LEN], const uint8_t remote_static[static 32],

@@ -9,7 +9,7 @@
 #include "mesh/stay.h"
 
 #define MESSAGE_LEN_MAX 8972		/* a probe for the largest MTU */
-#define MESSAGE_GOSSIP_MAX 1151	/* of every other but RELAY: its datagram fits into PACKET_OUTER_MAX, relayed or not */
+#define MESSAGE_GOSSIP_MAX 1151		/* of others but RELAY: fits into PACKET_OUTER_MAX, relayed or not */
 #define DIGEST_BUCKETS 16		/* by the first four bits of the node id */
 #define HAVE_MAX 46			/* pairs of one message */
 #define WANT_MAX 64			/* ids of one message */
@@ -60,7 +60,10 @@ struct message {
 	} u;
 };
 
-/* The content in out, its length returned; 0 for KEEPALIVE, and when it does not fit into `room`. */
+/*
+ * The content in out, its length returned; 0 for KEEPALIVE, and when it does not fit into `room`. What m borrows may
+ * not overlap it.
+ */
 size_t message_put(const struct message *m, uint8_t *out, size_t room);
 /* -1 for a type that is unknown (skip it) or content that breaks its form. */
 WARN_UNUSED int message_get(struct message *m, struct slice content);

@@ -211,7 +211,7 @@ static int get_noise(uint32_t *sender, struct slice *noise, struct slice body)
 	len = read_be16(&r);
 	noise->ptr = read_bytes(&r, len);
 	noise->len = len;
-	return r.failed || *sender == 0 ? -1 : 0;
+	return r.failed || *sender == 0 || *sender == PACKET_COOKIE_FOR_WHO ? -1 : 0;
 }
 
 size_t packet_put_initiation(const struct subkeys *k, const struct packet_initiation *p, const uint8_t *cookie,

@@ -47,7 +47,7 @@ static inline bool packet_is_session(const struct packet_header *h)
 }
 
 /* ---- header ---- */
-/* Mask or unmask the header in place by the 16 bytes after it; mask: of the subkeys. The datagram has PACKET_LEN_MIN bytes. */
+/* Mask or unmask the header in place by the 16 bytes after it. mask: of the subkeys. A datagram has PACKET_LEN_MIN bytes. */
 void packet_mask(const uint8_t mask[static 16], uint8_t *datagram);
 void packet_header_put(uint8_t out[static PACKET_HEADER_LEN], const struct packet_header *h);
 /*
@@ -76,8 +76,9 @@ const uint8_t *packet_outer_tag(const uint8_t *datagram, size_t len, const struc
  * length is added where it fits. cookie: NULL, or what PACKET_HAS_MAC2 is made with. All *_get read a body; they borrow
  * from it, and return -1 for one that is too short or says what it may not.
  */
+#define PACKET_COOKIE_FOR_WHO UINT32_MAX	/* receiver of a cookie that answers a WHO */
 struct packet_initiation {
-	uint32_t sender;	/* index, not 0 */
+	uint32_t sender;	/* index, neither 0 nor PACKET_COOKIE_FOR_WHO */
 	struct slice noise;	/* message 1 */
 };
 size_t packet_put_initiation(const struct subkeys *k, const struct packet_initiation *p, const uint8_t *cookie,
@@ -93,11 +94,10 @@ size_t packet_put_response(const struct subkeys *k, const struct packet_response
 WARN_UNUSED int packet_response_get(struct packet_response *p, const struct packet_header *h, struct slice body);
 
 struct packet_cookie {
-	uint32_t receiver;	/* the initiation's sender; 0xffffffff for a WHO */
+	uint32_t receiver;	/* the initiation's sender, or PACKET_COOKIE_FOR_WHO */
 	uint8_t quoted[PACKET_TAG_LEN];	/* outer tag of what is answered */
 	uint8_t cookie[COOKIE_LEN];
 };
-#define PACKET_COOKIE_FOR_WHO UINT32_MAX
 size_t packet_put_cookie(const struct subkeys *k, const struct packet_cookie *p, uint8_t *out);
 WARN_UNUSED int packet_cookie_get(struct packet_cookie *p, const struct packet_header *h, struct slice body);
 

@@ -252,8 +252,9 @@ static int get_forwards(struct reader *r, struct mesh_record *rec, struct error 
 		if (get_name(r, f->name, "a forward", err) < 0)
 			return -1;
 		if (!forward_fits(rec, i))
-			return error_set(err, ERR_MALFORMED, "the record has a forward '%s' whose place or name is taken, or not "
-					 "the node's", f->name);
+			return error_set(err, ERR_MALFORMED,
+					 "the record has a forward '%s' whose place or name is taken, or not the node's",
+					 f->name);
 	}
 	return 0;
 }

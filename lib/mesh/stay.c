@@ -93,7 +93,8 @@ static int read_list(struct staylist *s, struct slice bytes, struct error *err)
 				 bytes.len);
 	s->ids = read_bytes(&r, s->count * NODE_ID_LEN);
 	if (made > MESH_TIME_MAX || s->generation < 2 || !ids_ascend(s->ids, s->count))
-		return error_set(err, ERR_MALFORMED, "the stay list has an impossible date or generation, or is not in order");
+		return error_set(err, ERR_MALFORMED,
+				 "the stay list has an impossible date or generation, or is not in order");
 	s->made_at_s = (int64_t)made;
 	return 0;
 }

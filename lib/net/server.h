@@ -44,7 +44,7 @@
 #include "net/loop.h"
 #include "net/tls.h"
 
-#define SERVER_FDS_MAX 4	/* descriptors passed with one request over a unix socket */
+#define SERVER_FDS_MAX 16	/* descriptors passed with one request over a unix socket */
 #define SERVER_LOCALS_MAX 64	/* connections over unix sockets, beside those that `connections` limits */
 
 struct server;

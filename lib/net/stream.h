@@ -11,7 +11,7 @@
 #include "net/tls.h"
 
 #define STREAM_BLOCKED (-2)
-#define STREAM_FDS_MAX 4
+#define STREAM_FDS_MAX 16
 
 struct stream {
 	int fd;			/* owned; -1 when closed */
@@ -25,7 +25,8 @@ struct stream {
 	bool sent;		/* something went out through TLS; whoever wonders clears it first */
 	int fds[STREAM_FDS_MAX];	/* received, -1 where none; more than fit are closed */
 };
-#define STREAM_INIT ((struct stream){.fd = -1, .fds = {-1, -1, -1, -1}})
+#define STREAM_NO_FDS {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}
+#define STREAM_INIT ((struct stream){.fd = -1, .fds = STREAM_NO_FDS})
 
 /* Takes fd and tls. On a server tls may come later (s->tls), before anything is read or written. */
 void stream_open(struct stream *s, int fd, struct tls *tls);

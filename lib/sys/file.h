@@ -103,6 +103,8 @@ WARN_UNUSED int file_unlink(int dirfd, const char *path, struct error *err);	/* 
 WARN_UNUSED int file_rmdir(int dirfd, const char *path, struct error *err);	/* an empty directory; not synced */
 /* Also the parents that are missing, each with `mode`; an existing directory is fine and keeps its mode. Durable. */
 WARN_UNUSED int file_mkdirs(int dirfd, const char *path, mode_t mode, struct error *err);
+/* Not durable, for very many before one file_sync_fs. */
+WARN_UNUSED int file_mkdirs_unsynced(int dirfd, const char *path, mode_t mode, struct error *err);
 /* One directory for removable media: an existing one is fine, a mode that cannot be set as well. Durable. */
 WARN_UNUSED int file_mkdir_lenient(int dirfd, const char *path, mode_t mode, struct error *err);
 /* A file or a directory with all it holds (64 levels); no symlink is followed; absence is fine. Not synced. */

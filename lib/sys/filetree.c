@@ -12,8 +12,10 @@
 
 #define TREE_DEPTH_MAX 64
 
+enum make_flags { MAKE_SYNCED = 1 << 0, MAKE_LENIENT = 1 << 1 };
+
 /* One directory; its mode is set apart from mkdir's so that the umask has no say. */
-static int make_one(int dirfd, const char *path, mode_t mode, bool lenient, struct error *err)
+static int make_one(int dirfd, const char *path, mode_t mode, unsigned flags, struct error *err)
 {
 	const char *base;
 	struct stat st;
@@ -29,8 +31,10 @@ static int make_one(int dirfd, const char *path, mode_t mode, bool lenient, stru
 			return 0;	/* somebody was faster */
 		return file_failed(err, "create directory", path);
 	}
-	if (sys_chmod(dirfd, path, mode) < 0 && !lenient)
+	if (sys_chmod(dirfd, path, mode) < 0 && !(flags & MAKE_LENIENT))
 		return file_failed(err, "set the mode of", path);
+	if (!(flags & MAKE_SYNCED))
+		return 0;
 	if ((parent = file_open_parent(dirfd, path, &base, err)) < 0)
 		return -1;
 	r = file_sync(parent, path, err);
@@ -40,10 +44,10 @@ static int make_one(int dirfd, const char *path, mode_t mode, bool lenient, stru
 
 int file_mkdir_lenient(int dirfd, const char *path, mode_t mode, struct error *err)
 {
-	return make_one(dirfd, path, mode, true, err);
+	return make_one(dirfd, path, mode, MAKE_SYNCED | MAKE_LENIENT, err);
 }
 
-int file_mkdirs(int dirfd, const char *path, mode_t mode, struct error *err)
+static int make_all(int dirfd, const char *path, mode_t mode, unsigned flags, struct error *err)
 {
 	char part[PATH_MAX];
 	size_t len = strlen(path), i;
@@ -55,10 +59,20 @@ int file_mkdirs(int dirfd, const char *path, mode_t mode, struct error *err)
 			continue;
 		memcpy(part, path, i);
 		part[i] = '\0';
-		if (make_one(dirfd, part, mode, false, err) < 0)
+		if (make_one(dirfd, part, mode, flags, err) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+int file_mkdirs(int dirfd, const char *path, mode_t mode, struct error *err)
+{
+	return make_all(dirfd, path, mode, MAKE_SYNCED, err);
+}
+
+int file_mkdirs_unsynced(int dirfd, const char *path, mode_t mode, struct error *err)
+{
+	return make_all(dirfd, path, mode, 0, err);
 }
 
 static int remove_in(int dirfd, const char *name, unsigned depth, struct error *err);

@@ -352,6 +352,9 @@ void outfiles_close(struct outfiles *o)
 {
 	int status;
 
+	/* Another child of ours may have inherited it. */
+	if (o->sock >= 0)
+		(void)shutdown(o->sock, SHUT_RDWR);
 	file_close(&o->sock);
 	file_close(&o->dirfd);
 	while (o->pid > 0 && waitpid(o->pid, &status, 0) < 0 && errno == EINTR)

@@ -46,17 +46,16 @@ void blob_staged_name(char out[static BLOB_NAME_MAX], const uint8_t sha256[stati
 	snprintf(out, BLOB_NAME_MAX, "staging/%s", hex);
 }
 
-/* Beside the placed one first, in staging/, where what a crash leaves is swept. */
-static int place_anew(int repo_dirfd, const char *staged, const char *placed, struct error *err)
+/* In staging/ first, where what a crash leaves is swept. */
+static int place_anew(int repo_dirfd, const char *from, const char *placed, struct error *err)
 {
-	char temp[BLOB_NAME_MAX];
+	const char *temp = "staging/" STAGE_TEMP_PREFIX "blob";
 	struct error ignored = ERROR_INIT;
 
-	snprintf(temp, sizeof(temp), "staging/" STAGE_TEMP_PREFIX "%s", strchr(staged, '/') + 1);
 	if (file_unlink(repo_dirfd, temp, err) < 0)
 		return -1;
-	if (sys_link(repo_dirfd, staged, repo_dirfd, temp) < 0)
-		return error_errno(err, errno, "cannot link '%s'", staged);
+	if (sys_link(repo_dirfd, from, repo_dirfd, temp) < 0)
+		return error_errno(err, errno, "cannot link '%s'", from);
 	if (sys_rename(repo_dirfd, temp, repo_dirfd, placed, 0) == 0)
 		return 0;
 	error_errno(err, errno, "cannot put '%s' in its place", placed);
@@ -73,34 +72,42 @@ static bool same_file(int repo_dirfd, const char *a, const char *b)
 	       fstatat(repo_dirfd, b, &y, AT_SYMLINK_NOFOLLOW) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-int blob_place(int repo_dirfd, struct slice path, uint64_t length, const uint8_t sha256[static SHA256_LEN], bool anew,
-	       char dir[static BLOB_NAME_MAX], struct error *err)
+/* In its folder, which is made where there is none. */
+static int place_new(int repo_dirfd, const char *from, const char *placed, const char *dir, bool sync,
+		     struct error *err)
 {
-	char staged[BLOB_NAME_MAX], placed[BLOB_NAME_MAX];
-
-	blob_staged_name(staged, sha256);
-	blob_placed_name(placed, path, sha256);
-	snprintf(dir, BLOB_NAME_MAX, "%s", placed);
-	*strrchr(dir, '/') = '\0';
-	if (blob_has_size(repo_dirfd, placed, length)) {
-		if (!anew || same_file(repo_dirfd, staged, placed))
-			return 0;
-		return place_anew(repo_dirfd, staged, placed, err);
-	}
-	if (file_mkdirs(repo_dirfd, dir, 0755, err) < 0 || file_unlink(repo_dirfd, placed, err) < 0)
+	if ((sync ? file_mkdirs : file_mkdirs_unsynced)(repo_dirfd, dir, 0755, err) < 0 ||
+	    file_unlink(repo_dirfd, placed, err) < 0)
 		return -1;
-	if (sys_link(repo_dirfd, staged, repo_dirfd, placed) < 0)
+	if (sys_link(repo_dirfd, from, repo_dirfd, placed) < 0)
 		return error_errno(err, errno, "cannot link '%s'", placed);
 	return 0;
 }
 
-static int place_blob(const struct repo *r, const struct tuf_target *t, struct error *err)
+int blob_place(int repo_dirfd, const char *from, const char *placed, uint64_t length, unsigned flags,
+	       struct error *err)
 {
+	bool there = blob_has_size(repo_dirfd, placed, length), sync = (flags & BLOB_UNSYNCED) == 0;
 	char dir[BLOB_NAME_MAX];
 
-	if (blob_place(r->dirfd, t->path, t->length, t->hashes.sha256, false, dir, err) < 0)
+	snprintf(dir, sizeof(dir), "%s", placed);
+	*strrchr(dir, '/') = '\0';
+	/* Whoever linked it may have ended before he had synced it. */
+	if (there && (!(flags & BLOB_ANEW) || same_file(repo_dirfd, from, placed)))
+		return sync && file_sync_dir(repo_dirfd, dir, err) < 0 ? -1 : 0;
+	if ((there ? place_anew(repo_dirfd, from, placed, err) : place_new(repo_dirfd, from, placed, dir, sync, err)) < 0 ||
+	    (sync && file_sync_dir(repo_dirfd, dir, err) < 0))
 		return -1;
-	return file_sync_dir(r->dirfd, dir, err);
+	return 1;
+}
+
+static int place_blob(const struct repo *r, const struct tuf_target *t, struct error *err)
+{
+	char staged[BLOB_NAME_MAX], placed[BLOB_NAME_MAX];
+
+	blob_staged_name(staged, t->hashes.sha256);
+	blob_placed_name(placed, t->path, t->hashes.sha256);
+	return blob_place(r->dirfd, staged, placed, t->length, 0, err) < 0 ? -1 : 0;
 }
 
 /* ---- many files at once ---- */

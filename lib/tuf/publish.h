@@ -144,6 +144,8 @@ struct artifact {
 	const struct repo_role *role;	/* the publisher */
 	struct tuf_target target;
 };
+/* Its bytes are in their place, as far as their length tells. An import of selected artifacts leaves out the others. */
+bool artifact_held(const struct repo *r, const struct artifact *a);
 /* ERR_NOT_FOUND when no role that may speak for the path lists it. */
 WARN_UNUSED int artifact_find(const struct repo *r, struct slice path, struct artifact *out, struct error *err);
 /*

@@ -33,12 +33,14 @@ void blob_staged_name(char out[static BLOB_NAME_MAX], const uint8_t sha256[stati
 bool blob_has_size(int repo_dirfd, const char *name, uint64_t len);
 
 /*
- * A staged blob gets its name where clients ask for it; by a link, since two paths may have the same bytes. Nobody names
- * it yet, so this may stop anywhere. In place of one that is there already only with `anew`. dir is the folder, not yet
- * synced.
+ * A blob, staged or in another place, gets its name `placed` where clients ask for it; by a link, since two paths may have
+ * the same bytes. Nobody names it yet, so this may stop anywhere. In place of one of that length which is there already
+ * only with BLOB_ANEW. Folders are made durable, and the one that holds it is synced, unless BLOB_UNSYNCED says that the
+ * file system will be. 1: it was put there, 0: it was there, -1.
  */
-WARN_UNUSED int blob_place(int repo_dirfd, struct slice path, uint64_t length, const uint8_t sha256[static SHA256_LEN],
-			   bool anew, char dir[static BLOB_NAME_MAX], struct error *err);
+enum blob_place_flags { BLOB_ANEW = 1 << 0, BLOB_UNSYNCED = 1 << 1 };
+WARN_UNUSED int blob_place(int repo_dirfd, const char *from, const char *placed, uint64_t length, unsigned flags,
+			   struct error *err);
 
 /* The targets of f->next: each in the slice, as it was if it was published, else complete. Fills f->added. */
 WARN_UNUSED int publish_check_targets(struct publish_file *f, struct error *err);

@@ -6,8 +6,7 @@
 #include "base/name.h"
 #include "crypto/sshsig.h"
 #include "tuf/delegation.h"
-#include "tuf/publish.h"
-#include "tuf/repo_internal.h"
+#include "tuf/publish_internal.h"
 
 void artifact_put_file(struct buf *out, struct slice path, const uint8_t sha256[static SHA256_LEN])
 {
@@ -21,6 +20,14 @@ void artifact_put_file(struct buf *out, struct slice path, const uint8_t sha256[
 	buf_put_slice(out, slice_sub(path, 0, cut));
 	buf_printf(out, "%s.", hex);
 	buf_put_slice(out, slice_sub(path, cut, SIZE_MAX));
+}
+
+bool artifact_held(const struct repo *r, const struct artifact *a)
+{
+	char name[BLOB_NAME_MAX];
+
+	blob_placed_name(name, a->target.path, a->target.hashes.sha256);
+	return blob_has_size(r->dirfd, name, a->target.length);
 }
 
 int targets_order(const void *a, const void *b)

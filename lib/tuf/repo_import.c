@@ -86,26 +86,44 @@ int repo_selected_write(int repo_dirfd, uint8_t (*list)[SHA256_LEN], size_t coun
 	return ret;
 }
 
+/* What the new state lacks, after what the list holds already. */
+static void add_lacking(const struct importing *x, uint8_t (**list)[SHA256_LEN], size_t *count)
+{
+	size_t i;
+
+	*list = xreallocarray(*list, *count + x->lacking_count + 1, sizeof((*list)[0]));
+	for (i = 0; i < x->lacking_count; i++)
+		memcpy((*list)[(*count)++], x->lacking[i].sha256, SHA256_LEN);
+}
+
 /* While old and new may be in force, what either lacks is no fault: written before the change, the new list after it. */
 static int select_both(const struct importing *x, struct error *err)
 {
 	uint8_t (*both)[SHA256_LEN];
 	struct error ignored = ERROR_INIT;
-	size_t count;
-	int ret;
+	size_t count, before;
+	int ret = 0;
 
 	/* One that cannot be read says nothing. */
 	if (repo_selected_read(x->r->dirfd, &both, &count, &ignored) < 0)
 		count = 0;
-	if (count == 0 && x->lacking_count == 0) {
-		free(both);
-		return 0;
-	}
-	both = xreallocarray(both, count + x->lacking_count, sizeof(both[0]));
-	if (x->lacking_count > 0)
-		memcpy(both + count, x->lacking, x->lacking_count * sizeof(both[0]));
-	ret = repo_selected_write(x->r->dirfd, both, count + x->lacking_count, err);
+	before = count;
+	add_lacking(x, &both, &count);
+	if (count > before)
+		ret = repo_selected_write(x->r->dirfd, both, count, err);
 	free(both);
+	return ret;
+}
+
+static int select_new(const struct importing *x, struct error *err)
+{
+	uint8_t (*list)[SHA256_LEN] = NULL;
+	size_t count = 0;
+	int ret;
+
+	add_lacking(x, &list, &count);
+	ret = repo_selected_write(x->r->dirfd, list, count, err);
+	free(list);
 	return ret;
 }
 
@@ -119,15 +137,20 @@ static int place_blobs(struct importing *x, struct error *err)
 
 	for (i = 0; i < x->blob_count; i++) {
 		const struct import_blob *b = &x->blobs[i];
-		char dir[BLOB_NAME_MAX], placed[BLOB_NAME_MAX];
+		char placed[BLOB_NAME_MAX], from[BLOB_NAME_MAX];
 		bool was;
+		int done;
 
 		blob_placed_name(placed, slice_str(b->path), b->sha256);
+		if (b->source != NULL)
+			blob_placed_name(from, slice_str(b->source), b->sha256);
+		else
+			blob_staged_name(from, b->sha256);
 		was = file_exists(r->dirfd, placed);
-		if (blob_place(r->dirfd, slice_str(b->path), b->length, b->sha256, b->staged, dir, err) < 0 ||
-		    (each && file_sync_dir(r->dirfd, dir, err) < 0))
+		done = blob_place(r->dirfd, from, placed, b->length, BLOB_ANEW | (each ? 0u : BLOB_UNSYNCED), err);
+		if (done < 0)
 			return error_wrap(err, "cannot store '%s'", b->path);
-		*(was ? &x->m->healed : &x->m->placed) += 1;
+		*(was ? &x->m->healed : &x->m->placed) += (unsigned)done;
 	}
 	return each ? 0 : file_sync_fs(r->dirfd, "targets", err);
 }
@@ -140,6 +163,8 @@ static void drop_staged(const struct importing *x)
 	size_t i;
 
 	for (i = 0; i < x->blob_count; i++) {
+		if (x->blobs[i].source != NULL)
+			continue;
 		blob_staged_name(staged, x->blobs[i].sha256);
 		if (file_unlink(x->r->dirfd, staged, &ignored) < 0)
 			return;
@@ -246,13 +271,10 @@ static int see_healed(struct repo *r, struct error *err)
 
 static int refuse_lacking(const struct importing *x, struct error *err)
 {
-	char hex[SHA256_HEX_LEN];
-
 	if (!x->m->complete || x->lacking_count == 0)
 		return 0;
-	hex_encode(hex, x->lacking[0], SHA256_LEN);
-	error_set(err, ERR_REFUSED, "artifact %s%s is neither in the bundle nor held here", hex,
-		  x->lacking_count > 1 ? " (and others)" : "");
+	error_set(err, ERR_REFUSED, "artifact '%s'%s is neither in the bundle nor held here", x->lacking[0].path,
+		  x->lacking_count > 1 ? ", and others," : "");
 	return error_hint(err, "ask for a bundle made without --since");
 }
 
@@ -264,12 +286,11 @@ int repo_import(struct repo *r, struct repo_import *m, struct error *err)
 
 	if (repo_writable(r, err) < 0 || import_examine(&x, err) < 0)
 		goto out;
-	m->lacking = (unsigned)x.lacking_count;
 	if (refuse_lacking(&x, err) < 0 || select_both(&x, err) < 0 || place_blobs(&x, err) < 0 ||
 	    heal_roots(&x, err) < 0 || publish(&x, &change, err) < 0)
 		goto out;
 	repo_staged_leave(r, &x.former);
-	if (repo_keys_settle(r, err) < 0 || repo_selected_write(r->dirfd, x.lacking, x.lacking_count, err) < 0 ||
+	if (repo_keys_settle(r, err) < 0 || select_new(&x, err) < 0 ||
 	    (m->healed > 0 && see_healed(r, err) < 0))
 		goto out;
 	drop_staged(&x);

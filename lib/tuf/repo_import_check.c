@@ -275,25 +275,16 @@ static int take_root(struct importing *x, struct error *err)
 
 /* ---- what publishers list ---- */
 
-static void add_lacking(struct importing *x, const struct tuf_target *t)
-{
-	if (x->lacking_count == x->lacking_room) {
-		x->lacking_room = x->lacking_room == 0 ? 64 : 2 * x->lacking_room;
-		x->lacking = xreallocarray(x->lacking, x->lacking_room, sizeof(x->lacking[0]));
-	}
-	memcpy(x->lacking[x->lacking_count++], t->hashes.sha256, SHA256_LEN);
-}
-
-static void add_blob(struct importing *x, const struct tuf_target *t, bool staged)
+static void add_blob(struct import_blob **list, size_t *count, size_t *room, const struct tuf_target *t)
 {
 	struct import_blob *b;
 
-	if (x->blob_count == x->blob_room) {
-		x->blob_room = x->blob_room == 0 ? 64 : 2 * x->blob_room;
-		x->blobs = xreallocarray(x->blobs, x->blob_room, sizeof(x->blobs[0]));
+	if (*count == *room) {
+		*room = *room == 0 ? 64 : 2 * *room;
+		*list = xreallocarray(*list, *room, sizeof((*list)[0]));
 	}
-	b = &x->blobs[x->blob_count++];
-	*b = (struct import_blob){.path = xstrndup_slice(t->path), .length = t->length, .staged = staged};
+	b = &(*list)[(*count)++];
+	*b = (struct import_blob){.path = xstrndup_slice(t->path), .length = t->length};
 	memcpy(b->sha256, t->hashes.sha256, SHA256_LEN);
 }
 
@@ -311,10 +302,39 @@ static int see_target(void *arg, const struct tuf_target *t, struct error *err)
 	a.held = staged || placed;
 	x->m->artifacts++;
 	if (staged)
-		add_blob(x, t, staged);
+		add_blob(&x->blobs, &x->blob_count, &x->blob_room, t);
 	else if (!placed)
-		add_lacking(x, t);
+		add_blob(&x->lacking, &x->lacking_count, &x->lacking_room, t);
 	return x->m->artifact == NULL ? 0 : x->m->artifact(x->m->arg, &a, err);
+}
+
+static int blob_order(const void *a, const void *b)
+{
+	return memcmp(((const struct import_blob *)a)->sha256, ((const struct import_blob *)b)->sha256, SHA256_LEN);
+}
+
+/* The same bytes may be in their place under another path. */
+static int see_source(void *arg, const struct tuf_target *t, struct error *err)
+{
+	struct importing *x = arg;
+	struct import_blob key, *b, *end = x->lacking + x->lacking_count;
+	char placed_name[BLOB_NAME_MAX];
+
+	(void)err;
+	memcpy(key.sha256, t->hashes.sha256, SHA256_LEN);
+	b = bsearch(&key, x->lacking, x->lacking_count, sizeof(*b), blob_order);
+	if (b == NULL)
+		return 0;
+	blob_placed_name(placed_name, t->path, t->hashes.sha256);
+	if (!blob_has_size(x->r->dirfd, placed_name, t->length))
+		return 0;
+	while (b > x->lacking && blob_order(b - 1, &key) == 0)
+		b--;
+	for (; b < end && blob_order(b, &key) == 0; b++) {
+		if (b->source == NULL && b->length == t->length)
+			b->source = xstrndup_slice(t->path);
+	}
+	return 0;
 }
 
 /* A file of the new state: new or stored. text is owned; file is NULL when there is none by these keys. */
@@ -379,13 +399,13 @@ static int see_file(struct importing *x, const struct repo_role *publisher, cons
 		.top = x->targets,
 		.next = next->file,
 		.now_s = x->m->now_s,
-		.each = see_target,
+		.each = x->again ? see_source : see_target,
 		.each_arg = x,
 	};
 	int ret;
 
 	snprintf(role.name, sizeof(role.name), "%s", name);
-	if (next->is_new)
+	if (next->is_new && !x->again)
 		*(bin >= 0 ? &x->m->bins : &x->m->roles) += 1;
 	ret = publish_check_targets(&f, err);
 	free(f.added);
@@ -493,6 +513,29 @@ static int see_publishers(struct importing *x, struct error *err)
 	return ret;
 }
 
+/* Of what is lacking, those whose bytes are here under another path go over to the others. */
+static int find_sources(struct importing *x, struct error *err)
+{
+	size_t i, left = 0;
+
+	if (x->lacking_count == 0)
+		return 0;
+	qsort(x->lacking, x->lacking_count, sizeof(x->lacking[0]), blob_order);
+	x->again = true;
+	if (see_publishers(x, err) < 0)
+		return -1;
+	for (i = 0; i < x->lacking_count; i++) {
+		if (x->lacking[i].source == NULL) {
+			x->lacking[left++] = x->lacking[i];
+			continue;
+		}
+		x->blobs = xreallocarray(x->blobs, x->blob_count + 1, sizeof(x->blobs[0]));
+		x->blobs[x->blob_count++] = x->lacking[i];
+	}
+	x->lacking_count = left;
+	return 0;
+}
+
 /* ---- all of it ---- */
 
 static const char clock_hint[] = "if the clock is right: meshanics bundle import --accept-clock; else set it";
@@ -511,18 +554,28 @@ int import_examine(struct importing *x, struct error *err)
 		return -1;
 	if (m->root != NULL && m->root(m->arg, tuf_client_root(x->client), err) < 0)
 		return -1;
-	return see_publishers(x, err);
+	if (see_publishers(x, err) < 0 || find_sources(x, err) < 0)
+		return -1;
+	m->lacking = (unsigned)x->lacking_count;
+	return 0;
+}
+
+static void release_blobs(struct import_blob *list, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		free(list[i].path);
+		free(list[i].source);
+	}
+	free(list);
 }
 
 void import_release(struct importing *x)
 {
-	size_t i;
-
 	repo_staged_leave(x->r, &x->former);
-	for (i = 0; i < x->blob_count; i++)
-		free(x->blobs[i].path);
-	free(x->blobs);
-	free(x->lacking);
+	release_blobs(x->blobs, x->blob_count);
+	release_blobs(x->lacking, x->lacking_count);
 	free((void *)(uintptr_t)x->changes);
 	tuf_targets_free(x->targets);
 	tuf_client_free(x->client);
@@ -534,7 +587,6 @@ int repo_import_check(struct repo *r, struct repo_import *m, struct error *err)
 	struct importing x = {.r = r, .m = m};
 	int ret = import_examine(&x, err);
 
-	m->lacking = (unsigned)x.lacking_count;
 	import_release(&x);
 	return ret;
 }

@@ -18,7 +18,7 @@ struct import_blob {
 	char *path;	/* owned */
 	uint64_t length;
 	uint8_t sha256[SHA256_LEN];
-	bool staged;
+	char *source;	/* another path whose bytes, which are in their place, are the same; owned. NULL: it is staged */
 };
 
 struct importing {
@@ -32,10 +32,11 @@ struct importing {
 	struct tuf_targets *targets;	/* the top-level file that will be in force; owned */
 	struct repo_keyring former;	/* while keys that were staged for this root sign */
 
-	struct import_blob *blobs;	/* not in their places, or staged anew */
+	struct import_blob *blobs;	/* not in their places, or staged anew; owned */
 	size_t blob_count, blob_room;
-	uint8_t (*lacking)[SHA256_LEN];
+	struct import_blob *lacking;	/* those of which there are no bytes; owned; by SHA-256 when all are known */
 	size_t lacking_count, lacking_room;
+	bool again;			/* on the second way over all files, which looks for bytes of those */
 };
 
 /* Everything that can be told without a change. With m->r and m->m set; to be released in every case. */

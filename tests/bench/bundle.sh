@@ -128,7 +128,7 @@ for name in openssl copy export inspect verify import again tar+sign ssh-verify 
 done
 
 for count in 1000 10000; do
-	rm -rf hq depot ./*.cost ./*.out off ./*.bundle ./*.request ./*.json large
+	rm -rf hq* depot* ./*.cost ./*.out off ./*.bundle ./*.request ./*.json large
 	sites
 	"$top/build/tests/bench/bundle_fill" "$dir/hq" $count 4096 || exit 1
 	measured export meshanics bundle export --home hq --site depot-7 -o d.bundle --quiet

@@ -7,6 +7,7 @@
 #	site_request HOME OUT [ARG...]	alice's request: 2 of alice, bob, carol for root, 1 of alice, bob for targets
 #	site_ceremony HOME	the whole ceremony, alice and carol sign: HOME.out/root.json, targets.json
 #	site_up HOME [ARG...]	all of it, and adopted: a repository in force
+#	site_depot HOME		repo init of site HOME, and the ceremony for its first root, like that of hq: HOME.out/root.json
 # shellcheck shell=sh
 
 as() {
@@ -52,4 +53,15 @@ site_up() {
 	[ -e bob.pub ] || signer bob || return 1
 	[ -e carol.pub ] || signer carol || return 1
 	site_init "$@" && site_ceremony "$1" && as "$1" repo adopt "$1.out/root.json" "$1.out/targets.json"
+}
+
+site_depot() {
+	site_h=$1
+	as "$site_h" repo init --site "$site_h" --output "$site_h.online.json" &&
+		as alice ceremony new --online-keys "$site_h.online.json" --like hq.out/root.json -o "$site_h.request.json" &&
+		site_f=$(fingerprint "$site_h.request.json") &&
+		as alice ceremony sign "$site_h.request.json" --key alice --fingerprint "$site_f" -o "$site_h.alice.json" &&
+		as carol ceremony sign "$site_h.request.json" --key carol --fingerprint "$site_f" -o "$site_h.carol.json" &&
+		mkdir "$site_h.out" &&
+		as alice ceremony finish "$site_h.request.json" "$site_h.alice.json" "$site_h.carol.json" -o "$site_h.out"
 }

@@ -18,6 +18,9 @@ test_expect 'make install fills DESTDIR and nothing else' '
 	test -s root/opt/m/lib/sysusers.d/meshanics.conf &&
 	grep "^ExecStart=/opt/m/bin/meshanics serve$" root/opt/m/lib/systemd/system/meshanics-serve.service &&
 	grep "^ExecStart=/opt/m/bin/meshanics agent run$" root/opt/m/lib/systemd/system/meshanics-agent.service &&
+	grep "^ExecStart=/opt/m/bin/meshanics agent apply --media" root/opt/m/lib/systemd/system/meshanics-apply@.service &&
+	grep "^ExecStartPre=/usr/bin/systemd-mount " root/opt/m/lib/systemd/system/meshanics-apply@.service &&
+	test -s root/opt/m/lib/udev/rules.d/99-meshanics-media.rules &&
 	test -z "$(find root -perm /022 ! -type l)"
 '
 
@@ -31,6 +34,8 @@ if command -v dpkg-deb >/dev/null 2>&1 && make -q -C "$TEST_SRC" build/meshanics
 		grep "root/root .* ./usr/bin/meshanics$" list &&
 		grep "man5/meshanics-api\.5\.gz$" list &&
 		grep "systemd/system/meshanics-agent.service$" list &&
+		grep "systemd/system/meshanics-apply@.service$" list &&
+		grep "udev/rules.d/99-meshanics-media.rules$" list &&
 		grep "vendor-completions/_meshanics$" list &&
 		! grep -v " root/root " list &&
 		dpkg-deb -x "$deb" unpacked &&
@@ -52,12 +57,14 @@ if command -v systemd-analyze >/dev/null 2>&1; then
 	test_expect 'the units are as closed as is promised' '
 		exposure meshanics-serve.service 15 &&
 		exposure meshanics-agent.service 24 &&
+		exposure meshanics-apply@.service 10 &&
 		! exposure meshanics-agent.service 5
 	'
 	test_expect 'systemd understands every line of the units' '
 		for u in "$TEST_SRC"/agent/units/*.service; do
 			systemd-analyze verify --man=no "$u" 2>&1 |
-				grep -v "/usr/bin/meshanics is not executable" | grep "$(basename "$u")" && return 1
+				grep -v "/usr/bin/meshanics is not executable" |
+				grep "$(basename "$u" .service)" && return 1
 		done
 		true
 	'
@@ -66,12 +73,23 @@ else
 	test_skip 'systemd understands every line of the units' 'systemd-analyze is not installed'
 fi
 
+test_expect 'what udev sees of a stick starts the unit that names it, and mounts nothing that runs' '
+	cd "$TEST_SRC/agent/units" && grep "ID_FS_LABEL}==\"MESHANICS\".*SYSTEMD_WANTS}+=\"meshanics-apply@dev-%k.service\"$" *.rules &&
+	grep "^BindsTo=%i.device$" meshanics-apply@.service && systemd_mount=$(grep ^ExecStartPre= meshanics-apply@.service) &&
+	for o in ro nosuid nodev noexec; do
+		echo "$systemd_mount" | grep -E "[=,]$o[, ]" || return 1
+	done
+'
 test_expect 'wiping itself is final, and the watchdog is on' '
 	cd "$TEST_SRC/agent/units" &&
 	grep "^RestartPreventExitStatus=86$" meshanics-agent.service &&
-	for u in *.service; do
-		grep "^Type=notify$" $u && grep "^WatchdogSec=" $u && grep "^NoNewPrivileges=yes$" $u || return 1
+	for u in meshanics-serve.service meshanics-agent.service; do
+		grep "^Type=notify$" $u && grep "^WatchdogSec=" $u || return 1
 	done &&
+	for u in *.service; do
+		grep "^NoNewPrivileges=yes$" $u || return 1
+	done &&
+	grep "^RestartPreventExitStatus=1 2 3$" meshanics-apply@.service &&
 	! ls *.socket &&
 	grep "^SocketBindDeny=any$" meshanics-agent.service
 '

@@ -61,6 +61,20 @@ exec setpriv --bounding-set=\$caps --inh-caps=-all --no-new-privs \\
 WRAP
 chmod 755 wrap/meshanics . trace
 
+# A bundle on a stick, for an agent that runs: the verb of meshanics-apply@.service, with what that unit leaves it.
+# shellcheck source=tests/e2e/fleet.sh
+. "$TEST_SRC/tests/e2e/fleet.sh"
+stick_site() {
+	fleet_site && fleet_serve && fleet_enroll 1 && fleet_sign 1.0 && mkdir -p stick/meshanics/bundles &&
+		printf 'media:\n  apply: true\n  labels: [MESHANICS]\n' >allow.yaml && chmod 644 allow.yaml &&
+		test_stop serve && meshanics bundle export --home hq --valid-for 10m --output stick/meshanics/bundles/
+}
+stick_apply() {
+	setpriv --bounding-set="$(caps apply@)" --inh-caps=-all --no-new-privs \
+		strace -D -ff -qq -e signal=none -o "$TEST_DIR/trace/apply@.$$" "$PLAIN" agent apply --home dev1 \
+		--media stick --label MESHANICS --allow allow.yaml
+}
+
 # What succeeded, or failed for another reason than being forbidden (the sandbox tries that on purpose).
 calls() {
 	cat trace/"$1".* | grep -v '= -1 E\(PERM\|ACCES\) ' | grep "$2"
@@ -70,12 +84,17 @@ test_expect 'the demonstration works with the capabilities of the units' '
 	TMPDIR=$TEST_DIR MESHANICS=$TEST_DIR/wrap/meshanics "$TEST_SRC/tests/demo.sh" -k &&
 	ls trace/agent.* trace/serve.*
 '
-for unit in serve agent; do
+test_expect 'what is on a stick is applied without any capability' '
+	PATH=$(dirname "$PLAIN"):$PATH && stick_site && test_start agent1 meshanics agent run --home dev1 &&
+	test_wait 20 meshanics agent status --home dev1 && stick_apply >out && cat out && grep "plc/1.0: healthy" out &&
+	fleet_current 1 "plc 1.0" && test_stop agent1
+'
+for unit in serve agent apply@; do
 	test_expect "$unit: every system call is in the filter of the unit" '
 		allowed $unit may && calls $unit "" | sed -n "s/^\([a-z0-9_]*\)(.*/\1/p" | sort -u >did &&
 		grep "^openat$" did &&
 		# SQLite hands its files to their owner when root runs it; the unit is no root.
-		{ [ $unit = agent ] || sed -i "/^fchown$/d" did; } &&
+		{ [ $unit != serve ] || sed -i "/^fchown$/d" did; } &&
 		comm -23 did may >beyond && cat beyond && test ! -s beyond
 	'
 	test_expect "$unit: sockets are of the families of the unit, memory is never writable code" '

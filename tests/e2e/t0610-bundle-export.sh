@@ -242,6 +242,38 @@ test_expect 'damaged bytes do not leave: the artifact is named, and what heals i
 	cp keep "$blob" && as hq bundle export --site depot-7 -o yes.bundle
 '
 
+test_expect 'with a receipt only what is missing goes along' '
+	as depot-7 repo adopt depot-7.out/root.json hq.out/targets.json && as hq bundle export --site depot-7 -o r1.bundle &&
+	as depot-7 bundle import r1.bundle --receipt r1.receipt && cp r1.receipt r1.keep &&
+	as hq bundle export --site depot-7 --since r1.receipt -o s1.bundle --json >s.json && cat s.json &&
+	test_json ".artifacts == 0 and .saved_artifacts == 5 and .saved_bytes == 3090000 and .complete and .members == 1" s.json &&
+	test "$(jq -r .since s.json)" = "$(tar -xOf r1.receipt receipt.json | sha256sum | cut -d " " -f 1)" &&
+	head -c 20000 /dev/urandom >app-7 && put 7 app-7 &&
+	as hq bundle export --site depot-7 --since r1.receipt -o s2.bundle >out && cat out &&
+	grep "^left out  *5 artifacts, 2.9 MiB, that the site has" out && grep "^inside .* 2 metadata files, 1 artifacts" out &&
+	tar -tf s2.bundle >list && ! grep root.json list && as hq bundle verify s2.bundle >out && cat out &&
+	grep "^5 artifacts are listed and not inside" out && as depot-7 bundle verify s2.bundle &&
+	as depot-7 bundle import s2.bundle && as depot-7 artifact list | grep plant/app/7 &&
+	as hq audit list --action receipt.accept --json >a.json && test_json ".records | length == 2" a.json
+'
+
+test_expect 'an old receipt, a changed one and one of nobody are refused' '
+	as depot-7 bundle receipt -o r2.receipt && as hq bundle export --site depot-7 --since r2.receipt -o - 2>err >/dev/null &&
+	cat err && grep "0 artifacts" err && cp r2.receipt bad.receipt &&
+	test_status 3 as hq bundle export --site depot-7 --since r1.keep -o no.bundle 2>err && cat err &&
+	grep "receipt .r1.keep.: .* of its audit trail, and one with record" err && grep "^hint: bring the newest one" err &&
+	for at in 520 $((512 * 4 + 100)) $(($(stat -c %s r2.receipt) - 1)); do
+		cp r2.receipt bad.receipt && test_flip bad.receipt "$at" &&
+		test_status 3 as hq bundle export --site depot-7 --since bad.receipt -o no.bundle 2>err || { cat err; return 1; }
+		cat err
+	done &&
+	test_status 3 as hq bundle export --since s2.bundle --site depot-7 -o no.bundle 2>err && cat err &&
+	test_status 2 as hq bundle export --since r2.receipt -o no.bundle 2>err && cat err && grep "takes none" err &&
+	test_status 1 as hq bundle export --site depot-7 --since nowhere -o no.bundle 2>err && cat err &&
+	test ! -e no.bundle && no_parts . && as hq audit list --action receipt.accept --json |
+		jq -e "[.records[] | select(.verdict == \"refused\" and .object == \"site:depot-7\")] | length > 0"
+'
+
 test_expect 'a kill at any moment leaves nothing that looks like a bundle' '
 	truncate -s 400M large && put large large && mkdir killed &&
 	test_start export meshanics --home hq bundle export --site depot-7 -o killed/k.bundle &&
@@ -272,6 +304,24 @@ if [ "$(id -u)" -eq 0 ]; then
 		cat out && as hq bundle verify roots/*.bundle && test "$(stat -c %u:%a roots/*.bundle)" = 0:644 &&
 		test -z "$(find hq -user 0 ! -path hq)" && chown -R 0:0 hq
 	'
+fi
+
+# Wherever a call fails or the power is cut: no bundle, or a whole one; and the next export makes good what is left.
+meshanics version --json >facts
+if grep -q '"test_build":true' facts; then
+	for mode in error full cutdir; do
+		test_expect "every change to a disk that goes wrong, $mode" '
+			rm -rf fault && mkdir fault && n=0 good=0 && while [ $good -lt 2 ]; do
+				n=$((n + 1)) && [ $n -lt 300 ] || return 1
+				MESHANICS_FAULT=$n:$mode meshanics --home hq bundle export --site depot-7 --artifact plant/app/1 \
+					--force -o fault/f.bundle >out 2>err
+				r=$? && echo "call $n ($mode): exit $r: $(cat err)" && [ $r -eq 0 ] || good=-1
+				good=$((good + 1))
+				[ ! -e fault/f.bundle ] || as hq bundle verify fault/f.bundle >/dev/null || return 1
+				[ $r -eq 0 ] || case $r in 1 | 3 | 4 | 99) ;; *) return 1 ;; esac
+			done && [ $n -gt 20 ] && no_parts fault && as hq repo verify && as hq audit verify && ls fault
+		'
+	done
 fi
 
 test_expect 'through a serve that runs, too' '

@@ -367,6 +367,49 @@ TEST(installed_changes_with_the_state)
 	drop_dir(fd);
 }
 
+TEST(updates_from_bundles_have_numbers_of_their_own)
+{
+	struct error err = ERROR_INIT;
+	struct update u, back;
+	struct report r;
+	int64_t number;
+	struct db *db;
+	int fd = make_dir();
+
+	db = state_open(dir, &err);
+	REQUIRE(db != NULL);
+	update_init(&u);
+	update_init(&back);
+	CHECK(update_set_path(&u, SLICE_LIT("plant/plc/1"), &err) == 0);
+	CHECK(state_local_number(db, &number, &err) == 0);
+	CHECK_INT(number, -1);
+	u.assignment = 7;
+	CHECK(state_enter(db, &u, UPDATE_DOWNLOADING, NULL, "offered", 1000, &err) == 0);
+	CHECK(!update_is_local(&u));
+	CHECK(state_enter(db, &u, UPDATE_FAILED, NULL, "no", 1000, &err) == 0);
+	CHECK(state_local_number(db, &number, &err) == 0);
+	CHECK_INT(number, -1);
+	u.assignment = number;
+	u.state = UPDATE_NONE;
+	CHECK(update_is_local(&u));
+	CHECK(state_enter(db, &u, UPDATE_DOWNLOADING, NULL, "from a bundle", 1000, &err) == 0);
+	CHECK(state_local_number(db, &number, &err) == 0);
+	CHECK_INT(number, -2);
+	/* It is the one under way, and survives. */
+	db_close(db);
+	db = state_open(dir, &err);
+	REQUIRE(db != NULL);
+	CHECK(state_load_update(db, &back, &err) == 0);
+	CHECK_INT(back.assignment, -1);
+	CHECK(update_is_local(&back) && !back.signed_known);
+	CHECK(state_next_report(db, &r, &err) == 1);
+	CHECK_INT(r.assignment, 7);
+	update_release(&back);
+	update_release(&u);
+	db_close(db);
+	drop_dir(fd);
+}
+
 TEST(a_state_can_be_told_again)
 {
 	struct error err = ERROR_INIT;

@@ -127,6 +127,9 @@ TEST(bodies_that_are_short_or_say_what_they_may_not_are_refused)
 		CHECK(packet_beacon_get(&beacon, slice_of(b, n)) < 0);
 	CHECK(packet_who_get(&w, slice_of(b, 1028)) < 0 && packet_who_get(&w, slice_of(b, 1029)) == 0);
 	CHECK(packet_initiation_get(&i, slice_of(b, 20)) < 0);	/* sender 0 */
+	memset(b, 255, 4);	/* means a WHO in cookies */
+	CHECK(packet_initiation_get(&i, slice_of(b, 20)) < 0);
+	memset(b, 0, 4);
 	b[3] = 1;
 	b[5] = 15;
 	CHECK(packet_initiation_get(&i, slice_of(b, 20)) < 0);	/* one byte too few */
@@ -369,7 +372,7 @@ TEST(control_messages_that_say_what_they_may_not_are_refused)
 	static const size_t lens[] = {1, 1, 2, 2, 2};
 	struct message m = {.type = MESSAGE_HAVE, .u.have = {.bucket = 16, .parts = 1}}, got;
 	struct endpoint bad = somewhere;
-	uint8_t out[2048];
+	uint8_t out[2048], other[2048] = {0};
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++)
@@ -386,7 +389,7 @@ TEST(control_messages_that_say_what_they_may_not_are_refused)
 	m.u.have.part = 0;
 	m.u.have.count = 1;	/* an id of another bucket */
 	REFUSED();
-	m = (struct message){.type = MESSAGE_ROTATE, .u.rotate = {2, 0, 2, slice_of(out, 1023)}};
+	m = (struct message){.type = MESSAGE_ROTATE, .u.rotate = {2, 0, 2, slice_of(other, 1023)}};
 	REFUSED();
 	m.u.rotate.parts = 130;
 	REFUSED();
@@ -395,7 +398,7 @@ TEST(control_messages_that_say_what_they_may_not_are_refused)
 	REFUSED();
 	m.u.introduce.count = 0;
 	REFUSED();
-	m = (struct message){.type = MESSAGE_RELAY, .u.relay = {{7}, 0, slice_of(out, 31)}};
+	m = (struct message){.type = MESSAGE_RELAY, .u.relay = {{7}, 0, slice_of(other, 31)}};
 	REFUSED();
 	m = (struct message){.type = MESSAGE_RELAY_NO, .u.relay = {{7}, 4, SLICE_EMPTY}};
 	REFUSED();

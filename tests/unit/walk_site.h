@@ -61,6 +61,10 @@ struct script {
 
 static struct site site;
 static struct script script;
+static pid_t agent_pid;		/* of this run: a worker that outlives it by a moment must not speak to whoever inherits it */
+/* For a walk with a bundle (script.action "apply"): give it to the agent; answer what is asked about it. */
+static void (*give_bundle)(void);
+static void (*answer_about_bundle)(const struct worker_options *o, const struct link_msg *m);
 
 /* ---- the worker, which is the control plane ---- */
 
@@ -154,6 +158,8 @@ static bool script_done(const struct identity *id)
 	static struct told t;
 
 	read_told(&t);
+	if (strcmp(script.action, "apply") == 0)
+		return told_times(&t, 0, "healthy") > 0;
 	if (script.order != NULL)
 		return strcmp(script.order, "renew") == 0 && t.renewals > 0 &&
 		       !slice_equal(buf_slice(&id->certificate), buf_slice(&site.first.certificate));
@@ -196,7 +202,9 @@ static void answer_heartbeat(struct buf *out, const struct identity *id)
 	json_close(&w);
 	json_close(&w);
 	if (finished)
-		kill(getppid(), SIGTERM);
+		kill(agent_pid, SIGTERM);
+	else if (give_bundle != NULL)
+		give_bundle();
 }
 
 static void take_status(struct slice text)
@@ -372,7 +380,7 @@ NORETURN void worker_main(const struct worker_options *o)
 	struct error err = ERROR_INIT;
 	unsigned i;
 
-	kill(getppid(), SIGHUP);	/* no need to spread starts here */
+	kill(agent_pid, SIGHUP);	/* no need to spread starts here */
 	while (poll(w, 2, -1) > 0) {
 		for (i = 0; i < 2; i++) {
 			if (w[i].revents == 0)
@@ -383,6 +391,8 @@ NORETURN void worker_main(const struct worker_options *o)
 				answer_post(o, &m);
 			else if (m.type == LINK_UPDATE)
 				answer_update(w[i].fd);
+			else if (m.type != LINK_FETCH && answer_about_bundle != NULL)
+				answer_about_bundle(o, &m);
 			else
 				answer_fetch(o, &m);
 		}
@@ -527,6 +537,7 @@ static struct run_end run_agent(unsigned n, enum fault_mode mode, int patience_m
 
 		log_start(log, false, LOG_LEVEL_INFO);
 		dprintf(log, "--- call %u, mode %d\n", n, (int)mode);
+		agent_pid = getpid();
 		fault_arm(n, mode);
 		r = agent_run(&o, &wiped, &err);
 		end->calls = fault_count();
