@@ -194,6 +194,38 @@ int netkey_decode(struct netkey *k, struct slice bytes, struct error *err)
 	return 0;
 }
 
+/* Whether the text is the beginning of a key: as far as it goes it can be read, and its name says that more follows. */
+static bool cut_short(struct slice text)
+{
+	struct buf bytes = BUF_SECRET(NETKEY_BYTES_MAX + CHECKSUM_LEN);
+	struct error ignored = ERROR_INIT;
+	size_t want = NETKEY_FIXED_LEN + 1 + CHECKSUM_LEN;	/* no name is shorter than 1 */
+	bool readable;
+
+	text = slice_sub(trimmed(text), PREFIX_LEN, SIZE_MAX);
+	readable = base64url_decode(&bytes, slice_sub(text, 0, text.len - text.len % 4), &ignored) == 0;
+	if (readable && bytes.len >= NETKEY_FIXED_LEN)
+		want += bytes.ptr[NAME_LENGTH] - 1u;
+	readable = readable && text.len < (want * 4 + 2) / 3;
+	buf_release(&bytes);
+	return readable;
+}
+
+/* Tell apart what text_get cannot: a key of which the end is missing, and one of another version. */
+static void explain(struct slice text, struct error *err)
+{
+	text = trimmed(text);
+	if (slice_starts(text, SLICE_LIT("mrk1"))) {
+		if (!cut_short(text))
+			return;
+		error_set(err, ERR_MALFORMED, "the network key is cut short");
+		error_hint(err, "copy it again, whole, in one line");
+	} else if (slice_starts(text, SLICE_LIT("mrk")) && text.len > 3 && text.ptr[3] >= '0' && text.ptr[3] <= '9') {
+		error_set(err, ERR_MALFORMED, "this network key is of version %c, and 1 is known here", text.ptr[3]);
+		error_hint(err, "bring the program here to the version of whoever made the key");
+	}
+}
+
 int netkey_parse(struct netkey *k, struct slice text, struct error *err)
 {
 	struct buf bytes = BUF_SECRET(NETKEY_BYTES_MAX + CHECKSUM_LEN);
@@ -201,6 +233,8 @@ int netkey_parse(struct netkey *k, struct slice text, struct error *err)
 
 	if (r == 0)
 		r = netkey_decode(k, buf_slice(&bytes), err);
+	else
+		explain(text, err);
 	buf_release(&bytes);
 	return r;
 }

@@ -317,3 +317,22 @@ TEST(a_stay_list_has_room_for_a_full_network_and_no_more)
 	buf_release(&list);
 	free(ids);
 }
+
+TEST(what_is_wrong_with_a_key_is_told)
+{
+	struct error err = ERROR_INIT;
+	struct netkey k;
+	size_t n;
+
+	for (n = 5; n + 1 < sizeof(EXAMPLE); n++) {
+		CHECK(netkey_parse(&k, slice_of(EXAMPLE, n), &err) < 0);
+		CHECK_INT(err.kind, ERR_MALFORMED);
+		CHECK_STR(err.text, "the network key is cut short");
+	}
+	CHECK(netkey_parse(&k, SLICE_LIT("mrk2AAECAwQF"), &err) < 0);
+	CHECK(strstr(err.text, "of version 2") != NULL);
+	CHECK(netkey_parse(&k, SLICE_LIT("mro1AAECAwQF"), &err) < 0);
+	CHECK_STR(err.text, "this is not a network key");
+	CHECK(netkey_parse(&k, SLICE_LIT(EXAMPLE "A"), &err) < 0);
+	CHECK(strstr(err.text, "a character too many") != NULL);
+}
