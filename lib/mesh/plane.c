@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -17,17 +18,15 @@
 
 void plane_wake(int fd)
 {
-	uint64_t one = 1;
-
-	while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
+	while (eventfd_write(fd, 1) < 0 && errno == EINTR)
 		;
 }
 
 void plane_wake_clear(int fd)
 {
-	uint64_t n;
+	eventfd_t n;
 
-	while (read(fd, &n, sizeof(n)) < 0 && errno == EINTR)
+	while (eventfd_read(fd, &n) < 0 && errno == EINTR)
 		;
 }
 
@@ -243,7 +242,7 @@ void plane_listening(const struct plane *p, union udp_addr *v4, union udp_addr *
 
 /* ---- what was retired ---- */
 
-static void retire(struct plane *p, int kind, void *what, uint32_t number)
+static void retire(struct plane *p, enum retired_kind kind, void *what, uint32_t number)
 {
 	struct retired *r = xcalloc(1, sizeof(*r));
 

@@ -103,9 +103,14 @@ struct plane_packet {
 	uint8_t protocol;	/* IPPROTO_*; of IPv6 the first next header that is no extension known to the parser */
 	bool fragment;		/* of IPv4 or IPv6, first or later */
 	uint16_t l4;		/* offset of the transport header; len when there is none (a later fragment) */
+	int64_t now_ms;		/* clock_mono_ms, as of the beginning of this round of the thread */
 };
 
-/* The rules, filled from the filter's code; called by tx (out, unowned) and rx (in, stranger) at once. NULL: PLANE_PASS. */
+/*
+ * The rules, filled from the filter's code; called by tx (out, unowned) and rx (in, stranger) at once. NULL: PLANE_PASS.
+ * Of TCP segments that are joined on their way in, the first is asked about, and one with FIN by itself: all others of them have
+ * the same addresses, ports, acknowledgement and flags (but PSH), and follow each other at once.
+ */
 struct plane_scope {
 	void *arg;
 	enum plane_verdict (*out)(void *arg, uint32_t peer, const struct plane_packet *p);

@@ -127,10 +127,12 @@ struct rx {
 	counter receives, received, writes, written, refused, strangers, unauthentic, malformed, foreign, dropped, events_lost;
 };
 
+enum retired_kind { RETIRED_SESSION, RETIRED_ENDPOINT, RETIRED_MASKS, RETIRED_PEER };
+
 /* Something taken out of sight, and where the threads were then. */
 struct retired {
 	struct retired *next;
-	enum { RETIRED_SESSION, RETIRED_ENDPOINT, RETIRED_MASKS, RETIRED_PEER } kind;
+	enum retired_kind kind;
 	void *what;
 	uint32_t number;		/* slot, or peer */
 	unsigned tx, rx;

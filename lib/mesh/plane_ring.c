@@ -1,7 +1,7 @@
 /* A bounded queue between two threads. */
 #include "mesh/plane_ring.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 #include "base/buf.h"
 

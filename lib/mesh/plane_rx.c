@@ -2,6 +2,7 @@
 #include "mesh/plane_internal.h"
 
 #include <poll.h>
+#include <stdlib.h>
 
 #include "base/buf.h"
 #include "sys/clock.h"
@@ -9,6 +10,8 @@
 #define ROAMED_EVERY_MS 1000
 /* What comes by a relay of control's is bounded by this. */
 #define FED_BYTES (1 << 18)
+/* Rounds after which both sockets are looked at, whatever was ready. */
+#define OTHER_EVERY 16
 
 void plane_rx_init(struct plane *p)
 {
@@ -73,6 +76,16 @@ static bool addresses_right(const struct plane *p, uint32_t number, const struct
 	return plane_owner(p, packet, true, &from) && from == number && plane_owner(p, packet, false, &to) && to == PLANE_SELF;
 }
 
+static bool is_fin(const struct plane_packet *p)
+{
+	return p->protocol == IPPROTO_TCP && plane_checksum_at(p) != 0 && (p->ip[p->l4 + 13] & 1) != 0;
+}
+
+static bool add_to_join(struct plane *p, uint32_t number, const struct plane_packet *packet, bool open)
+{
+	return p->rx.join.count > 0 && p->rx.join_peer == number && plane_join_add(&p->rx.join, packet, open);
+}
+
 static void data(struct plane *p, uint32_t number, uint8_t *ip, size_t len, bool open)
 {
 	const struct plane_scope *s = p->scope;
@@ -84,10 +97,10 @@ static void data(struct plane *p, uint32_t number, uint8_t *ip, size_t len, bool
 		bump(&r->malformed, 1);
 		return;
 	}
-	/* One of the flow that is being joined: judged with its first. */
-	if (r->join.count > 0 && r->join_peer == number && plane_join_add(&r->join, &packet, open))
+	packet.now_ms = r->now_ms;
+	/* One of the flow that is being joined: judged with its first. Who keeps count of flows must see their ends. */
+	if (!is_fin(&packet) && add_to_join(p, number, &packet, open))
 		return;
-	finish_join(p);
 	if (!addresses_right(p, number, &packet)) {
 		bump(&r->foreign, 1);
 		return;
@@ -102,6 +115,9 @@ static void data(struct plane *p, uint32_t number, uint8_t *ip, size_t len, bool
 		bump(&r->dropped, 1);
 		return;
 	}
+	if (add_to_join(p, number, &packet, open))
+		return;
+	finish_join(p);
 	plane_clamp_mss(&packet, ip, p->o.mtu, open);
 	if (!plane_join_start(&r->join, &packet, ip, open, r->udp_may_join)) {
 		bump(&r->malformed, 1);
@@ -299,26 +315,41 @@ static bool receive_fed(struct plane *p)
 	return any;
 }
 
-void *plane_rx_run(void *arg)
+enum { READY_V4 = 1, READY_V6 = 2, READY_ALL = 3 };
+
+/* Sleep until something has come; which sockets are worth a look. */
+static unsigned wait_for_more(struct plane *p)
 {
-	struct plane *p = arg;
 	struct pollfd wait[3] = {{.fd = p->rx.wake, .events = POLLIN}, {.fd = p->udp4.fd, .events = POLLIN},
 				 {.fd = p->udp6.fd, .events = POLLIN}};
 
-	while (!atomic_load_explicit(&p->stop, memory_order_relaxed)) {
-		bool any;
+	(void)poll(wait, 3, -1);
+	if (wait[0].revents != 0)
+		plane_wake_clear(p->rx.wake);
+	return (wait[1].revents != 0 ? READY_V4 : 0u) | (wait[2].revents != 0 ? READY_V6 : 0u);
+}
 
+void *plane_rx_run(void *arg)
+{
+	struct plane *p = arg;
+	unsigned ready = READY_ALL;
+
+	for (unsigned round = 0; !atomic_load_explicit(&p->stop, memory_order_relaxed); round++) {
+		bool fed;
+
+		/* A socket that never runs dry does not keep the other one waiting for long. */
+		if (round % OTHER_EVERY == 0)
+			ready = READY_ALL;
 		pass_begin(&p->rx.pass);
 		p->rx.now_ms = clock_mono_ms();
-		any = receive(p, &p->udp4);
-		any |= receive(p, &p->udp6);
-		any |= receive_fed(p);
+		if ((ready & READY_V4) != 0 && !receive(p, &p->udp4))
+			ready &= ~(unsigned)READY_V4;
+		if ((ready & READY_V6) != 0 && !receive(p, &p->udp6))
+			ready &= ~(unsigned)READY_V6;
+		fed = receive_fed(p);
 		pass_end(&p->rx.pass);
-		if (any)
-			continue;
-		(void)poll(wait, 3, -1);
-		if (wait[0].revents != 0)
-			plane_wake_clear(p->rx.wake);
+		if (ready == 0 && !fed)
+			ready = wait_for_more(p);
 	}
 	return NULL;
 }

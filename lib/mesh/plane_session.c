@@ -2,6 +2,7 @@
 #include "mesh/plane.h"
 
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"

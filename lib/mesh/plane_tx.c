@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 
 #include "base/buf.h"
 #include "sys/clock.h"
@@ -502,6 +503,7 @@ static void read_one(struct plane *p, size_t len)
 		bump(&p->tx.malformed, 1);
 		return;
 	}
+	b.packet.now_ms = p->tx.now_ms;
 	/* Multicast, and what somebody routed here. */
 	if (!plane_owner(p, &b.packet, false, &owner)) {
 		bump(&p->tx.dropped, 1);

@@ -17,11 +17,13 @@
 
 /* A message under construction: the header, one fixed structure, attributes. */
 struct request {
-	union {
-		struct nlmsghdr head;
-		uint8_t bytes[REQUEST_MAX];
-	} m;
+	_Alignas(struct nlmsghdr) uint8_t bytes[REQUEST_MAX];
 };
+
+static struct nlmsghdr *head_of(struct request *q)
+{
+	return (struct nlmsghdr *)(void *)q->bytes;
+}
 
 static int open_socket(uint32_t groups, int flags, struct error *err)
 {
@@ -60,37 +62,37 @@ void netlink_close(struct netlink *n)
 static void *start(struct request *q, uint16_t type, uint16_t flags, size_t body)
 {
 	memset(q, 0, sizeof(*q));
-	q->m.head.nlmsg_len = (uint32_t)NLMSG_LENGTH(body);
-	q->m.head.nlmsg_type = type;
-	q->m.head.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
-	return NLMSG_DATA(&q->m.head);
+	head_of(q)->nlmsg_len = (uint32_t)NLMSG_LENGTH(body);
+	head_of(q)->nlmsg_type = type;
+	head_of(q)->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
+	return NLMSG_DATA(head_of(q));
 }
 
 /* All that is put into requests has a small fixed size, so that room is no question. */
 static struct rtattr *put(struct request *q, uint16_t type, const void *value, size_t len)
 {
-	size_t at = NLMSG_ALIGN(q->m.head.nlmsg_len);
-	struct rtattr *a = (struct rtattr *)(void *)(q->m.bytes + at);
+	size_t at = NLMSG_ALIGN(head_of(q)->nlmsg_len);
+	struct rtattr *a = (struct rtattr *)(void *)(q->bytes + at);
 
 	a->rta_type = type;
 	a->rta_len = (unsigned short)RTA_LENGTH(len);
 	if (len > 0)
-		memcpy(q->m.bytes + at + RTA_LENGTH(0), value, len);
-	q->m.head.nlmsg_len = (uint32_t)(at + RTA_ALIGN(a->rta_len));
+		memcpy(RTA_DATA(a), value, len);
+	head_of(q)->nlmsg_len = (uint32_t)(at + RTA_ALIGN(a->rta_len));
 	return a;
 }
 
 static void put_end(struct request *q, struct rtattr *nest)
 {
-	nest->rta_len = (unsigned short)(q->m.bytes + q->m.head.nlmsg_len - (uint8_t *)nest);
+	nest->rta_len = (unsigned short)(q->bytes + head_of(q)->nlmsg_len - (uint8_t *)nest);
 }
 
 static int send_request(struct netlink *n, struct request *q, struct error *err)
 {
 	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
 
-	q->m.head.nlmsg_seq = ++n->seq;
-	if (sendto(n->fd, q->m.bytes, q->m.head.nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
+	head_of(q)->nlmsg_seq = ++n->seq;
+	if (sendto(n->fd, q->bytes, head_of(q)->nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
 		return error_errno(err, errno, "cannot ask the kernel about the network");
 	return 0;
 }

@@ -101,7 +101,7 @@ sub ping {
 	@rtt = sort { $a <=> $b } @rtt;
 	printf "rtt %.0f %.0f %.0f\n", @rtt[0, @rtt / 2, -1] if @rtt;
 	printf "lost %d\n", $count - @rtt;
-	exit !@rtt;
+	exit(!@rtt);
 }
 
 sub tcp_serve {
@@ -150,7 +150,7 @@ sub tcp_get {
 	alarm 5;
 	my $ok = connect $s, at($address, $port);
 	printf "%s after %.0f\n", $ok ? 'open' : $!, (time - $start) * 1e3;
-	exit !$ok;
+	exit(!$ok);
 }
 
 sub udp_serve {
@@ -185,7 +185,7 @@ sub udp_echo {
 		}
 	}
 	print "answered $got\n";
-	exit $got != $count;
+	exit($got != $count);
 }
 
 sub udp_sink {
