@@ -244,25 +244,29 @@ static int send_singles(struct udp *u, const struct udp_burst *b)
 			break;
 		if (first == 0)
 			first = e;
-		if (e == EAGAIN)
+		/* Those that follow are as large. */
+		if (e == EAGAIN || e == EMSGSIZE)
 			break;
 		done++;
 	}
 	return first;
 }
 
-/* What to do about a burst that the kernel refused: 0 when it left another way. */
+/*
+ * What to do about a burst that the kernel refused: 0 when it left another way. EIO and EOPNOTSUPP: the device below computes no
+ * checksums, and will not learn it. EINVAL is either a segment larger than the path, or a socket or route that
+ * takes none: the single ones tell.
+ */
 static int send_refused(struct udp *u, const struct udp_burst *b, int e)
 {
-	if (b->len <= b->size)
+	int singly;
+
+	if (b->len <= b->size || (e != EIO && e != EOPNOTSUPP && e != EINVAL))
 		return e;
-	/* The device below computes no checksums, and will not learn it. */
-	if (e == EIO || e == EOPNOTSUPP) {
+	singly = send_singles(u, b);
+	if (singly == 0 || e != EINVAL)
 		atomic_store_explicit(&u->gso, false, memory_order_relaxed);
-		return send_singles(u, b);
-	}
-	/* A segment is larger than the path: with UDP_SEGMENT the kernel has another word for it. */
-	return e == EINVAL ? EMSGSIZE : e;
+	return singly;
 }
 
 size_t udp_send(struct udp *u, const struct udp_burst *b, size_t n, int *errnos)

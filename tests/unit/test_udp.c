@@ -114,8 +114,8 @@ TEST(bursts_arrive_one_by_one)
 }
 
 /*
- * Where nothing below computes checksums the kernel fails UDP_SEGMENT with EIO, as it does for a socket without them: the
- * burst leaves all the same, and it is not asked again.
+ * The kernel fails UDP_SEGMENT where nothing computes checksums, be it a device or, as here, a socket: the burst leaves
+ * all the same, and it is not asked again.
  */
 TEST(without_segmentation_for_good)
 {
