@@ -76,6 +76,7 @@ struct bundle_reader {
 	struct tarfile archive;
 	uint64_t read_before;		/* bytes of sources that were read to their end */
 
+	size_t manifest_max;		/* bytes of it that are read at most */
 	unsigned first;			/* volume that the first source at hand holds */
 	struct volume volume;		/* the one that is read; volumes 1: not split */
 	unsigned missing;		/* volume that is needed next, or 0 */

@@ -30,6 +30,7 @@ static struct bundle_reader *begin(struct bundle_reader *r, struct error *err)
 	struct volume all = {.volume = 1};
 	bool is_later = false;
 
+	r->manifest_max = MANIFEST_MAX;
 	r->volume = (struct volume){.volume = 1, .volumes = 1, .last = true};
 	if (source_open(reader_source(r), &r->archive, err) < 0)
 		goto failed;
@@ -70,6 +71,11 @@ struct bundle_reader *bundle_reader_open_fds(const int *fds, const char *const *
 	return NULL;
 }
 
+void bundle_reader_limit(struct bundle_reader *r, size_t manifest_max)
+{
+	r->manifest_max = manifest_max;
+}
+
 void bundle_reader_free(struct bundle_reader *r)
 {
 	if (r == NULL)
@@ -108,7 +114,7 @@ int reader_check_volume(const struct bundle_reader *r, const struct volume *v, u
 
 static int read_manifest(struct bundle_reader *r, struct manifest *m, struct error *err)
 {
-	struct buf text = BUF_INIT(MANIFEST_MAX);
+	struct buf text = BUF_INIT(r->manifest_max);
 
 	if (tarfile_read_all(&r->archive, &text, err) < 0) {
 		buf_release(&text);
