@@ -27,13 +27,15 @@ struct judging {
 static int read_manifest(struct judging *j, struct manifest *m, struct slice *signature, struct error *err)
 {
 	struct slice text = blobs_find(j->list, j->count, SLICE_LIT(BUNDLE_MANIFEST));
-	struct buf copy = BUF_INIT(MANIFEST_MAX);
+	struct buf copy = BUF_INIT(MANIFEST_DEVICE_MAX);
 	int r;
 
 	*signature = blobs_find(j->list, j->count, SLICE_LIT(BUNDLE_SIGNATURE));
 	buf_put_slice(&copy, text);
 	if (text.ptr == NULL || signature->ptr == NULL)
 		r = error_set(err, ERR_MALFORMED, "the worker handed over no manifest");
+	else if (copy.failed)
+		r = error_set(err, ERR_LIMIT, "the manifest is larger than %zu bytes", copy.max);
 	else
 		r = manifest_parse(m, &copy, err);
 	buf_release(&copy);

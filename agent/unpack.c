@@ -102,8 +102,11 @@ static int rewind_bundle(struct unpack *u, struct error *err)
 		if (lseek(fds[i], 0, SEEK_SET) < 0)
 			return error_set(err, ERR_REFUSED, "'%s' is no file that can be read again", names[i]);
 	}
-	if ((u->reader = bundle_reader_open_fds(fds, names, u->count, err)) == NULL ||
-	    bundle_read_manifest(u->reader, &u->manifest, &u->signature, err) < 0)
+	if ((u->reader = bundle_reader_open_fds(fds, names, u->count, err)) == NULL)
+		return -1;
+	/* Nobody knows yet who made it: it shall not cost more memory than those that are ours. */
+	bundle_reader_limit(u->reader, MANIFEST_DEVICE_MAX);
+	if (bundle_read_manifest(u->reader, &u->manifest, &u->signature, err) < 0)
 		return -1;
 	if (u->known && memcmp(u->id, u->manifest.id, sizeof(u->id)) != 0)
 		return error_set(err, ERR_REFUSED, "the bundle has become another one while it was read");

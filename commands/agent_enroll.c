@@ -7,7 +7,11 @@
 #include "sys/file.h"
 
 #define TOKEN_FILE_MAX 4096
-#define FINGERPRINT_HIDDEN 8	/* digits that whoever is asked must know from elsewhere */
+/*
+ * Digits that whoever is asked must know from elsewhere. Not fewer: whoever writes to the stick may try roots of his own
+ * until one begins with the digits of the right one, and for eight of them a minute will do.
+ */
+#define FINGERPRINT_HIDDEN 20
 
 static const struct option options[] = {
 	{ .name = "token-file", .type = OPT_STRING, .value = "FILE",
@@ -67,8 +71,8 @@ static int confirm_root(void *arg, const char *site, int64_t version, const char
 	int r;
 
 	cmd_note(cmd, "the answer brings root version %lld of site '%s'", (long long)version, site);
-	cmd_note(cmd, "SHA-256   ????????%s", hex + FINGERPRINT_HIDDEN);
-	r = cmd_ask(cmd, "If this device shall trust it, type the first 8 digits as told by those who hold the keys",
+	cmd_note(cmd, "SHA-256   ????????????????????%s", hex + FINGERPRINT_HIDDEN);
+	r = cmd_ask(cmd, "If this device shall trust it, type the first 20 digits as told by those who hold the keys",
 		    "root-sha256", &typed, err);
 	if (r < 0 && err->kind == ERR_USAGE) {
 		error_set(err, ERR_REFUSED, "nothing says which root this device shall trust");

@@ -36,6 +36,11 @@ static int write_message(void *arg, struct slice message, struct error *err)
 	struct newfile f = NEWFILE_INIT;
 	int fd, r = -1;
 
+	/* It may come from a process with fewer rights than ours. */
+	if (end == SIZE_MAX)
+		return error_set(err, ERR_MALFORMED, "the message has no name");
+	if (media_name_check(slice_sub(message, 0, end), err) < 0)
+		return -1;
 	if (e->media != NULL)
 		return media_write(e->media, MEDIA_ENROLL, name, content, err);
 	if ((fd = file_open(AT_FDCWD, e->dir, O_RDONLY | O_DIRECTORY, 0, err)) < 0)

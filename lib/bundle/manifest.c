@@ -163,6 +163,10 @@ static int parse_text(struct manifest *m, struct error *err)
 	if (parse_head(m, slice_sub(line, begin.len, line.len - begin.len - end.len), err) < 0 ||
 	    manifest_take_line(&rest, MANIFEST_LINE_MAX, &line, err) < 0)
 		return error_wrap(err, "line 1");
+	if (m->kind == BUNDLE_DEVICE && m->text.len > MANIFEST_DEVICE_MAX) {
+		error_set(err, ERR_LIMIT, "larger than the %u bytes that devices take", MANIFEST_DEVICE_MAX);
+		return error_hint(err, "make bundles of fewer artifacts each: meshanics bundle export --artifact");
+	}
 	if (!slice_equal_str(line, MEMBERS_BEGIN))
 		return error_set(err, ERR_MALFORMED, "line 2: is not " MEMBERS_BEGIN);
 	return manifest_check_members(m, rest, err);

@@ -2,7 +2,7 @@
  * bundle.json: what a bundle is and what is in it (man/meshanics-bundle.5). A manifest is kept as its text; members
  * are read line by line, so that memory is the text and no more.
  *
- * Limits: MANIFEST_MAX bytes, BUNDLE_MEMBERS_MAX members, MANIFEST_LINE_MAX bytes of a line, MANIFEST_HEAD_MAX of the
+ * Limits: MANIFEST_MAX bytes (MANIFEST_DEVICE_MAX of kind device), BUNDLE_MEMBERS_MAX members, MANIFEST_LINE_MAX bytes of a line, MANIFEST_HEAD_MAX of the
  * first.
  */
 #ifndef MESHANICS_BUNDLE_MANIFEST_H
@@ -22,6 +22,7 @@
 #define BUNDLE_VOLUMES_MAX 999
 #define VOLUME_MAX 1024				/* bytes of volume.json */
 #define MANIFEST_MAX (256u << 20)
+#define MANIFEST_DEVICE_MAX (16u << 20)		/* of kind device, which machines with little memory read */
 #define MANIFEST_HEAD_MAX 4096
 #define MANIFEST_LINE_MAX 1024
 #define BUNDLE_MEMBERS_MAX 1000000

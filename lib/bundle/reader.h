@@ -28,6 +28,8 @@ WARN_UNUSED struct bundle_reader *bundle_reader_open(const char *const *paths, u
 /* The same for open descriptors, borrowed: a whole bundle (file or pipe), or volumes. names: for errors. */
 WARN_UNUSED struct bundle_reader *bundle_reader_open_fds(const int *fds, const char *const *names, unsigned count,
 							 struct error *err);
+/* Before the manifest is read: one of more bytes than that is not, ERR_LIMIT. For those who have less than MANIFEST_MAX. */
+void bundle_reader_limit(struct bundle_reader *r, size_t manifest_max);
 void bundle_reader_free(struct bundle_reader *r);	/* NULL is fine */
 
 /* Of the first volume at hand: 1 (also of a bundle that is not split), or a later one. */

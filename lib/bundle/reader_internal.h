@@ -8,12 +8,16 @@
 #include "bundle/tarfile.h"
 #include "bundle/reader.h"
 
-/* One file, open only while it is read, unless its descriptor was given. */
+/*
+ * One file. Of several each is opened as soon as it is known, as far as descriptors go, and closed when it has been read:
+ * who reads may give up rights in between.
+ */
 struct source {
 	char *path;		/* owned; NULL: by descriptor */
 	char *name;		/* owned, for errors */
 	int fd;			/* -1: not open */
 	bool own_fd;
+	bool found;		/* beside those that were given */
 	unsigned volume;	/* 0: not known yet */
 	uint64_t size;		/* 0: unknown */
 	bool has_bundle;	/* a later volume: it names its bundle */
@@ -31,6 +35,8 @@ WARN_UNUSED int sources_of_fds(struct sources *s, const int *fds, const char *co
 			       struct error *err);
 /* The first volume was found to be v: look for those that lie beside the ones given. */
 void sources_find_siblings(struct sources *s, const struct volume *v);
+/* The bundle has so many volumes: what was found beyond them is none of it. */
+void sources_drop_found(struct sources *s, unsigned volumes);
 /* The source that holds a volume, or NULL. */
 struct source *sources_find(const struct sources *s, unsigned volume);
 WARN_UNUSED int source_open(struct source *s, struct tarfile *a, struct error *err);
@@ -70,6 +76,7 @@ struct bundle_reader {
 	struct tarfile archive;
 	uint64_t read_before;		/* bytes of sources that were read to their end */
 
+	size_t manifest_max;		/* bytes of it that are read at most */
 	unsigned first;			/* volume that the first source at hand holds */
 	struct volume volume;		/* the one that is read; volumes 1: not split */
 	unsigned missing;		/* volume that is needed next, or 0 */

@@ -27,8 +27,10 @@ int reader_fail(struct bundle_reader *r, struct error *err)
 
 static struct bundle_reader *begin(struct bundle_reader *r, struct error *err)
 {
+	struct volume all = {.volume = 1};
 	bool is_later = false;
 
+	r->manifest_max = MANIFEST_MAX;
 	r->volume = (struct volume){.volume = 1, .volumes = 1, .last = true};
 	if (source_open(reader_source(r), &r->archive, err) < 0)
 		goto failed;
@@ -38,8 +40,10 @@ static struct bundle_reader *begin(struct bundle_reader *r, struct error *err)
 	}
 	r->first = r->volume.volume;
 	reader_source(r)->volume = r->first;
-	if (is_later)
-		sources_find_siblings(&r->sources, &r->volume);
+	/* How many there are the manifest tells, or does not: those that lie there, for now. */
+	if (!is_later)
+		all.volumes = BUNDLE_VOLUMES_MAX;
+	sources_find_siblings(&r->sources, is_later ? &r->volume : &all);
 	return r;
 failed:
 	bundle_reader_free(r);
@@ -65,6 +69,11 @@ struct bundle_reader *bundle_reader_open_fds(const int *fds, const char *const *
 		return begin(r, err);
 	bundle_reader_free(r);
 	return NULL;
+}
+
+void bundle_reader_limit(struct bundle_reader *r, size_t manifest_max)
+{
+	r->manifest_max = manifest_max;
 }
 
 void bundle_reader_free(struct bundle_reader *r)
@@ -105,7 +114,7 @@ int reader_check_volume(const struct bundle_reader *r, const struct volume *v, u
 
 static int read_manifest(struct bundle_reader *r, struct manifest *m, struct error *err)
 {
-	struct buf text = BUF_INIT(MANIFEST_MAX);
+	struct buf text = BUF_INIT(r->manifest_max);
 
 	if (tarfile_read_all(&r->archive, &text, err) < 0) {
 		buf_release(&text);
@@ -140,6 +149,7 @@ static int read_first_volume(struct bundle_reader *r, const struct manifest *m, 
 	memcpy(r->volume.bundle, m->id, SHA256_LEN);
 	if (r->header_kind == 0 || strcmp(r->header.name, BUNDLE_VOLUME) != 0) {
 		r->has_header = true;
+		sources_drop_found(&r->sources, 1);
 		return 0;
 	}
 	if (volume_read(&r->archive, &v, err) < 0)
@@ -148,7 +158,7 @@ static int read_first_volume(struct bundle_reader *r, const struct manifest *m, 
 	if (reader_check_volume(r, &v, 1, 0, 0, err) < 0)
 		return -1;
 	r->volume = v;
-	sources_find_siblings(&r->sources, &v);
+	sources_drop_found(&r->sources, v.volumes);
 	return 0;
 }
 

@@ -7,6 +7,8 @@
 
 #include "sys/file.h"
 
+#define KEPT_OPEN_MAX 256	/* files that stay open until they are read; descriptors are few */
+
 int source_wrap(const struct source *s, struct error *err)
 {
 	return err->sys_errno != 0 && s->path != NULL && strstr(err->text, s->path) != NULL
@@ -40,7 +42,7 @@ static struct source *add(struct sources *s, const char *path, const char *name,
 
 int source_open(struct source *s, struct tarfile *a, struct error *err)
 {
-	if (s->fd < 0) {
+	if (s->fd < 0) {	/* beyond KEPT_OPEN_MAX, or the only one */
 		s->fd = file_open(AT_FDCWD, s->path, O_RDONLY, 0, err);
 		if (s->fd < 0)
 			return -1;
@@ -106,7 +108,8 @@ static int by_volume(const void *a, const void *b)
 	return (x->volume > y->volume) - (x->volume < y->volume);
 }
 
-static int look_inside(struct source *s, struct error *err)
+/* keep: it stays open; who reads may have become somebody else by then. */
+static int look_inside(struct source *s, bool keep, struct error *err)
 {
 	struct tarfile a = TARFILE_INIT;
 	struct tar_entry e;
@@ -121,7 +124,10 @@ static int look_inside(struct source *s, struct error *err)
 		return -1;
 	r = a.seekable ? source_begin(&a, &e, &s->has_bundle, &v, err)
 		       : error_set(err, ERR_USAGE, "this is a pipe: of several volumes each has to be a plain file");
-	source_close(s, &a);
+	if (keep)
+		tarfile_release(&a);
+	else
+		source_close(s, &a);
 	s->volume = v.volume;
 	memcpy(s->bundle, v.bundle, SHA256_LEN);
 	return r < 0 ? source_wrap(s, err) : 0;
@@ -146,7 +152,7 @@ static int put_in_order(struct sources *s, struct error *err)
 	if (s->count < 2)
 		return 0;
 	for (i = 0; i < s->count; i++)
-		if (look_inside(&s->list[i], err) < 0)
+		if (look_inside(&s->list[i], i < KEPT_OPEN_MAX, err) < 0)
 			return -1;
 	qsort(s->list, s->count, sizeof(s->list[0]), by_volume);
 	for (i = 1; i < s->count; i++)
@@ -233,6 +239,20 @@ static char *next_path(const struct source *s)
 	return path;
 }
 
+/* As whoever looks now: the same file, and still a plain one. What cannot be opened is missed when it is needed. */
+static void hold(struct source *s)
+{
+	struct error ignored = ERROR_INIT;
+	struct stat st;
+
+	s->fd = file_open(AT_FDCWD, s->path, O_RDONLY | O_NONBLOCK, 0, &ignored);
+	s->own_fd = s->fd >= 0;
+	if (s->fd >= 0 && (fstat(s->fd, &st) < 0 || !S_ISREG(st.st_mode))) {
+		file_close(&s->fd);
+		s->own_fd = false;
+	}
+}
+
 void sources_find_siblings(struct sources *s, const struct volume *v)
 {
 	unsigned n;
@@ -246,7 +266,29 @@ void sources_find_siblings(struct sources *s, const struct volume *v)
 			new = add(s, path, path, -1);
 			new->volume = n;
 			new->size = (uint64_t)st.st_size;
+			new->found = true;
+			if (s->count <= KEPT_OPEN_MAX)
+				hold(new);
 		}
 		free(path);
 	}
+}
+
+void sources_drop_found(struct sources *s, unsigned volumes)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < s->count; i++) {
+		struct source *at = &s->list[i];
+
+		if (!at->found || at->volume <= volumes) {
+			s->list[n++] = *at;
+			continue;
+		}
+		if (at->own_fd)
+			file_close(&at->fd);
+		free(at->path);
+		free(at->name);
+	}
+	s->count = n;
 }

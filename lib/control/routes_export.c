@@ -217,13 +217,41 @@ static int check_receipt_signature(const struct tuf_root *root, const struct rec
 			 (long long)root->head.version, r->site);
 }
 
-/* A trail only grows: who shows less of it shows an old receipt, or another trail. */
-static int check_receipt_newer(const struct bundle_site *known, const struct receipt *r, struct error *err)
+/* Does the root name a site record key that the one before named, too? When that one cannot be read: yes. */
+static bool shares_site_key(const struct repo *repo, const char *site, int64_t former, const struct tuf_root *root)
+{
+	struct buf text = BUF_INIT(TUF_ROOT_MAX);
+	struct error ignored = ERROR_INIT;
+	struct tuf_root *before = NULL;
+	bool shares = true;
+	unsigned i, j;
+
+	if (repo_site_root_read(repo_dirfd(repo), site, former, &text, &ignored) == 0 &&
+	    (before = tuf_root_parse(buf_slice(&text), &ignored)) != NULL) {
+		shares = false;
+		for (i = 0; i < before->site_keys.count; i++)
+			for (j = 0; j < root->site_keys.count; j++)
+				shares |= pubkey_equal(&before->site_keys.list[i].pub, &root->site_keys.list[j].pub);
+	}
+	tuf_root_free(before);
+	buf_release(&text);
+	return shares;
+}
+
+/*
+ * A trail only grows: who shows less of it shows an old receipt, or another trail. But what a key has said that a newer
+ * root of the site names no more was perhaps a thief's word, and must not shut the site out for ever.
+ */
+static int check_receipt_newer(const struct repo *repo, const struct bundle_site *known, const struct receipt *r,
+			       const struct tuf_root *root, struct error *err)
 {
 	char id[SHA256_HEX_LEN], when[TIME_TEXT_LEN];
 
 	hex_encode(id, r->id, SHA256_LEN);
 	if (r->audit.seq > known->receipt_seq || strcmp(id, known->receipt) == 0)
+		return 0;
+	if (known->receipt_root > 0 && receipt_version(r, "root") > known->receipt_root &&
+	    !shares_site_key(repo, r->site, known->receipt_root, root))
 		return 0;
 	error_set(err, ERR_REFUSED,
 		  "the receipt of '%s' ends with record %lld of its audit trail, and one with record %lld was accepted", r->site,
@@ -265,7 +293,7 @@ static int accept_parsed(struct api_call *call, struct repo *repo, const struct 
 	audit_site(call, r->site);
 	if (bundle_site_find(call->db, r->site, &known, err) >= 0 &&
 	    receipt_root(repo, r, &known, &text, &root, err) == 0 && check_receipt_signature(root, r, signature, err) == 0 &&
-	    check_receipt_newer(&known, r, err) == 0)
+	    check_receipt_newer(repo, &known, r, root, err) == 0)
 		ret = keep_receipt(call, r, err);
 	tuf_root_free(root);
 	buf_release(&text);

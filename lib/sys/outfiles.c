@@ -240,6 +240,14 @@ static int receive_message(int sock, void *p, size_t n, int *fd)
 	return -1;
 }
 
+static int check_name(const char *name, struct error *err)
+{
+	if (name[0] != '\0' && strchr(name, '/') == NULL && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+		return 0;
+	return error_set(err, ERR_USAGE, "'%s' is no file name", name);
+}
+
+/* Whoever asks may have given up rights that are still ours, and reads what strangers wrote: he is not believed. */
 static NORETURN void serve(int sock, int dirfd, bool replace)
 {
 	struct maker m = {.dirfd = dirfd, .replace = replace};
@@ -257,7 +265,9 @@ static NORETURN void serve(int sock, int dirfd, bool replace)
 		int fd = -1, r;
 
 		q.name[OUTFILES_NAME_MAX] = '\0';
-		if (q.kind == REQUEST_ADD)
+		if (q.kind != REQUEST_COMMIT && check_name(q.name, &a.err) < 0)
+			r = -1;
+		else if (q.kind == REQUEST_ADD)
 			r = fd = add(&m, q.name, &a.err);
 		else if (q.kind == REQUEST_DROP)
 			r = drop(&m, q.name, &a.there, &a.err);
@@ -307,8 +317,6 @@ static int ask(const struct outfiles *o, enum request_kind kind, const char *nam
 	*fd = -1;
 	if (strlen(name) > OUTFILES_NAME_MAX)
 		return error_set(err, ERR_USAGE, "'%s': a name has at most %d bytes", name, OUTFILES_NAME_MAX);
-	if (strchr(name, '/') != NULL || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return error_set(err, ERR_USAGE, "'%s' is no file name", name);
 	memcpy(q.name, name, strlen(name) + 1);
 	if (send_message(o->sock, &q, sizeof(q), -1) < 0 || receive_message(o->sock, a, sizeof(*a), fd) < 0)
 		return error_set(err, ERR_FAILED, "the process that should write there is gone");

@@ -96,6 +96,21 @@ test_expect 'without a root to trust an answer is refused, and says what to do' 
 	stick s && ask 2 --name press-2 && sign && test_status 3 take 2 2>err && grep "which root" err && grep "^hint: " err &&
 	grep -e --root-sha256 err && ! enrolled 2
 '
+if command -v script >/dev/null; then
+	# typed DIGITS: dev2 takes the answer at a terminal, where these are typed
+	typed() {
+		{ sleep 1 && echo "$1" && sleep 1; } |
+			script -qec "meshanics agent enroll --home dev2 --media s" /dev/null >out
+	}
+	test_expect 'at a terminal the root is asked for, by more digits than can be found for another one' '
+		! typed "$(sha signed/root.json | cut -c 1-8)" && cat out && grep "not the first digits" out && ! enrolled 2 &&
+		! typed "$(sha signed/root.json | cut -c 1-19)0000" && ! enrolled 2 &&
+		! grep "$(sha signed/root.json | cut -c 20-)" out && cp -a dev2 dev2.before &&
+		typed "$(sha signed/root.json | cut -c 1-20)" && enrolled 2 && rm -rf dev2 && mv dev2.before dev2
+	'
+else
+	test_skip 'at a terminal the root is asked for' 'script is not installed'
+fi
 test_expect 'a wrong digest is refused, nonsense is a matter of usage, the right one is taken' '
 	test_status 3 take 2 --root-sha256 "$(echo x | sha256sum | cut -c 1-64)" 2>err && grep "is not the one" err &&
 	test_status 2 take 2 --root-sha256 abc && ! enrolled 2 &&

@@ -572,6 +572,51 @@ TEST(volumes_beside_the_one_given_are_found)
 	split_release(&other);
 }
 
+/* Whoever opens a bundle may have given up the right to do so by the time that a later volume is read. */
+TEST(volumes_beside_it_are_opened_with_it)
+{
+	struct buf signature = BUF_INIT(SSHSIG_SIZE_MAX);
+	const char *paths[2] = {NULL, NULL};
+	int before = open_descriptors();
+	struct manifest m = MANIFEST_INIT;
+	struct bundle_reader *r;
+	char room[2][256], path[256], to[256];
+	struct error err = ERROR_INIT;
+	struct outcome o;
+	struct split s;
+	unsigned given;
+
+	snprintf(directory, sizeof(directory), "/tmp/test-bundle-XXXXXX");
+	REQUIRE(mkdtemp(directory) != NULL);
+	split_init(&s, 100);
+	for (given = 1; given <= 2; given++) {
+		put_volumes(&s, "depot");
+		/* Left from a bundle that had more of them. */
+		put_file("depot.007", buf_slice(&s.v[3].text));
+		paths[0] = path_of(room[0], "depot.001");
+		paths[1] = path_of(room[1], "depot.003");
+		REQUIRE((r = bundle_reader_open(paths, given, &err)) != NULL);
+		snprintf(to, sizeof(to), "%s-away", directory);
+		REQUIRE(rename(directory, to) == 0);
+		o = (struct outcome){.whole = 0};
+		CHECK_INT(bundle_read_manifest(r, &m, &signature, &err), 0);
+		CHECK_INT(read_rest(r, &s.f, &o, &err), 0);
+		CHECK_INT(o.whole, s.f.count);
+		CHECK_INT(bundle_reader_at(r), bundle_reader_total(r));
+		bundle_reader_free(r);
+		manifest_release(&m);
+		REQUIRE(rename(to, directory) == 0);
+	}
+	/* A FIFO in the place of one that follows keeps nobody waiting. */
+	REQUIRE(unlink(path_of(path, "depot.002")) == 0 && mkfifo(path, 0600) == 0);
+	CHECK_INT(read_paths(&s, (const char *const[]){"depot.001"}, 1, &o, &err), -1);
+	CHECK_INT(o.missing, 2);
+	CHECK_INT(open_descriptors(), before);
+	REQUIRE(file_remove_tree(AT_FDCWD, directory, &err) == 0);
+	buf_release(&signature);
+	split_release(&s);
+}
+
 TEST(words_of_the_operator_are_checked)
 {
 	static const char *const stdin_and_more[] = {"-", "x"}, *const none[] = {"/nonexistent/x"};

@@ -425,6 +425,25 @@ TEST(a_manifest_with_one_bit_changed_is_refused_or_says_something_else)
 	buf_release(&b);
 }
 
+TEST(a_manifest_for_devices_is_small)
+{
+	struct buf b = BUF_INIT(MANIFEST_MAX);
+	struct error err;
+	struct manifest m;
+	unsigned i;
+
+	for (i = 0; i < 2; i++) {
+		buf_clear(&b);
+		buf_put_str(&b, i == 0 ? SITE : DEVICE);
+		while (b.len <= MANIFEST_DEVICE_MAX)
+			buf_put(&b, (const uint8_t[4096]){'x'}, 4096);
+		CHECK_INT(parse(&m, buf_slice(&b), &err), -1);
+		CHECK_INT(err.kind, i == 0 ? ERR_MALFORMED : ERR_LIMIT);
+		CHECK(i == 0 || strcmp(err.text, "bundle.json: larger than the 16777216 bytes that devices take") == 0);
+	}
+	buf_release(&b);
+}
+
 TEST(lines_past_their_limit_are_refused)
 {
 	struct buf b = BUF_INIT(MANIFEST_MAX), long_name = BUF_INIT(8192);

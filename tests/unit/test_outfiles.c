@@ -2,6 +2,8 @@
 #include "tap.h"
 
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "sys/file.h"
 #include "sys/outfiles.h"
@@ -154,6 +156,40 @@ TEST(outfiles_names_stay_in_their_directory)
 }
 
 /* What a power cut has left goes; what another process writes stays. */
+/* A process that has given up its rights, and that strangers' bytes have taken over, speaks to the child itself. */
+TEST(outfiles_child_does_not_believe_who_asks)
+{
+	static const char *const bad[] = {"../stolen", "sub/x", "/tmp/stolen", "..", ".", ""};
+	struct {
+		int kind;	/* 0: add, 1: drop */
+		char name[OUTFILES_NAME_MAX + 1];
+	} q;
+	char answer[sizeof(struct error) + 64];
+	struct error err = ERROR_INIT, said;
+	struct outfiles o = OUTFILES_INIT;
+	size_t i;
+
+	begin();
+	REQUIRE(mkdir(path_of("in"), 0700) == 0 && mkdir(path_of("in/sub"), 0700) == 0);
+	REQUIRE(outfiles_open(&o, path_of("in"), true, &err) == 0);
+	for (i = 0; i < 2 * ARRAY_SIZE(bad); i++) {
+		q.kind = (int)(i % 2);
+		memset(q.name, 0, sizeof(q.name));
+		memcpy(q.name, bad[i / 2], strlen(bad[i / 2]));
+		REQUIRE(send(o.sock, &q, sizeof(q), 0) == (ssize_t)sizeof(q));
+		REQUIRE(recv(o.sock, answer, sizeof(answer), 0) >= (ssize_t)sizeof(said));
+		memcpy(&said, answer, sizeof(said));
+		CHECK_INT(said.kind, ERR_USAGE);
+		CHECK(strstr(said.text, "is no file name") != NULL);
+	}
+	CHECK(!there("stolen" OUTFILES_PART) && !there("in/sub/x" OUTFILES_PART));
+	put(&o, "good", "x");
+	CHECK_INT(outfiles_commit(&o, &err), 0);
+	CHECK(there("in/good"));
+	outfiles_close(&o);
+	end();
+}
+
 TEST(outfiles_sweep_what_nobody_holds)
 {
 	struct outfiles a = OUTFILES_INIT, b = OUTFILES_INIT;

@@ -247,6 +247,61 @@ TEST(a_receipt_is_by_the_key_of_the_root_that_it_names)
 	end();
 }
 
+static void reopen(void)
+{
+	struct control_settings settings;
+
+	control_settings_default(&settings);
+	REQUIRE((c = control_open(s.hq.home, &settings, &err)) != NULL);
+}
+
+/* Who has stolen the depot's record key says that its trail is as long as can be: a new key gets its word back. */
+TEST(a_stolen_record_key_does_not_shut_its_site_out)
+{
+	static const uint8_t nonce[16] = {7};
+	struct buf request = BUF_INIT(CEREMONY_REQUEST_MAX);
+	struct seckey *stolen, *fresh;
+	struct fixture anew;
+	char path[128];
+
+	begin();
+	stolen = depot_key();
+	MUST(accept(stolen, 10, 1, 1));
+	MUST(accept(stolen, (INT64_C(1) << 53) - 1, 1, 2));
+	REFUSED(accept(stolen, 11, 1, 3), ERR_REFUSED, "ends with record 11 of its audit trail");
+	/* A renewal names the same key, and changes nothing about it. */
+	control_free(c);
+	s.r = fix_open(&s.hq);
+	sites_rotate(&s, 400 * FIX_DAY);
+	reopen();
+	REFUSED(accept(stolen, 11, 2, 3), ERR_REFUSED, "ends with record 11 of its audit trail");
+	control_free(c);
+	fix_start(&anew, SITE_NAME);
+	{
+		const struct ceremony_rotation rotation = {
+			.next = {.root = buf_slice(&s.depot.root_file), .life_s = FIX_DAY, .now_s = FIX_NOW, .nonce = nonce},
+			.online = &anew.online, .root_life_s = 400 * FIX_DAY};
+
+		MUST(ceremony_rotate(&request, &rotation, &err));
+	}
+	sites_sign(&s, buf_slice(&request), &s.depot.root_file);
+	sites_adopt(&s);
+	repo_free(s.r);
+	s.r = NULL;
+	reopen();
+	snprintf(path, sizeof(path), "%s/repo/keys/record-site.key", anew.home);
+	REQUIRE((fresh = keyfile_open(AT_FDCWD, path, SLICE_EMPTY, &err)) != NULL);
+	REFUSED(accept(stolen, 11, 3, 3), ERR_REFUSED, "not signed by a site record key");
+	MUST(accept(fresh, 11, 3, 3));
+	REFUSED(accept(fresh, 9, 3, 4), ERR_REFUSED, "ends with record 9 of its audit trail");
+	REFUSED(accept(stolen, (INT64_C(1) << 53) - 1, 1, 2), ERR_REFUSED, "had root version 3 already");
+	seckey_free(stolen);
+	seckey_free(fresh);
+	buf_release(&request);
+	fix_end(&anew);
+	end();
+}
+
 TEST(what_is_no_receipt_is_told)
 {
 	begin();

@@ -355,6 +355,32 @@ TEST(a_wrong_payload_is_refused_and_others_are_not)
 	end();
 }
 
+/* Whoever writes to a stick must not choose how much memory is taken before his signature is found to be wrong. */
+TEST(a_manifest_that_is_too_large_is_not_read)
+{
+	struct tar_entry e = {.name = BUNDLE_MANIFEST, .mode = 0644, .size = MANIFEST_DEVICE_MAX + 1};
+	struct buf tar = BUF_INIT(MANIFEST_DEVICE_MAX + 8 * TAR_BLOCK), chosen = BUF_INIT(OUT_MAX);
+	uint8_t *content = xcalloc(1, MANIFEST_DEVICE_MAX + TAR_BLOCK);
+	struct error err = ERROR_INIT;
+	struct unpack *u;
+
+	begin();
+	plant();
+	close(make_bundle());
+	REQUIRE(tar_put(&tar, &e, &err) == 0);
+	buf_put(&tar, content, e.size + tar_padding(e.size));
+	REQUIRE(!tar.failed);
+	u = give(fixture_fd(buf_slice(&tar)));
+	CHECK_INT(open_it(u, "", &chosen, &err), -1);
+	CHECK_INT(err.kind, ERR_LIMIT);
+	CHECK(strstr(err.text, "16777217 bytes are more than 16777216") != NULL);
+	unpack_free(u);
+	end();
+	free(content);
+	buf_release(&tar);
+	buf_release(&chosen);
+}
+
 TEST(more_files_than_are_taken_are_refused)
 {
 	struct unpack *u = unpack_new();
