@@ -305,7 +305,7 @@ int identity_load(struct identity *id, int dirfd, struct error *err)
 	if (file_read_private(dirfd, IDENTITY_FILE, &text, err) < 0) {
 		if (err->kind == ERR_NOT_FOUND) {
 			error_set(err, ERR_NOT_FOUND, "this device is not enrolled");
-			error_hint(err, "run 'meshanics agent enroll' with a token from 'meshanics enroll token create'");
+			error_hint(err, "meshanics agent enroll, with --token-file (meshanics enroll token create) or --media (enroll request)");
 		}
 		goto out;
 	}

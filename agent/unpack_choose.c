@@ -33,6 +33,14 @@ static int put_choice(struct buf *chosen, struct slice path, unsigned *count, st
 	return 0;
 }
 
+/* In the words of who typed it, not of the search. */
+static int not_published(struct slice path, struct error *err)
+{
+	*err = ERROR_INIT;
+	error_set(err, ERR_NOT_FOUND, "the metadata of this bundle lists no artifact '%.*s'", SLICE_ARG(path));
+	return error_hint(err, "nothing was changed; --dry-run without an ARTIFACT says what would be applied");
+}
+
 int unpack_look_up(struct unpack_walk *w, struct slice named, struct buf *chosen, struct error *err)
 {
 	unsigned count = 0;
@@ -43,7 +51,9 @@ int unpack_look_up(struct unpack_walk *w, struct slice named, struct buf *chosen
 		struct tuf_result ignored;
 
 		named = end == SIZE_MAX ? SLICE_EMPTY : slice_sub(named, end + 1, SIZE_MAX);
-		if (look_up(w, path, &ignored, err) < 0 || put_choice(chosen, path, &count, err) < 0)
+		if (look_up(w, path, &ignored, err) < 0)
+			return err->kind == ERR_NOT_FOUND ? not_published(path, err) : -1;
+		if (put_choice(chosen, path, &count, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -281,7 +281,7 @@ static int prepare(struct run *run, struct error *err)
 	/* As who we are now, in our own directory; the door makes us the owner of the repository. */
 	run->job.receipt_name = cmd_string(cmd, "since", NULL);
 	if (run->job.receipt_name != NULL &&
-	    (run->job.receipt_fd = file_open(AT_FDCWD, run->job.receipt_name, O_RDONLY | O_NONBLOCK, 0, err)) < 0)
+	    (run->job.receipt_fd = receipt_in_open(run->job.receipt_name, err)) < 0)
 		return -1;
 	return run->to_stdout ? 0 : outfiles_open(&run->out, run->dir, cmd_flag(cmd, "force"), err);
 }

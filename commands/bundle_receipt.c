@@ -142,6 +142,16 @@ static int make(struct cmd *cmd, struct error *err)
 
 /* ---- where bundles are made ---- */
 
+int receipt_in_open(const char *path, struct error *err)
+{
+	if (strcmp(path, "-") != 0)
+		return file_open(AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0, err);
+	if (!isatty(STDIN_FILENO))
+		return STDIN_FILENO;
+	error_set(err, ERR_USAGE, "a receipt is not read from a terminal");
+	return error_hint(err, "send it from a file or a program");
+}
+
 static void print_receipt(struct cmd *cmd, const struct receipt *r)
 {
 	char hex[SHA256_HEX_LEN], when[TIME_TEXT_LEN];
@@ -196,7 +206,7 @@ static int bundle_receipt_run(struct cmd *cmd, struct error *err)
 		return make(cmd, err);
 	if (cmd_has(cmd, "output"))
 		return error_set(err, ERR_USAGE, "give either FILE, to accept a receipt, or -o FILE, to make one");
-	if ((fd = file_open(AT_FDCWD, cmd_operand(cmd, 0), O_RDONLY | O_NONBLOCK, 0, err)) < 0)
+	if ((fd = receipt_in_open(cmd_operand(cmd, 0), err)) < 0)
 		return -1;
 	r = accept(cmd, fd, err);
 	file_close(&fd);

@@ -26,6 +26,9 @@ void bundle_put_manifest(struct json_writer *w, const struct manifest *m);
 /* The same for people, some lines. */
 void bundle_print_manifest(struct cmd *cmd, const struct manifest *m);
 
+/* A receipt to be read: "-" is standard input. Before the door is opened. The descriptor, or -1. */
+WARN_UNUSED int receipt_in_open(const char *path, struct error *err);
+
 /* A receipt's way to a file (or "-") that whoever runs the verb may write, although the verb becomes somebody else. */
 struct receipt_out {
 	const char *path;	/* NULL: nowhere */

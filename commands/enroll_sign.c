@@ -94,7 +94,7 @@ static struct item *add_item(struct signing *s, struct slice name)
 static int check_choice(struct signing *s, struct error *err)
 {
 	const char *one = cmd_string(s->cmd, "request", NULL);
-	struct buf names = BUF_INIT(200);
+	struct buf names = BUF_INIT(256);
 	unsigned i;
 
 	if (s->count == 1 || (s->count > 0 && cmd_flag(s->cmd, "all")))
@@ -104,10 +104,11 @@ static int check_choice(struct signing *s, struct error *err)
 	if (s->count == 0)
 		return error_set(err, ERR_NOT_FOUND, "no request is on the stick");
 	for (i = 0; i < s->count && i < 4; i++)
-		buf_printf(&names, "%s'%.32s'", i > 0 ? ", " : "", s->items[i].name);
+		buf_printf(&names, "%s'%.32s'%s", i > 0 ? ", " : "", s->items[i].name,
+			   s->items[i].answered ? " (answered)" : "");
 	error_set(err, ERR_USAGE, "the stick holds %u requests: %s%s", s->count, buf_cstr(&names), s->count > 4 ? "..." : "");
 	buf_release(&names);
-	return error_hint(err, "choose one with --request NAME, or answer --all");
+	return error_hint(err, "choose one with --request NAME, or answer all that have no answer yet with --all");
 }
 
 /* Those on the stick that the options choose. */

@@ -11,11 +11,12 @@ set -eu
 
 # ---- two places and a stick ----
 
-# A namespace that lives until the end; an ordinary user is root in one of his own.
+# A namespace that lives until the end. An ordinary user is root in one of his own, and what he runs there is not: it would
+# try to become other users, of whom there are none.
 if [ "$(id -u)" -eq 0 ]; then
-	away='unshare -n' enter=''
+	away='unshare -n' enter='' as=''
 else
-	away='unshare -U -r -n' enter='-U --preserve-credentials'
+	away='unshare -U -r -n' enter='-U --preserve-credentials' as='unshare -U --map-user=1000 --map-group=1000'
 fi
 place() {
 	$away sh -c 'ip link set lo up && exec sleep 3600' &
@@ -29,7 +30,7 @@ at() {
 	eval "ns=\$ns_$1"
 	shift
 	# shellcheck disable=SC2086 # words
-	$in_background nsenter $enter -t "$ns" -n "$@"
+	$in_background nsenter $enter -t "$ns" -n $as "$@"
 }
 # What goes on the stick, and comes off it.
 stick() { mcopy -i "$T/stick.img" -o "$@"; }

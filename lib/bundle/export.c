@@ -487,9 +487,9 @@ static int check_selectors(const struct bundle_export *e, struct error *err)
 			return error_set(err, ERR_USAGE, "--artifact: '%.64s...' is too long", e->selectors[i]);
 		bundle_selector_pattern(e->selectors[i], pattern);
 		if (slice_pattern_check(slice_str(pattern), err) < 0) {
-			err->kind = ERR_USAGE;
-			error_hint(err, "write NAMESPACE/NAME or NAMESPACE/NAME/VERSION, with * and ? where they help");
-			return error_wrap(err, "--artifact '%s'", e->selectors[i]);
+			*err = ERROR_INIT;
+			error_set(err, ERR_USAGE, "--artifact '%s' is no name of artifacts", e->selectors[i]);
+			return error_hint(err, "write NAMESPACE/NAME or NAMESPACE/NAME/VERSION, with * and ? where they help");
 		}
 	}
 	return 0;

@@ -207,6 +207,19 @@ static int begin_first(struct reading *x, struct error *err)
 	return x->b->dry_run ? 0 : import_keep(x->repo_dirfd, c, err);
 }
 
+/* Nothing is kept of it: it was never begun, or is done with. */
+static void not_begun(struct reading *x, const uint8_t *id, struct error *err)
+{
+	struct error ignored = ERROR_INIT;
+	struct bundle_last last;
+
+	error_set(err, ERR_RETRY, "volume 1 of this bundle has not been read yet");
+	if (bundle_last_read(x->repo_dirfd, &last, &ignored) == 1 && memcmp(last.bundle, id, SHA256_LEN) == 0)
+		error_hint(err, "all of it was imported before, and nothing needs to be done; to read it again begin with .001");
+	else
+		error_hint(err, "begin with the volume that ends in .001");
+}
+
 /* A later volume by itself: its bundle was begun here before. */
 static int begin_later(struct reading *x, struct error *err)
 {
@@ -219,8 +232,7 @@ static int begin_later(struct reading *x, struct error *err)
 		return error_hint(err, "give all volumes in one command");
 	}
 	if (bundle_import_load(x->repo_dirfd, id, &kept, err) < 0) {
-		error_set(err, ERR_RETRY, "volume 1 of this bundle has not been read yet");
-		error_hint(err, "begin with the volume that ends in .001");
+		not_begun(x, id, err);
 		goto out;
 	}
 	x->b->saved = kept.manifest;

@@ -292,7 +292,7 @@ static int check_hash(struct work *w, struct error *err)
 	blob_name(name, w->m->sha256, ".part");
 	error_set(err, ERR_REFUSED, "%s: with what was read of earlier volumes its SHA-256 is not the one that is listed",
 		  w->m->name);
-	error_hint(err, "begin again with volume 1");
+	error_hint(err, "a volume was damaged on its way: copy all from where they were made, and begin again with volume 1");
 	if ((w->writing || w->held_is_part) && file_unlink(w->s->repo_dirfd, name, &ignored) < 0)
 		error_hint(err, "'%s' may be left over", name);
 	return -1;

@@ -102,8 +102,13 @@ static int end_member(struct bundle_reader *r, struct error *err)
 	sha256_final(&r->hash, got);
 	if (memcmp(got, r->member.sha256, SHA256_LEN) == 0)
 		return 0;
-	error_set(err, ERR_REFUSED, "its SHA-256 is not the one that is listed");
-	return error_hint(err, "the bundle was damaged or changed on its way: copy it again from where it was made");
+	if (r->from == r->volume.volume) {
+		error_set(err, ERR_REFUSED, "its SHA-256 is not the one that is listed");
+		return error_hint(err, "the bundle was damaged or changed on its way: copy it again from where it was made");
+	}
+	error_set(err, ERR_REFUSED, "its SHA-256 is not the one that is listed; it lies in volumes %u to %u", r->from,
+		  r->volume.volume);
+	return error_hint(err, "one of these was damaged or changed on its way: copy all of them again from where they were made");
 }
 
 /* See that content is at hand in MEMBER: 1; or 0: the member is over, or its next piece is not here. */
@@ -235,6 +240,7 @@ static int begin_member(struct bundle_reader *r, struct error *err)
 	if (kind < 0 || (kind == 1 && check_piece(r, err) < 0))
 		return -1;
 	r->state = kind == 0 ? OVER : MEMBER;
+	r->from = r->volume.volume;
 	sha256_init(&r->hash);
 	return kind;
 }

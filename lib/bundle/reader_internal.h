@@ -88,6 +88,7 @@ struct bundle_reader {
 	struct manifest_iter it;
 	uint32_t members;
 	struct member member;
+	unsigned from;			/* volume in which the member began, of those at hand */
 	uint64_t begun;			/* bytes of the member in earlier volumes than the first at hand */
 	uint64_t done;			/* bytes of the member so far, `begun` included */
 	bool cut;

@@ -80,6 +80,8 @@ static int choose(struct work *w, struct json_value publishers, struct json_valu
 		return 0;
 	}
 	error_set(err, ERR_REFUSED, "'%s' is in no publisher's slice", p->path);
+	if (json_count(publishers) == 0)
+		return error_hint(err, "no publisher is in force: 'meshanics repo status' says what is to be done next");
 	return error_hint(
 		err,
 		"'meshanics artifact list --publishers' shows the slices; a ceremony changes them");

@@ -23,7 +23,7 @@ static int open_dirs(struct repo *r, const char *home, struct error *err)
 	path_join(path, home, "repo");
 	if (!file_exists(AT_FDCWD, path_join(keys, path, "online-keys.json"))) {
 		error_set(err, ERR_NOT_FOUND, "there is no repository in '%s'", home);
-		return error_hint(err, "make one with: meshanics repo init");
+		return error_hint(err, "name its home with --home or MESHANICS_HOME, or make one: meshanics repo init");
 	}
 	if ((r->dirfd = file_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, err)) < 0 ||
 	    (r->metadata_fd = file_open(r->dirfd, "metadata", O_RDONLY | O_DIRECTORY, 0, err)) < 0)

@@ -151,6 +151,7 @@ test_expect 'some artifacts: the bundle says that it is not complete' '
 	for bad in plant ../x/1 "Plant/app" plant/app/1/2; do
 		test_status 2 as hq bundle export --site depot-7 --artifact "$bad" -o none.bundle 2>err || return 1
 		cat err
+		grep "^hint: write NAMESPACE/NAME or " err || return 1
 	done && test ! -e none.bundle && no_parts .
 '
 

@@ -122,11 +122,17 @@ test_expect 'volumes, one stick after the other' '
 	head -c 5000000 /dev/urandom >big2 && put 10 big2 && as hq bundle export --site depot-7 -o vol.bundle --split 2M &&
 	ls vol.bundle.* && mkdir s1 s2 s3 && mv vol.bundle.001 s1 && mv vol.bundle.002 s2 && mv vol.bundle.003 s3 &&
 	test_status 4 as depot-7 bundle import s2/vol.bundle.002 2>err && cat err && grep "volume 1" err &&
+	mkdir bad && cp s?/vol.bundle.* bad && test_flip bad/vol.bundle.002 1500000 &&
+	test_status 3 as depot-7 bundle import bad/vol.bundle.001 2>err && cat err &&
+	grep "not the one that is listed; it lies in volumes 1 to 3" err && grep "^hint: one of these .* copy all of them again" err &&
+	mkdir worse && mv bad/vol.bundle.003 worse && test_status 4 as depot-7 bundle import bad/vol.bundle.001 &&
+	test_status 3 as depot-7 bundle import worse/vol.bundle.003 2>err && cat err && grep "^hint: .*copy all .* begin again with volume 1" err &&
 	test_status 4 as depot-7 bundle import s1/vol.bundle.001 2>err && cat err &&
 	grep "volume 2 of [0-9]* is not here; what was read is kept" err && grep "^hint: insert it and run the same command" err &&
 	test_status 4 as depot-7 bundle import s3/vol.bundle.003 2>err && cat err && grep "volume before" err &&
 	test_status 4 as depot-7 bundle import s2/vol.bundle.002 2>err && cat err && grep "volume 3" err &&
 	as depot-7 bundle import s3/vol.bundle.* >out && cat out && test "$(published depot-7)" = "$(published hq)" &&
+	test_status 4 as depot-7 bundle import s3/vol.bundle.003 2>err && cat err && grep "^hint: all of it was imported before" err &&
 	as depot-7 repo verify && test "$(ls -A depot-7/repo/import)" = lock && test -z "$(ls -A depot-7/repo/staging)"
 '
 
@@ -155,8 +161,8 @@ test_expect 'a receipt: what the site holds, and nothing else' '
 '
 
 test_expect 'headquarters accept a receipt, and leave out what is held' '
-	as hq bundle receipt r1 >out && cat out && grep "^accepted" out && as hq bundle receipt r2 &&
-	echo new >app-11 && put 11 app-11 && export_to since --since r2 && test "$(stat -c %s since.bundle)" -lt 60000 &&
+	as hq bundle receipt r1 >out && cat out && grep "^accepted" out && as hq bundle receipt - <r2 &&
+	echo new >app-11 && put 11 app-11 && cat r2 | export_to since --since - && test "$(stat -c %s since.bundle)" -lt 60000 &&
 	as depot-7 bundle import --receipt r3 since.bundle >out && cat out && test "$(published depot-7)" = "$(published hq)" &&
 	as depot-7 repo verify && as hq bundle receipt r3
 '

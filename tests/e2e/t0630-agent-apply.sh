@@ -36,7 +36,9 @@ test_expect 'a bundle with the next version: each state is told, and the running
 '
 test_expect 'the same again: there is nothing to apply, and named it is put in once more' '
 	apply two.bundle >out && grep "nothing to apply" out && grep "left as it is: in place already" out &&
-	apply two.bundle plant/plc/2.0 >out && grep "plc/2.0: healthy" out && fleet_current 1 "plc 2.0"
+	apply two.bundle plant/plc/2.0 >out && grep "plc/2.0: healthy" out && fleet_current 1 "plc 2.0" &&
+	test_status 1 apply two.bundle plant/plc/9 2>err && cat err &&
+	grep "the metadata of this bundle lists no artifact .plant/plc/9." err && grep "^hint: .*--dry-run" err
 '
 test_expect 'a dry run verifies, says what would be, and changes nothing' '
 	fleet_sign 3.0 --release 30 && bundle three.bundle && facts >before && apply --dry-run three.bundle >out && cat out &&

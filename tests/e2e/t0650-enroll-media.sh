@@ -188,7 +188,8 @@ test_expect 'with --all the good ones are answered, and the exit says that one w
 	echo "{}" >s/meshanics/enroll/bad.request && ask 6 --name press-6 --root signed/root.json && resum &&
 	test_status 2 sign 2>err && grep "holds 3 requests" err &&
 	test_status 2 sign --all </dev/null 2>err && test ! -e s/meshanics/enroll/press-6.answer &&
-	test_status 3 sign --all --yes 2>err && grep "bad" err && grep "1 of 3" err && rm s/meshanics/enroll/bad.request && resum &&
+	test_status 3 sign --all --yes 2>err && grep "bad" err && grep "1 of 3" err &&
+	test_status 2 sign 2>err && grep "press-6. (answered)" err && ! grep "bad. (answered)" err && rm s/meshanics/enroll/bad.request && resum &&
 	take 5 && take 6 && beats 6
 '
 test_expect 'a key whose certificate was revoked does not come back by its old request' '
