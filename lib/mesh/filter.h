@@ -31,7 +31,7 @@ enum filter_verdict {
 	FILTER_DROP,
 	/* Out only, for the local sender to be told: reject.h says how. */
 	FILTER_REJECT,
-	/* In only: an echo request for a forward that control probes itself. */
+	/* In only: an echo request, in one piece, for a forward that control probes itself. */
 	FILTER_TAKE,
 };
 
@@ -109,7 +109,10 @@ struct filter_explanation {
  */
 void filter_explain(struct filter *f, const uint8_t *caller, const char *caller_name, uint32_t peer, int target,
 		    enum scope_proto proto, uint16_t port, int64_t now_ms, struct filter_explanation *out);
-/* The same by the target's name, "" for the node; one that is not there is explained as SCOPE_NO_TARGET. */
+/* The other end of it: a call from here to an address (4 or 16 bytes) of that peer. It is free; `ended` stays 0. */
+void filter_explain_out(struct filter *f, const char *peer_name, uint32_t peer, const uint8_t *address, size_t len,
+			enum scope_proto proto, uint16_t port, int64_t now_ms, struct filter_explanation *out);
+/* For filter_explain: the target of this name, "" for the node; below 0 when there is none. */
 int filter_target_named(struct filter *f, const char *name);
 
 #endif
