@@ -13,7 +13,7 @@
 struct peer {
 	uint8_t id[NODE_ID_LEN];
 	bool known;
-	/* Echo's bucket: a right is worth 1000 ms*rate; full at one second's worth. Under `lock` of the filter. */
+	/* How many echo requests of the last second's FILTER_ECHO_PER_S are spent, as of echo_ms. */
 	int64_t echo_ms;
 	uint32_t echo_spent;
 };
