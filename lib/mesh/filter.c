@@ -13,7 +13,7 @@
 struct peer {
 	uint8_t id[NODE_ID_LEN];
 	bool known;
-	/* Echo's bucket: a right is worth 1000 ms*rate; full at one second's worth. Under `lock` of the filter. */
+	/* How many echo requests of the last second's FILTER_ECHO_PER_S are spent, as of echo_ms. */
 	int64_t echo_ms;
 	uint32_t echo_spent;
 };
@@ -263,7 +263,7 @@ static bool takes_echo(struct filter *f, const struct flow_key *k)
 
 static void in_flow(struct filter *f, const struct inner *p, struct flow_packet *packet, struct filter_decision *out)
 {
-	bool request = p->kind == INNER_ECHO_REQUEST;
+	bool request = p->kind == INNER_ECHO_REQUEST, takes;
 	enum flow_verdict v = flow_in(f->flows, packet, &out->rule);
 
 	if (v != FLOW_PASS) {
@@ -274,10 +274,15 @@ static void in_flow(struct filter *f, const struct inner *p, struct flow_packet 
 		decide(out, FILTER_DROP, FILTER_RATE);
 		return;
 	}
-	decide(out, request && takes_echo(f, &packet->key) ? FILTER_TAKE : FILTER_PASS,
-	       out->rule == SCOPE_NO_RULE ? FILTER_BY_FLOW : FILTER_BY_RULE);
+	takes = request && takes_echo(f, &packet->key);
+	decide(out, takes ? FILTER_TAKE : FILTER_PASS, out->rule == SCOPE_NO_RULE ? FILTER_BY_FLOW : FILTER_BY_RULE);
 	if (!p->fragmented)
 		return;
+	/* Control does not put packets together. */
+	if (takes) {
+		decide(out, FILTER_DROP, FILTER_PROTOCOL);
+		return;
+	}
 	set_fragment(packet, p);
 	/* Without room for it the others would be lost, and this one were for nothing. */
 	if (flow_fragment_first(f->flows, packet) != FLOW_PASS)
@@ -461,6 +466,44 @@ void filter_explain(struct filter *f, const uint8_t *caller, const char *caller_
 	out->live = s.live;
 	out->ended = s.ended;
 	tell_flows(out);
+}
+
+struct search_out {
+	const uint8_t *address;
+	size_t len;
+	enum scope_proto proto;
+	uint16_t port;
+	unsigned live;
+};
+
+static void look_at_out(void *arg, const struct flow_info *i)
+{
+	struct search_out *s = arg;
+	enum scope_proto proto;
+
+	if (i->let_in || !scope_proto_of(i->key.kind, &proto) || proto != s->proto ||
+	    (proto != SCOPE_ECHO && i->key.remote_port != s->port))
+		return;
+	if (address_len(&i->key) == s->len && memcmp(i->key.remote, s->address, s->len) == 0)
+		s->live++;
+}
+
+void filter_explain_out(struct filter *f, const char *peer_name, uint32_t peer, const uint8_t *address, size_t len,
+			enum scope_proto proto, uint16_t port, int64_t now_ms, struct filter_explanation *out)
+{
+	struct search_out s = {.address = address, .len = len, .proto = proto, .port = port};
+	char name[SCOPE_NAME_LEN];
+
+	*out = (struct filter_explanation){.reason = {.allowed = true, .rule = SCOPE_NO_RULE}};
+	printable(name, sizeof(name), slice_str(peer_name));
+	snprintf(out->reason.why, sizeof(out->reason.why), "free to go out: nothing here restricts it, the rules of %s decide", name);
+	if (peer >= FLOW_PEERS_MAX)
+		return;
+	filter_flows(f, peer, now_ms, look_at_out, &s);
+	out->live = s.live;
+	if (s.live > 0)
+		snprintf(out->flows, sizeof(out->flows), "%u live flow%s of it began here, whose answers pass", s.live,
+			 s.live == 1 ? "" : "s");
 }
 
 int filter_target_named(struct filter *f, const char *name)

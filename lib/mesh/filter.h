@@ -1,8 +1,8 @@
 /*
- * What may pass between this node and a member: the rules (scope.h) and the flows (flow.h), asked about one packet. Default
- * deny for what comes in; what goes out is free, and the far side judges it. Called by the threads of the data plane at once;
- * its rules are changed by control under their hands, and hold from the next packet on, for flows that are alive too. No
- * I/O; the time is given. Meant to be behind plane_scope (plane.h), whose callbacks are three lines around these.
+ * What may pass between this node and a member: the rules (scope.h) and the flows (flow.h), asked about one
+ * packet. Default deny for what comes in; what goes out is free, and the far side judges it. Called by the threads
+ * of the data plane at once; its rules are changed by control under their hands, and hold from the next packet on,
+ * for flows that are alive too. No I/O; the time is given. gate.h puts it into the data plane.
  *
  *	in   TCP, UDP, echo	a flow that is alive, or a rule; echo at FILTER_ECHO_PER_S a member at most
  *	     ICMP errors	about a flow that is alive, from the member it is with
@@ -31,7 +31,7 @@ enum filter_verdict {
 	FILTER_DROP,
 	/* Out only, for the local sender to be told: reject.h says how. */
 	FILTER_REJECT,
-	/* In only: an echo request for a forward that control probes itself. */
+	/* In only: an echo request, in one piece, for a forward that control probes itself. */
 	FILTER_TAKE,
 };
 
@@ -69,8 +69,8 @@ void filter_free(struct filter *f);
 /* These rules from the next packet on. Takes s, frees the former one. */
 void filter_set_scope(struct filter *f, struct scope *s);
 /*
- * Who the peer of this number (below FLOW_PEERS_MAX) is; NULL: nobody. Either way all flows of the number end: call it with
- * NULL after plane_peer_remove, and with the id before the peer has a block.
+ * Who the peer of this number (below FLOW_PEERS_MAX) is; NULL: nobody. Either way all flows of the number end:
+ * call it with NULL after plane_peer_remove, and with the id before the peer has a block.
  */
 void filter_set_peer(struct filter *f, uint32_t peer, const uint8_t *node_id);
 /* Now and then: gives back room. */
@@ -104,12 +104,16 @@ struct filter_explanation {
 	char flows[SCOPE_WHY_LEN];	/* a sentence about them, or empty */
 };
 /*
- * Why may `caller` reach `target` (SCOPE_NO_TARGET..-1: none) of ours, or not? peer: its number, or FLOW_PEERS_MAX where it has
- * none, which then has no flows. Flows of before a change of rules are told as what they become with their next packet.
+ * Why may `caller` reach `target` (SCOPE_NO_TARGET..-1: none) of ours, or not? peer: its number, or FLOW_PEERS_MAX
+ * where it has none, which then has no flows. Flows of before a change of rules are told as what they become with
+ * their next packet.
  */
 void filter_explain(struct filter *f, const uint8_t *caller, const char *caller_name, uint32_t peer, int target,
 		    enum scope_proto proto, uint16_t port, int64_t now_ms, struct filter_explanation *out);
-/* The same by the target's name, "" for the node; one that is not there is explained as SCOPE_NO_TARGET. */
+/* The other end of it: a call from here to an address (4 or 16 bytes) of that peer. It is free; `ended` stays 0. */
+void filter_explain_out(struct filter *f, const char *peer_name, uint32_t peer, const uint8_t *address, size_t len,
+			enum scope_proto proto, uint16_t port, int64_t now_ms, struct filter_explanation *out);
+/* For filter_explain: the target of this name, "" for the node; below 0 when there is none. */
 int filter_target_named(struct filter *f, const char *name);
 
 #endif

@@ -1,20 +1,20 @@
 /*
- * Flows: who talks with whom, and who began it. A packet from a member passes when a rule allows it, or when it answers what
- * began allowed; this table knows the second. Called by the threads of the data plane at once. No I/O, no clock, no
- * allocation but for the table itself, whose memory is touched as it fills.
+ * Flows: who talks with whom, and who began it. A packet from a member passes when a rule allows it, or when it
+ * answers what began allowed; this table knows the second. Called by the threads of the data plane at once. No
+ * I/O, no clock, no allocation but for the table itself, whose memory is touched as it fills.
  *
- * A flow is "let in" (began by the member, judged by the rules) or "let out" (began here, free). One that was let in is judged
- * again on its first packet under other rules; ended by them it stays as a tombstone, so that what the service here
- * still sends does not begin it anew from this side.
+ * A flow is "let in" (began by the member, judged by the rules) or "let out" (began here, free). One that was let
+ * in is judged again on its first packet under other rules; ended by them it stays as a tombstone, so that what
+ * the service here still sends does not begin it anew from this side.
  *
  *	TCP  NEW --other side--> ANSWERED --opener--> OPEN --FIN--> HALF --FIN of the other--> CLOSED     RST: CLOSED from all
  *	UDP  NEW --other side--> OPEN			echo: NEW		later fragments: NEW
  *
- * Of those, NEW, ANSWERED and CLOSED may be evicted when room is short; OPEN, HALF and tombstones never are. A TCP flow may begin in
- * the middle where the rules would have let it begin: so connections outlive a restart.
+ * Of those, NEW, ANSWERED and CLOSED may be evicted when room is short; OPEN, HALF and tombstones never are. A TCP
+ * flow may begin in the middle where the rules would have let it begin: so connections outlive a restart.
  *
- * Caps: FLOW_MAX in all; FLOW_PEER_MAX let in of one member, FLOW_PEER_NEW_MAX of them not OPEN or HALF; a quarter of the room
- * is kept from flows that are let in.
+ * Caps: FLOW_MAX in all; FLOW_PEER_MAX let in of one member, FLOW_PEER_NEW_MAX of them not OPEN or HALF; a quarter
+ * of the room is kept from flows that are let in.
  */
 #ifndef MESHANICS_MESH_FLOW_H
 #define MESHANICS_MESH_FLOW_H
@@ -59,8 +59,8 @@ struct flow_key {
 };
 
 /*
- * Asks the rules about a flow that is, or would be, let in: fills *rule (scope.h) and *generation, the number of the rules that
- * said so. Called with a lock of the table held: it may not call back.
+ * Asks the rules about a flow that is, or would be, let in: fills *rule (scope.h) and *generation, the number of
+ * the rules that said so. Called with a lock of the table held: it may not call back.
  */
 struct flow_judge {
 	void *arg;

@@ -1,6 +1,6 @@
 /*
- * The filter (filter.h) at its place in the data plane (plane.h): its verdicts about each packet, and the answers to the local
- * kernel where a packet of ours goes nowhere (reject.h).
+ * The filter (filter.h) at its place in the data plane (plane.h): its verdicts about each packet, and the answers
+ * to the local kernel where a packet of ours goes nowhere (reject.h).
  */
 #ifndef MESHANICS_MESH_GATE_H
 #define MESHANICS_MESH_GATE_H

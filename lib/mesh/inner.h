@@ -1,7 +1,8 @@
 /*
- * What a packet inside the mesh is, as far as access to it depends on that: addresses, protocol, ports, flags of TCP, echo ids,
- * fragments, and for errors of ICMP the packet that they quote. Only headers are read, so that a buffer of many segments
- * (GSO) is judged like one packet. No I/O, no memory of its own. What is not known is not guessed: it is INNER_OTHER, or a fault.
+ * What a packet inside the mesh is, as far as access to it depends on that: addresses, protocol, ports, flags of
+ * TCP, echo ids, fragments, and for errors of ICMP the packet that they quote. Only headers are read, so that a
+ * buffer of many segments (GSO) is judged like one packet. No I/O, no memory of its own. What is not known is not
+ * guessed: it is INNER_OTHER, or a fault.
  * Caps: INNER_EXTENSIONS_MAX extension headers of IPv6, INNER_EXTENSIONS_LEN_MAX bytes of them.
  */
 #ifndef MESHANICS_MESH_INNER_H
@@ -65,13 +66,14 @@ struct inner {
 };
 
 /*
- * Read the headers of a packet in len bytes (more may follow it, that is not looked at). Anything but INNER_OK leaves *out
- * unfit for use.
+ * Read the headers of a packet in len bytes (more may follow it, that is not looked at). Anything but INNER_OK
+ * leaves *out unfit for use.
  */
 WARN_UNUSED enum inner_fault inner_parse(struct inner *out, const uint8_t *ip, size_t len);
 /*
- * The packet that an error quotes: a packet of the other direction, cut off anywhere behind its ports. It may not be an
- * error itself, nor a later fragment, and must have been sent by whom the error goes to: INNER_QUOTE, or another fault of it.
+ * The packet that an error quotes: a packet of the other direction, cut off anywhere behind its ports. It may not
+ * be an error itself, nor a later fragment, and must have been sent by whom the error goes to: INNER_QUOTE, or
+ * another fault of it.
  */
 WARN_UNUSED enum inner_fault inner_parse_quoted(struct inner *out, const struct inner *error, const uint8_t *ip);
 

@@ -1,7 +1,7 @@
 /*
- * Packets that tell the local kernel what has become of one of its own: unreachable, prohibited, too big, and for TCP a
- * reset. They come from the address that was asked for. Never about errors of ICMP, resets, later fragments, or addresses that
- * are not one host's (RFC 1122 3.2.2, RFC 4443 2.4). No I/O; the time is given.
+ * Packets that tell the local kernel what has become of one of its own: unreachable, prohibited, too big, and for
+ * TCP a reset. They come from the address that was asked for. Never about errors of ICMP, resets, later fragments,
+ * or addresses that are not one host's (RFC 1122 3.2.2, RFC 4443 2.4). No I/O; the time is given.
  */
 #ifndef MESHANICS_MESH_REJECT_H
 #define MESHANICS_MESH_REJECT_H
@@ -23,8 +23,9 @@ enum reject_kind {
 };
 
 /*
- * Write the answer to the packet ip (or a buffer of many; its transport checksum need not be computed), checksums computed.
- * Returns its length, or 0 where none is due. MTUs are raised to 68 (IPv4) or 1280 (IPv6), below which none is.
+ * Write the answer to the packet ip (or a buffer of many; its transport checksum need not be computed), checksums
+ * computed. Returns its length, or 0 where none is due. MTUs are raised to 68 (IPv4) or 1280 (IPv6), below which
+ * none is.
  */
 size_t reject_make(uint8_t out[static REJECT_MAX], const uint8_t *ip, size_t len, enum reject_kind kind, uint32_t value);
 

@@ -1,7 +1,7 @@
 /*
- * The port scope: who may reach what on this node and on the devices it forwards to. A scope is built, then never changed; a
- * new one takes its place (filter.h). What no rule allows is denied. The one exception is echo ("ping"), which is answered
- * unless `echo` is off or a rule about echo says for whom. No I/O.
+ * The port scope: who may reach what on this node and on the devices it forwards to. A scope is built, then never
+ * changed; a new one takes its place (filter.h). What no rule allows is denied. The one exception is echo
+ * ("ping"), which is answered unless `echo` is off or a rule about echo says for whom. No I/O.
  * Caps: SCOPE_RULES_MAX, SCOPE_CALLERS_MAX a rule, SCOPE_TARGETS_MAX.
  */
 #ifndef MESHANICS_MESH_SCOPE_H
@@ -75,8 +75,8 @@ size_t scope_targets(const struct scope *s);
 const struct scope_target *scope_target_at(const struct scope *s, size_t i);
 
 /*
- * "tcp:22", "udp:5000-5010", "icmp" (or "ping"): sets protocol and ports of *r, and clears the rest. -1: ERR_USAGE with a hint.
- * "tcp" without ports is refused, since it is more than anyone means; "tcp:1-65535" says it.
+ * "tcp:22", "udp:5000-5010", "icmp" (or "ping"): sets protocol and ports of *r, and clears the rest. -1: ERR_USAGE
+ * with a hint. "tcp" without ports is refused, since it is more than anyone means; "tcp:1-65535" says it.
  */
 WARN_UNUSED int scope_rule_parse(struct scope_rule *r, struct slice text, struct error *err);
 const char *scope_rule_text(char out[static SCOPE_RULE_TEXT_LEN], const struct scope_rule *r);
@@ -96,8 +96,8 @@ struct scope_reason {
 	char why[SCOPE_WHY_LEN];	/* a sentence or two, without a full stop at the end */
 };
 /*
- * The same in words: which rule decides, and where none does, which ones come nearest and what they miss. caller_name: what
- * people call it. A target that is not there is SCOPE_NO_TARGET.
+ * The same in words: which rule decides, and where none does, which ones come nearest and what they miss.
+ * caller_name: what people call it. A target that is not there is SCOPE_NO_TARGET.
  */
 void scope_explain(const struct scope *s, const uint8_t *caller, const char *caller_name, int target,
 		   enum scope_proto proto, uint16_t port, struct scope_reason *out);

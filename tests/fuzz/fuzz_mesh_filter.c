@@ -1,7 +1,7 @@
 /*
- * The filter, by sequences: packets in and out, time, new rules, peers that change. Whatever the sequence: nothing comes in but
- * what a rule in force allows, or what answers something that went out to the same member and port, or an error about
- * such a thing, or a later fragment of a packet that passed.
+ * The filter, by sequences: packets in and out, time, new rules, peers that change. Whatever the sequence: nothing
+ * comes in but what a rule in force allows, or what answers something that went out to the same member and port,
+ * or an error about such a thing, or a later fragment of a packet that passed.
  */
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /*
- * Packets for tests of the filter. Hosts are small numbers: 198.18.0.N and fd12:3456:789a:N::1. ver is 4 or 6. Checksums of TCP
- * and UDP stay zero, as they do in packets from an interface that computes them.
+ * Packets for tests of the filter. Hosts are small numbers: 198.18.0.N and fd12:3456:789a:N::1. ver is 4 or 6.
+ * Checksums of TCP and UDP stay zero, as they do in packets from an interface that computes them.
  */
 #ifndef MESHANICS_TESTS_INNER_KIT_H
 #define MESHANICS_TESTS_INNER_KIT_H

@@ -508,6 +508,8 @@ TEST(echo_is_answered_at_a_rate)
 	CHECK_INT(in(f, &p), FILTER_DROP);
 	pkt_echo(&p, 4, THEY, 2, false, 0);
 	CHECK_INT(in(f, &p), FILTER_TAKE);
+	pkt_fragment(&p, 1, 0, true);
+	CHECK_INT(in(f, &p), FILTER_DROP);
 	pkt_echo(&p, 4, THEY, 3, false, 0);
 	CHECK_INT(in(f, &p), FILTER_DROP);
 	filter_set_scope(f, scope_of("icmp<nas"));
@@ -614,6 +616,25 @@ TEST(explanations_count_live_flows)
 	CHECK_INT(filter_target_named(f, "nobody"), -1);
 	filter_explain(f, nas, "nas", PEER, -1, SCOPE_TCP, 22, now, &e);
 	CHECK(!e.reason.allowed && e.reason.rule == SCOPE_NO_TARGET);
+	filter_free(f);
+}
+
+TEST(explanations_of_what_goes_out)
+{
+	struct filter *f = filter_of("");
+	struct filter_explanation e;
+	uint8_t they[4];
+
+	pkt_address(they, 4, THEY);
+	open_out(f, 40000, 445);
+	filter_explain_out(f, "nas", PEER, they, 4, SCOPE_TCP, 445, now, &e);
+	CHECK(e.reason.allowed && e.live == 1);
+	CHECK_STR(e.reason.why, "free to go out: nothing here restricts it, the rules of nas decide");
+	CHECK_STR(e.flows, "1 live flow of it began here, whose answers pass");
+	filter_explain_out(f, "nas", PEER, they, 4, SCOPE_TCP, 446, now, &e);
+	CHECK(e.live == 0 && e.flows[0] == '\0');
+	filter_explain_out(f, "tablet", OTHER_PEER, they, 4, SCOPE_TCP, 445, now, &e);
+	CHECK_INT(e.live, 0);
 	filter_free(f);
 }
 
