@@ -469,8 +469,10 @@ static int check_receipt(const struct work *w, struct error *err)
 		return 0;
 	if (w->p->kind == BUNDLE_DEVICE)
 		return error_set(err, ERR_USAGE, "a receipt tells what another site holds; a bundle for devices takes none");
-	if (strcmp(r->site, w->p->site) != 0)
-		return error_set(err, ERR_USAGE, "the receipt is of site '%s', and the bundle for '%s'", r->site, w->p->site);
+	if (strcmp(r->site, w->p->site) != 0) {
+		error_set(err, ERR_USAGE, "the receipt is of site '%s', and the bundle for '%s'", r->site, w->p->site);
+		return error_hint(err, "give a receipt that '%s' has written, or export without --since", w->p->site);
+	}
 	if (receipt_version(r, "root") > w->p->versions.root)
 		return error_set(err, ERR_REFUSED,
 				 "site '%s' has root version %lld, and version %lld is the newest kept here", r->site, (long long)receipt_version(r, "root"), (long long)w->p->versions.root);

@@ -188,9 +188,11 @@ static int receipt_root(const struct repo *repo, const struct receipt *r, const 
 			  r->site, (long long)version, (long long)newest);
 		return error_hint(err, "bring the newer root: meshanics repo adopt N.root.json...");
 	}
-	if (version < known->receipt_root)
-		return error_set(err, ERR_REFUSED, "site '%s' had root version %lld already, and the receipt says %lld", r->site,
-				 (long long)known->receipt_root, (long long)version);
+	if (version < known->receipt_root) {
+		error_set(err, ERR_REFUSED, "site '%s' had root version %lld already, and the receipt says %lld", r->site,
+			  (long long)known->receipt_root, (long long)version);
+		return error_hint(err, "this is an old receipt: take the site's newest, or export without --since");
+	}
 	if (repo_site_root_read(repo_dirfd(repo), r->site, version == 0 ? newest : version, text, err) < 0)
 		return -1;
 	*root = tuf_root_parse(buf_slice(text), err);

@@ -293,6 +293,7 @@ TEST(a_receipt_leaves_out_what_the_site_has)
 	bundle_plan_release(&p);
 	snprintf(receipt.site, sizeof(receipt.site), "depot-8");
 	REFUSED(plan_of(&s, &p, &e, &err), ERR_USAGE, "the receipt is of site 'depot-8'");
+	CHECK_STR(err.hint, "give a receipt that 'depot-7' has written, or export without --since");
 	bundle_plan_release(&p);
 	e.site = "main";
 	REFUSED(plan_of(&s, &p, &e, &err), ERR_USAGE, "a bundle for devices takes none");

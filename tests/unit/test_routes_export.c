@@ -242,6 +242,7 @@ TEST(a_receipt_is_by_the_key_of_the_root_that_it_names)
 	MUST(accept(key, 10, 1, 1));
 	MUST(accept(key, 11, 2, 1));
 	REFUSED(accept(key, 12, 1, 1), ERR_REFUSED, "had root version 2 already, and the receipt says 1");
+	CHECK_STR(err.hint, "this is an old receipt: take the site's newest, or export without --since");
 	seckey_free(key);
 	seckey_free(other);
 	end();
