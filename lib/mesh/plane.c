@@ -189,10 +189,9 @@ static void release_all(struct plane *p)
 		if (p->slots[i].taken && atomic_load(&p->slots[i].session) != NULL)
 			plane_session_retire(p, atomic_load(&p->slots[i].index));
 	/* Nobody runs any more: whoever had staged packets has none. */
-	for (uint32_t i = 0; i < PLANE_PEERS_MAX; i++) {
-		if (atomic_load_explicit(&p->peers[i].staged, memory_order_relaxed) != 0)
-			atomic_store(&p->peers[i].staged, 0);
-	}
+	for (uint32_t i = 0; i < PLANE_PEERS_MAX; i++)
+		if (atomic_load_explicit(&p->peers[i].staged_listed, memory_order_relaxed))
+			atomic_store(&p->peers[i].staged_listed, false);
 	(void)plane_reap(p);
 	if (masks != NULL)
 		p->crypto->masks_free(masks);
@@ -266,7 +265,7 @@ static bool unseen(const struct plane *p, const struct retired *r)
 	if (!passed(&p->tx.pass, r->tx) || !passed(&p->rx.pass, r->rx))
 		return false;
 	/* tx must also have let go of its packets. */
-	return r->kind != RETIRED_PEER || atomic_load(&p->peers[r->number].staged) == 0;
+	return r->kind != RETIRED_PEER || !atomic_load(&p->peers[r->number].staged_listed);
 }
 
 static void dispose(struct plane *p, struct retired *r)
@@ -396,7 +395,8 @@ bool plane_owner(const struct plane *p, const struct plane_packet *packet, bool 
 	}
 	if (block >= p->blocks_n)
 		return false;
-	*owner = atomic_load_explicit(&p->blocks[block], memory_order_relaxed);
+	/* Acquire: what control set up of the peer before it gave it the block. */
+	*owner = atomic_load_explicit(&p->blocks[block], memory_order_acquire);
 	return true;
 }
 

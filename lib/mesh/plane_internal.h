@@ -42,10 +42,10 @@ struct peer {
 	atomic_bool wanted;		/* PLANE_EVENT_WANTED was said, nothing has come of it yet */
 	_Atomic unsigned staged_wish;	/* STAGED_* */
 	_Atomic uint32_t staged;	/* how many wait; tx writes */
+	atomic_bool staged_listed;	/* tx has it in its list, and holds it thereby; tx writes */
 	/* tx's own. */
 	uint32_t staged_first, staged_last;
 	uint32_t staged_next_peer;	/* in the list of peers that have some */
-	bool staged_listed;
 	int64_t answered_ms, unsent_ms, too_big_ms;
 	/* rx's own. */
 	struct udp_path roamed;		/* said last */

@@ -338,8 +338,8 @@ static void staged_append(struct plane *p, uint32_t number, uint32_t i, size_t l
 	t->newest = i;
 	*(peer->staged_last == NONE ? &peer->staged_first : &t->staged[peer->staged_last].next) = i;
 	peer->staged_last = i;
-	if (!peer->staged_listed) {
-		peer->staged_listed = true;
+	if (!atomic_load_explicit(&peer->staged_listed, memory_order_relaxed)) {
+		atomic_store(&peer->staged_listed, true);
 		peer->staged_next_peer = t->staged_peers;
 		t->staged_peers = number;
 		/* What was wished before is about packets that are gone. */
@@ -442,7 +442,8 @@ static void look_at_staged(struct plane *p)
 			continue;
 		}
 		*at = peer->staged_next_peer;
-		peer->staged_listed = false;
+		/* Last: a peer that was removed may be another one from here on. */
+		atomic_store(&peer->staged_listed, false);
 	}
 }
 
