@@ -9,7 +9,7 @@
 #include "sys/rng.h"
 
 #define NODE_BUCKETS 1024
-#define NAME_BUCKETS 2048
+#define NAME_BUCKETS 8192
 #define PIN_BUCKETS 2048
 
 struct member;
@@ -238,18 +238,37 @@ void names_remove(struct names_network *net, const uint8_t node[static NODE_ID_L
 	net->members--;
 }
 
+/* Below, equal or above 0 as a has the better, the same or a worse right to the name than b. */
+static int wish_compare(const struct wish *a, const struct wish *b)
+{
+	if (a->named_s != b->named_s)
+		return a->named_s < b->named_s ? -1 : 1;
+	return memcmp(a->member->id, b->member->id, NODE_ID_LEN);
+}
+
+/* By name, and those of one name by their right to it. */
+static int wish_order(const struct wish *a, const struct wish *b)
+{
+	int r = strcmp(a->name, b->name);
+
+	return r != 0 ? r : wish_compare(a, b);
+}
+
+/* Chains are in order, so that who has a name is found at once, however many want it. */
 static void wish_link(struct names_network *net, struct member *m, size_t i, const char *name, uint32_t named_s,
 		      uint8_t ordinal, uint8_t slot)
 {
-	struct wish *w = &m->wishes[i], **chain = chain_of(net, name);
+	struct wish *w = &m->wishes[i], **at = chain_of(net, name);
 
 	w->member = m;
 	w->named_s = named_s;
 	w->ordinal = ordinal;
 	w->slot = slot;
 	snprintf(w->name, sizeof(w->name), "%s", name);
-	w->next = *chain;
-	*chain = w;
+	while (*at != NULL && wish_order(*at, w) < 0)
+		at = &(*at)->next;
+	w->next = *at;
+	*at = w;
 }
 
 int names_set(struct names_network *net, const struct mesh_record *r, struct error *err)
@@ -283,23 +302,13 @@ size_t names_nodes(const struct names_network *net)
 	return net->members;
 }
 
-/* Below, equal or above 0 as a has the better, the same or a worse right to the name than b. */
-static int wish_compare(const struct wish *a, const struct wish *b)
-{
-	if (a->named_s != b->named_s)
-		return a->named_s < b->named_s ? -1 : 1;
-	return memcmp(a->member->id, b->member->id, NODE_ID_LEN);
-}
-
 static const struct wish *best_wish(const struct names_network *net, const char *name)
 {
-	const struct wish *w, *best = NULL;
+	const struct wish *w = *chain_of(net, name);
 
-	for (w = *chain_of(net, name); w != NULL; w = w->next) {
-		if (strcmp(w->name, name) == 0 && (best == NULL || wish_compare(w, best) < 0))
-			best = w;
-	}
-	return best;
+	while (w != NULL && strcmp(w->name, name) != 0)
+		w = w->next;
+	return w;
 }
 
 static void fill(const struct names_network *net, const struct wish *w, const struct wish *best, struct names_entry *e)
@@ -429,10 +438,7 @@ bool names_covers_v4_part(const struct names *n, uint32_t v4, unsigned prefix)
 
 static int by_name_then_right(const void *a, const void *b)
 {
-	const struct wish *x = *(const struct wish *const *)a, *y = *(const struct wish *const *)b;
-	int r = strcmp(x->name, y->name);
-
-	return r != 0 ? r : wish_compare(x, y);
+	return wish_order(*(const struct wish *const *)a, *(const struct wish *const *)b);
 }
 
 static void network_each(const struct names_network *net, names_each_fn *each, void *arg)
