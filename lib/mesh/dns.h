@@ -65,7 +65,7 @@ void dns_set_id(uint8_t *message, uint16_t id);
 
 /*
  * Judge what the upstream sent to `query`, the bytes that were sent to it. Left out are: addresses inside the mesh,
- * 0.0.0.0/8, loopback and link-local ones, IPv4 within IPv6 (mapped, compatible, and such of these by NAT64); service
+ * 0.0.0.0/8, loopback and link-local ones, IPv4 within IPv6 (::/64, and such of these by NAT64); service
  * records that hint at one; whatever lives under the suffix, and aliases into it. Else a page of a stranger could
  * reach what listens here (rebinding). Signatures of what was cut go along, and AD. reply: at most DNS_TCP_MAX
  * bytes and DNS_RECORDS_MAX records; out's ceiling is DNS_TCP_MAX. *stripped, which may be NULL, gets their number.

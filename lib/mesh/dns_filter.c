@@ -53,9 +53,9 @@ static bool bad_v4(const struct dns_zone *z, const uint8_t *p)
 
 static bool bad_v6(const struct dns_zone *z, const uint8_t *p)
 {
-	static const uint8_t zeros[12], mapped[12] = {[10] = 0xff, [11] = 0xff}, nat64[12] = {0x00, 0x64, 0xff, 0x9b};
+	static const uint8_t nat64[12] = {0x00, 0x64, 0xff, 0x9b};
 
-	if (memcmp(p, zeros, 12) == 0 || memcmp(p, mapped, 12) == 0)
+	if (get_be64(p) == 0)	/* ::, ::1, and all ways to put IPv4 behind zeros */
 		return true;
 	if (memcmp(p, nat64, 12) == 0 && bad_v4(z, p + 12))
 		return true;
