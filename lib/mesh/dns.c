@@ -17,6 +17,7 @@ struct found {
 	bool exists;	/* else NXDOMAIN */
 	bool has_entry, reverse;
 	bool apex;
+	bool qualified;	/* the name means this entry only behind its network's label */
 	struct names_entry entry;
 	size_t zone;	/* where in the question's name the zone begins, for the SOA */
 };
@@ -134,12 +135,19 @@ static void put_soa(struct reply *r, size_t zone)
 	buf_release(&data);
 }
 
-static void put_ptr(struct reply *r, const struct names_entry *e)
+static void put_label(struct buf *out, const char *label)
+{
+	buf_put_u8(out, (uint8_t)strlen(label));
+	buf_put_str(out, label);
+}
+
+static void put_ptr(struct reply *r, const struct found *f)
 {
 	struct buf data = BUF_INIT(DNS_NAME_MAX);
 
-	buf_put_u8(&data, (uint8_t)strlen(e->name));
-	buf_put_str(&data, e->name);
+	put_label(&data, f->entry.name);
+	if (f->qualified)
+		put_label(&data, names_network_label(f->entry.network));
 	dns_put_text(&data, r->z->suffix);
 	put_record(r, DNS_HEADER_LEN, DNS_PTR, DNS_TTL_S, buf_slice(&data));
 	buf_release(&data);
@@ -160,7 +168,7 @@ static void put_answers(struct reply *r, const struct found *f)
 		return;
 	if (f->reverse) {
 		if (type == DNS_PTR || type == DNS_ANY)
-			put_ptr(r, &f->entry);
+			put_ptr(r, f);
 		return;
 	}
 	if (!f->entry.has_address)
@@ -218,6 +226,17 @@ static bool octet(struct slice label, uint32_t *out)
 	return *out <= 255;
 }
 
+/* Whether the address found has a name that means this address and no other one; *f learns in which form. */
+static bool has_name(const struct dns_zone *z, struct found *f)
+{
+	struct names_entry other;
+
+	if (!f->entry.holds)
+		return false;
+	f->qualified = !names_find(z->names, slice_str(f->entry.name), &other) || other.network != f->entry.network;
+	return !f->qualified || names_network_label(f->entry.network)[0] != '\0';
+}
+
 /*
  * An address backwards under in-addr.arpa. Parts of one, as 44.18.198, are ours if all below them is the mesh's; the
  * zone is the shortest of those.
@@ -241,7 +260,7 @@ static void find_v4(const struct dns_zone *z, const struct dns_name *n, struct f
 	f->apex = parts == zone;	/* of a small range even a whole address, which then exists, named or not */
 	f->exists = f->apex || (i == parts && parts < ARPA_V4_LABELS);
 	if (i == ARPA_V4_LABELS && parts == ARPA_V4_LABELS)
-		f->has_entry = names_of_v4(z->names, v4, &f->entry) && f->entry.holds;
+		f->has_entry = names_of_v4(z->names, v4, &f->entry) && has_name(z, f);
 	f->exists = f->exists || f->has_entry;
 }
 
@@ -271,7 +290,7 @@ static void find_v6(const struct dns_zone *z, const struct dns_name *n, struct f
 	f->apex = parts == ARPA_V6_NET_LABELS;
 	f->exists = i == parts && parts < ARPA_V6_LABELS;
 	if (i == ARPA_V6_LABELS && parts == ARPA_V6_LABELS)
-		f->has_entry = names_of_v6(z->names, v6, &f->entry) && f->entry.holds;
+		f->has_entry = names_of_v6(z->names, v6, &f->entry) && has_name(z, f);
 	f->exists = f->exists || f->has_entry;
 }
 

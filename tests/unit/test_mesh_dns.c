@@ -197,6 +197,58 @@ TEST(addresses_have_names)
 	test_release(&t);
 }
 
+/* The name of an address, or "" when it has none. */
+static const char *name_of(struct dns_test *t, uint32_t v4)
+{
+	static char target[256];
+	const uint8_t *data = NULL;
+	char name[64];
+
+	snprintf(name, sizeof(name), "%u.%u.%u.%u.in-addr.arpa", v4 & 255, v4 >> 8 & 255, v4 >> 16 & 255, v4 >> 24);
+	target[0] = '\0';
+	CHECK(ask(t, name, 12) >= 0);
+	if (record_text(buf_slice(&t->out), ns_s_an, 0, &data)[0] != '\0')
+		CHECK(ns_name_uncompress(t->out.ptr, t->out.ptr + t->out.len, data, target, sizeof(target)) > 0);
+	return target;
+}
+
+TEST(an_address_has_no_name_that_means_another_one)
+{
+	struct mesh_record loser = record_of(3, "nas", 70, false), work = record_of(4, "nas", 10, false);
+	struct mesh_record home = record_of(5, "box", 70, false);
+	struct dns_test t;
+
+	REQUIRE(test_init(&t) == 0 && node_add(&t.n.home, &loser) == 0);
+	while (address_of(&t.n.work, &work, 1) == address_of(&t.n.work, &t.box, 1))
+		work.claims[0].attempt++;	/* there are only eight blocks */
+	REQUIRE(node_add(&t.n.work, &work) == 0);
+	CHECK_STR(name_of(&t, address_of(&t.n.home, &t.nas, 1)), "nas.mesh");
+	CHECK_STR(name_of(&t, address_of(&t.n.home, &loser, 1)), "");
+	CHECK_STR(name_of(&t, address_of(&t.n.work, &work, 1)), "");
+	CHECK_STR(name_of(&t, address_of(&t.n.work, &t.box, 1)), "box.mesh");
+	REQUIRE(node_add(&t.n.home, &home) == 0);	/* of the network that goes before */
+	CHECK_STR(name_of(&t, address_of(&t.n.work, &t.box, 1)), "");
+	CHECK_STR(name_of(&t, address_of(&t.n.home, &home, 1)), "box.mesh");
+	test_release(&t);
+}
+
+TEST(an_address_is_named_behind_its_network_s_label_if_need_be)
+{
+	struct mesh_record other = record_of(3, "nas", 70, false);
+	struct error err = ERROR_INIT;
+	struct named_net third;
+	struct dns_test t;
+
+	REQUIRE(test_init(&t) == 0 && net_add(&t.n, &third, 9, 0xac100000, 24, "third") == 0);
+	REQUIRE(claims_set(third.claims, other.id, other.claims, 1, &err) == 1 && names_set(third.net, &other, &err) == 0);
+	CHECK_STR(name_of(&t, address_of(&third, &other, 1)), "nas.third.mesh");
+	CHECK_INT(ask(&t, "nas.third.mesh", 1), 0);
+	CHECK_INT(get_be32(t.out.ptr + t.out.len - 4), address_of(&third, &other, 1));
+	names_network_remove(t.n.names, third.net);
+	claims_free(third.claims);
+	test_release(&t);
+}
+
 TEST(other_names_are_foreign)
 {
 	static const char *const foreign[] = {"", "com", "meshx", "xmesh", "mesh.com", "nas.mesh.com", "nasmesh", "in-addr.arpa",
