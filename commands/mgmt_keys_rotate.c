@@ -12,7 +12,8 @@
 #define DOCUMENT_MAX (4u << 20)
 
 static const struct option mgmt_keys_rotate_options[] = {
-	{ .name = "evict", .type = OPT_LIST, .value = "NODE", .help = "all known nodes get the new key but this one (name or id)" },
+	{ .name = "evict", .type = OPT_LIST, .value = "NODE",
+	  .help = "all known nodes get the new key but this one (name or id)" },
 	{ .name = "grace", .type = OPT_DURATION, .value = "TIME", .min = 0, .max = GRACE_MAX_S,
 	  .help = "how long the former key holds beside it (default 24h)" },
 	EXPIRY_OPTIONS,

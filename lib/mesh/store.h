@@ -79,8 +79,8 @@ struct network {
 WARN_UNUSED int network_read(const struct netstore *s, const char *hex, struct network *n, struct error *err);
 void network_wipe(struct network *n);
 /*
- * The network that a word means: its whole id, its name, or the beginning of its id (4 digits or more). ERR_CONFLICT when it
- * means several (each is named), ERR_NOT_FOUND.
+ * The network that a word means: its whole id, its name, or the beginning of its id (4 digits or more). ERR_CONFLICT
+ * when it means several (each is named), ERR_NOT_FOUND.
  */
 WARN_UNUSED int netstore_find(const struct netstore *s, struct slice word, char hex[static NETWORK_ID_HEX_LEN],
 			      struct error *err);
