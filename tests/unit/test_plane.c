@@ -149,7 +149,7 @@ static void use_loopback(uint32_t peer)
 TEST(packets_wait_for_a_session_and_the_oldest_give_way)
 {
 	struct plane_event e;
-	uint32_t peer, index;
+	uint32_t peer = 0, index = 0;
 
 	start();
 	CHECK(plane_peer_add(plane, &peer, &err) == 0);
@@ -179,7 +179,7 @@ TEST(packets_wait_for_a_session_and_the_oldest_give_way)
 /* While traffic goes on, all that control takes away is freed, and nothing of it before its time. */
 TEST(peers_and_sessions_come_and_go_under_traffic)
 {
-	uint32_t peer, index;
+	uint32_t peer = 0, index = 0;
 
 	start();
 	for (int i = 0; i < 60; i++) {
@@ -206,7 +206,7 @@ TEST(peers_and_sessions_come_and_go_under_traffic)
 
 TEST(all_is_freed_in_the_middle_of_it)
 {
-	uint32_t peer, index;
+	uint32_t peer = 0, index = 0;
 
 	start();
 	CHECK(plane_peer_add(plane, &peer, &err) == 0 && plane_index_take(plane, &index, &err) == 0);
