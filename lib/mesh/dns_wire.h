@@ -1,4 +1,4 @@
-/* DNS messages as bytes: names, questions and records, each read within bounds. Used by dns.c and dns_filter.c alone. */
+/* DNS messages as bytes: names, questions and records, each read within bounds. */
 #ifndef MESHANICS_MESH_DNS_WIRE_H
 #define MESHANICS_MESH_DNS_WIRE_H
 
@@ -59,7 +59,10 @@ bool dns_name_in_suffix(const struct dns_name *n, const char *suffix, unsigned *
 void dns_put_text(struct buf *out, const char *text);
 
 WARN_UNUSED int dns_record_read(struct dns_record *r, struct slice message, size_t *at);
-/* Returns an rcode: 0, DNS_FORMERR, DNS_NOTIMP. Of a message with a header; question_len is 0 if there is none to echo. */
+/*
+ * Returns an rcode: 0, DNS_FORMERR, DNS_NOTIMP. Of a message with a header; question_len is 0 if there is none to
+ * echo.
+ */
 int dns_query_read(struct dns_query *q, struct slice message);
 
 #endif
