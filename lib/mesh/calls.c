@@ -6,6 +6,7 @@
 #include "mesh/engine_internal.h"
 
 #define CALL_IDLE_RETRY_MS 1000	/* between the end of a series and the next for traffic */
+#define UNREACHABLE_MS 3000	/* from then on packets that wait are given up at each repetition */
 #define POLL_MS 1000		/* how often a session past its rekey is asked whether it is used */
 
 /* ---- sessions ---- */
@@ -30,8 +31,11 @@ static void note_up(struct mesh_engine *e, struct node *n)
 
 void calls_drop(struct mesh_engine *e, struct node *n)
 {
+	size_t i;
+
 	retire(e, &n->previous);
-	retire(e, &n->following);
+	for (i = 0; i < FOLLOWING; i++)
+		retire(e, &n->following[i]);
 	retire(e, &n->current);
 	n->anchor = false;
 	memset(n->probes, 0, sizeof(n->probes));
@@ -152,11 +156,17 @@ void call_start(struct mesh_engine *e, struct node *n, unsigned tries, int64_t n
 	n->call->started_ms = now_ms;
 	n->call->tries_max = tries;
 	n->call->cookie_ms = n->call->introduced_ms = LONG_AGO;
-	n->call->rekey = n->current.index != 0;
 	for (i = 0; i < CALL_TRIES_HELD; i++)
 		n->call->tried_ms[i] = LONG_AGO;
 	e->calls_count++;
 	call_try(e, n, now_ms);
+}
+
+static void unreachable(struct mesh_engine *e, const struct node *n)
+{
+	struct mesh_act a = {.kind = MESH_ACT_UNREACHABLE, .peer = n->peer};
+
+	act(e, &a);
 }
 
 static void call_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
@@ -168,17 +178,17 @@ static void call_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
 		return;
 	}
 	if (now_ms - c->started_ms >= HANDSHAKE_GIVE_UP_MS || (c->tries_max > 0 && c->tries >= c->tries_max)) {
-		struct mesh_act a = {.kind = MESH_ACT_UNREACHABLE, .peer = n->peer};
-		bool asked = c->tries_max == 0;
-
+		if (c->tries_max == 0 && n->current.index == 0)
+			unreachable(e, n);
 		call_end(e, n);
 		n->call_after_ms = now_ms + CALL_IDLE_RETRY_MS;
-		if (asked && n->current.index == 0)
-			act(e, &a);
 		return;
 	}
+	/* The series goes on, but who waits for an answer is to hear something. */
+	if (now_ms - c->started_ms >= UNREACHABLE_MS && c->tries_max == 0 && n->current.index == 0)
+		unreachable(e, n);
 	call_try(e, n, now_ms);
-	if (n->call->tries >= 3)
+	if (n->call->tries >= 2)
 		introduce_ask(e, n, now_ms);
 }
 
@@ -209,7 +219,6 @@ static void respond(struct mesh_engine *e, struct node *n, struct noise *noise, 
 	struct session_params params;
 	uint8_t out[PACKET_OUTER_MAX];
 	uint32_t index;
-	struct live l;
 	size_t len;
 
 	if (e->ops->index_take(e->ops->arg, &index) < 0) {
@@ -221,9 +230,13 @@ static void respond(struct mesh_engine *e, struct node *n, struct noise *noise, 
 		e->ops->index_give(e->ops->arg, index);
 		return;
 	}
-	l = publish(e, n, &params, MESH_USE_CONFIRMED, now_ms);
-	retire(e, &n->following);
-	n->following = l;
+	/*
+	 * Where the way is longer than the first repetition, the initiator takes the answer to an earlier one: the youngest
+	 * few are held.
+	 */
+	retire(e, &n->following[FOLLOWING - 1]);
+	memmove(n->following + 1, n->following, (FOLLOWING - 1) * sizeof(n->following[0]));
+	n->following[0] = publish(e, n, &params, MESH_USE_CONFIRMED, now_ms);
 	act_send(e, from, out, len);
 	node_due(e, n, now_ms + SESSION_END_MS);
 }
@@ -355,15 +368,21 @@ void calls_hint(struct mesh_engine *e, struct slice body, int64_t now_ms)
 void calls_confirmed(struct mesh_engine *e, struct node *n, uint32_t index, const struct endpoint *from, int64_t now_ms)
 {
 	bool fresh = n->current.index == 0;
-	struct live l = n->following;
+	struct live l;
+	size_t i = 0;
 
-	if (index == 0 || l.index != index)
+	while (i < FOLLOWING && n->following[i].index != index)
+		i++;
+	if (index == 0 || i == FOLLOWING)
 		return;
-	n->following = (struct live){0, NULL};
+	l = n->following[i];
+	n->following[i] = (struct live){0, NULL};
+	/* It has taken this answer, and no other. */
+	for (i = 0; i < FOLLOWING; i++)
+		retire(e, &n->following[i]);
 	become_current(e, n, l);
 	n->told = e->own.sequence;
-	if (n->call != NULL && !n->call->rekey)
-		call_end(e, n);
+	call_end(e, n);
 	paths_set(e, n, from, now_ms);
 	if (fresh)
 		gossip_begin(e, n, now_ms);
@@ -411,13 +430,15 @@ static bool idle(struct mesh_engine *e, struct node *n, int64_t now_ms)
 void calls_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
 {
 	struct message bye = {.type = MESSAGE_GOODBYE, .u.goodbye = GOODBYE_STOPPING};
+	size_t i;
 
 	if (n->call != NULL)
 		call_timer(e, n, now_ms);
 	else if (n->wanted && n->current.index == 0)
 		call_start(e, n, 0, now_ms);
 	end_if_old(e, n, &n->previous, now_ms);
-	end_if_old(e, n, &n->following, now_ms);
+	for (i = 0; i < FOLLOWING; i++)
+		end_if_old(e, n, &n->following[i], now_ms);
 	end_if_old(e, n, &n->current, now_ms);
 	note_up(e, n);
 	if (n->current.index == 0)

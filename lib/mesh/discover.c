@@ -113,6 +113,11 @@ void discover_cookie(struct mesh_engine *e, const struct packet_cookie *c, int64
 			if (endpoint_equal(&e->configured[k].at, &e->whos[i].at)) {
 				memcpy(e->configured[k].cookie, c->cookie, COOKIE_LEN);
 				e->configured[k].cookie_ms = now_ms;
+				/* Somebody is there. */
+				e->configured[k].wait_ms = ASK_FIRST_MS;
+				if (e->configured[k].next_ms > now_ms + ASK_FIRST_MS)
+					e->configured[k].next_ms = now_ms + ASK_FIRST_MS;
+				engine_due(e, e->configured[k].next_ms);
 			}
 		}
 	}

@@ -152,7 +152,7 @@ static struct node *weakest(const struct mesh_engine *e)
 	for (i = 0; i < e->nodes_top; i++) {
 		struct node *n = e->nodes[i];
 
-		if (n == NULL || n->evicted || n->current.index != 0 || n->following.index != 0 || n->call != NULL)
+		if (n == NULL || n->evicted || n->current.index != 0 || n->call != NULL)
 			continue;
 		if (worst == NULL || worth(n) < worth(worst) ||
 		    (worth(n) == worth(worst) && n->renewed_ms < worst->renewed_ms))
@@ -495,7 +495,7 @@ void mesh_engine_message(struct mesh_engine *e, uint32_t peer, uint32_t index, c
 	struct node *n = node_of(e, peer);
 	struct message m;
 
-	if (n == NULL || (index != n->current.index && index != n->previous.index && index != n->following.index))
+	if (n == NULL || (index != n->current.index && index != n->previous.index))
 		return;
 	if (!bucket_take(&n->messages, MESSAGES_PER_S, MESSAGES_BURST, now_ms)) {
 		e->stats.messages_limited++;

@@ -10,6 +10,7 @@
 #define NODE_BUCKETS 4096
 #define CALL_TRIES_HELD 4	/* initiations of one series that an answer is still taken for */
 #define CALL_ENDPOINTS 8
+#define FOLLOWING 3		/* answers of which the initiator may take any */
 #define CALL_ENDPOINTS_AT_ONCE 3
 #define WHOS_MAX 64
 #define OBSERVED_MAX 8
@@ -40,7 +41,6 @@ struct call {
 	uint8_t cookie[COOKIE_LEN];
 	int64_t cookie_ms;
 	int64_t introduced_ms;
-	bool rekey;
 };
 
 struct probe {
@@ -68,13 +68,13 @@ struct node {
 	struct record_endpoint at[RECORD_ENDPOINTS_MAX];
 	size_t at_count;
 	int64_t renewed_ms;
-	bool ever, evicted, up, wanted;
+	bool ever, evicted, up, wanted, greeted;
 	/* handshakes */
 	struct call *call;
 	uint32_t counter;		/* of our last initiation to it */
 	struct handshake_order order;	/* its last to us */
 	uint64_t told;			/* own sequence that it is known to have */
-	struct live current, previous, following;
+	struct live current, previous, following[FOLLOWING];
 	int64_t call_after_ms;		/* not before */
 	/* path */
 	struct endpoint path, good, introduced[CALL_ENDPOINTS];

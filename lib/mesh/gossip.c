@@ -208,8 +208,13 @@ static void say_digest(struct mesh_engine *e, struct node *n)
 
 void gossip_begin(struct mesh_engine *e, struct node *n, int64_t now_ms)
 {
-	(void)now_ms;
 	say_digest(e, n);
+	/* The first one of a newcomer matters too much to be lost on the way. */
+	if (!n->greeted) {
+		n->greeted = true;
+		n->regossip_ms = now_ms + REGOSSIP_MS;
+		node_due(e, n, n->regossip_ms);
+	}
 }
 
 /* All parts of one bucket. */

@@ -14,8 +14,9 @@ static void refill(struct bucket *b, uint32_t per_s, uint32_t burst, int64_t now
 		b->milli = ms >= full ? full : b->milli + ms * per_s;
 	if (b->milli > full)
 		b->milli = full;
+	if (!b->used || ms > 0)
+		b->at_ms = now_ms;
 	b->used = true;
-	b->at_ms = now_ms;
 }
 
 bool bucket_take(struct bucket *b, uint32_t per_s, uint32_t burst, int64_t now_ms)
