@@ -88,9 +88,9 @@ struct sim {
 	size_t events_count, events_room;
 	unsigned loss_percent;
 	int64_t delay_ms;
+	size_t mtu;			/* larger datagrams are lost; 0: none is */
 	bool parted;
-	unsigned watched;		/* datagrams to this address are counted: */
-	struct endpoint victim;
+	struct endpoint victim;		/* datagrams to it are counted */
 	uint64_t at_victim;
 };
 
@@ -186,7 +186,7 @@ static UNUSED void sim_wire(struct sim_node *from, const struct endpoint *to, co
 	if (ev.node != 0 && endpoint_equal(&s->node[ev.node].at, to))
 		ev.from = s->node[ev.node].nat == from->nat ? from->at : ev.from;
 	if (ev.node == 0 || !s->node[ev.node].up || (s->parted && s->node[ev.node].side != from->side) ||
-	    mesh_random(&s->seed) % 100 < s->loss_percent)
+	    mesh_random(&s->seed) % 100 < s->loss_percent || (s->mtu > 0 && len > s->mtu))
 		return;
 	ev.bytes = xmalloc(len);
 	memcpy(ev.bytes, bytes, len);
