@@ -10,6 +10,8 @@
 #define PASSIVE_MS 10000	/* data came and nothing went: an empty packet */
 #define NAT_KEEPALIVE_MS 25000
 #define POLL_MS 1000
+#define POLL_IDLE_MS 5000
+#define IN_USE_MS 30000
 #define MTU_LEAST (PACKET_OUTER_MAX - SESSION_OVERHEAD)
 #define GOOD_ENOUGH 80		/* per cent of the round trip, for a change within a class */
 
@@ -254,7 +256,7 @@ void paths_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
 {
 	struct message empty = {.type = MESSAGE_KEEPALIVE};
 	struct engine_traffic t;
-	int64_t heard;
+	int64_t heard, poll_ms;
 
 	probes_timer(e, n, now_ms);
 	if (!node_live(n))
@@ -274,7 +276,10 @@ void paths_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
 		n->keepalive_ms = now_ms;
 		node_say(e, n, &empty, NULL);
 	}
-	node_due(e, n, now_ms + POLL_MS);
+	/* In step with the others, so that a quiet node wakes once for all. */
+	heard = t.rx_data_ms > t.tx_data_ms ? t.rx_data_ms : t.tx_data_ms;
+	poll_ms = now_ms - heard < IN_USE_MS ? POLL_MS : POLL_IDLE_MS;
+	node_due(e, n, (now_ms / poll_ms + 1) * poll_ms);
 }
 
 void mesh_engine_too_big(struct mesh_engine *e, uint32_t peer, int64_t now_ms)

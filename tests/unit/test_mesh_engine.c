@@ -202,6 +202,49 @@ TEST(a_partition_heals_by_itself)
 	sim_free(s);
 }
 
+/* The block of n's own address, as `by` sees it. */
+static uint32_t block_seen(struct sim_node *by, const struct sim_node *n)
+{
+	uint32_t block = UINT32_MAX;
+
+	CHECK(claims_holds(mesh_engine_claims(by->e), n->key.id, 0, &block));
+	return block;
+}
+
+TEST(nodes_that_meet_late_settle_on_a_block_each)
+{
+	struct sim *s = sim_new(23);
+	uint64_t moved = 0;
+	unsigned i, k;
+
+	/* Eight blocks for six nodes that have never heard of each other: some have chosen the same. */
+	s->net.key.range = (struct range){.v4 = 0xc6122000, .prefix = 26};
+	netkey_subkeys(&s->net.subkeys, &s->net.key);
+	addressing_init(&s->net.addressing, s->net.key.id, &s->net.key.range, s->net.key.created_s);
+	for (i = 1; i <= 6; i++) {
+		sim_add(s, 0, WALL + i);
+		s->node[i].side = i;
+	}
+	s->parted = true;
+	sim_wait(s, 10000);
+	s->parted = false;
+	for (i = 2; i <= 6; i++)
+		sim_configure(&s->node[i], &s->node[1]);
+	sim_wait(s, 120000);
+	for (i = 1; i <= 6; i++) {
+		moved += s->node[i].moved;
+		for (k = 1; k <= 6; k++)
+			CHECK_INT(block_seen(&s->node[k], &s->node[i]), block_seen(&s->node[i], &s->node[i]));
+		for (k = 1; k < i; k++)
+			CHECK(block_seen(&s->node[1], &s->node[i]) != block_seen(&s->node[1], &s->node[k]));
+	}
+	printf("# %llu moved\n", (unsigned long long)moved);
+	/* The one with the earliest claim never does. */
+	CHECK_INT(s->node[1].moved, 0);
+	CHECK(all_pairs(s, 500));
+	sim_free(s);
+}
+
 TEST(a_node_that_roams_is_followed_at_once)
 {
 	struct sim *s = network(10, 2);
