@@ -544,7 +544,8 @@ void mesh_engine_wanted(struct mesh_engine *e, uint32_t peer, int64_t now_ms)
 		call_start(e, n, 0, now_ms);
 }
 
-void mesh_engine_confirmed(struct mesh_engine *e, uint32_t peer, uint32_t index, const struct endpoint *from, int64_t now_ms)
+void mesh_engine_confirmed(struct mesh_engine *e, uint32_t peer, uint32_t index, const struct endpoint *from,
+			   int64_t now_ms)
 {
 	struct node *n = node_of(e, peer);
 

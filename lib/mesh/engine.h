@@ -72,7 +72,7 @@ WARN_UNUSED int mesh_engine_load(struct mesh_engine *e, struct slice record, int
 				 struct error *err);
 /* Where a node was reached last (MESH_ACT_ENDPOINT, kept by the daemon): tried first. */
 void mesh_engine_load_endpoint(struct mesh_engine *e, const uint8_t node[static NODE_ID_LEN], const struct endpoint *at);
-/* Ids of the newest stay list's evicted, or by an operator: silence to them from now on, their record is forgotten. */
+/* A node that is out, by a stay list or by the operator: silence to it from now on, and its record is forgotten. */
 void mesh_engine_evict(struct mesh_engine *e, const uint8_t node[static NODE_ID_LEN], int64_t now_ms);
 
 /* ---- what happened ---- */
@@ -89,7 +89,8 @@ void mesh_engine_message(struct mesh_engine *e, uint32_t peer, uint32_t index, c
 /* There is traffic for this peer and no session or way (PLANE_EVENT_WANTED). */
 void mesh_engine_wanted(struct mesh_engine *e, uint32_t peer, int64_t now_ms);
 /* The first packet of a session published with `confirmed` was opened (PLANE_EVENT_CONFIRMED); before its message. */
-void mesh_engine_confirmed(struct mesh_engine *e, uint32_t peer, uint32_t index, const struct endpoint *from, int64_t now_ms);
+void mesh_engine_confirmed(struct mesh_engine *e, uint32_t peer, uint32_t index, const struct endpoint *from,
+			   int64_t now_ms);
 /* An authentic packet, newer than all before, came from elsewhere (PLANE_EVENT_ROAMED): it is probed, then taken. */
 void mesh_engine_roamed(struct mesh_engine *e, uint32_t peer, const struct endpoint *from, int64_t now_ms);
 /* A session may send no more (PLANE_EVENT_WORN). */
@@ -133,7 +134,8 @@ enum mesh_act_kind {
 	MESH_ACT_PUBLISH,	/* session, now the plane's: `peer`, `index`, `use` */
 	MESH_ACT_RETIRE,	/* `index` */
 	MESH_ACT_ENDPOINT,	/* `peer` is reached at `at` (family none: not at all), content up to `mtu`; worth keeping on disk */
-	MESH_ACT_UNREACHABLE,	/* `peer` does not answer: what waits for it is given up (plane_staged_drop) */
+	MESH_ACT_UNREACHABLE,	/* `peer` does not answer since 3 s, said again at each repetition: what waits for it is given up
+				 * (plane_staged_drop); the call goes on */
 	MESH_ACT_BLOCK,		/* block `index` belongs to `peer`, ENGINE_SELF or ENGINE_NOBODY */
 	MESH_ACT_STORE,		/* bytes: the record of `node`, to be kept; `peer` */
 	MESH_ACT_FORGET,	/* the record of `node` */

@@ -371,6 +371,20 @@ TEST(a_thousand_records_spread_to_all)
 	sim_free(s);
 }
 
+TEST(more_records_than_a_network_may_have_make_room_for_each_other)
+{
+	struct sim *s = network(24, 2);
+
+	sim_wait(s, 1000);
+	CHECK(all_pairs(s, 50));
+	load_records(&s->node[1], ENGINE_PEERS_MAX + 50);
+	CHECK_INT(mesh_engine_peers(s->node[1].e), ENGINE_PEERS_MAX - 1);
+	/* Whoever is in a session stays. */
+	CHECK(sim_live(&s->node[1], &s->node[2]));
+	CHECK(all_pairs(s, 50));
+	sim_free(s);
+}
+
 /* A member's own message, said without its engine. */
 static void say(struct sim_node *from, const struct sim_node *to, const struct message *m)
 {
