@@ -1,0 +1,262 @@
+/* What the parts of the engine share: its state, and what one asks of another. Not for others. */
+#ifndef MESHANICS_MESH_ENGINE_INTERNAL_H
+#define MESHANICS_MESH_ENGINE_INTERNAL_H
+
+#include "mesh/bytes.h"
+#include "mesh/cookie.h"
+#include "mesh/engine.h"
+#include "mesh/guard.h"
+
+#define NODE_BUCKETS 4096
+#define CALL_TRIES_HELD 4	/* initiations of one series that an answer is still taken for */
+#define CALL_ENDPOINTS 8
+#define FOLLOWING 3		/* answers of which the initiator may take any */
+#define CALL_ENDPOINTS_AT_ONCE 3
+#define WHOS_MAX 64
+#define OBSERVED_MAX 8
+#define PROBES_MAX 4		/* of one peer at once */
+#define ANCHORS 2		/* sessions that a node behind a NAT keeps up */
+#define GOSSIP_MS 60000
+#define GOSSIP_VERIFY_PER_S 256
+#define GOSSIP_VERIFY_PEER_PER_S 64
+#define RECORD_GAP_MS 5000
+#define RECORD_RENEW_MS (INT64_C(7) * 86400000)
+#define RECORD_FORGET_MS (INT64_C(30) * 86400000)
+#define LONG_AGO (INT64_MIN / 4)
+
+/* A session as the engine knows it: index 0 is none. */
+struct live {
+	uint32_t index;
+	struct session *s;	/* the plane's */
+};
+
+/* A series of initiations. */
+struct call {
+	int64_t started_ms, next_ms;
+	unsigned tries, tries_max;	/* 0: until HANDSHAKE_GIVE_UP_MS */
+	struct handshake tried[CALL_TRIES_HELD];
+	int64_t tried_ms[CALL_TRIES_HELD];	/* LONG_AGO: free */
+	struct endpoint at[CALL_ENDPOINTS];
+	size_t at_count;
+	uint8_t cookie[COOKIE_LEN];
+	int64_t cookie_ms;
+	int64_t introduced_ms;
+};
+
+struct probe {
+	uint64_t token;
+	struct endpoint at;
+	int64_t first_ms, sent_ms, next_ms;
+	uint16_t size;
+	uint8_t tries;		/* 0: free */
+	bool of_mtu, roam;
+};
+
+struct node {
+	uint8_t id[NODE_ID_LEN];
+	uint32_t peer;
+	struct node *next;		/* in its bucket */
+	/* its record */
+	uint8_t *record;
+	size_t record_len;		/* 0: none */
+	uint8_t static_public[32];
+	uint64_t sequence;
+	uint32_t boot_epoch;
+	char name[MESH_NAME_MAX + 1];
+	uint32_t blocks[CLAIMS_MAX];
+	size_t blocks_count;
+	struct record_endpoint at[RECORD_ENDPOINTS_MAX];
+	size_t at_count;
+	int64_t renewed_ms;
+	bool ever, evicted, up, wanted, greeted;
+	/* handshakes */
+	struct call *call;
+	uint32_t counter;		/* of our last initiation to it */
+	struct handshake_order order;	/* its last to us */
+	uint64_t told;			/* own sequence that it is known to have */
+	struct live current, previous, following[FOLLOWING];
+	int64_t call_after_ms;		/* not before */
+	/* path */
+	struct endpoint path, good, introduced[CALL_ENDPOINTS];
+	size_t introduced_count;
+	int64_t introduced_ms;
+	uint16_t mtu, mtu_known;	/* mtu_known: found by probes, 0: not yet */
+	int64_t rtt_us, path_ms, explored_ms, quiet_ms, keepalive_ms, closing_ms;
+	uint8_t explored;
+	bool anchor;
+	struct probe probes[PROBES_MAX];
+	/* gossip */
+	struct bucket messages, verifies, serves, wants;
+	int64_t digest_in_ms, regossip_ms, introduce_ms, called_us_ms;
+	uint8_t called_us;
+	int64_t due_ms;
+};
+
+struct who {
+	uint64_t nonce;
+	int64_t sent_ms;
+	struct endpoint at;
+	uint8_t tag[PACKET_TAG_LEN];
+	bool call;
+};
+
+struct configured {
+	struct endpoint at;
+	int64_t next_ms, wait_ms;
+	uint8_t cookie[COOKIE_LEN];
+	int64_t cookie_ms;
+};
+
+struct observed {
+	struct endpoint at;
+	uint8_t by[NODE_ID_LEN];
+	int64_t ms;
+};
+
+struct queued;
+
+struct mesh_engine {
+	const struct engine_ops *ops;
+	struct netkey key;
+	struct subkeys subkeys;
+	struct nodekey nodekey;
+	struct addressing addressing;
+	struct handshake_self self;
+	struct claims *claims;
+	int64_t wall_s, wall_ms;
+
+	struct mesh_record own;
+	uint8_t own_bytes[RECORD_LEN_MAX];
+	size_t own_len;
+	uint32_t own_blocks[CLAIMS_MAX];
+	size_t own_blocks_count;
+	int64_t own_made_ms, own_gap_ms;	/* the latter: counts for RECORD_GAP_MS */
+	bool own_dirty;
+	struct record_endpoint ends[ENGINE_ENDPOINTS_MAX];
+	size_t ends_count;
+	struct observed observed[OBSERVED_MAX];
+	bool natted;
+
+	uint8_t hash_key[16];
+	struct node *buckets[NODE_BUCKETS];
+	struct node **nodes;		/* by peer; ENGINE_PEERS_MAX */
+	uint32_t nodes_top;		/* above the highest peer in use */
+	size_t nodes_count, calls_count;
+	uint64_t digest[DIGEST_BUCKETS];
+
+	struct guard guard;
+	struct cookie_jar jar;
+	struct bucket hints, verifies;
+	int64_t called_all_ms;		/* introductions followed since then */
+	unsigned called_all;
+	struct who whos[WHOS_MAX];
+	struct configured configured[ENGINE_CONFIGURED_MAX];
+	size_t configured_count;
+	struct bucket who_rate;
+	bool beacons;
+	unsigned beacons_first;		/* still to be sent at the start */
+	int64_t beacon_ms, beacon_sent_ms, beacon_answer_ms;
+	uint16_t port_v4, port_v6;
+	int64_t gossip_ms;
+
+	int64_t due_ms;			/* least of everything, or earlier */
+	struct queued *first, **last, *taken;
+	size_t queued;
+	struct mesh_engine_stats stats;
+};
+
+/* ---- engine.c ---- */
+uint64_t engine_random64(struct mesh_engine *e);
+/* 0 to n - 1. */
+uint32_t engine_random(struct mesh_engine *e, uint32_t n);
+int64_t engine_wall(const struct mesh_engine *e, int64_t now_ms);
+void engine_due(struct mesh_engine *e, int64_t at_ms);
+void node_due(struct mesh_engine *e, struct node *n, int64_t at_ms);
+void act(struct mesh_engine *e, const struct mesh_act *a);
+void act_send(struct mesh_engine *e, const struct endpoint *to, const uint8_t *bytes, size_t len);
+void act_event(struct mesh_engine *e, enum mesh_event event, const struct node *n);
+struct node *node_find(const struct mesh_engine *e, const uint8_t *id);
+/* Made when it is not there; NULL when there is no room. */
+struct node *node_get(struct mesh_engine *e, const uint8_t *id, int64_t now_ms);
+void node_remove(struct mesh_engine *e, struct node *n, int64_t now_ms);
+struct node *node_of(const struct mesh_engine *e, uint32_t peer);
+/* The n-th of the live peers from a random one on, NULL when there are fewer. */
+struct node *node_random_live(struct mesh_engine *e, const struct node *not_this);
+struct node *node_random(struct mesh_engine *e);
+bool node_live(const struct node *n);
+size_t engine_live(const struct mesh_engine *e);
+/* Seal a message for the peer; to NULL: its endpoint. */
+void node_say(struct mesh_engine *e, struct node *n, const struct message *m, const struct endpoint *to);
+void traffic_of(const struct mesh_engine *e, const struct node *n, struct engine_traffic *t);
+
+/* ---- own.c ---- */
+int own_make(struct mesh_engine *e, int64_t now_ms, struct error *err);
+void own_changed(struct mesh_engine *e, int64_t now_ms);
+/* A peer sees us there. */
+void own_observed(struct mesh_engine *e, const uint8_t *by, const struct endpoint *at, int64_t now_ms);
+void own_timer(struct mesh_engine *e, int64_t now_ms);
+/* Put blocks right after a record has changed; blocks: those that may have another holder now. */
+void own_blocks(struct mesh_engine *e, const uint32_t *blocks, size_t count, int64_t now_ms);
+bool own_has_endpoint(const struct mesh_engine *e, const struct endpoint *at);
+bool own_lan(const struct mesh_engine *e, const struct endpoint *at);
+
+/* ---- calls.c ---- */
+/* Begin a series; tries 0: until it is given up by time. */
+void call_start(struct mesh_engine *e, struct node *n, unsigned tries, int64_t now_ms);
+void call_end(struct mesh_engine *e, struct node *n);
+void calls_initiation(struct mesh_engine *e, const struct endpoint *from, struct slice body, int64_t now_ms);
+void calls_response(struct mesh_engine *e, const struct endpoint *from, const struct packet_header *h, struct slice body,
+		    int64_t now_ms);
+void calls_cookie(struct mesh_engine *e, const struct packet_header *h, struct slice body, int64_t now_ms);
+void calls_hint(struct mesh_engine *e, struct slice body, int64_t now_ms);
+void calls_timer(struct mesh_engine *e, struct node *n, int64_t now_ms);
+void calls_confirmed(struct mesh_engine *e, struct node *n, uint32_t index, const struct endpoint *from, int64_t now_ms);
+/* Retire all sessions of the peer. */
+void calls_drop(struct mesh_engine *e, struct node *n);
+
+/* ---- gossip.c ---- */
+enum taken { TAKEN_NEW, TAKEN_KNOWN, TAKEN_NOT };
+/* A record from anywhere: from is who sent it, or NULL. */
+enum taken gossip_record(struct mesh_engine *e, struct slice bytes, struct node *from, int64_t now_ms);
+/* The same without limits, of one that is verified already. */
+struct node *gossip_take(struct mesh_engine *e, const struct mesh_record *r, struct slice bytes, const struct node *from,
+			 bool push, int64_t renewed_ms, int64_t now_ms);
+void gossip_forget(struct mesh_engine *e, struct node *n, int64_t now_ms);
+void gossip_begin(struct mesh_engine *e, struct node *n, int64_t now_ms);
+void gossip_push(struct mesh_engine *e, struct slice record, const struct node *not_this);
+void gossip_digest(struct mesh_engine *e, struct node *n, const struct message *m, int64_t now_ms);
+void gossip_have(struct mesh_engine *e, struct node *n, const struct message *m, int64_t now_ms);
+void gossip_want(struct mesh_engine *e, struct node *n, const struct message *m, int64_t now_ms);
+void gossip_records(struct mesh_engine *e, struct node *n, const struct message *m, int64_t now_ms);
+void gossip_node_timer(struct mesh_engine *e, struct node *n, int64_t now_ms);
+void gossip_timer(struct mesh_engine *e, int64_t now_ms);
+/* Xor the digest of a node's record in or out. */
+void gossip_count(struct mesh_engine *e, const uint8_t *id, uint64_t sequence);
+
+/* ---- paths.c ---- */
+/* Endpoints to try, the best first, at most CALL_ENDPOINTS. */
+size_t paths_candidates(const struct mesh_engine *e, const struct node *n, int64_t now_ms, struct endpoint *out);
+/* The peer is reached there from now on. */
+void paths_set(struct mesh_engine *e, struct node *n, const struct endpoint *at, int64_t now_ms);
+void paths_probe(struct mesh_engine *e, struct node *n, const struct endpoint *at, uint16_t size, bool roam, int64_t now_ms);
+void paths_on_probe(struct mesh_engine *e, struct node *n, const struct message *m, const struct endpoint *from);
+void paths_on_pong(struct mesh_engine *e, struct node *n, const struct message *m, int64_t now_ms);
+void paths_timer(struct mesh_engine *e, struct node *n, int64_t now_ms);
+uint16_t paths_mtu_full(const struct mesh_engine *e, const struct node *n);
+
+/* ---- discover.c ---- */
+void discover_who(struct mesh_engine *e, const struct endpoint *from, struct slice body, int64_t now_ms);
+void discover_here(struct mesh_engine *e, const struct endpoint *from, struct slice body, int64_t now_ms);
+void discover_beacon(struct mesh_engine *e, const struct endpoint *from, struct slice body, int64_t now_ms);
+void discover_cookie(struct mesh_engine *e, const struct packet_cookie *c, int64_t now_ms);
+bool discover_awaited(const struct mesh_engine *e, struct slice body, int64_t now_ms);
+/* wanted NULL: whoever is there. call: begin a session with who answers. */
+void discover_ask(struct mesh_engine *e, const struct endpoint *at, const uint8_t *wanted, const uint8_t *cookie, bool call,
+		  int64_t now_ms);
+void discover_timer(struct mesh_engine *e, int64_t now_ms);
+void discover_announce(struct mesh_engine *e, int64_t now_ms);
+void introduce_ask(struct mesh_engine *e, struct node *n, int64_t now_ms);
+void introduce_pass(struct mesh_engine *e, struct node *n, const struct message *m, int64_t now_ms);
+void introduce_called(struct mesh_engine *e, const struct message *m, int64_t now_ms);
+
+#endif

@@ -1,0 +1,294 @@
+/* Paths: where a peer may be, which of that is best, whether it still answers, and what fits through. */
+#include "mesh/engine_internal.h"
+
+#define PROBE_RETRY_MS 100
+#define PROBE_RETRY_MTU_MS 500
+#define PROBE_TRIES 3
+#define PROBE_SIZE (PACKET_HEADER_LEN + 11 + PACKET_TAG_LEN)
+#define QUIET_MS 3000		/* we send data and hear nothing: is it there at all? */
+#define EXPLORE_MS 30000	/* how often a pair in use looks at its other candidates */
+#define PASSIVE_MS 10000	/* data came and nothing went: an empty packet */
+#define NAT_KEEPALIVE_MS 25000
+#define POLL_MS 1000
+#define POLL_IDLE_MS 5000
+#define IN_USE_MS 30000
+#define MTU_LEAST (PACKET_OUTER_MAX - SESSION_OVERHEAD)
+#define GOOD_ENOUGH 80		/* per cent of the round trip, for a change within a class */
+
+/* Smaller is better. */
+static unsigned class_of(const struct mesh_engine *e, const struct record_endpoint *r)
+{
+	if (own_lan(e, &r->at))
+		return 0;
+	if (r->kind == ENDPOINT_CONFIGURED)
+		return 1;
+	if (r->kind == ENDPOINT_OWN)
+		return r->at.family == ENDPOINT_V6 ? 2 : 3;
+	return r->kind == ENDPOINT_MAPPED ? 4 : 5;
+}
+
+static size_t add(struct endpoint *out, size_t n, const struct endpoint *at)
+{
+	size_t i;
+
+	if (n == CALL_ENDPOINTS || at->family == ENDPOINT_NONE)
+		return n;
+	for (i = 0; i < n; i++)
+		if (endpoint_equal(&out[i], at))
+			return n;
+	out[n] = *at;
+	return n + 1;
+}
+
+size_t paths_candidates(const struct mesh_engine *e, const struct node *n, int64_t now_ms, struct endpoint *out)
+{
+	size_t count = 0, i;
+	unsigned c;
+
+	count = add(out, count, &n->path);
+	count = add(out, count, &n->good);
+	for (i = 0; now_ms - n->introduced_ms < HANDSHAKE_GIVE_UP_MS && i < n->introduced_count; i++)
+		count = add(out, count, &n->introduced[i]);
+	for (c = 0; c <= 5; c++)
+		for (i = 0; i < n->at_count; i++)
+			if (n->at[i].kind >= ENDPOINT_OWN && n->at[i].kind <= ENDPOINT_CONFIGURED &&
+			    !own_has_endpoint(e, &n->at[i].at) && class_of(e, &n->at[i]) == c)
+				count = add(out, count, &n->at[i].at);
+	return count;
+}
+
+static unsigned class_at(const struct mesh_engine *e, const struct node *n, const struct endpoint *at)
+{
+	struct record_endpoint r = {ENDPOINT_OBSERVED, *at};
+	size_t i;
+
+	for (i = 0; i < n->at_count; i++)
+		if (endpoint_equal(&n->at[i].at, at))
+			r.kind = n->at[i].kind;
+	return class_of(e, &r);
+}
+
+uint16_t paths_mtu_full(const struct mesh_engine *e, const struct node *n)
+{
+	uint16_t theirs = n->current.index == 0 ? e->self.mtu : n->current.s->peer_mtu;
+
+	return theirs < e->self.mtu ? theirs : e->self.mtu;
+}
+
+static void tell(struct mesh_engine *e, struct node *n)
+{
+	struct mesh_act a = {.kind = MESH_ACT_ENDPOINT, .peer = n->peer, .at = n->path, .mtu = n->mtu};
+
+	memcpy(a.node, n->id, NODE_ID_LEN);
+	act(e, &a);
+}
+
+void paths_set(struct mesh_engine *e, struct node *n, const struct endpoint *at, int64_t now_ms)
+{
+	n->path_ms = n->quiet_ms = now_ms;
+	if (at->family == ENDPOINT_NONE || (endpoint_equal(&n->path, at) && n->mtu != 0))
+		return;
+	n->path = *at;
+	n->good = *at;
+	n->rtt_us = -1;
+	n->mtu_known = 0;
+	n->mtu = paths_mtu_full(e, n);
+	n->explored_ms = LONG_AGO;
+	tell(e, n);
+}
+
+/* ---- probes ---- */
+
+static void send_probe(struct mesh_engine *e, struct node *n, struct probe *p, int64_t now_ms)
+{
+	struct message m = {.type = MESSAGE_PROBE};
+
+	m.u.probe.token = p->token;
+	m.u.probe.size = p->size;
+	p->sent_ms = now_ms;
+	p->tries++;
+	p->next_ms = now_ms + (p->of_mtu ? PROBE_RETRY_MTU_MS : (int64_t)PROBE_RETRY_MS << (p->tries - 1));
+	node_say(e, n, &m, &p->at);
+	node_due(e, n, p->next_ms);
+}
+
+void paths_probe(struct mesh_engine *e, struct node *n, const struct endpoint *at, uint16_t size, bool roam, int64_t now_ms)
+{
+	struct probe *free_one = NULL, *p;
+
+	for (p = n->probes; p < n->probes + PROBES_MAX; p++) {
+		if (p->tries == 0)
+			free_one = p;
+		else if (endpoint_equal(&p->at, at) && p->of_mtu == (size > 0))
+			return;
+	}
+	if (free_one == NULL || n->current.index == 0)
+		return;
+	*free_one = (struct probe){.token = engine_random64(e), .at = *at, .first_ms = now_ms, .roam = roam,
+				   .of_mtu = size > 0, .size = size > 0 ? size : PROBE_SIZE};
+	send_probe(e, n, free_one, now_ms);
+}
+
+void paths_on_probe(struct mesh_engine *e, struct node *n, const struct message *m, const struct endpoint *from)
+{
+	struct message pong = {.type = MESSAGE_PONG};
+
+	pong.u.pong.token = m->u.probe.token;
+	pong.u.pong.size = m->u.probe.size;
+	pong.u.pong.observed = *from;
+	node_say(e, n, &pong, from);
+}
+
+static bool better(const struct mesh_engine *e, const struct node *n, const struct endpoint *at, int64_t rtt_us)
+{
+	unsigned now = class_at(e, n, &n->path), then = class_at(e, n, at);
+
+	if (then != now)
+		return then < now;
+	return n->rtt_us >= 0 && rtt_us * 100 < n->rtt_us * GOOD_ENOUGH;
+}
+
+void paths_on_pong(struct mesh_engine *e, struct node *n, const struct message *m, int64_t now_ms)
+{
+	struct probe *p, was;
+	int64_t rtt_us;
+
+	for (p = n->probes; p < n->probes + PROBES_MAX; p++)
+		if (p->tries > 0 && p->token == m->u.pong.token)
+			break;
+	if (p == n->probes + PROBES_MAX)
+		return;
+	was = *p;
+	p->tries = 0;
+	rtt_us = (now_ms - was.sent_ms) * 1000;
+	own_observed(e, n->id, &m->u.pong.observed, now_ms);
+	if (was.of_mtu) {
+		n->mtu_known = n->mtu;
+		return;
+	}
+	n->quiet_ms = now_ms;
+	if (endpoint_equal(&was.at, &n->path)) {
+		n->rtt_us = rtt_us;
+		return;
+	}
+	if (was.roam || better(e, n, &was.at, rtt_us)) {
+		paths_set(e, n, &was.at, now_ms);
+		n->rtt_us = rtt_us;
+	}
+}
+
+static void probe_lost(struct mesh_engine *e, struct node *n, const struct probe *p, int64_t now_ms)
+{
+	if (p->of_mtu) {
+		/* The path carries small ones, or another probe will say so. */
+		n->mtu = n->mtu_known = MTU_LEAST;
+		tell(e, n);
+	} else if (endpoint_equal(&p->at, &n->path)) {
+		call_start(e, n, 0, now_ms);
+	}
+}
+
+static void probes_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
+{
+	struct probe *p;
+
+	for (p = n->probes; p < n->probes + PROBES_MAX; p++) {
+		if (p->tries == 0)
+			continue;
+		if (now_ms < p->next_ms) {
+			node_due(e, n, p->next_ms);
+		} else if (p->tries < PROBE_TRIES) {
+			send_probe(e, n, p, now_ms);
+		} else {
+			struct probe was = *p;
+
+			p->tries = 0;
+			probe_lost(e, n, &was, now_ms);
+		}
+	}
+}
+
+/* ---- time ---- */
+
+/* A pair in use: the next candidate of a better class, and the round trip and size of what is used. */
+static void explore(struct mesh_engine *e, struct node *n, int64_t now_ms)
+{
+	struct endpoint at[CALL_ENDPOINTS];
+	size_t count = paths_candidates(e, n, now_ms, at), i;
+
+	if (now_ms - n->explored_ms < EXPLORE_MS)
+		return;
+	n->explored_ms = now_ms;
+	paths_probe(e, n, &n->path, 0, false, now_ms);
+	if (n->mtu_known == 0)
+		paths_probe(e, n, &n->path, (uint16_t)(n->mtu + SESSION_OVERHEAD), false, now_ms);
+	for (i = 1; i < count; i++) {
+		const struct endpoint *next = &at[1 + n->explored++ % (count - 1)];
+
+		if (class_at(e, n, next) <= class_at(e, n, &n->path)) {
+			paths_probe(e, n, next, 0, false, now_ms);
+			return;
+		}
+	}
+}
+
+/* Sessions that a node behind a NAT keeps, so that others can be sent to it through them. */
+static bool is_anchor(struct mesh_engine *e, const struct node *n)
+{
+	size_t kept = 0, i;
+	uint32_t p;
+
+	if (!e->natted || own_lan(e, &n->path))
+		return false;
+	for (p = 0; p < e->nodes_top; p++)
+		kept += e->nodes[p] != NULL && e->nodes[p] != n && e->nodes[p]->anchor;
+	if (kept >= ANCHORS)
+		return false;
+	/* It is reached where it says it is: no NAT before it. */
+	for (i = 0; i < n->at_count; i++)
+		if ((n->at[i].kind == ENDPOINT_OWN || n->at[i].kind == ENDPOINT_CONFIGURED) &&
+		    endpoint_equal(&n->at[i].at, &n->path))
+			return true;
+	return false;
+}
+
+void paths_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
+{
+	struct message empty = {.type = MESSAGE_KEEPALIVE};
+	struct engine_traffic t;
+	int64_t heard, poll_ms;
+
+	probes_timer(e, n, now_ms);
+	if (!node_live(n))
+		return;
+	traffic_of(e, n, &t);
+	heard = t.rx_ms > n->quiet_ms ? t.rx_ms : n->quiet_ms;
+	n->anchor = is_anchor(e, n);
+	if (t.tx_data_ms > heard && now_ms - heard >= QUIET_MS && n->call == NULL)
+		paths_probe(e, n, &n->path, 0, false, now_ms);
+	if (now_ms - t.tx_data_ms < POLL_MS * 10)
+		explore(e, n, now_ms);
+	if (t.rx_data_ms > t.tx_ms && now_ms - t.rx_data_ms >= PASSIVE_MS && n->keepalive_ms < t.rx_data_ms) {
+		n->keepalive_ms = now_ms;
+		node_say(e, n, &empty, NULL);
+	}
+	if (n->anchor && now_ms - t.tx_ms >= NAT_KEEPALIVE_MS && now_ms - n->keepalive_ms >= NAT_KEEPALIVE_MS) {
+		n->keepalive_ms = now_ms;
+		node_say(e, n, &empty, NULL);
+	}
+	/* In step with the others, so that a quiet node wakes once for all. */
+	heard = t.rx_data_ms > t.tx_data_ms ? t.rx_data_ms : t.tx_data_ms;
+	poll_ms = now_ms - heard < IN_USE_MS ? POLL_MS : POLL_IDLE_MS;
+	node_due(e, n, (now_ms / poll_ms + 1) * poll_ms);
+}
+
+void mesh_engine_too_big(struct mesh_engine *e, uint32_t peer, int64_t now_ms)
+{
+	struct node *n = node_of(e, peer);
+
+	(void)now_ms;
+	if (n == NULL || n->mtu <= MTU_LEAST)
+		return;
+	n->mtu = n->mtu_known = MTU_LEAST;
+	tell(e, n);
+}
