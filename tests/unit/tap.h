@@ -95,6 +95,13 @@ static char *tap_reason;	/* shared with the child: why it left early, or "" */
 			SKIP("no seccomp under qemu-user");                         \
 	} while (0)
 
+/* The call with nothing is EINVAL, unless an emulator stands between. */
+#define NEEDS_OPENAT2()                                                             \
+	do {                                                                        \
+		if (syscall(SYS_openat2, -1, NULL, NULL, 0) < 0 && errno == ENOSYS) \
+			SKIP("no openat2 under qemu-user");                         \
+	} while (0)
+
 /* Also for leaks: the child leaves through exit(), so LeakSanitizer sees each test alone. */
 static int tap_run(const struct tap_test *t)
 {

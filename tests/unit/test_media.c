@@ -20,6 +20,7 @@ static void leave(void)
 
 static void begin(void)
 {
+	NEEDS_OPENAT2();
 	snprintf(dir, sizeof(dir), "/tmp/meshanics-test.XXXXXX");
 	REQUIRE(mkdtemp(dir) != NULL);
 	atexit(leave);
