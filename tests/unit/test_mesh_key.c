@@ -55,7 +55,7 @@ TEST(a_network_key_comes_back_and_no_other_text_does)
 	REQUIRE(net_init(&net) == 0);
 	netkey_put(&text, &net.key);
 	REQUIRE(!text.failed && netkey_parse(&again, buf_slice(&text), &err) == 0);
-	CHECK(memcmp(&again, &net.key, sizeof(again)) == 0);
+	CHECK(same_netkey(&again, &net.key));
 	for (i = 0; i < text.len; i++) {
 		uint8_t was = text.ptr[i];
 
@@ -222,7 +222,7 @@ TEST(a_member_on_the_list_takes_the_rotation)
 
 	rotation_init(&r);
 	REQUIRE(rotation_parse(&next, &list, buf_slice(&r.bytes), &r.net.key, r.stays.id, &err) == 0);
-	CHECK(memcmp(&next, &r.next, sizeof(next)) == 0);
+	CHECK(same_netkey(&next, &r.next));
 	CHECK_INT(list.count, 2);
 	CHECK(staylist_has(&list, r.stays.id) && !staylist_has(&list, r.goes.id));
 	CHECK(rotation_parse(&next, &list, buf_slice(&r.bytes), &r.net.key, r.goes.id, &err) < 0);

@@ -77,7 +77,7 @@ TEST(a_network_comes_back_as_it_was_made)
 	CHECK_INT(ids.count, 1);
 	CHECK_STR(ids.hex[0], hex);
 	REQUIRE(network_read(&s, hex, &n, &err) == 0);
-	CHECK(memcmp(&n.key, &net.key, sizeof(n.key)) == 0);
+	CHECK(same_netkey(&n.key, &net.key));
 	CHECK(n.owned);
 	CHECK_INT(n.allow.count, 1);
 	CHECK_INT(n.former_count, 0);
