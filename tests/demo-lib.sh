@@ -68,29 +68,22 @@ show() {
 	done
 }
 
-run() {
+# ends STATUS FILE CMD...: show it, run it with its output in FILE, too; it must end with STATUS.
+ends() {
+	want=$1 into=$2
+	shift 2
 	show "$@"
 	printf '\n'
 	status=0
-	"$@" >output 2>&1 || status=$?
-	sed 's/^/  /' output
-	[ $status -eq 0 ] || {
-		echo "demo: that ended with status $status" >&2
+	"$@" >"$into" 2>&1 || status=$?
+	sed 's/^/  /' "$into"
+	[ $status -eq "$want" ] || {
+		echo "demo: that ended with status $status, not $want" >&2
 		exit 1
 	}
 }
-# The same for a command that must be refused with status 3.
-refused() {
-	show "$@"
-	printf '\n'
-	status=0
-	"$@" >refusal 2>&1 || status=$?
-	sed 's/^/  /' refusal
-	[ $status -eq 3 ] || {
-		echo "demo: this should have been refused with status 3, not $status" >&2
-		exit 1
-	}
-}
+run() { ends 0 output "$@"; }
+refused() { ends 3 refusal "$@"; }
 # Started in the background, its log beside it.
 start() {
 	log=$1

@@ -441,22 +441,6 @@ static enum flow_verdict in_new(struct flows *t, struct shard *s, uint64_t h, co
 	return FLOW_PASS;
 }
 
-enum flow_verdict flow_in(struct flows *t, const struct flow_packet *p, int *rule)
-{
-	uint64_t h = hash(t, &p->key);
-	struct shard *s = shard_of(t, h);
-	enum flow_verdict v;
-	struct flow *f;
-
-	pthread_mutex_lock(&s->lock);
-	f = look_up(t, s, h, p);
-	v = f != NULL ? in_existing(t, s, f, p) : in_new(t, s, h, p, &f);
-	if (rule != NULL)
-		*rule = f != NULL ? f->rule : SCOPE_NO_RULE;
-	pthread_mutex_unlock(&s->lock);
-	return v;
-}
-
 static enum flow_verdict out_existing(struct flows *t, struct shard *s, struct flow *f, const struct flow_packet *p)
 {
 	judge_again(t, s, f, p);
@@ -504,7 +488,8 @@ static enum flow_verdict out_new(struct flows *t, struct shard *s, uint64_t h, c
 	return FLOW_PASS;
 }
 
-enum flow_verdict flow_out(struct flows *t, const struct flow_packet *p, int *rule)
+/* One packet under the lock of its shard. */
+static enum flow_verdict decide(struct flows *t, const struct flow_packet *p, bool in, int *rule)
 {
 	uint64_t h = hash(t, &p->key);
 	struct shard *s = shard_of(t, h);
@@ -513,11 +498,24 @@ enum flow_verdict flow_out(struct flows *t, const struct flow_packet *p, int *ru
 
 	pthread_mutex_lock(&s->lock);
 	f = look_up(t, s, h, p);
-	v = f != NULL ? out_existing(t, s, f, p) : out_new(t, s, h, p, &f);
+	if (f != NULL)
+		v = in ? in_existing(t, s, f, p) : out_existing(t, s, f, p);
+	else
+		v = in ? in_new(t, s, h, p, &f) : out_new(t, s, h, p, &f);
 	if (rule != NULL)
 		*rule = f != NULL ? f->rule : SCOPE_NO_RULE;
 	pthread_mutex_unlock(&s->lock);
 	return v;
+}
+
+enum flow_verdict flow_in(struct flows *t, const struct flow_packet *p, int *rule)
+{
+	return decide(t, p, true, rule);
+}
+
+enum flow_verdict flow_out(struct flows *t, const struct flow_packet *p, int *rule)
+{
+	return decide(t, p, false, rule);
 }
 
 enum flow_verdict flow_fragment_first(struct flows *t, const struct flow_packet *p)
