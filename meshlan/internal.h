@@ -1,0 +1,185 @@
+/*
+ * What the parts of the mesh process share. Everything here belongs to the thread of the loop; the threads of planes and
+ * proxies are spoken to by their own headers.
+ *
+ *	run.c		the process: networks come and go with the store, signals, time
+ *	lan.c		one network: plane, filter, engine, names, and what of it follows the store
+ *	act.c		what the engine wants done
+ *	event.c		what the plane has heard
+ *	keep.c		what is kept on disk for the next start
+ *	underlay.c	interfaces and addresses of this machine, beacons, configured peers
+ *	door.c		control socket; status.c, explain.c, ping.c: what it answers
+ */
+#ifndef MESHANICS_MESHLAN_INTERNAL_H
+#define MESHANICS_MESHLAN_INTERNAL_H
+
+#include "mesh/engine.h"
+#include "mesh/filter.h"
+#include "mesh/gate.h"
+#include "mesh/names.h"
+#include "mesh/plane.h"
+#include "mesh/store.h"
+#include "meshlan/meshlan.h"
+#include "net/loop.h"
+#include "sys/netlink.h"
+#include "sys/notify.h"
+
+struct server;
+
+#define WARNING_TEXT_LEN 256
+#define CHANGES_KEPT 16
+
+/* What status warns of until it is over. */
+enum warning_kind {
+	WARN_INTERFACE,		/* no TUN */
+	WARN_SOCKET,		/* no UDP socket */
+	WARN_KEY,		/* the network's key has expired, or does soon */
+	WARN_CLOCK,		/* the clock is before the network's creation */
+	WARN_ADDRESS,		/* no block is free, or the interface does not take the address */
+	WARN_RULES,		/* the files of the network cannot be read; the former rules hold */
+	WARN_OWN_RECORD,	/* somebody else is this node */
+	WARN_DISK,		/* what should be kept cannot be written */
+	WARN_DNS,
+	WARN_FORWARD,
+	WARN_KINDS,
+};
+
+struct warning {
+	int64_t since_s;	/* 0: none */
+	char text[WARNING_TEXT_LEN];
+};
+
+/* Something that changed hands, for people. */
+struct change {
+	int64_t at_s;		/* 0: none */
+	char text[WARNING_TEXT_LEN];
+};
+
+/* What the interface has. */
+struct lan_address {
+	bool set;
+	uint32_t block;
+};
+
+struct meshlan;
+
+struct lan {
+	struct meshlan *m;
+	struct network net;		/* as it stands on disk */
+	struct addressing addressing;
+	struct names_network *names;
+	struct mesh_engine *engine;
+	struct engine_ops ops;
+	struct filter *filter;
+	struct gate gate;
+	struct plane *plane;		/* NULL: no interface or no sockets; tried again now and then */
+	struct watch events;		/* of the plane */
+	struct timer due;		/* of the engine */
+	struct timer again;		/* for the plane */
+	struct timer keep;		/* records, endpoints and pins to the disk */
+	struct timer sweep;		/* flows, sessions */
+	struct subkeys *generations;	/* in force first, then those in grace */
+	size_t generations_count;
+	uint32_t *slot_of;		/* engine's peer -> plane's; PLANE_NOBODY */
+	uint32_t *peer_of;		/* plane's -> engine's; ENGINE_NOBODY */
+	struct lan_address address;	/* the node's own, on the interface */
+	uint16_t port4, port6;		/* of the sockets; 0: none */
+	bool unkept;			/* something waits for `keep` */
+	bool review;			/* names are to be reviewed at the end of this round */
+	bool first;			/* joined before the others: meshlan.listen is its */
+	struct warning warnings[WARN_KINDS];
+	struct change changes[CHANGES_KEPT];	/* a ring */
+	size_t changes_next;
+	int64_t started_ms;
+};
+
+/* One interface of this machine that the mesh goes over. */
+#define UNDERLAY_MAX 32
+struct underlay_address {
+	struct endpoint at;		/* port 0 */
+	uint8_t prefix;
+	uint32_t ifindex;
+};
+
+struct meshlan {
+	const struct meshlan_options *options;
+	char home[4096], name[MESH_NAME_MAX + 1], suffix[128];
+	struct loop *loop;
+	struct lan *lans[NETSTORE_NETWORKS_MAX];	/* in the order in which they were joined */
+	size_t lans_count;
+	struct names *names;
+	uint64_t stamp;			/* netstore_stamp of what is in force */
+	int lock_fd;			/* HOME/mesh/running */
+	struct watch store;		/* inotify */
+	struct timer reload;
+	struct watch signals;
+	struct timer watchdog;
+	struct notify notify;
+	/* underlay.c */
+	struct watch links;		/* netlink */
+	struct timer look;		/* at interfaces, after a change */
+	struct underlay_address underlay[UNDERLAY_MAX];
+	size_t underlay_count;
+	struct watch beacon4, beacon6;
+	struct timer resolve;		/* configured peers */
+	struct endpoint peers[ENGINE_CONFIGURED_MAX];
+	size_t peers_count;
+	struct peers_lookup *lookup;	/* running in a thread, or NULL */
+	/* door.c */
+	struct server *server;
+	int door_fd;
+	void *door;			/* its own */
+	int64_t started_s;
+	struct error fatal;
+};
+
+/* ---- run.c ---- */
+struct lan *meshlan_find(struct meshlan *m, struct slice word);	/* by id, name or label; NULL */
+/* Look at the store now: networks come and go, rules change. */
+void meshlan_reload(struct meshlan *m);
+
+/* ---- lan.c ---- */
+WARN_UNUSED struct lan *lan_start(struct meshlan *m, const struct network *net, bool first, struct error *err);
+/* why: what peers are told. */
+void lan_stop(struct lan *l, enum goodbye why);
+/* The network on disk is another now. */
+void lan_update(struct lan *l, const struct network *net);
+/* What the engine wants, then its next time; after every call of mesh_engine_*. */
+void lan_pump(struct lan *l);
+/* Set or change a warning: logged when it is new. */
+void lan_warn(struct lan *l, enum warning_kind k, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void lan_warn_clear(struct lan *l, enum warning_kind k);
+void lan_changed(struct lan *l, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* The scope follows from rules, forwards and own blocks. */
+void lan_scope(struct lan *l);
+/* Addresses of the interface follow the own record. */
+void lan_addresses(struct lan *l);
+const char *lan_label(const struct lan *l);	/* of its names, for people; its name if it has none */
+
+/* ---- act.c ---- */
+void lan_act(struct lan *l, const struct mesh_act *a);
+union udp_addr udp_addr_of(const struct endpoint *e);
+
+/* ---- event.c ---- */
+void lan_events_ready(struct watch *w, uint32_t revents);
+
+/* ---- keep.c ---- */
+WARN_UNUSED int keep_epoch(struct lan *l, uint32_t above, uint32_t *epoch, struct error *err);
+void keep_load(struct lan *l);		/* into a new engine: records, endpoints, pins, evicted nodes */
+void keep_claims(struct lan *l);
+void keep_soon(struct lan *l);
+void keep_now(struct lan *l);
+void keep_fire(struct timer *t);
+
+/* ---- underlay.c ---- */
+WARN_UNUSED int underlay_start(struct meshlan *m, struct error *err);
+void underlay_stop(struct meshlan *m);
+/* Tell a network (or, NULL, all) which endpoints it has here, and which peers are configured. */
+void underlay_tell(struct meshlan *m, struct lan *l);
+void underlay_beacon(struct lan *l, struct slice bytes);
+
+/* ---- door.c ---- */
+WARN_UNUSED int door_start(struct meshlan *m, struct error *err);
+void door_stop(struct meshlan *m);
+
+#endif
