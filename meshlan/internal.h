@@ -93,6 +93,7 @@ struct lan {
 	struct lan_address address;	/* the node's own, on the interface */
 	struct buf own_bytes;		/* the own record */
 	uint16_t port4, port6;		/* of the sockets; 0: none */
+	struct node_ids evicted;	/* told by the engine, for the rotation that follows */
 	bool unkept;			/* something waits for `keep` */
 	bool review;			/* names are to be reviewed at the end of this round */
 	bool first;			/* joined before the others: meshlan.listen is its */
@@ -170,6 +171,8 @@ void lan_warn_clear(struct lan *l, enum warning_kind k);
 void lan_changed(struct lan *l, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The scope follows from rules, forwards and own blocks. */
 void lan_scope(struct lan *l);
+/* Masks follow the generations that hold. */
+void lan_generations(struct lan *l);
 /* Addresses of the interface follow the own record. */
 void lan_addresses(struct lan *l);
 const char *lan_label(const struct lan *l);	/* of its names, for people; its name if it has none */
@@ -191,6 +194,8 @@ struct kept {
 void keep_read(struct lan *l, struct kept *k);
 void keep_load(struct lan *l, const struct kept *k);
 void keep_claims(struct lan *l);
+/* A rotation that came over the wire, before the next one can. */
+void keep_rotation(struct lan *l, struct slice rotation);
 void keep_soon(struct lan *l);
 void keep_now(struct lan *l);
 void keep_fire(struct timer *t);

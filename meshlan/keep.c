@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "mesh/bytes.h"
+#include "mesh/stay.h"
 #include "meshlan/internal.h"
 #include "sys/clock.h"
 
@@ -39,6 +41,33 @@ void keep_claims(struct lan *l)
 		lan_warn(l, WARN_DISK, "this node's addresses cannot be kept for its next start: %s", err.text);
 	}
 	netstore_close(&s);
+}
+
+void keep_rotation(struct lan *l, struct slice rotation)
+{
+	struct netstore s = NETSTORE_INIT;
+	struct error err = ERROR_INIT;
+	struct staylist list;
+	struct netkey next;
+	size_t key_len;
+
+	memset(&next, 0, sizeof(next));
+	if (rotation_parse(&next, &list, rotation, &l->net.key, l->net.node.id, &err) < 0) {
+		log_failure(LOG_LEVEL_ERROR, "mesh.rotation", &err);
+		return;
+	}
+	/* The list as it is signed stands behind the key and its length. */
+	key_len = 2 + get_be16(rotation.ptr);
+	if (netstore_open_locked(&s, l->m->home, &err) == 0 &&
+	    network_renew(&s, l->net.hex, &next, slice_of(rotation.ptr + key_len, rotation.len - key_len), &l->evicted,
+			  clock_now_s() + GRACE_DEFAULT_S, &err) == 0)
+		log_info("mesh.rotated", "network=\"%s\" generation=%u from=peer", l->net.key.name, next.generation);
+	else
+		lan_warn(l, WARN_DISK, "the key of the next generation cannot be kept, and this node is out when it stops: %s",
+			 err.text);
+	netstore_close(&s);
+	netkey_wipe(&next);
+	node_ids_release(&l->evicted);
 }
 
 /* ---- the last run ---- */

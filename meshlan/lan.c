@@ -8,6 +8,7 @@
 #include "base/encode.h"
 #include "base/log.h"
 #include "base/timefmt.h"
+#include "mesh/stay.h"
 #include "meshlan/internal.h"
 #include "sys/clock.h"
 #include "sys/rng.h"
@@ -66,18 +67,17 @@ const char *lan_label(const struct lan *l)
 
 /* ---- generations ---- */
 
-static void set_generations(struct lan *l)
+/* The engine says which hold. */
+void lan_generations(struct lan *l)
 {
 	struct generations *g = xcalloc(1, sizeof(*g));
 	const struct subkeys *k[2] = {&g->k[0], &g->k[1]};
-	int64_t now_s = clock_now_s();
+	const struct netkey *before = mesh_engine_key_before(l->engine);
 
-	netkey_subkeys(&g->k[0], &l->net.key);
+	netkey_subkeys(&g->k[0], mesh_engine_key(l->engine));
 	g->n = 1;
-	if (l->net.former_count > 0 && l->net.former[0].grace_until_s > now_s) {
-		netkey_subkeys(&g->k[1], &l->net.former[0].key);
-		g->n = 2;
-	}
+	if (before != NULL)
+		netkey_subkeys(&g->k[g->n++], before);
 	g->before = atomic_load(&l->generations);
 	atomic_store(&l->generations, g);
 	if (l->plane != NULL)
@@ -306,8 +306,17 @@ void lan_addresses(struct lan *l)
 
 void lan_scope(struct lan *l)
 {
+	const struct mesh_record *own = mesh_engine_record(l->engine);
+	struct scope_target t = {.name = ""};
 	struct scope *s = scope_new();
-	(void)l;
+	struct error err = ERROR_INIT;
+	uint32_t block;
+
+	block = block_index(&l->addressing, own->id, 0, own->claims[0].attempt);
+	t.v4 = block_v4(&l->addressing, block, SLOT_NODE);
+	block_v6(&l->addressing, block, SLOT_NODE, t.v6);
+	if (scope_add_target(s, &t, NULL, &err) < 0)
+		log_failure(LOG_LEVEL_WARN, "mesh.scope", &err);
 	filter_set_scope(l->filter, s);
 }
 
@@ -345,19 +354,48 @@ static void check_clock(struct lan *l)
 		lan_warn_clear(l, WARN_CLOCK);
 }
 
+static void former_keys(const struct lan *l, struct engine_options *o)
+{
+	size_t i;
+
+	for (i = 0; i < l->net.former_count && i < ENGINE_FORMER_MAX; i++) {
+		o->former[i].key = l->net.former[i].key;
+		o->former[i].grace_ms = i > 0 ? 0 : (l->net.former[i].grace_until_s - clock_now_s()) * 1000;
+	}
+	o->former_count = i;
+}
+
+static void read_staylist(struct lan *l, struct buf *out)
+{
+	struct netstore s = NETSTORE_INIT;
+	struct error err = ERROR_INIT;
+
+	if (netstore_open(&s, l->m->home, &err) < 0 || network_staylist(&s, &l->net, out, &err) < 0)
+		lan_warn(l, WARN_RULES, "%s", err.text);
+	netstore_close(&s);
+}
+
 static int start_engine(struct lan *l, const struct kept *kept, struct error *err)
 {
+	struct buf staylist = BUF_INIT(STAY_LEN_MAX);
 	struct engine_options o = {.mtu = l->m->options->mtu, .port_v4 = l->port4, .port_v6 = l->port6,
 				   .no_beacons = l->m->options->no_discovery, .sequence = kept->own.sequence};
 	int64_t now_ms = loop_now_ms(l->m->loop);
+	size_t i;
 
 	o.key = l->net.key;
 	o.node = l->net.node;
 	own_record(l, &kept->own, &o.own);
+	former_keys(l, &o);
+	read_staylist(l, &staylist);
+	o.staylist = buf_slice(&staylist);
 	if (keep_epoch(l, kept->own.sequence > 0 ? kept->own.boot_epoch : 0, &o.boot_epoch, err) == 0)
 		l->engine = mesh_engine_new(&o, &l->ops, now_ms, clock_now_s(), err);
 	netkey_wipe(&o.key);
 	nodekey_wipe(&o.node);
+	for (i = 0; i < o.former_count; i++)
+		netkey_wipe(&o.former[i].key);
+	buf_release(&staylist);
 	return l->engine == NULL ? -1 : 0;
 }
 
@@ -420,8 +458,12 @@ static int up(struct lan *l, struct error *err)
 	l->filter = filter_new(loop_now_ms(l->m->loop));
 	keep_read(l, &kept);
 	start_plane(l);
-	set_generations(l);
-	if (start_engine(l, &kept, err) < 0 || add_names(l, err) < 0 || run_plane(l, err) < 0) {
+	if (start_engine(l, &kept, err) < 0 || add_names(l, err) < 0) {
+		buf_release(&kept.records);
+		return -1;
+	}
+	lan_generations(l);
+	if (run_plane(l, err) < 0) {
 		buf_release(&kept.records);
 		return -1;
 	}
@@ -564,13 +606,34 @@ void lan_stop(struct lan *l, enum goodbye why)
 	free(l);
 }
 
+/* A newer key, put in force here by the operator: what passes goes on passing. */
+static void rotate(struct lan *l)
+{
+	struct buf staylist = BUF_INIT(STAY_LEN_MAX);
+	int64_t grace_s = l->net.former_count > 0 ? l->net.former[0].grace_until_s - clock_now_s() : 0;
+	struct error err = ERROR_INIT;
+
+	read_staylist(l, &staylist);
+	if (mesh_engine_rotate(l->engine, &l->net.key, buf_slice(&staylist), grace_s > 0 ? grace_s * 1000 : 0,
+			       loop_now_ms(l->m->loop), &err) < 0) {
+		log_failure(LOG_LEVEL_WARN, "mesh.rotate", &err);
+		lan_restart(l, GOODBYE_ROTATED);
+	} else {
+		log_info("mesh.rotated", "network=\"%s\" generation=%u", l->net.key.name, l->net.key.generation);
+		lan_pump(l);
+	}
+	buf_release(&staylist);
+}
+
 void lan_update(struct lan *l, const struct network *net)
 {
-	bool renewed = net->key.generation != l->net.key.generation;
+	/* What a rotation over the wire has put in force is on the disk as well, and nothing new here. */
+	bool renewed = l->engine != NULL && net->key.generation != mesh_engine_key(l->engine)->generation;
 
 	l->net = *net;
+	if (l->engine == NULL)
+		return;
 	if (renewed)
-		lan_restart(l, GOODBYE_ROTATED);
-	else if (l->engine != NULL)
-		lan_scope(l);
+		rotate(l);
+	lan_scope(l);
 }

@@ -71,7 +71,7 @@ static void drop(struct meshlan *m, size_t at, enum goodbye why)
 /* When a network was joined: node.key is made then, and never written again. */
 static int64_t joined_at(const struct netstore *s, const char *hex)
 {
-	char path[NETWORK_ID_HEX_LEN + 16];
+	char path[4096];
 	struct stat st;
 
 	path_join(path, hex, "node.key");
