@@ -8,6 +8,7 @@
  *	event.c		what the plane has heard
  *	keep.c		what is kept on disk for the next start
  *	underlay.c	interfaces and addresses of this machine, beacons, configured peers
+ *	nameserver.c	names answered, and systemd-resolved told
  *	door.c		control socket; status.c, explain.c, ping.c: what it answers
  */
 #ifndef MESHANICS_MESHLAN_INTERNAL_H
@@ -26,6 +27,8 @@
 
 #include <sys/socket.h>
 
+struct resolved;
+struct resolver;
 struct server;
 
 #define WARNING_TEXT_LEN 256
@@ -59,7 +62,7 @@ struct change {
 
 /* What the interface has. */
 struct lan_address {
-	bool set;
+	bool set, v6;		/* v6: the IPv6 one as well */
 	uint32_t block;
 };
 
@@ -140,6 +143,10 @@ struct meshlan {
 	size_t peers_count, peers_literal;
 	int lookup_cancel;		/* eventfd */
 	struct peers_lookup *lookup;	/* running in a thread, or NULL */
+	/* nameserver.c */
+	struct resolver *resolver;	/* NULL: no_dns */
+	struct resolved *resolved;
+	struct timer follow;		/* soon, when addresses have changed */
 	/* door.c */
 	struct server *server;
 	int door_fd;
@@ -206,6 +213,12 @@ void underlay_stop(struct meshlan *m);
 /* Tell a network (or, NULL, all) which endpoints it has here, and which peers are configured. */
 void underlay_tell(struct meshlan *m, struct lan *l);
 void underlay_beacon(struct lan *l, struct slice bytes);
+
+/* ---- nameserver.c ---- */
+WARN_UNUSED int nameserver_start(struct meshlan *m, struct error *err);
+void nameserver_stop(struct meshlan *m);
+/* After networks, or their own addresses, have changed. */
+void nameserver_follow(struct meshlan *m);
 
 /* ---- door.c ---- */
 WARN_UNUSED int door_start(struct meshlan *m, struct error *err);

@@ -230,6 +230,7 @@ static void start_plane(struct lan *l)
 	l->plane = open_plane(l, &o, &err);
 	if (l->plane == NULL) {
 		/* It still carries what members say to each other, if there are sockets. */
+		o.no_interface = true;
 		l->no_interface = true;
 		l->plane = open_plane(l, &o, &second);
 		lan_warn(l, l->plane != NULL ? WARN_INTERFACE : WARN_SOCKET, "%s", l->plane != NULL ? err.text : second.text);
@@ -258,7 +259,8 @@ static int run_plane(struct lan *l, struct error *err)
 
 /* ---- addresses and scope ---- */
 
-static void address(struct lan *l, struct netlink *n, uint32_t block, bool add)
+/* Whether the IPv6 address is there as well. */
+static bool address(struct lan *l, struct netlink *n, uint32_t block, bool add)
 {
 	struct netlink_prefix p4 = {.family = AF_INET, .len = l->addressing.range.prefix}, p6 = {.family = AF_INET6, .len = 48};
 	uint32_t ifindex = plane_tun(l->plane)->ifindex, v4 = htonl(block_v4(&l->addressing, block, SLOT_NODE));
@@ -269,7 +271,7 @@ static void address(struct lan *l, struct netlink *n, uint32_t block, bool add)
 	if (!add) {
 		(void)!netlink_address_remove(n, ifindex, &p4, &err);
 		(void)!netlink_address_remove(n, ifindex, &p6, &err);
-		return;
+		return false;
 	}
 	if (netlink_address_add(n, ifindex, &p4, &err) < 0)
 		lan_warn(l, WARN_ADDRESS, "the interface does not take this node's address: %s", err.text);
@@ -277,8 +279,10 @@ static void address(struct lan *l, struct netlink *n, uint32_t block, bool add)
 		lan_warn_clear(l, WARN_ADDRESS);
 	/* A machine without IPv6 has that one address. */
 	err = ERROR_INIT;
-	if (netlink_address_add(n, ifindex, &p6, &err) < 0)
-		log_debug("mesh.address", "network=%s %s", l->net.hex, err.text);
+	if (netlink_address_add(n, ifindex, &p6, &err) == 0)
+		return true;
+	log_debug("mesh.address", "network=%s %s", l->net.hex, err.text);
+	return false;
 }
 
 void lan_addresses(struct lan *l)
@@ -298,10 +302,10 @@ void lan_addresses(struct lan *l)
 		return;
 	}
 	if (l->address.set)
-		address(l, &n, l->address.block, false);
-	address(l, &n, block, true);
-	l->address = (struct lan_address){.set = true, .block = block};
+		(void)address(l, &n, l->address.block, false);
+	l->address = (struct lan_address){.set = true, .v6 = address(l, &n, block, true), .block = block};
 	netlink_close(&n);
+	loop_timer_set(l->m->loop, &l->m->follow, loop_now_ms(l->m->loop));
 }
 
 void lan_scope(struct lan *l)
