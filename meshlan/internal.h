@@ -182,6 +182,7 @@ void lan_scope(struct lan *l);
 void lan_generations(struct lan *l);
 /* Addresses of the interface follow the own record. */
 void lan_addresses(struct lan *l);
+bool lan_is_called(const struct lan *l, struct slice word);	/* by its id, name or label */
 const char *lan_label(const struct lan *l);	/* of its names, for people; its name if it has none */
 
 /* ---- act.c ---- */

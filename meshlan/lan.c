@@ -8,6 +8,7 @@
 #include "base/encode.h"
 #include "base/log.h"
 #include "base/timefmt.h"
+#include "mesh/scope_build.h"
 #include "mesh/stay.h"
 #include "meshlan/internal.h"
 #include "sys/clock.h"
@@ -60,9 +61,18 @@ void lan_changed(struct lan *l, const char *fmt, ...)
 
 const char *lan_label(const struct lan *l)
 {
-	const char *label = names_network_label(l->names);
+	const char *label = l->names != NULL ? names_network_label(l->names) : "";
 
 	return label[0] != '\0' ? label : l->net.key.name;
+}
+
+bool lan_is_called(const struct lan *l, struct slice word)
+{
+	char label[MESH_NAME_MAX + 1];
+
+	names_label(label, slice_str(l->net.key.name));
+	return slice_equal(word, slice_str(l->net.hex)) || slice_equal(word, slice_str(l->net.key.name)) ||
+	       slice_equal(word, slice_str(label));
 }
 
 /* ---- generations ---- */
@@ -311,17 +321,72 @@ void lan_addresses(struct lan *l)
 void lan_scope(struct lan *l)
 {
 	const struct mesh_record *own = mesh_engine_record(l->engine);
-	struct scope_target t = {.name = ""};
-	struct scope *s = scope_new();
-	struct error err = ERROR_INIT;
-	uint32_t block;
+	struct scope_parts p = {.allow = &l->net.allow, .forwards = &l->net.forwards, .addressing = &l->addressing,
+				.node = own->id, .node_name = own->name, .claims = own->claims, .claims_count = own->claims_count};
+	size_t waiting = 0;
 
-	block = block_index(&l->addressing, own->id, 0, own->claims[0].attempt);
-	t.v4 = block_v4(&l->addressing, block, SLOT_NODE);
-	block_v6(&l->addressing, block, SLOT_NODE, t.v6);
-	if (scope_add_target(s, &t, NULL, &err) < 0)
-		log_failure(LOG_LEVEL_WARN, "mesh.scope", &err);
-	filter_set_scope(l->filter, s);
+	filter_set_scope(l->filter, scope_build(&p, &waiting));
+	if (waiting > 0)
+		lan_warn(l, WARN_RULES, "%zu rules are about forwards that are not there", waiting);
+	else
+		lan_warn_clear(l, WARN_RULES);
+}
+
+/* ---- forwards ---- */
+
+static void forward_told(void *arg, const char *name, const char *what)
+{
+	lan_warn(arg, WARN_FORWARD, "forward '%s' of the configuration: %s", name, what);
+}
+
+/* Those of the configuration that are meant for this network. */
+static size_t configured_forwards(struct lan *l, struct forward *out)
+{
+	const struct meshlan_options *o = l->m->options;
+	struct error err = ERROR_INIT;
+	size_t n = 0, i;
+
+	for (i = 0; i < o->forwards_count && n < FORWARDS_MAX; i++) {
+		const struct meshlan_forward *f = &o->forwards[i];
+
+		if (f->network != NULL && !lan_is_called(l, slice_str(f->network)))
+			continue;
+		memset(&out[n], 0, sizeof(out[n]));
+		if (forward_name_parse(out[n].name, slice_str(f->name), &err) < 0 ||
+		    forward_target_parse(&out[n].target, slice_str(f->target), &err) < 0)
+			forward_told(l, f->name, err.text);
+		else
+			n++;
+	}
+	return n;
+}
+
+/* The list on disk follows the configuration. */
+static void merge_forwards(struct lan *l)
+{
+	struct forward *config = xcalloc(FORWARDS_MAX, sizeof(*config));
+	struct netstore s = NETSTORE_INIT;
+	struct error err = ERROR_INIT;
+	size_t n;
+
+	lan_warn_clear(l, WARN_FORWARD);
+	n = configured_forwards(l, config);
+	if (forwards_merge(&l->net.forwards, config, n, &l->addressing,
+			   forwards_named_s(l->addressing.created_s, clock_now_s()), forward_told, l) &&
+	    (netstore_open_locked(&s, l->m->home, &err) < 0 ||
+	     network_set_forwards(&s, l->net.hex, &l->net.forwards, &err) < 0))
+		lan_warn(l, WARN_DISK, "the addresses of forwards cannot be kept: %s", err.text);
+	netstore_close(&s);
+	free(config);
+}
+
+static void forwards_to(struct lan *l, struct mesh_record *own)
+{
+	const struct forward *clash;
+
+	own->forwards_count = forwards_to_record(&l->net.forwards, own->name, own->forwards, &clash);
+	if (clash != NULL)
+		lan_warn(l, WARN_FORWARD, "forward '%s' has the name of this node, and is left out", clash->name);
 }
 
 /* ---- own ---- */
@@ -334,7 +399,7 @@ static int64_t since_creation(const struct lan *l)
 }
 
 /* What the node says of itself; a name keeps its date as long as it is the same. */
-static void own_record(struct lan *l, const struct mesh_record *before, struct mesh_record *own)
+static void own_first(struct lan *l, const struct mesh_record *before, struct mesh_record *own)
 {
 	memset(own, 0, sizeof(*own));
 	if (l->m->name[0] != '\0')
@@ -348,6 +413,21 @@ static void own_record(struct lan *l, const struct mesh_record *before, struct m
 	own->flags = RECORD_RELAYS;
 	memcpy(own->claims, l->net.claims, sizeof(own->claims));
 	own->claims_count = l->net.claims_count;
+	forwards_to(l, own);
+}
+
+/* Rules and forwards on disk are others now. */
+static void renew_own(struct lan *l)
+{
+	struct mesh_record *own = xmalloc(sizeof(*own));
+	struct error err = ERROR_INIT;
+
+	*own = *mesh_engine_record(l->engine);
+	forwards_to(l, own);
+	if (mesh_engine_own(l->engine, own, loop_now_ms(l->m->loop), &err) < 0)
+		lan_warn(l, WARN_FORWARD, "%s", err.text);
+	free(own);
+	lan_pump(l);
 }
 
 static void check_clock(struct lan *l)
@@ -389,7 +469,7 @@ static int start_engine(struct lan *l, const struct kept *kept, struct error *er
 
 	o.key = l->net.key;
 	o.node = l->net.node;
-	own_record(l, &kept->own, &o.own);
+	own_first(l, &kept->own, &o.own);
 	former_keys(l, &o);
 	read_staylist(l, &staylist);
 	o.staylist = buf_slice(&staylist);
@@ -413,9 +493,9 @@ static bool expired(const struct lan *l)
 static void stop(struct lan *l, enum goodbye why)
 {
 	if (l->engine != NULL) {
+		keep_now(l);
 		mesh_engine_stop(l->engine, why, loop_now_ms(l->m->loop));
 		lan_pump(l);
-		keep_now(l);
 	}
 	loop_timer_cancel(l->m->loop, &l->due);
 	loop_timer_cancel(l->m->loop, &l->again);
@@ -459,6 +539,7 @@ static int up(struct lan *l, struct error *err)
 	for (i = 0; i < PLANE_PEERS_MAX; i++)
 		l->peer_of[i] = ENGINE_NOBODY;
 	check_clock(l);
+	merge_forwards(l);
 	l->filter = filter_new(loop_now_ms(l->m->loop));
 	keep_read(l, &kept);
 	start_plane(l);
@@ -637,7 +718,9 @@ void lan_update(struct lan *l, const struct network *net)
 	l->net = *net;
 	if (l->engine == NULL)
 		return;
+	merge_forwards(l);
 	if (renewed)
 		rotate(l);
+	renew_own(l);
 	lan_scope(l);
 }

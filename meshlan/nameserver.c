@@ -60,7 +60,8 @@ void nameserver_stop(struct meshlan *m)
 
 static struct sockaddr_storage address4(const struct lan *l)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(block_v4(&l->addressing, l->address.block, SLOT_NODE))};
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(RESOLVER_PORT),
+				.sin_addr.s_addr = htonl(block_v4(&l->addressing, l->address.block, SLOT_NODE))};
 	struct sockaddr_storage ss;
 
 	memset(&ss, 0, sizeof(ss));
@@ -70,7 +71,7 @@ static struct sockaddr_storage address4(const struct lan *l)
 
 static struct sockaddr_storage address6(const struct lan *l)
 {
-	struct sockaddr_in6 a = {.sin6_family = AF_INET6};
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(RESOLVER_PORT)};
 	struct sockaddr_storage ss;
 
 	block_v6(&l->addressing, l->address.block, SLOT_NODE, a.sin6_addr.s6_addr);

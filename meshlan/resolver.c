@@ -91,19 +91,6 @@ bool resolver_is_here(const struct resolver *r, const struct sockaddr_storage *a
 
 /* ---- queries ---- */
 
-bool bucket_take(struct bucket *b, int64_t now_ms, int64_t rate, int64_t burst)
-{
-	int64_t most = burst * 1000, passed_ms = now_ms - b->at_ms;
-
-	b->tokens = passed_ms > most / rate ? most : b->tokens + passed_ms * rate;
-	b->tokens = b->tokens > most ? most : b->tokens;
-	b->at_ms = now_ms;
-	if (b->tokens < 1000)
-		return false;
-	b->tokens -= 1000;
-	return true;
-}
-
 void resolver_reply(struct resolver *r, const struct asker *a)
 {
 	if (a->connection != NULL)
@@ -121,7 +108,7 @@ bool resolver_query(struct resolver *r, const struct asker *a, struct slice quer
 	enum lookup_begun begun;
 
 	if (!stranger ||
-	    bucket_take(&r->stranger_bucket, loop_now_ms(r->loop), RESOLVER_STRANGER_RATE, RESOLVER_STRANGER_BURST))
+	    bucket_take(&r->stranger_bucket, RESOLVER_STRANGER_RATE, RESOLVER_STRANGER_BURST, loop_now_ms(r->loop)))
 		verdict = dns_answer(z, query, a->connection != NULL, &r->reply);
 	if (verdict == DNS_DROP) {
 		r->counts.dropped++;
@@ -373,7 +360,6 @@ struct resolver *resolver_new(const struct resolver_options *o, struct error *er
 		if (address_port(&o->upstreams[i]) == 0)
 			address_set_port(&r->upstreams[i].address, RESOLVER_PORT);
 	}
-	r->lookup_bucket.at_ms = r->stranger_bucket.at_ms = INT64_MIN / 2;	/* full */
 	r->stripped_said_ms = INT64_MIN / 2;
 	r->reply = BUF_INIT(DNS_TCP_MAX);
 	return r;

@@ -3,6 +3,7 @@
 #define MESHANICS_MESHLAN_RESOLVER_INTERNAL_H
 
 #include "mesh/dns_wire.h"
+#include "mesh/guard.h"
 #include "meshlan/resolver.h"
 
 #define ASK_MAX (DNS_HEADER_LEN + DNS_NAME_MAX + 4 + 11)	/* a question and an OPT without options */
@@ -35,11 +36,6 @@ struct asker {
 	struct sockaddr_storage from;
 };
 
-/* Tokens, in thousandths. */
-struct bucket {
-	int64_t tokens, at_ms;
-};
-
 struct upstream {
 	struct sockaddr_storage address;
 	bool silent;
@@ -67,7 +63,6 @@ bool resolver_query(struct resolver *r, const struct asker *a, struct slice quer
 /* Sends r->reply; by TCP, what can be sent goes with connection_proceed. */
 void resolver_reply(struct resolver *r, const struct asker *a);
 bool resolver_is_here(const struct resolver *r, const struct sockaddr_storage *a);	/* an address that we listen on */
-bool bucket_take(struct bucket *b, int64_t now_ms, int64_t rate, int64_t burst);
 bool address_equal(const struct sockaddr_storage *a, const struct sockaddr_storage *b, bool with_port);
 socklen_t address_len(const struct sockaddr_storage *a);
 

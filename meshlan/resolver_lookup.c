@@ -460,7 +460,7 @@ enum lookup_begun lookup_start(struct resolver *r, const struct asker *a, struct
 	if (a->connection == NULL && under_way(r, a, query))
 		return LOOKUP_SAME;
 	if (r->lookup_count >= RESOLVER_LOOKUPS_MAX ||
-	    !bucket_take(&r->lookup_bucket, now_ms, RESOLVER_LOOKUP_RATE, RESOLVER_LOOKUP_BURST))
+	    !bucket_take(&r->lookup_bucket, RESOLVER_LOOKUP_RATE, RESOLVER_LOOKUP_BURST, now_ms))
 		return LOOKUP_LIMIT;
 	l = xcalloc(1, sizeof(*l));
 	l->r = r;

@@ -32,8 +32,7 @@ struct lan *meshlan_find(struct meshlan *m, struct slice word)
 	for (i = 0; i < m->lans_count; i++) {
 		struct lan *l = m->lans[i];
 
-		if (slice_equal(word, slice_str(l->net.hex)) || slice_equal(word, slice_str(l->net.key.name)) ||
-		    slice_equal(word, slice_str(names_network_label(l->names))))
+		if (lan_is_called(l, word))
 			return l;
 		if (word.len >= 4 && word.len < strlen(l->net.hex) && memcmp(word.ptr, l->net.hex, word.len) == 0)
 			found = found == NULL ? l : found;
