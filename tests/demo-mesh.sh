@@ -81,7 +81,9 @@ say 'no machine knows another one, there is no server, and the names of the mesh
 
 title 'A network is a key; whoever holds it is a member'
 run at nas meshanics mgmt-keys add --home nas --name 'Home network' --caps mesh-route --never-expires
+umask 077
 meshanics mgmt-keys show 'Home network' --home nas --key-only >network.key
+umask 022
 say 'it is carried to the others (mgmt-keys show --qr draws it for a phone or a camera)'
 for who in laptop workshop; do
 	run at $who meshanics mgmt-keys add --home $who --key-file network.key --name 'Home network' --caps mesh-route
