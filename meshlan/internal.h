@@ -24,6 +24,8 @@
 #include "sys/netlink.h"
 #include "sys/notify.h"
 
+#include <sys/socket.h>
+
 struct server;
 
 #define WARNING_TEXT_LEN 256
@@ -61,6 +63,13 @@ struct lan_address {
 	uint32_t block;
 };
 
+/* Subkeys whose masks are tried. Former ones are kept until the network stops: rotations are rare, readers are not. */
+struct generations {
+	struct subkeys k[2];
+	size_t n;
+	struct generations *before;
+};
+
 struct meshlan;
 
 struct lan {
@@ -68,7 +77,7 @@ struct lan {
 	struct network net;		/* as it stands on disk */
 	struct addressing addressing;
 	struct names_network *names;
-	struct mesh_engine *engine;
+	struct mesh_engine *engine;	/* NULL: the key has expired, or has not begun: nothing of this network runs */
 	struct engine_ops ops;
 	struct filter *filter;
 	struct gate gate;
@@ -78,15 +87,16 @@ struct lan {
 	struct timer again;		/* for the plane */
 	struct timer keep;		/* records, endpoints and pins to the disk */
 	struct timer sweep;		/* flows, sessions */
-	struct subkeys *generations;	/* in force first, then those in grace */
-	size_t generations_count;
+	_Atomic(struct generations *) generations;	/* what datagrams of strangers may be of; rx reads it */
 	uint32_t *slot_of;		/* engine's peer -> plane's; PLANE_NOBODY */
 	uint32_t *peer_of;		/* plane's -> engine's; ENGINE_NOBODY */
 	struct lan_address address;	/* the node's own, on the interface */
+	struct buf own_bytes;		/* the own record */
 	uint16_t port4, port6;		/* of the sockets; 0: none */
 	bool unkept;			/* something waits for `keep` */
 	bool review;			/* names are to be reviewed at the end of this round */
 	bool first;			/* joined before the others: meshlan.listen is its */
+	bool no_interface;		/* the plane has sockets alone */
 	struct warning warnings[WARN_KINDS];
 	struct change changes[CHANGES_KEPT];	/* a ring */
 	size_t changes_next;
@@ -108,6 +118,9 @@ struct meshlan {
 	struct lan *lans[NETSTORE_NETWORKS_MAX];	/* in the order in which they were joined */
 	size_t lans_count;
 	struct names *names;
+	struct sockaddr_storage listen;	/* of the network joined first, if listen_set */
+	bool listen_set, listen_any;	/* any: both families */
+	uint16_t listen_port;
 	uint64_t stamp;			/* netstore_stamp of what is in force */
 	int lock_fd;			/* HOME/mesh/running */
 	struct watch store;		/* inotify */
@@ -123,7 +136,8 @@ struct meshlan {
 	struct watch beacon4, beacon6;
 	struct timer resolve;		/* configured peers */
 	struct endpoint peers[ENGINE_CONFIGURED_MAX];
-	size_t peers_count;
+	size_t peers_count, peers_literal;
+	int lookup_cancel;		/* eventfd */
 	struct peers_lookup *lookup;	/* running in a thread, or NULL */
 	/* door.c */
 	struct server *server;
@@ -142,6 +156,10 @@ void meshlan_reload(struct meshlan *m);
 WARN_UNUSED struct lan *lan_start(struct meshlan *m, const struct network *net, bool first, struct error *err);
 /* why: what peers are told. */
 void lan_stop(struct lan *l, enum goodbye why);
+/* Stop what runs of it and start it again: with another interface, other sockets, another life of its key. */
+void lan_restart(struct lan *l, enum goodbye why);
+/* Stop it when its key has expired, start it when it has not any more. */
+void lan_expiry(struct lan *l);
 /* The network on disk is another now. */
 void lan_update(struct lan *l, const struct network *net);
 /* What the engine wants, then its next time; after every call of mesh_engine_*. */
@@ -165,7 +183,13 @@ void lan_events_ready(struct watch *w, uint32_t revents);
 
 /* ---- keep.c ---- */
 WARN_UNUSED int keep_epoch(struct lan *l, uint32_t above, uint32_t *epoch, struct error *err);
-void keep_load(struct lan *l);		/* into a new engine: records, endpoints, pins, evicted nodes */
+/* What the last run has left: read before there is an engine, given to it when it is there. */
+struct kept {
+	struct buf records;		/* in the form of the file */
+	struct mesh_record own;		/* sequence 0: there was none */
+};
+void keep_read(struct lan *l, struct kept *k);
+void keep_load(struct lan *l, const struct kept *k);
 void keep_claims(struct lan *l);
 void keep_soon(struct lan *l);
 void keep_now(struct lan *l);
