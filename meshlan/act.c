@@ -56,7 +56,7 @@ static void set_endpoint(struct lan *l, const struct mesh_act *a)
 	struct plane_endpoint e = {.way = PLANE_WAY_NONE, .mtu = a->mtu};
 
 	if (a->at.family != ENDPOINT_NONE) {
-		e.way = PLANE_WAY_UDP;
+		e.way = a->relay != ENGINE_NOBODY ? PLANE_WAY_CONTROL : PLANE_WAY_UDP;
 		e.path.remote = udp_addr_of(&a->at);
 	}
 	plane_endpoint_set(l->plane, slot_of(l, a->peer), &e);
@@ -113,6 +113,28 @@ static void send_control(struct lan *l, const struct mesh_act *a)
 				 a->at.family == ENDPOINT_NONE ? NULL : &to, PACKET_CONTROL, a->bytes.ptr, a->bytes.len);
 }
 
+/* It came through another member: to the plane as if it had come from there. */
+static void feed(struct lan *l, const struct mesh_act *a)
+{
+	struct udp_path from = {.remote = udp_addr_of(&a->at)};
+
+	(void)plane_feed(l->plane, &from, a->bytes.ptr, a->bytes.len);
+}
+
+/* ---- generations ---- */
+
+static void evicted(struct lan *l, const uint8_t *node)
+{
+	char id[NODE_ID_HEX_LEN];
+
+	hex_encode(id, node, NODE_ID_LEN);
+	lan_changed(l, "node %s is not on the owner's list of who stays, and is out", id);
+	if (l->evicted.count == EVICTED_MAX)
+		return;
+	l->evicted.ids = xreallocarray(l->evicted.ids, l->evicted.count + 1, sizeof(*l->evicted.ids));
+	memcpy(l->evicted.ids[l->evicted.count++], node, NODE_ID_LEN);
+}
+
 /* ---- records ---- */
 
 static void take_record(struct lan *l, struct slice bytes)
@@ -162,6 +184,10 @@ static void tell(struct lan *l, const struct mesh_act *a)
 		break;
 	case MESH_EVENT_NAME_CLASH:
 		break;		/* names.h tells who has it */
+	case MESH_EVENT_LEFT_OUT:
+		lan_warn(l, WARN_KEY, "node %s holds a newer key of this network, and this node is not on its list of who "
+			 "stays: it needs the new key by hand", id);
+		break;
 	case MESH_EVENT_OWN_RECORD:
 		lan_warn(l, WARN_OWN_RECORD, "somebody has a newer record of this node than it made: "
 			 "after a restored backup that is over now, else two machines run with one key");
@@ -192,6 +218,17 @@ void lan_act(struct lan *l, const struct mesh_act *a)
 	case MESH_ACT_EVENT:
 		tell(l, a);
 		return;
+	case MESH_ACT_EVICTED:
+		evicted(l, a->node);
+		return;
+	case MESH_ACT_GENERATION:
+		keep_rotation(l, a->bytes);
+		return;
+	case MESH_ACT_MASKS:
+		/* Those of the operator's own rotation are on the disk already. */
+		node_ids_release(&l->evicted);
+		lan_generations(l);
+		return;
 	default:
 		break;
 	}
@@ -209,6 +246,9 @@ void lan_act(struct lan *l, const struct mesh_act *a)
 		break;
 	case MESH_ACT_CONTROL:
 		send_control(l, a);
+		break;
+	case MESH_ACT_FEED:
+		feed(l, a);
 		break;
 	case MESH_ACT_PEER:
 		peer_new(l, a);

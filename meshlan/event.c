@@ -50,6 +50,9 @@ static void take(struct lan *l, const struct plane_event *e)
 	case PLANE_EVENT_TOO_BIG:
 		mesh_engine_too_big(l->engine, peer, now_ms);
 		break;
+	case PLANE_EVENT_OUT:
+		mesh_engine_out(l->engine, peer, e->data, now_ms);
+		break;
 	case PLANE_EVENT_UNSENT:
 		log_debug("mesh.unsent", "network=%s peer=%u errno=%d", l->net.hex, peer, e->error);
 		break;

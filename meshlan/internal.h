@@ -8,6 +8,7 @@
  *	event.c		what the plane has heard
  *	keep.c		what is kept on disk for the next start
  *	underlay.c	interfaces and addresses of this machine, beacons, configured peers
+ *	nameserver.c	names answered, and systemd-resolved told
  *	door.c		control socket; status.c, explain.c, ping.c: what it answers
  */
 #ifndef MESHANICS_MESHLAN_INTERNAL_H
@@ -26,6 +27,8 @@
 
 #include <sys/socket.h>
 
+struct resolved;
+struct resolver;
 struct server;
 
 #define WARNING_TEXT_LEN 256
@@ -59,7 +62,7 @@ struct change {
 
 /* What the interface has. */
 struct lan_address {
-	bool set;
+	bool set, v6;		/* v6: the IPv6 one as well */
 	uint32_t block;
 };
 
@@ -93,6 +96,7 @@ struct lan {
 	struct lan_address address;	/* the node's own, on the interface */
 	struct buf own_bytes;		/* the own record */
 	uint16_t port4, port6;		/* of the sockets; 0: none */
+	struct node_ids evicted;	/* told by the engine, for the rotation that follows */
 	bool unkept;			/* something waits for `keep` */
 	bool review;			/* names are to be reviewed at the end of this round */
 	bool first;			/* joined before the others: meshlan.listen is its */
@@ -139,6 +143,10 @@ struct meshlan {
 	size_t peers_count, peers_literal;
 	int lookup_cancel;		/* eventfd */
 	struct peers_lookup *lookup;	/* running in a thread, or NULL */
+	/* nameserver.c */
+	struct resolver *resolver;	/* NULL: no_dns */
+	struct resolved *resolved;
+	struct timer follow;		/* soon, when addresses have changed */
 	/* door.c */
 	struct server *server;
 	int door_fd;
@@ -170,8 +178,11 @@ void lan_warn_clear(struct lan *l, enum warning_kind k);
 void lan_changed(struct lan *l, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The scope follows from rules, forwards and own blocks. */
 void lan_scope(struct lan *l);
+/* Masks follow the generations that hold. */
+void lan_generations(struct lan *l);
 /* Addresses of the interface follow the own record. */
 void lan_addresses(struct lan *l);
+bool lan_is_called(const struct lan *l, struct slice word);	/* by its id, name or label */
 const char *lan_label(const struct lan *l);	/* of its names, for people; its name if it has none */
 
 /* ---- act.c ---- */
@@ -191,6 +202,8 @@ struct kept {
 void keep_read(struct lan *l, struct kept *k);
 void keep_load(struct lan *l, const struct kept *k);
 void keep_claims(struct lan *l);
+/* A rotation that came over the wire, before the next one can. */
+void keep_rotation(struct lan *l, struct slice rotation);
 void keep_soon(struct lan *l);
 void keep_now(struct lan *l);
 void keep_fire(struct timer *t);
@@ -201,6 +214,12 @@ void underlay_stop(struct meshlan *m);
 /* Tell a network (or, NULL, all) which endpoints it has here, and which peers are configured. */
 void underlay_tell(struct meshlan *m, struct lan *l);
 void underlay_beacon(struct lan *l, struct slice bytes);
+
+/* ---- nameserver.c ---- */
+WARN_UNUSED int nameserver_start(struct meshlan *m, struct error *err);
+void nameserver_stop(struct meshlan *m);
+/* After networks, or their own addresses, have changed. */
+void nameserver_follow(struct meshlan *m);
 
 /* ---- door.c ---- */
 WARN_UNUSED int door_start(struct meshlan *m, struct error *err);

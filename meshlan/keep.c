@@ -1,7 +1,10 @@
 /* What a network keeps on disk for its next start: epoch and claims at once, records soon. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "mesh/bytes.h"
+#include "mesh/stay.h"
 #include "meshlan/internal.h"
 #include "sys/clock.h"
 
@@ -39,6 +42,33 @@ void keep_claims(struct lan *l)
 		lan_warn(l, WARN_DISK, "this node's addresses cannot be kept for its next start: %s", err.text);
 	}
 	netstore_close(&s);
+}
+
+void keep_rotation(struct lan *l, struct slice rotation)
+{
+	struct netstore s = NETSTORE_INIT;
+	struct error err = ERROR_INIT;
+	struct staylist list;
+	struct netkey next;
+	size_t key_len;
+
+	memset(&next, 0, sizeof(next));
+	if (rotation_parse(&next, &list, rotation, &l->net.key, l->net.node.id, &err) < 0) {
+		log_failure(LOG_LEVEL_ERROR, "mesh.rotation", &err);
+		return;
+	}
+	/* The list as it is signed stands behind the key and its length. */
+	key_len = 2 + get_be16(rotation.ptr);
+	if (netstore_open_locked(&s, l->m->home, &err) == 0 &&
+	    network_renew(&s, l->net.hex, &next, slice_of(rotation.ptr + key_len, rotation.len - key_len), &l->evicted,
+			  clock_now_s() + GRACE_DEFAULT_S, &err) == 0)
+		log_info("mesh.rotated", "network=\"%s\" generation=%u from=peer", l->net.key.name, next.generation);
+	else
+		lan_warn(l, WARN_DISK, "the key of the next generation cannot be kept, and this node is out when it stops: %s",
+			 err.text);
+	netstore_close(&s);
+	netkey_wipe(&next);
+	node_ids_release(&l->evicted);
 }
 
 /* ---- the last run ---- */
@@ -115,6 +145,28 @@ static void load_evicted(struct lan *l, const struct netstore *s)
 	node_ids_release(&ids);
 }
 
+static int pin_each(void *arg, const struct names_change *pin, struct error *err)
+{
+	return names_pin(((struct lan *)arg)->names, pin, err);
+}
+
+/* Hints, and what was told of before: the mesh goes on without. */
+static void load_hints(struct lan *l, const struct netstore *s)
+{
+	struct path_list paths = {.count = 0};
+	struct error err = ERROR_INIT;
+	size_t i;
+
+	if (network_pins(s, &l->net, pin_each, l, &err) < 0)
+		log_failure(LOG_LEVEL_WARN, "mesh.pins", &err);
+	err = ERROR_INIT;
+	if (network_paths(s, &l->net, &paths, &err) < 0)
+		log_failure(LOG_LEVEL_WARN, "mesh.paths", &err);
+	for (i = 0; i < paths.count; i++)
+		mesh_engine_load_endpoint(l->engine, paths.all[i].node, &paths.all[i].at);
+	path_list_release(&paths);
+}
+
 void keep_load(struct lan *l, const struct kept *k)
 {
 	struct netstore s = NETSTORE_INIT;
@@ -124,8 +176,9 @@ void keep_load(struct lan *l, const struct kept *k)
 		load_evicted(l, &s);
 	else
 		log_failure(LOG_LEVEL_WARN, "mesh.store", &err);
-	netstore_close(&s);
 	load_records(l, buf_slice(&k->records));
+	load_hints(l, &s);
+	netstore_close(&s);
 }
 
 /* ---- soon ---- */
@@ -137,32 +190,72 @@ void keep_soon(struct lan *l)
 		loop_timer_set(l->m->loop, &l->keep, loop_now_ms(l->m->loop) + KEEP_MS);
 }
 
-void keep_now(struct lan *l)
+static void pin_put(void *arg, const struct names_change *pin)
 {
-	struct buf records = BUF_INIT(RECORDS_FILE_MAX);
-	struct netstore s = NETSTORE_INIT;
-	struct error err = ERROR_INIT;
+	pins_put(arg, pin);
+}
+
+struct keeping {
+	struct buf records, pins;
+	struct last_path *paths;
+	size_t paths_count;
+};
+
+static void collect(struct lan *l, struct keeping *k)
+{
 	struct mesh_peer_info i;
 	uint32_t at = 0;
+
+	k->records = BUF_INIT(RECORDS_FILE_MAX);
+	k->pins = BUF_INIT(PINS_FILE_MAX);
+	k->paths = xcalloc(mesh_engine_peers(l->engine) + 1, sizeof(*k->paths));
+	k->paths_count = 0;
+	if (l->own_bytes.len > 0)
+		records_put(&k->records, buf_slice(&l->own_bytes));
+	while (mesh_engine_each(l->engine, &at, &i)) {
+		if (i.record.len > 0)
+			records_put(&k->records, i.record);
+		if (i.at.family == ENDPOINT_NONE || i.relay != ENGINE_NOBODY)
+			continue;
+		memcpy(k->paths[k->paths_count].node, i.node, NODE_ID_LEN);
+		k->paths[k->paths_count++].at = i.at;
+	}
+	names_pins_each(l->names, pin_put, &k->pins);
+}
+
+static int keep(struct lan *l, const struct keeping *k, struct error *err)
+{
+	struct netstore s = NETSTORE_INIT;
+	int r = -1;
+
+	if (netstore_open_locked(&s, l->m->home, err) == 0 &&
+	    network_set_records(&s, l->net.hex, buf_slice(&k->records), err) == 0 &&
+	    network_set_paths(&s, l->net.hex, k->paths, k->paths_count, err) == 0 &&
+	    network_set_pins(&s, l->net.hex, buf_slice(&k->pins), err) == 0)
+		r = 0;
+	netstore_close(&s);
+	return r;
+}
+
+void keep_now(struct lan *l)
+{
+	struct error err = ERROR_INIT;
+	struct keeping k;
 
 	if (!l->unkept)
 		return;
 	l->unkept = false;
-	if (l->own_bytes.len > 0)
-		records_put(&records, buf_slice(&l->own_bytes));
-	while (mesh_engine_each(l->engine, &at, &i))
-		if (i.record.len > 0)
-			records_put(&records, i.record);
-	if (netstore_open_locked(&s, l->m->home, &err) < 0 || network_set_records(&s, l->net.hex, buf_slice(&records), &err) < 0) {
-		/* A network that was left has no place for them any more. */
-		if (err.kind != ERR_NOT_FOUND)
-			lan_warn(l, WARN_DISK, "what is known of the network cannot be kept for the next start: %s", err.text);
-		l->unkept = err.kind != ERR_NOT_FOUND;
-	} else {
+	collect(l, &k);
+	if (keep(l, &k, &err) == 0) {
 		lan_warn_clear(l, WARN_DISK);
+	} else if (err.kind != ERR_NOT_FOUND) {
+		/* A network that was left has no place for them any more. */
+		lan_warn(l, WARN_DISK, "what is known of the network cannot be kept for the next start: %s", err.text);
+		l->unkept = true;
 	}
-	netstore_close(&s);
-	buf_release(&records);
+	buf_release(&k.records);
+	buf_release(&k.pins);
+	free(k.paths);
 }
 
 void keep_fire(struct timer *t)

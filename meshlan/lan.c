@@ -8,6 +8,8 @@
 #include "base/encode.h"
 #include "base/log.h"
 #include "base/timefmt.h"
+#include "mesh/scope_build.h"
+#include "mesh/stay.h"
 #include "meshlan/internal.h"
 #include "sys/clock.h"
 #include "sys/rng.h"
@@ -59,25 +61,33 @@ void lan_changed(struct lan *l, const char *fmt, ...)
 
 const char *lan_label(const struct lan *l)
 {
-	const char *label = names_network_label(l->names);
+	const char *label = l->names != NULL ? names_network_label(l->names) : "";
 
 	return label[0] != '\0' ? label : l->net.key.name;
 }
 
+bool lan_is_called(const struct lan *l, struct slice word)
+{
+	char label[MESH_NAME_MAX + 1];
+
+	names_label(label, slice_str(l->net.key.name));
+	return slice_equal(word, slice_str(l->net.hex)) || slice_equal(word, slice_str(l->net.key.name)) ||
+	       slice_equal(word, slice_str(label));
+}
+
 /* ---- generations ---- */
 
-static void set_generations(struct lan *l)
+/* The engine says which hold. */
+void lan_generations(struct lan *l)
 {
 	struct generations *g = xcalloc(1, sizeof(*g));
 	const struct subkeys *k[2] = {&g->k[0], &g->k[1]};
-	int64_t now_s = clock_now_s();
+	const struct netkey *before = mesh_engine_key_before(l->engine);
 
-	netkey_subkeys(&g->k[0], &l->net.key);
+	netkey_subkeys(&g->k[0], mesh_engine_key(l->engine));
 	g->n = 1;
-	if (l->net.former_count > 0 && l->net.former[0].grace_until_s > now_s) {
-		netkey_subkeys(&g->k[1], &l->net.former[0].key);
-		g->n = 2;
-	}
+	if (before != NULL)
+		netkey_subkeys(&g->k[g->n++], before);
 	g->before = atomic_load(&l->generations);
 	atomic_store(&l->generations, g);
 	if (l->plane != NULL)
@@ -230,6 +240,7 @@ static void start_plane(struct lan *l)
 	l->plane = open_plane(l, &o, &err);
 	if (l->plane == NULL) {
 		/* It still carries what members say to each other, if there are sockets. */
+		o.no_interface = true;
 		l->no_interface = true;
 		l->plane = open_plane(l, &o, &second);
 		lan_warn(l, l->plane != NULL ? WARN_INTERFACE : WARN_SOCKET, "%s", l->plane != NULL ? err.text : second.text);
@@ -258,7 +269,8 @@ static int run_plane(struct lan *l, struct error *err)
 
 /* ---- addresses and scope ---- */
 
-static void address(struct lan *l, struct netlink *n, uint32_t block, bool add)
+/* Whether the IPv6 address is there as well. */
+static bool address(struct lan *l, struct netlink *n, uint32_t block, bool add)
 {
 	struct netlink_prefix p4 = {.family = AF_INET, .len = l->addressing.range.prefix}, p6 = {.family = AF_INET6, .len = 48};
 	uint32_t ifindex = plane_tun(l->plane)->ifindex, v4 = htonl(block_v4(&l->addressing, block, SLOT_NODE));
@@ -269,7 +281,7 @@ static void address(struct lan *l, struct netlink *n, uint32_t block, bool add)
 	if (!add) {
 		(void)!netlink_address_remove(n, ifindex, &p4, &err);
 		(void)!netlink_address_remove(n, ifindex, &p6, &err);
-		return;
+		return false;
 	}
 	if (netlink_address_add(n, ifindex, &p4, &err) < 0)
 		lan_warn(l, WARN_ADDRESS, "the interface does not take this node's address: %s", err.text);
@@ -277,8 +289,10 @@ static void address(struct lan *l, struct netlink *n, uint32_t block, bool add)
 		lan_warn_clear(l, WARN_ADDRESS);
 	/* A machine without IPv6 has that one address. */
 	err = ERROR_INIT;
-	if (netlink_address_add(n, ifindex, &p6, &err) < 0)
-		log_debug("mesh.address", "network=%s %s", l->net.hex, err.text);
+	if (netlink_address_add(n, ifindex, &p6, &err) == 0)
+		return true;
+	log_debug("mesh.address", "network=%s %s", l->net.hex, err.text);
+	return false;
 }
 
 void lan_addresses(struct lan *l)
@@ -298,17 +312,81 @@ void lan_addresses(struct lan *l)
 		return;
 	}
 	if (l->address.set)
-		address(l, &n, l->address.block, false);
-	address(l, &n, block, true);
-	l->address = (struct lan_address){.set = true, .block = block};
+		(void)address(l, &n, l->address.block, false);
+	l->address = (struct lan_address){.set = true, .v6 = address(l, &n, block, true), .block = block};
 	netlink_close(&n);
+	loop_timer_set(l->m->loop, &l->m->follow, loop_now_ms(l->m->loop));
 }
 
 void lan_scope(struct lan *l)
 {
-	struct scope *s = scope_new();
-	(void)l;
-	filter_set_scope(l->filter, s);
+	const struct mesh_record *own = mesh_engine_record(l->engine);
+	struct scope_parts p = {.allow = &l->net.allow, .forwards = &l->net.forwards, .addressing = &l->addressing,
+				.node = own->id, .node_name = own->name, .claims = own->claims, .claims_count = own->claims_count};
+	size_t waiting = 0;
+
+	filter_set_scope(l->filter, scope_build(&p, &waiting));
+	if (waiting > 0)
+		lan_warn(l, WARN_RULES, "%zu rules are about forwards that are not there", waiting);
+	else
+		lan_warn_clear(l, WARN_RULES);
+}
+
+/* ---- forwards ---- */
+
+static void forward_told(void *arg, const char *name, const char *what)
+{
+	lan_warn(arg, WARN_FORWARD, "forward '%s' of the configuration: %s", name, what);
+}
+
+/* Those of the configuration that are meant for this network. */
+static size_t configured_forwards(struct lan *l, struct forward *out)
+{
+	const struct meshlan_options *o = l->m->options;
+	struct error err = ERROR_INIT;
+	size_t n = 0, i;
+
+	for (i = 0; i < o->forwards_count && n < FORWARDS_MAX; i++) {
+		const struct meshlan_forward *f = &o->forwards[i];
+
+		if (f->network != NULL && !lan_is_called(l, slice_str(f->network)))
+			continue;
+		memset(&out[n], 0, sizeof(out[n]));
+		if (forward_name_parse(out[n].name, slice_str(f->name), &err) < 0 ||
+		    forward_target_parse(&out[n].target, slice_str(f->target), &err) < 0)
+			forward_told(l, f->name, err.text);
+		else
+			n++;
+	}
+	return n;
+}
+
+/* The list on disk follows the configuration. */
+static void merge_forwards(struct lan *l)
+{
+	struct forward *config = xcalloc(FORWARDS_MAX, sizeof(*config));
+	struct netstore s = NETSTORE_INIT;
+	struct error err = ERROR_INIT;
+	size_t n;
+
+	lan_warn_clear(l, WARN_FORWARD);
+	n = configured_forwards(l, config);
+	if (forwards_merge(&l->net.forwards, config, n, &l->addressing,
+			   forwards_named_s(l->addressing.created_s, clock_now_s()), forward_told, l) &&
+	    (netstore_open_locked(&s, l->m->home, &err) < 0 ||
+	     network_set_forwards(&s, l->net.hex, &l->net.forwards, &err) < 0))
+		lan_warn(l, WARN_DISK, "the addresses of forwards cannot be kept: %s", err.text);
+	netstore_close(&s);
+	free(config);
+}
+
+static void forwards_to(struct lan *l, struct mesh_record *own)
+{
+	const struct forward *clash;
+
+	own->forwards_count = forwards_to_record(&l->net.forwards, own->name, own->forwards, &clash);
+	if (clash != NULL)
+		lan_warn(l, WARN_FORWARD, "forward '%s' has the name of this node, and is left out", clash->name);
 }
 
 /* ---- own ---- */
@@ -321,7 +399,7 @@ static int64_t since_creation(const struct lan *l)
 }
 
 /* What the node says of itself; a name keeps its date as long as it is the same. */
-static void own_record(struct lan *l, const struct mesh_record *before, struct mesh_record *own)
+static void own_first(struct lan *l, const struct mesh_record *before, struct mesh_record *own)
 {
 	memset(own, 0, sizeof(*own));
 	if (l->m->name[0] != '\0')
@@ -335,6 +413,21 @@ static void own_record(struct lan *l, const struct mesh_record *before, struct m
 	own->flags = RECORD_RELAYS;
 	memcpy(own->claims, l->net.claims, sizeof(own->claims));
 	own->claims_count = l->net.claims_count;
+	forwards_to(l, own);
+}
+
+/* Rules and forwards on disk are others now. */
+static void renew_own(struct lan *l)
+{
+	struct mesh_record *own = xmalloc(sizeof(*own));
+	struct error err = ERROR_INIT;
+
+	*own = *mesh_engine_record(l->engine);
+	forwards_to(l, own);
+	if (mesh_engine_own(l->engine, own, loop_now_ms(l->m->loop), &err) < 0)
+		lan_warn(l, WARN_FORWARD, "%s", err.text);
+	free(own);
+	lan_pump(l);
 }
 
 static void check_clock(struct lan *l)
@@ -345,19 +438,48 @@ static void check_clock(struct lan *l)
 		lan_warn_clear(l, WARN_CLOCK);
 }
 
+static void former_keys(const struct lan *l, struct engine_options *o)
+{
+	size_t i;
+
+	for (i = 0; i < l->net.former_count && i < ENGINE_FORMER_MAX; i++) {
+		o->former[i].key = l->net.former[i].key;
+		o->former[i].grace_ms = i > 0 ? 0 : (l->net.former[i].grace_until_s - clock_now_s()) * 1000;
+	}
+	o->former_count = i;
+}
+
+static void read_staylist(struct lan *l, struct buf *out)
+{
+	struct netstore s = NETSTORE_INIT;
+	struct error err = ERROR_INIT;
+
+	if (netstore_open(&s, l->m->home, &err) < 0 || network_staylist(&s, &l->net, out, &err) < 0)
+		lan_warn(l, WARN_RULES, "%s", err.text);
+	netstore_close(&s);
+}
+
 static int start_engine(struct lan *l, const struct kept *kept, struct error *err)
 {
+	struct buf staylist = BUF_INIT(STAY_LEN_MAX);
 	struct engine_options o = {.mtu = l->m->options->mtu, .port_v4 = l->port4, .port_v6 = l->port6,
 				   .no_beacons = l->m->options->no_discovery, .sequence = kept->own.sequence};
 	int64_t now_ms = loop_now_ms(l->m->loop);
+	size_t i;
 
 	o.key = l->net.key;
 	o.node = l->net.node;
-	own_record(l, &kept->own, &o.own);
+	own_first(l, &kept->own, &o.own);
+	former_keys(l, &o);
+	read_staylist(l, &staylist);
+	o.staylist = buf_slice(&staylist);
 	if (keep_epoch(l, kept->own.sequence > 0 ? kept->own.boot_epoch : 0, &o.boot_epoch, err) == 0)
 		l->engine = mesh_engine_new(&o, &l->ops, now_ms, clock_now_s(), err);
 	netkey_wipe(&o.key);
 	nodekey_wipe(&o.node);
+	for (i = 0; i < o.former_count; i++)
+		netkey_wipe(&o.former[i].key);
+	buf_release(&staylist);
 	return l->engine == NULL ? -1 : 0;
 }
 
@@ -371,9 +493,9 @@ static bool expired(const struct lan *l)
 static void stop(struct lan *l, enum goodbye why)
 {
 	if (l->engine != NULL) {
+		keep_now(l);
 		mesh_engine_stop(l->engine, why, loop_now_ms(l->m->loop));
 		lan_pump(l);
-		keep_now(l);
 	}
 	loop_timer_cancel(l->m->loop, &l->due);
 	loop_timer_cancel(l->m->loop, &l->again);
@@ -417,11 +539,16 @@ static int up(struct lan *l, struct error *err)
 	for (i = 0; i < PLANE_PEERS_MAX; i++)
 		l->peer_of[i] = ENGINE_NOBODY;
 	check_clock(l);
+	merge_forwards(l);
 	l->filter = filter_new(loop_now_ms(l->m->loop));
 	keep_read(l, &kept);
 	start_plane(l);
-	set_generations(l);
-	if (start_engine(l, &kept, err) < 0 || add_names(l, err) < 0 || run_plane(l, err) < 0) {
+	if (start_engine(l, &kept, err) < 0 || add_names(l, err) < 0) {
+		buf_release(&kept.records);
+		return -1;
+	}
+	lan_generations(l);
+	if (run_plane(l, err) < 0) {
 		buf_release(&kept.records);
 		return -1;
 	}
@@ -564,13 +691,36 @@ void lan_stop(struct lan *l, enum goodbye why)
 	free(l);
 }
 
+/* A newer key, put in force here by the operator: what passes goes on passing. */
+static void rotate(struct lan *l)
+{
+	struct buf staylist = BUF_INIT(STAY_LEN_MAX);
+	int64_t grace_s = l->net.former_count > 0 ? l->net.former[0].grace_until_s - clock_now_s() : 0;
+	struct error err = ERROR_INIT;
+
+	read_staylist(l, &staylist);
+	if (mesh_engine_rotate(l->engine, &l->net.key, buf_slice(&staylist), grace_s > 0 ? grace_s * 1000 : 0,
+			       loop_now_ms(l->m->loop), &err) < 0) {
+		log_failure(LOG_LEVEL_WARN, "mesh.rotate", &err);
+		lan_restart(l, GOODBYE_ROTATED);
+	} else {
+		log_info("mesh.rotated", "network=\"%s\" generation=%u", l->net.key.name, l->net.key.generation);
+		lan_pump(l);
+	}
+	buf_release(&staylist);
+}
+
 void lan_update(struct lan *l, const struct network *net)
 {
-	bool renewed = net->key.generation != l->net.key.generation;
+	/* What a rotation over the wire has put in force is on the disk as well, and nothing new here. */
+	bool renewed = l->engine != NULL && net->key.generation != mesh_engine_key(l->engine)->generation;
 
 	l->net = *net;
+	if (l->engine == NULL)
+		return;
+	merge_forwards(l);
 	if (renewed)
-		lan_restart(l, GOODBYE_ROTATED);
-	else if (l->engine != NULL)
-		lan_scope(l);
+		rotate(l);
+	renew_own(l);
+	lan_scope(l);
 }

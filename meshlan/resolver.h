@@ -10,8 +10,8 @@
  *	                                         v
  *	                                 dns_filter_upstream --> reply, or SERVFAIL when none came in time
  *
- * Only who asks from an address that we listen on, or from a loopback one, is on this machine; others are answered of
- * the mesh alone. All of it belongs to the loop's thread; nothing blocks, and everything has an end in time.
+ * Only who asks from an address that we listen on is on this machine; strangers are answered of the mesh alone. All of
+ * it belongs to the loop's thread; nothing blocks, and everything has an end in time.
  */
 #ifndef MESHANICS_MESHLAN_RESOLVER_H
 #define MESHANICS_MESHLAN_RESOLVER_H
@@ -29,12 +29,15 @@
 #define RESOLVER_QUERY_MAX 4096		/* longer ones are not answered */
 #define RESOLVER_CONNECTIONS_MAX 64
 #define RESOLVER_STRANGERS_MAX 16	/* connections from other machines, of these */
+#define RESOLVER_STRANGER_MAX 4		/* from one of them */
 #define RESOLVER_CONNECTION_MS 10000	/* between two queries, and for one to arrive */
 #define RESOLVER_PIPELINE_MAX 16	/* look-ups of one connection at a time; it is not read while there are more */
 #define RESOLVER_TRY_MS 1000		/* until the next upstream is asked, or the only one again */
 #define RESOLVER_LOOKUP_MS 4500		/* then SERVFAIL; less than the 5 s that most askers wait */
-#define RESOLVER_LOOKUP_RATE 200	/* a second, and ten times that in a burst */
-#define RESOLVER_STRANGER_RATE 200	/* queries a second from all other machines, and as many in a burst */
+#define RESOLVER_LOOKUP_RATE 200	/* a second */
+#define RESOLVER_LOOKUP_BURST 1000
+#define RESOLVER_STRANGER_RATE 200	/* queries a second, of all other machines together */
+#define RESOLVER_STRANGER_BURST 400
 
 struct resolver;
 
@@ -66,16 +69,17 @@ WARN_UNUSED struct resolver *resolver_new(const struct resolver_options *options
 void resolver_free(struct resolver *r);
 
 /*
- * Listen on these addresses (port 0: RESOLVER_PORT) and no others; what is there already stays as it is. -1 when one
- * of them cannot be had, with the first reason; all others are listened on then, and another call tries again.
- * ERR_USAGE: an address that is not of one host; ERR_CONFLICT: another process is there; ERR_LIMIT: there are more
- * than RESOLVER_ADDRESSES_MAX.
+ * Listen on these addresses and ports (0: a free one), and on no others; what is there already stays as it is. -1 when
+ * one of them cannot be had, with the first reason; all others are listened on then, and another call tries again.
+ * ERR_CONFLICT: another process is there. Nothing changes on ERR_USAGE: an address that is not of one host; and on
+ * ERR_LIMIT: there are more than RESOLVER_ADDRESSES_MAX.
  */
 WARN_UNUSED int resolver_listen(struct resolver *r, const struct sockaddr_storage *addresses, size_t count,
 				struct error *err);
-size_t resolver_listening(const struct resolver *r);	/* on how many addresses */
+/* On how many addresses; the first `max` of them, with their ports, are copied to out. */
+size_t resolver_listening(const struct resolver *r, struct sockaddr_storage *out, size_t max);
 const struct resolver_counts *resolver_counts(const struct resolver *r);
-/* The upstream that did not reply to the last look-up that it was asked for, or NULL when all is well. */
+/* An upstream that did not reply when it was last asked, or NULL when all is well. */
 const struct sockaddr_storage *resolver_silent(const struct resolver *r);
 
 #endif

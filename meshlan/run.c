@@ -32,8 +32,7 @@ struct lan *meshlan_find(struct meshlan *m, struct slice word)
 	for (i = 0; i < m->lans_count; i++) {
 		struct lan *l = m->lans[i];
 
-		if (slice_equal(word, slice_str(l->net.hex)) || slice_equal(word, slice_str(l->net.key.name)) ||
-		    slice_equal(word, slice_str(names_network_label(l->names))))
+		if (lan_is_called(l, word))
 			return l;
 		if (word.len >= 4 && word.len < strlen(l->net.hex) && memcmp(word.ptr, l->net.hex, word.len) == 0)
 			found = found == NULL ? l : found;
@@ -71,7 +70,7 @@ static void drop(struct meshlan *m, size_t at, enum goodbye why)
 /* When a network was joined: node.key is made then, and never written again. */
 static int64_t joined_at(const struct netstore *s, const char *hex)
 {
-	char path[NETWORK_ID_HEX_LEN + 16];
+	char path[4096];
 	struct stat st;
 
 	path_join(path, hex, "node.key");
@@ -160,6 +159,7 @@ static int reload(struct meshlan *m, struct error *err)
 	sort_by_joining(&s, &ids);
 	for (i = 0; i < ids.count; i++)
 		take_network(m, &s, ids.hex[i]);
+	loop_timer_set(m->loop, &m->follow, loop_now_ms(m->loop));
 out:
 	netstore_close(&s);
 	return r;
@@ -174,6 +174,11 @@ void meshlan_reload(struct meshlan *m)
 	for (size_t i = 0; i < m->lans_count; i++)
 		lan_expiry(m->lans[i]);
 	loop_timer_set(m->loop, &m->reload, loop_now_ms(m->loop) + RELOAD_ANYWAY_MS);
+}
+
+static void follow_fire(struct timer *t)
+{
+	nameserver_follow(container_of(t, struct meshlan, follow));
 }
 
 static void reload_fire(struct timer *t)
@@ -316,6 +321,7 @@ static struct meshlan *meshlan_new(const struct meshlan_options *o)
 	m->notify = NOTIFY_INIT;
 	m->reload.fire = reload_fire;
 	m->watchdog.fire = watchdog_fire;
+	m->follow.fire = follow_fire;
 	m->names = names_new();
 	return m;
 }
@@ -331,8 +337,10 @@ static void meshlan_free(struct meshlan *m)
 	door_stop(m);
 	while (m->lans_count > 0)
 		drop(m, m->lans_count - 1, GOODBYE_STOPPING);
+	nameserver_stop(m);
 	if (m->loop != NULL) {
 		underlay_stop(m);
+		loop_timer_cancel(m->loop, &m->follow);
 		loop_timer_cancel(m->loop, &m->reload);
 		loop_timer_cancel(m->loop, &m->watchdog);
 		close_watch(&m->store);
@@ -351,7 +359,8 @@ static int start(struct meshlan *m, struct error *err)
 
 	if (crypto_start(err) < 0 || take_options(m, err) < 0 || (m->loop = loop_new(err)) == NULL ||
 	    watch_signals(m, err) < 0 || start_store(m, err) < 0 ||
-	    (o->notify_socket != NULL && notify_open(&m->notify, o->notify_socket, err) < 0) || underlay_start(m, err) < 0)
+	    (o->notify_socket != NULL && notify_open(&m->notify, o->notify_socket, err) < 0) || underlay_start(m, err) < 0 ||
+	    nameserver_start(m, err) < 0)
 		return -1;
 	m->started_s = clock_now_s();
 	meshlan_reload(m);

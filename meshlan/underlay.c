@@ -177,7 +177,10 @@ static void beacon6_ready(struct watch *w, uint32_t revents)
 	beacon_take(container_of(w, struct meshlan, beacon6), w->fd);
 }
 
-/* Bound to the group: nothing else comes, and another process on this machine may do the same. */
+/*
+ * Of IPv4 bound to the group, so that nothing else comes; of IPv6 that would name an interface as well. Another process of
+ * this machine may do the same.
+ */
 static int open_beacon(int family)
 {
 	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1, hops = 1;
@@ -188,7 +191,6 @@ static int open_beacon(int family)
 	if (fd < 0)
 		return -1;
 	memcpy(&a4.sin_addr, group4, sizeof(group4));
-	memcpy(&a6.sin6_addr, group6, sizeof(group6));
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (family == AF_INET) {
 		int off = 0;
