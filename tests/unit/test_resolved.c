@@ -138,8 +138,8 @@ static unsigned lines(const char *text)
 }
 
 #define UP(interface, server)                                                                               \
-	"default-route " interface " false\ndomain " interface " ~mesh\ndnssec " interface " no\n"         \
-	"dnsovertls " interface " no\ndns " interface " " server "\n"
+	"default-route " interface " false\nllmnr " interface " no\nmdns " interface " no\ndnssec " interface \
+	" no\ndnsovertls " interface " no\ndomain " interface " ~mesh\ndns " interface " " server "\n"
 
 TEST(set_changed_and_taken_back)
 {
@@ -214,11 +214,11 @@ TEST(a_command_that_fails_is_said_once_undone_and_tried_again)
 	struct kit k;
 
 	kit_init(&k);
-	write_file(&k, "fail", "dnssec");
+	write_file(&k, "fail", "mdns");
 	CHECK(set(&k, "mesh0", "198.18.58.9") == 0 && settle(&k, SOON_MS));
 	CHECK_INT(resolved_look(k.r, "mesh0", &why), RESOLVED_FAILED);
 	CHECK_STR(why, "resolvectl ended with 3: Failed to do it: \\x1b[31mno");
-	CHECK_STR(read_file(&k, "log"), "default-route mesh0 false\ndomain mesh0 ~mesh\ndnssec mesh0 no\nrevert mesh0\n");
+	CHECK_STR(read_file(&k, "log"), "default-route mesh0 false\nllmnr mesh0 no\nmdns mesh0 no\nrevert mesh0\n");
 	turn_until_run(&k, "revert mesh0\ndefault-route");
 	CHECK(settle(&k, SOON_MS) && resolved_look(k.r, "mesh0", NULL) == RESOLVED_FAILED);
 	CHECK_INT(lines(read_file(&k, "said")), 1);
