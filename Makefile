@@ -42,7 +42,7 @@ NOT_HERE := $(addprefix lib/crypto/,p256.c p256_field.c p256_point.c p256_reveal
 endif
 
 # module_none.c takes the place of module.c in the static build.
-LIBSRCS := $(filter-out lib/sys/module_none.c $(NOT_HERE),$(sort $(wildcard lib/*/*.c agent/*.c)))
+LIBSRCS := $(filter-out lib/sys/module_none.c $(NOT_HERE),$(sort $(wildcard lib/*/*.c agent/*.c meshlan/*.c)))
 SRCS    := $(sort $(wildcard cli/*.c commands/*.c)) $(LIBSRCS)
 OBJS    := $(SRCS:%.c=$B/%.o)
 LIBOBJS := $(LIBSRCS:%.c=$B/%.o)
@@ -65,7 +65,7 @@ LINK     = $(Q)$(CC) $(CFLAGS) $(HARDEN) $(LDFLAGS) $(LDHARD) -o $@
 
 all: $B/meshanics
 
-# lib/ and agent/ by way of an archive, which the tests link, too: a room that no command enters is left out.
+# lib/, agent/ and meshlan/ by way of an archive, which the tests link, too: a room that no command enters is left out.
 $B/meshanics: $(filter-out $(LIBOBJS),$(OBJS)) $B/lib.a
 	$(LINK) $^ $(LIBS)
 

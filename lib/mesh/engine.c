@@ -196,6 +196,7 @@ struct node *node_get(struct mesh_engine *e, const uint8_t *id, int64_t now_ms)
 	n->next = *at;
 	*at = n;
 	n->rtt_us = -1;
+	n->probed_ms = INT64_MIN;
 	/* Whoever brings no record is soon forgotten again. */
 	n->due_ms = now_ms + NAMELESS_MS;
 	n->renewed_ms = n->due_ms - RECORD_FORGET_MS;
@@ -581,6 +582,16 @@ int mesh_engine_call(struct mesh_engine *e, const uint8_t node[static NODE_ID_LE
 	return 0;
 }
 
+int mesh_engine_probe(struct mesh_engine *e, const uint8_t node[static NODE_ID_LEN], int64_t now_ms)
+{
+	struct node *n = node_find(e, node);
+
+	if (n == NULL || !node_live(n))
+		return -1;
+	paths_probe(e, n, &n->path, 0, false, now_ms);
+	return 0;
+}
+
 void mesh_engine_stop(struct mesh_engine *e, enum goodbye why, int64_t now_ms)
 {
 	struct message m = {.type = MESSAGE_GOODBYE, .u.goodbye = (uint8_t)why};
@@ -643,11 +654,15 @@ static void info(const struct mesh_engine *e, const struct node *n, struct mesh_
 {
 	*out = (struct mesh_peer_info){.peer = n->peer, .record = slice_of(n->record, n->record_len), .live = node_live(n),
 				       .calling = n->call != NULL, .at = n->path, .mtu = n->mtu, .rtt_us = n->rtt_us,
-				       .lan = own_lan(e, &n->path)};
+				       .evicted = n->evicted, .relay = ENGINE_NOBODY, .probed_ms = n->probed_ms};
 	memcpy(out->node, n->id, NODE_ID_LEN);
 	memcpy(out->name, n->name, sizeof(out->name));
-	if (n->current.index != 0)
+	if (n->current.index != 0) {
 		out->handshake_ms = n->current.s->created_ms;
+		out->generation = n->current.s->generation;
+	}
+	if (n->path.family != ENDPOINT_NONE)
+		out->path = own_lan(e, &n->path) ? MESH_PATH_LAN : MESH_PATH_DIRECT;
 }
 
 size_t mesh_engine_peers(const struct mesh_engine *e)

@@ -16,12 +16,15 @@
 #include "mesh/claims.h"
 #include "mesh/handshake.h"
 #include "mesh/message.h"
+#include "mesh/stay.h"
 
 #define ENGINE_PEERS_MAX CLAIMS_NODES_MAX
 #define ENGINE_CONFIGURED_MAX 32	/* endpoints that an operator wrote */
 #define ENGINE_ENDPOINTS_MAX 12		/* own endpoints; the rest of a record's are observed ones */
+#define ENGINE_FORMER_MAX 4		/* generations before the one in force that are remembered */
 #define ENGINE_CALLS_MAX 256		/* series of initiations at once */
 #define ENGINE_ACTIONS_MAX 8192		/* datagrams that wait in the queue; further ones are lost as on a wire */
+#define ENGINE_GRACE_MS (INT64_C(24) * 3600000)
 #define ENGINE_NOBODY UINT32_MAX	/* in place of a peer or an index */
 #define ENGINE_SELF (UINT32_MAX - 1)	/* as the owner of a block */
 #define ENGINE_NEVER INT64_MAX		/* mesh_engine_due: nothing is waited for */
@@ -42,6 +45,14 @@ struct engine_ops {
 	int (*index_take)(void *arg, uint32_t *index);
 	void (*index_give)(void *arg, uint32_t index);	/* one that was never published */
 	void (*traffic)(void *arg, uint32_t peer, struct engine_traffic *out);
+	/* Microseconds of a monotonic clock, for round trips alone; NULL: they are as fine as now_ms. */
+	int64_t (*now_us)(void *arg);
+};
+
+/* A generation before the one in force. */
+struct engine_former {
+	struct netkey key;
+	int64_t grace_ms;	/* what is left of its grace; 0 or less: it is over */
 };
 
 struct engine_options {
@@ -57,6 +68,12 @@ struct engine_options {
 	 */
 	struct mesh_record own;
 	bool no_beacons;	/* no LAN discovery by multicast */
+	/* Newest first; only the first one may still have grace: no more than two generations hold at once. */
+	struct engine_former former[ENGINE_FORMER_MAX];
+	size_t former_count;
+	/* The owner's signed list of who stays in the generation of `key`; empty: there is none. ERR_* of stay.h. */
+	struct slice staylist;
+	int64_t grace_ms;	/* of a generation that is replaced over the wire; 0: ENGINE_GRACE_MS */
 };
 
 /* Keeps ops, borrowed. wall_s: seconds since 1970 as the node's clock has it. NULL: ERR_LIMIT, ERR_MALFORMED for `own`. */
@@ -72,7 +89,7 @@ WARN_UNUSED int mesh_engine_load(struct mesh_engine *e, struct slice record, int
 				 struct error *err);
 /* Where a node was reached last (MESH_ACT_ENDPOINT, kept by the daemon): tried first. */
 void mesh_engine_load_endpoint(struct mesh_engine *e, const uint8_t node[static NODE_ID_LEN], const struct endpoint *at);
-/* A node that is out, by a stay list or by the operator: silence to it from now on, and its record is forgotten. */
+/* A node that is out, by an earlier rotation or by the operator: silence to it from now on, and its record is forgotten. */
 void mesh_engine_evict(struct mesh_engine *e, const uint8_t node[static NODE_ID_LEN], int64_t now_ms);
 
 /* ---- what happened ---- */
@@ -86,6 +103,11 @@ void mesh_engine_datagram(struct mesh_engine *e, const struct endpoint *from, co
 /* The content of an opened packet of type PACKET_CONTROL of a published session (PLANE_EVENT_MESSAGE). */
 void mesh_engine_message(struct mesh_engine *e, uint32_t peer, uint32_t index, const struct endpoint *from,
 			 struct slice content, int64_t now_ms);
+/*
+ * A sealed datagram for a peer that is reached through another (PLANE_EVENT_OUT, after MESH_ACT_ENDPOINT with a relay).
+ * It comes out again as a MESH_ACT_CONTROL to that one.
+ */
+void mesh_engine_out(struct mesh_engine *e, uint32_t peer, struct slice datagram, int64_t now_ms);
 /* There is traffic for this peer and no session or way (PLANE_EVENT_WANTED). */
 void mesh_engine_wanted(struct mesh_engine *e, uint32_t peer, int64_t now_ms);
 /* The first packet of a session published with `confirmed` was opened (PLANE_EVENT_CONFIRMED); before its message. */
@@ -119,6 +141,19 @@ void mesh_engine_configured(struct mesh_engine *e, const struct endpoint *at, si
 void mesh_engine_wall(struct mesh_engine *e, int64_t now_ms, int64_t wall_s);
 /* Begin a session with this node now, whether or not there is traffic. -1: not known, or known without a record. */
 WARN_UNUSED int mesh_engine_call(struct mesh_engine *e, const uint8_t node[static NODE_ID_LEN], int64_t now_ms);
+/* Ask a live peer at once how far it is; the answer is in rtt_us and probed_ms. -1: no session stands with it. */
+WARN_UNUSED int mesh_engine_probe(struct mesh_engine *e, const uint8_t node[static NODE_ID_LEN], int64_t now_ms);
+/*
+ * A newer generation was put in force on this machine: new sessions begin in it, the former one holds for grace_ms more,
+ * and with a stay list it is passed on. It is on disk already: no MESH_ACT_GENERATION follows. Whoever is known and not on the
+ * list is out: a MESH_ACT_EVICTED for each. ERR_REFUSED: another network, not newer, or what staylist_parse says; nothing
+ * has changed then.
+ */
+WARN_UNUSED int mesh_engine_rotate(struct mesh_engine *e, const struct netkey *next, struct slice staylist,
+				   int64_t grace_ms, int64_t now_ms, struct error *err);
+/* The key in force, which a rotation over the wire changes; and the one before, when it still holds, or NULL. */
+const struct netkey *mesh_engine_key(const struct mesh_engine *e);
+const struct netkey *mesh_engine_key_before(const struct mesh_engine *e);
 /* Say goodbye to every peer; the sessions are retired. */
 void mesh_engine_stop(struct mesh_engine *e, enum goodbye why, int64_t now_ms);
 
@@ -128,12 +163,21 @@ enum mesh_act_kind {
 	MESH_ACT_SEND,		/* bytes to `at`, as they are (plane_send_raw) */
 	MESH_ACT_BEACON,	/* bytes to the multicast groups of every interface */
 	MESH_ACT_CONTROL,	/* seal bytes (none: a keepalive) for `peer` with session `index` (ENGINE_NOBODY: the one it sends
-				 * with) and send them to `at` (family none: the peer's endpoint): plane_send */
+				 * with) and send them to `at` (family none: the peer's endpoint): plane_send. Never for a
+				 * peer that is reached through another: the engine has sealed what is for that one */
+	MESH_ACT_FEED,		/* bytes: a session packet that came through `peer` from `node`; treat it as come from `at`
+				 * (plane_feed), which stands for that way and is no address of the Internet. Events with `at`
+				 * as source are given to the engine as any others */
 	MESH_ACT_PEER,		/* a new peer: `peer`, `node` */
 	MESH_ACT_PEER_GONE,	/* `peer` is no more; its sessions have been retired, its blocks are with others */
 	MESH_ACT_PUBLISH,	/* session, now the plane's: `peer`, `index`, `use` */
 	MESH_ACT_RETIRE,	/* `index` */
-	MESH_ACT_ENDPOINT,	/* `peer` is reached at `at` (family none: not at all), content up to `mtu`; worth keeping on disk */
+	/*
+	 * `peer` is reached at `at` (family none: not at all), content up to `mtu`; worth keeping on disk. With a `relay`: it
+	 * is reached through that peer, and `at` is what stands for that (of MESH_ACT_FEED too): PLANE_WAY_CONTROL, and
+	 * mesh_engine_out for what comes of it; not worth keeping.
+	 */
+	MESH_ACT_ENDPOINT,
 	MESH_ACT_UNREACHABLE,	/* `peer` does not answer since 3 s, said again at each repetition: what waits for it is given up
 				 * (plane_staged_drop); the call goes on */
 	MESH_ACT_BLOCK,		/* block `index` belongs to `peer`, ENGINE_SELF or ENGINE_NOBODY */
@@ -141,6 +185,11 @@ enum mesh_act_kind {
 	MESH_ACT_FORGET,	/* the record of `node` */
 	MESH_ACT_OWN,		/* bytes: the own record, with its claims, to be kept: the engine uses it from now on */
 	MESH_ACT_EPOCH,		/* own boot epoch is `index` from now on: keep it */
+	MESH_ACT_EVICTED,	/* `node`, `peer` is out with the generation now in force; those of one that came over the wire
+				 * come just before its MESH_ACT_GENERATION */
+	MESH_ACT_GENERATION,	/* bytes, secret: a rotation (rotation_parse) that came over the wire: keep it (network_renew with
+				 * those evicted). The engine uses it from now on */
+	MESH_ACT_MASKS,		/* other generations hold now: mesh_engine_key and mesh_engine_key_before (plane_masks_set) */
 	MESH_ACT_EVENT,		/* for people: `event`, `node`, `peer`, `name` */
 };
 
@@ -153,11 +202,13 @@ enum mesh_event {
 	MESH_EVENT_NAME_CLASH,	/* `node` calls itself `name`, as another one does */
 	MESH_EVENT_RENAMED,	/* a known node has another name now */
 	MESH_EVENT_OWN_RECORD,	/* somebody has a newer record of this node than it made: a restored backup, or a second one */
+	MESH_EVENT_LEFT_OUT,	/* `node` holds a newer generation, and this node is not on its list, or the list is not the owner's */
 };
 
 struct mesh_act {
 	enum mesh_act_kind kind;
 	uint32_t peer, index;
+	uint32_t relay;		/* of MESH_ACT_ENDPOINT; ENGINE_NOBODY: none */
 	uint8_t node[NODE_ID_LEN];
 	struct endpoint at;
 	uint16_t mtu;
@@ -173,6 +224,13 @@ bool mesh_engine_next(struct mesh_engine *e, struct mesh_act *out);
 
 /* ---- what is known ---- */
 
+enum mesh_path {
+	MESH_PATH_NONE,
+	MESH_PATH_DIRECT,
+	MESH_PATH_LAN,		/* direct, in a network of one of our interfaces */
+	MESH_PATH_PEER,		/* through `relay` */
+};
+
 struct mesh_peer_info {
 	uint32_t peer;
 	uint8_t node[NODE_ID_LEN];
@@ -180,11 +238,16 @@ struct mesh_peer_info {
 	struct slice record;		/* empty: not seen yet; borrowed until the next call that changes something */
 	bool live;			/* a session that is sent with */
 	bool calling;
-	struct endpoint at;
+	bool evicted;
+	enum mesh_path path;
+	struct endpoint at;		/* of MESH_PATH_PEER: none */
+	uint32_t relay;			/* of MESH_PATH_PEER; else ENGINE_NOBODY */
+	bool relays;			/* it offers to pass datagrams on */
+	uint32_t generation;		/* of the current session; 0: none */
 	uint16_t mtu;			/* of content */
-	bool lan;			/* at is in a network of one of our interfaces */
 	int64_t handshake_ms;		/* of the current session, by now_ms; 0: none */
-	int64_t rtt_us;			/* -1: not measured */
+	int64_t rtt_us;			/* of that path; -1: not measured */
+	int64_t probed_ms;		/* when it was measured, by now_ms; INT64_MIN: never */
 };
 
 size_t mesh_engine_peers(const struct mesh_engine *e);
@@ -200,6 +263,8 @@ struct mesh_engine_stats {
 	uint64_t hints_sent, hints_taken, cookies_sent, strangers_limited, initiations_refused;
 	uint64_t records_verified, records_taken, records_dropped;
 	uint64_t introductions_passed, introductions_refused, messages_limited, actions_lost;
+	uint64_t relayed, relay_refused;	/* passed on for others, and not */
+	uint64_t rotations_sent, rotations_taken, rotations_refused;
 };
 void mesh_engine_stats(const struct mesh_engine *e, struct mesh_engine_stats *out);
 

@@ -77,7 +77,7 @@ uint16_t paths_mtu_full(const struct mesh_engine *e, const struct node *n)
 
 static void tell(struct mesh_engine *e, struct node *n)
 {
-	struct mesh_act a = {.kind = MESH_ACT_ENDPOINT, .peer = n->peer, .at = n->path, .mtu = n->mtu};
+	struct mesh_act a = {.kind = MESH_ACT_ENDPOINT, .peer = n->peer, .relay = ENGINE_NOBODY, .at = n->path, .mtu = n->mtu};
 
 	memcpy(a.node, n->id, NODE_ID_LEN);
 	act(e, &a);
@@ -169,11 +169,13 @@ void paths_on_pong(struct mesh_engine *e, struct node *n, const struct message *
 	n->quiet_ms = now_ms;
 	if (endpoint_equal(&was.at, &n->path)) {
 		n->rtt_us = rtt_us;
+		n->probed_ms = now_ms;
 		return;
 	}
 	if (was.roam || better(e, n, &was.at, rtt_us)) {
 		paths_set(e, n, &was.at, now_ms);
 		n->rtt_us = rtt_us;
+		n->probed_ms = now_ms;
 	}
 }
 

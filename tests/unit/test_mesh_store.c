@@ -457,8 +457,8 @@ TEST(rules_have_one_form)
 	CHECK(allow_list_parse(&again, SLICE_LIT("deny tcp:22\n"), &err) < 0);
 	CHECK_INT(err.kind, ERR_MALFORMED);
 	for (list.count = 0, i = 1; i <= ALLOW_MAX; i++)
-		REQUIRE(allow_list_add(&list, &(struct allow){.proto = 6, .first = (uint16_t)i, .last = (uint16_t)i}, &err) == 0);
-	CHECK(allow_list_add(&list, &(struct allow){.proto = 6, .first = 999, .last = 999}, &err) < 0);
+		REQUIRE(allow_list_add(&list, &(struct allow){.proto = SCOPE_TCP, .first = (uint16_t)i, .last = (uint16_t)i}, &err) == 0);
+	CHECK(allow_list_add(&list, &(struct allow){.proto = SCOPE_TCP, .first = 999, .last = 999}, &err) < 0);
 	CHECK_INT(err.kind, ERR_LIMIT);
 	buf_release(&text);
 }
