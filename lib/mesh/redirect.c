@@ -72,15 +72,10 @@ static uint32_t hash(const struct redirect *r, const struct ends *e)
 	return get_be32(out) & (CELLS - 1);
 }
 
-static uint32_t cell_of(uint8_t protocol, uint16_t port)
-{
-	return (port ^ (protocol == IPPROTO_UDP ? PORT_CELLS / 2 : 0)) & (PORT_CELLS - 1);
-}
-
 static void count_ports(struct redirect *r, const struct rflow *f, int by)
 {
-	atomic_fetch_add(&r->called_ports[cell_of(f->called.protocol, f->called.to_port)], (uint16_t)by);
-	atomic_fetch_add(&r->seen_ports[cell_of(f->seen.protocol, f->seen.to_port)], (uint16_t)by);
+	atomic_fetch_add(&r->called_ports[redirect_cell(f->called.protocol, f->called.to_port)], (uint16_t)by);
+	atomic_fetch_add(&r->seen_ports[redirect_cell(f->seen.protocol, f->seen.to_port)], (uint16_t)by);
 	atomic_fetch_add(&r->live, (uint32_t)by);
 	r->counts.flows += (uint32_t)by;
 	r->of_peer[f->f.peer < PLANE_PEERS_MAX ? f->f.peer : PLANE_PEERS_MAX] += (uint16_t)by;
@@ -134,8 +129,12 @@ struct rflow *redirect_find(struct redirect *r, const struct ends *called, int64
 	for (uint32_t at = r->by_called[hash(r, called)]; at != 0; at = r->flows[at - 1].next_called) {
 		struct rflow *f = &r->flows[at - 1];
 
-		if (same_ends(&f->called, called))
-			return expired(f, now_ms) ? NULL : f;
+		if (!same_ends(&f->called, called))
+			continue;
+		if (!expired(f, now_ms))
+			return f;
+		redirect_drop(r, f);
+		return NULL;
 	}
 	return NULL;
 }
@@ -383,7 +382,7 @@ void redirect_in(struct redirect *r, struct plane_packet *p)
 		error_in(r, p);
 		return;
 	}
-	if (atomic_load_explicit(&r->called_ports[cell_of(e.protocol, e.to_port)], memory_order_relaxed) == 0)
+	if (redirect_none_called(r, &e))
 		return;
 	pthread_mutex_lock(&r->lock);
 	f = redirect_find(r, &e, p->now_ms);
@@ -405,7 +404,7 @@ void redirect_out(struct redirect *r, struct plane_packet *p)
 		error_out(r, p);
 		return;
 	}
-	if (atomic_load_explicit(&r->seen_ports[cell_of(e.protocol, e.from_port)], memory_order_relaxed) == 0)
+	if (atomic_load_explicit(&r->seen_ports[redirect_cell(e.protocol, e.from_port)], memory_order_relaxed) == 0)
 		return;
 	redirect_turn(&e, &seen);
 	pthread_mutex_lock(&r->lock);

@@ -32,6 +32,8 @@ static bool belongs(struct redirect *r, const struct ends *e, const struct plane
 {
 	struct rflow *f;
 
+	if (redirect_none_called(r, e))
+		return false;
 	pthread_mutex_lock(&r->lock);
 	f = redirect_find(r, e, p->now_ms);
 	if (f != NULL && is_syn(p) && f->closed) {

@@ -2,6 +2,7 @@
 #ifndef MESHANICS_MESH_REDIRECT_INTERNAL_H
 #define MESHANICS_MESH_REDIRECT_INTERNAL_H
 
+#include <netinet/in.h>
 #include <pthread.h>
 
 #include "mesh/redirect.h"
@@ -83,6 +84,17 @@ struct redirect {
 	/* tx's */
 	uint8_t *room;
 };
+
+static inline uint32_t redirect_cell(uint8_t protocol, uint16_t port)
+{
+	return (port ^ (protocol == IPPROTO_UDP ? PORT_CELLS / 2 : 0)) & (PORT_CELLS - 1);
+}
+
+/* Surely no flow: without the lock, and without a look at the table. */
+static inline bool redirect_none_called(const struct redirect *r, const struct ends *e)
+{
+	return atomic_load_explicit(&r->called_ports[redirect_cell(e->protocol, e->to_port)], memory_order_relaxed) == 0;
+}
 
 /* ---- redirect.c: with the lock held ---- */
 
