@@ -93,14 +93,14 @@ title 'They find each other'
 for who in nas laptop workshop; do
 	start $who.log at $who meshanics meshlan run --home $who --name $who
 	until_true 10 at $who meshanics meshlan status --home $who
-	echo "nameserver $(mesh_of $who addresses[0])" >resolv-$who
+	echo "nameserver $(mesh_of $who self.ipv4)" >resolv-$who
 done
 until_true 20 reaches laptop nas
 until_true 20 reaches laptop workshop
 run at laptop meshanics meshlan status --home laptop
 run at laptop meshanics meshlan ping nas --home laptop --count 2
 say 'an address that nobody has is unreachable at once, not after a timeout'
-nobody=$(mesh_of laptop addresses[0] | awk -F. '{ printf "%s.%s.%s.%d", $1, $2, $3, $4 - $4 % 8 + 7 }')
+nobody=$(mesh_of laptop self.ipv4 | awk -F. '{ printf "%s.%s.%s.%d", $1, $2, $3, $4 - $4 % 8 + 7 }')
 at laptop perl "$IO" ping "$nobody" 1 || :
 
 title 'Nothing is let in that nobody has allowed'

@@ -42,11 +42,34 @@ void calls_drop(struct mesh_engine *e, struct node *n)
 	note_up(e, n);
 }
 
-static struct live publish(struct mesh_engine *e, const struct node *n, struct session_params *p, enum mesh_use use,
+static bool older(const struct live *l, uint32_t generation)
+{
+	return l->index != 0 && l->s->generation < generation;
+}
+
+void calls_drop_older(struct mesh_engine *e, struct node *n, uint32_t generation)
+{
+	size_t i;
+
+	for (i = 0; i < FOLLOWING; i++)
+		if (older(&n->following[i], generation))
+			retire(e, &n->following[i]);
+	if (older(&n->previous, generation))
+		retire(e, &n->previous);
+	if (older(&n->current, generation)) {
+		retire(e, &n->current);
+		memset(n->probes, 0, sizeof(n->probes));
+	}
+	note_up(e, n);
+}
+
+static struct live publish(struct mesh_engine *e, struct node *n, struct session_params *p, enum mesh_use use,
 			   int64_t now_ms)
 {
 	struct mesh_act a = {.kind = MESH_ACT_PUBLISH, .peer = n->peer, .index = p->local_index, .use = use};
 
+	if (p->generation > n->generation)
+		n->generation = p->generation;
 	p->now_ms = now_ms;
 	a.session = session_new(p);
 	act(e, &a);
@@ -63,6 +86,8 @@ static void become_current(struct mesh_engine *e, struct node *n, struct live ne
 	n->current = next;
 	n->ever = true;
 	note_up(e, n);
+	if (e->rotation != NULL && next.s->generation < e->gen[0].key.generation)
+		node_due(e, n, next.s->created_ms);
 }
 
 /*
@@ -107,6 +132,8 @@ static void call_try(struct mesh_engine *e, struct node *n, int64_t now_ms)
 	unsigned slot = c->tries % CALL_TRIES_HELD, i;
 	uint8_t out[PACKET_OUTER_MAX];
 	const uint8_t *cookie = now_ms - c->cookie_ms < COOKIE_HOLD_MS ? c->cookie : NULL;
+	const struct generation *g = generation_for(e, n, c->tries, now_ms);
+	struct handshake_self self = generation_self(e, g);
 	uint32_t index;
 	size_t len;
 
@@ -118,12 +145,13 @@ static void call_try(struct mesh_engine *e, struct node *n, int64_t now_ms)
 		c->tried_ms[slot] = LONG_AGO;
 	}
 	if (c->at_count > 0 && n->counter < UINT32_MAX && e->ops->index_take(e->ops->arg, &index) == 0) {
-		len = handshake_initiate(&c->tried[slot], &e->self, n->id, n->static_public, index, ++n->counter,
+		len = handshake_initiate(&c->tried[slot], &self, n->id, n->static_public, index, ++n->counter,
 					 n->told < e->own.sequence, cookie, out);
 		if (len == 0) {
 			e->ops->index_give(e->ops->arg, index);
 		} else {
 			c->tried_ms[slot] = now_ms;
+			c->tried_in[slot] = g->key.generation;
 			for (i = 0; i < CALL_ENDPOINTS_AT_ONCE && i < c->at_count; i++)
 				act_send(e, &c->at[(c->tries * CALL_ENDPOINTS_AT_ONCE + i) % c->at_count], out, len);
 			e->stats.initiations_sent++;
@@ -137,7 +165,7 @@ void call_start(struct mesh_engine *e, struct node *n, unsigned tries, int64_t n
 {
 	size_t i;
 
-	if (n->evicted || n->record_len == 0)
+	if (n->evicted || n->record_len == 0 || handover_open_with(e, n->id))
 		return;
 	if (n->call != NULL) {
 		/* A series that was to be short goes on for traffic. */
@@ -213,9 +241,11 @@ static void learn(struct mesh_engine *e, struct node *n, const struct handshake_
 		gossip_record(e, slice_of(p->record_bytes, p->record_len), n, now_ms);
 }
 
-static void respond(struct mesh_engine *e, struct node *n, struct noise *noise, const struct handshake_peer *p,
-		    uint32_t remote, const struct endpoint *from, int64_t now_ms)
+static void respond(struct mesh_engine *e, const struct generation *g, enum session_kind kind, struct node *n,
+		    struct noise *noise, const struct handshake_peer *p, uint32_t remote, const struct endpoint *from,
+		    int64_t now_ms)
 {
+	struct handshake_self self = generation_self(e, g);
 	struct session_params params;
 	uint8_t out[PACKET_OUTER_MAX];
 	uint32_t index;
@@ -225,9 +255,14 @@ static void respond(struct mesh_engine *e, struct node *n, struct noise *noise, 
 		noise_wipe(noise);
 		return;
 	}
-	len = handshake_respond(noise, &e->self, p, remote, index, SESSION_FULL, from, n->told < e->own.sequence, &params, out);
+	len = handshake_respond(noise, &self, p, remote, index, kind, from, n->told < e->own.sequence, &params, out);
 	if (len == 0) {
 		e->ops->index_give(e->ops->arg, index);
+		return;
+	}
+	if (kind == SESSION_ROTATION) {
+		handover_begin(e, &params, from, now_ms);
+		act_send(e, from, out, len);
 		return;
 	}
 	/*
@@ -241,16 +276,19 @@ static void respond(struct mesh_engine *e, struct node *n, struct noise *noise, 
 	node_due(e, n, now_ms + SESSION_END_MS);
 }
 
-void calls_initiation(struct mesh_engine *e, const struct endpoint *from, struct slice body, int64_t now_ms)
+void calls_initiation(struct mesh_engine *e, const struct generation *g, const struct endpoint *from, struct slice body,
+		      int64_t now_ms)
 {
+	struct handshake_self self = generation_self(e, g);
+	enum session_kind kind;
 	struct handshake_peer p;
 	struct noise noise;
 	struct node *n;
 	uint32_t remote;
 
-	if (handshake_read_initiation(&noise, &e->self, body, &p, &remote) < 0)
+	if (handshake_read_initiation(&noise, &self, body, &p, &remote) < 0)
 		return;
-	n = node_get(e, p.id, now_ms);
+	n = generation_admits(e, g, p.id, now_ms, &kind) < 0 ? NULL : node_get(e, p.id, now_ms);
 	if (n == NULL || !may_answer(e, n, &p, now_ms)) {
 		e->stats.initiations_refused++;
 		noise_wipe(&noise);
@@ -262,10 +300,11 @@ void calls_initiation(struct mesh_engine *e, const struct endpoint *from, struct
 	/* It may have lost our record with its sessions: then it gets it again. */
 	if (n->current.index == 0)
 		n->told = 0;
-	respond(e, n, &noise, &p, remote, from, now_ms);
+	respond(e, g, kind, n, &noise, &p, remote, from, now_ms);
 }
 
-static struct node *node_of_index(struct mesh_engine *e, uint32_t index, int64_t now_ms, struct handshake **hs)
+static struct node *node_of_index(struct mesh_engine *e, const struct generation *g, uint32_t index, int64_t now_ms,
+				  struct handshake **hs)
 {
 	uint32_t i, k;
 
@@ -273,7 +312,8 @@ static struct node *node_of_index(struct mesh_engine *e, uint32_t index, int64_t
 		struct node *n = e->nodes[i];
 
 		for (k = 0; n != NULL && n->call != NULL && k < CALL_TRIES_HELD; k++) {
-			if (n->call->tried[k].local_index == index && n->call->tried_ms[k] != LONG_AGO &&
+			if (n->call->tried[k].local_index == index &&
+			    (g == NULL || n->call->tried_in[k] == g->key.generation) && n->call->tried_ms[k] != LONG_AGO &&
 			    now_ms - n->call->tried_ms[k] < HANDSHAKE_PENDING_MS) {
 				*hs = &n->call->tried[k];
 				return n;
@@ -283,18 +323,19 @@ static struct node *node_of_index(struct mesh_engine *e, uint32_t index, int64_t
 	return NULL;
 }
 
-void calls_response(struct mesh_engine *e, const struct endpoint *from, const struct packet_header *h, struct slice body,
-		    int64_t now_ms)
+void calls_response(struct mesh_engine *e, const struct generation *g, const struct endpoint *from,
+		    const struct packet_header *h, struct slice body, int64_t now_ms)
 {
+	struct handshake_self self = generation_self(e, g);
 	struct message empty = {.type = MESSAGE_KEEPALIVE};
 	struct session_params params;
 	struct handshake_peer p;
 	struct handshake *hs;
-	struct node *n = node_of_index(e, h->receiver, now_ms, &hs);
+	struct node *n = node_of_index(e, g, h->receiver, now_ms, &hs);
 	bool fresh, told;
 	size_t i;
 
-	if (n == NULL || handshake_finish(hs, &e->self, h, body, &p, &params) < 0)
+	if (n == NULL || handshake_finish(hs, &self, h, body, &p, &params) < 0)
 		return;
 	e->stats.responses_taken++;
 	/* Its index is the session's now. */
@@ -305,9 +346,8 @@ void calls_response(struct mesh_engine *e, const struct endpoint *from, const st
 	fresh = n->current.index == 0;
 	call_end(e, n);
 	if (params.kind == SESSION_ROTATION) {
-		/* Of a generation that is newer than ours: nothing here can use it. */
-		e->ops->index_give(e->ops->arg, params.local_index);
-		sodium_memzero(&params, sizeof(params));
+		/* It has a newer generation, which it hands over. */
+		handover_begin(e, &params, from, now_ms);
 		return;
 	}
 	take_session(e, n, &params, now_ms);
@@ -335,7 +375,7 @@ void calls_cookie(struct mesh_engine *e, const struct packet_header *h, struct s
 		discover_cookie(e, &c, now_ms);
 		return;
 	}
-	n = node_of_index(e, c.receiver, now_ms, &hs);
+	n = node_of_index(e, NULL, c.receiver, now_ms, &hs);
 	if (n == NULL || memcmp(hs->outer_tag, c.quoted, PACKET_TAG_LEN) != 0)
 		return;
 	memcpy(n->call->cookie, c.cookie, COOKIE_LEN);

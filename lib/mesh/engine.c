@@ -76,6 +76,8 @@ void act(struct mesh_engine *e, const struct mesh_act *a)
 
 bool mesh_engine_next(struct mesh_engine *e, struct mesh_act *out)
 {
+	if (e->taken != NULL && e->taken->act.kind == MESH_ACT_GENERATION)
+		sodium_memzero(e->taken->bytes, e->taken->act.bytes.len);
 	free(e->taken);
 	e->taken = e->first;
 	if (e->taken == NULL)
@@ -217,6 +219,7 @@ void node_remove(struct mesh_engine *e, struct node *n, int64_t now_ms)
 
 	call_end(e, n);
 	calls_drop(e, n);
+	handovers_end(e, n->id);
 	gossip_forget(e, n, now_ms);
 	memcpy(a.node, n->id, NODE_ID_LEN);
 	act(e, &a);
@@ -295,10 +298,8 @@ struct mesh_engine *mesh_engine_new(const struct engine_options *o, const struct
 
 	e->ops = ops;
 	e->last = &e->first;
-	e->key = o->key;
 	e->nodekey = o->node;
-	netkey_subkeys(&e->subkeys, &e->key);
-	addressing_init(&e->addressing, e->key.id, &e->key.range, e->key.created_s);
+	addressing_init(&e->addressing, o->key.id, &o->key.range, o->key.created_s);
 	e->claims = claims_new(&e->addressing);
 	e->nodes = xcalloc(ENGINE_PEERS_MAX, sizeof(struct node *));
 	e->wall_s = wall_s;
@@ -307,10 +308,9 @@ struct mesh_engine *mesh_engine_new(const struct engine_options *o, const struct
 	ops->random(ops->arg, key, sizeof(key));
 	guard_init(&e->guard, key);
 	cookie_jar_init(&e->jar, now_ms);
-	e->self = (struct handshake_self){.key = &e->nodekey, .subkeys = &e->subkeys, .generation = e->key.generation,
-					  .ciphers = aead_ciphers(), .mtu = o->mtu == 0 ? 1420 : o->mtu,
+	e->self = (struct handshake_self){.key = &e->nodekey, .ciphers = aead_ciphers(), .mtu = o->mtu == 0 ? 1420 : o->mtu,
 					  .boot_epoch = o->boot_epoch};
-	memcpy(e->self.network_id, e->key.id, NETWORK_ID_LEN);
+	memcpy(e->self.network_id, o->key.id, NETWORK_ID_LEN);
 	e->own = o->own;
 	e->own.sequence = o->sequence;
 	e->own.endpoints_count = 0;
@@ -322,7 +322,7 @@ struct mesh_engine *mesh_engine_new(const struct engine_options *o, const struct
 	e->due_ms = ENGINE_NEVER;
 	e->gossip_ms = now_ms + GOSSIP_MS / 2 + engine_random(e, GOSSIP_MS / 2);
 	engine_due(e, e->gossip_ms);
-	if (own_make(e, now_ms, err) < 0) {
+	if (generations_init(e, o, now_ms, err) < 0 || own_make(e, now_ms, err) < 0) {
 		mesh_engine_free(e);
 		return NULL;
 	}
@@ -356,6 +356,8 @@ void mesh_engine_free(struct mesh_engine *e)
 		free(q);
 	}
 	free(e->taken);
+	handovers_free(e);
+	generations_wipe(e);
 	claims_free(e->claims);
 	cookie_jar_wipe(&e->jar);
 	sodium_memzero(e, sizeof(*e));
@@ -391,13 +393,15 @@ void mesh_engine_evict(struct mesh_engine *e, const uint8_t node[static NODE_ID_
 		return;
 	call_end(e, n);
 	calls_drop(e, n);
+	handovers_end(e, n->id);
 	gossip_forget(e, n, now_ms);
 	n->evicted = true;
 }
 
 /* ---- in ---- */
 
-static void hint(struct mesh_engine *e, const struct endpoint *from, const uint8_t *clear, int64_t now_ms)
+static void hint(struct mesh_engine *e, const struct generation *g, const struct endpoint *from, const uint8_t *clear,
+		 int64_t now_ms)
 {
 	uint8_t out[PACKET_OUTER_MAX];
 
@@ -405,12 +409,12 @@ static void hint(struct mesh_engine *e, const struct endpoint *from, const uint8
 	    !bucket_take(&e->hints, 10, 10, now_ms))
 		return;
 	e->stats.hints_sent++;
-	act_send(e, from, out, packet_put_hint(&e->subkeys, clear, out));
+	act_send(e, from, out, packet_put_hint(&g->subkeys, clear, out));
 }
 
 /* Whether an asker must first show where it is; it has been told how, if so. */
-static bool must_show(struct mesh_engine *e, const struct endpoint *from, const uint8_t *dgram, size_t len,
-		      const struct packet_header *h, struct slice body, int64_t now_ms)
+static bool must_show(struct mesh_engine *e, const struct generation *g, const struct endpoint *from, const uint8_t *dgram,
+		      size_t len, const struct packet_header *h, struct slice body, int64_t now_ms)
 {
 	struct packet_cookie c = {.receiver = PACKET_COOKIE_FOR_WHO};
 	struct packet_initiation i;
@@ -426,28 +430,32 @@ static bool must_show(struct mesh_engine *e, const struct endpoint *from, const 
 	memcpy(c.quoted, packet_outer_tag(dgram, len, h), PACKET_TAG_LEN);
 	cookie_make(&e->jar, from, now_ms, c.cookie);
 	e->stats.cookies_sent++;
-	act_send(e, from, out, packet_put_cookie(&e->subkeys, &c, out));
+	act_send(e, from, out, packet_put_cookie(&g->subkeys, &c, out));
 	return true;
 }
 
-static void outer(struct mesh_engine *e, const struct endpoint *from, const uint8_t *dgram, size_t len,
-		  const struct packet_header *h, struct slice body, int64_t now_ms)
+static void outer(struct mesh_engine *e, const struct generation *g, const struct endpoint *from, const uint8_t *dgram,
+		  size_t len, const struct packet_header *h, struct slice body, int64_t now_ms)
 {
 	bool awaited = h->type == PACKET_RESPONSE || (h->type == PACKET_HERE && discover_awaited(e, body, now_ms));
+
+	/* After its grace a generation is for one thing. */
+	if (h->type != PACKET_INITIATION && !generation_holds(e, g, now_ms))
+		return;
 
 	/* A response's index is looked at before anything costs; see calls_response. */
 	if (!awaited && !guard_source(&e->guard, from, now_ms)) {
 		e->stats.strangers_limited++;
 		return;
 	}
-	if ((h->type == PACKET_INITIATION || h->type == PACKET_WHO) && must_show(e, from, dgram, len, h, body, now_ms))
+	if ((h->type == PACKET_INITIATION || h->type == PACKET_WHO) && must_show(e, g, from, dgram, len, h, body, now_ms))
 		return;
 	switch (h->type) {
 	case PACKET_INITIATION:
-		calls_initiation(e, from, body, now_ms);
+		calls_initiation(e, g, from, body, now_ms);
 		break;
 	case PACKET_RESPONSE:
-		calls_response(e, from, h, body, now_ms);
+		calls_response(e, g, from, h, body, now_ms);
 		break;
 	case PACKET_COOKIE:
 		calls_cookie(e, h, body, now_ms);
@@ -456,13 +464,13 @@ static void outer(struct mesh_engine *e, const struct endpoint *from, const uint
 		calls_hint(e, body, now_ms);
 		break;
 	case PACKET_WHO:
-		discover_who(e, from, body, now_ms);
+		discover_who(e, g, from, body);
 		break;
 	case PACKET_HERE:
 		discover_here(e, from, body, now_ms);
 		break;
 	case PACKET_BEACON:
-		discover_beacon(e, from, body, now_ms);
+		discover_beacon(e, g, from, body, now_ms);
 		break;
 	default:
 		break;
@@ -472,16 +480,28 @@ static void outer(struct mesh_engine *e, const struct endpoint *from, const uint
 void mesh_engine_datagram(struct mesh_engine *e, const struct endpoint *from, const uint8_t *dgram, size_t len,
 			  int64_t now_ms)
 {
-	uint8_t body[PACKET_OUTER_MAX], clear[PACKET_HEADER_LEN];
+	uint8_t body[PACKET_OUTER_MAX], clear[PACKET_HEADER_LEN], of_session[PACKET_HEADER_LEN];
+	const struct generation *session = NULL, *g;
 	struct packet_header h;
 	size_t n;
 
-	if (packet_header_get(&e->subkeys, dgram, len, &h, clear) < 0)
-		return;
-	if (packet_is_session(&h))
-		hint(e, from, clear, now_ms);
-	else if (packet_open(&e->subkeys, dgram, len, &h, body, &n) == 0)
-		outer(e, from, dgram, len, &h, slice_of(body, n), now_ms);
+	for (g = e->gen; g < e->gen + e->gens; g++) {
+		if (packet_header_get(&g->subkeys, dgram, len, &h, clear) < 0)
+			continue;
+		if (packet_is_session(&h)) {
+			if (handover_datagram(e, &h, clear, from, dgram, len, now_ms))
+				return;
+			if (session == NULL && generation_holds(e, g, now_ms)) {
+				session = g;
+				memcpy(of_session, clear, sizeof(of_session));
+			}
+		} else if (packet_open(&g->subkeys, dgram, len, &h, body, &n) == 0) {
+			outer(e, g, from, dgram, len, &h, slice_of(body, n), now_ms);
+			return;
+		}
+	}
+	if (session != NULL)
+		hint(e, session, from, of_session, now_ms);
 }
 
 static void goodbye(struct mesh_engine *e, struct node *n)
@@ -522,6 +542,9 @@ void mesh_engine_message(struct mesh_engine *e, uint32_t peer, uint32_t index, c
 		break;
 	case MESSAGE_RECORDS:
 		gossip_records(e, n, &m, now_ms);
+		break;
+	case MESSAGE_ROTATE:
+		rotate_part(e, n, &m, now_ms);
 		break;
 	case MESSAGE_INTRODUCE:
 		introduce_pass(e, n, &m, now_ms);
@@ -616,6 +639,8 @@ void mesh_engine_timer(struct mesh_engine *e, int64_t now_ms)
 	own_timer(e, now_ms);
 	discover_timer(e, now_ms);
 	gossip_timer(e, now_ms);
+	generations_timer(e, now_ms);
+	handovers_timer(e, now_ms);
 	for (i = 0; i < e->nodes_top; i++) {
 		struct node *n = e->nodes[i];
 
@@ -632,6 +657,7 @@ void mesh_engine_timer(struct mesh_engine *e, int64_t now_ms)
 			calls_timer(e, n, now_ms);
 			paths_timer(e, n, now_ms);
 			gossip_node_timer(e, n, now_ms);
+			rotate_node_timer(e, n, now_ms);
 		}
 		engine_due(e, n->due_ms);
 	}
