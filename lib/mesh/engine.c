@@ -282,10 +282,21 @@ void node_say(struct mesh_engine *e, struct node *n, const struct message *m, co
 		act(e, &a);
 }
 
+/* "Never" as a time from which others may be taken off. */
+static void no_earlier(int64_t *ms)
+{
+	if (*ms < LONG_AGO)
+		*ms = LONG_AGO;
+}
+
 void traffic_of(const struct mesh_engine *e, const struct node *n, struct engine_traffic *t)
 {
 	*t = (struct engine_traffic){LONG_AGO, LONG_AGO, LONG_AGO, LONG_AGO};
 	e->ops->traffic(e->ops->arg, n->peer, t);
+	no_earlier(&t->rx_ms);
+	no_earlier(&t->tx_ms);
+	no_earlier(&t->rx_data_ms);
+	no_earlier(&t->tx_data_ms);
 }
 
 /* ---- life ---- */
