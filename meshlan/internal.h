@@ -6,6 +6,7 @@
  *	lan.c		one network: plane, filter, engine, names, and what of it follows the store
  *	act.c		what the engine wants done
  *	event.c		what the plane has heard
+ *	asked.c		what members ask of our rules
  *	keep.c		what is kept on disk for the next start
  *	underlay.c	interfaces and addresses of this machine, beacons, configured peers
  *	reach.c		services and devices behind this node
@@ -193,6 +194,9 @@ const char *lan_label(const struct lan *l);	/* of its names, for people; its nam
 /* ---- act.c ---- */
 void lan_act(struct lan *l, const struct mesh_act *a);
 union udp_addr udp_addr_of(const struct endpoint *e);
+
+/* ---- asked.c ---- */
+void asked(struct lan *l, const struct mesh_act *a);
 
 /* ---- event.c ---- */
 void lan_events_ready(struct watch *w, uint32_t revents);

@@ -599,6 +599,12 @@ void mesh_engine_message(struct mesh_engine *e, uint32_t peer, uint32_t index, c
 	case MESSAGE_GOODBYE:
 		goodbye(e, n);
 		break;
+	case MESSAGE_ASK:
+		ask_asked(e, n, &m);
+		break;
+	case MESSAGE_ANSWER:
+		ask_answered(e, n, &m);
+		break;
 	default:
 		break;
 	}
