@@ -223,7 +223,7 @@ holds() {
 
 # The first network, or the one of that name.
 own_address() {
-	status "$2" | jq -er --arg n "${3:-}" ".networks[] | select(\$n == \"\" or .network == \$n) | .self.$1" | head -n 1
+	status "$2" | jq -er --arg n "${3:-}" "first(.networks[] | select(\$n == \"\" or .network == \$n) | .self.$1)"
 }
 v4() {
 	own_address ipv4 "$@"
