@@ -189,8 +189,8 @@ static void link_failed(struct link *l, struct error *err)
 
 static void link_set(struct link *l)
 {
-	log_info("dns.resolved", "interface=%s server=%s domain=%s", l->interface, l->up[RESOLVECTL_UP - 1].argv[3],
-		 l->up[1].argv[3]);
+	log_info("dns.resolved", "interface=%s server=%s domain=%s", l->interface, l->up[RESOLVECTL_UP - 1].value,
+		 l->up[RESOLVECTL_UP - 2].value);
 	l->state = LINK_SET;
 	l->wait_ms = 0;
 	l->why[0] = '\0';

@@ -78,12 +78,12 @@ static int address_check(const struct sockaddr_storage *a, struct error *err)
 	return error_set(err, ERR_USAGE, "%s is not the address of one host", text);
 }
 
-bool resolver_is_here(const struct resolver *r, const struct sockaddr_storage *a)
+bool resolver_is_here(const struct resolver *r, const struct sockaddr_storage *a, bool with_port)
 {
 	const struct listener *l;
 
 	for (l = r->listeners; l != NULL; l = l->next) {
-		if (address_equal(&l->bound, a, false))
+		if (address_equal(&l->bound, a, with_port))
 			return true;
 	}
 	return false;
@@ -102,7 +102,7 @@ void resolver_reply(struct resolver *r, const struct asker *a)
 
 bool resolver_query(struct resolver *r, const struct asker *a, struct slice query)
 {
-	bool stranger = !resolver_is_here(r, &a->from);
+	bool stranger = !resolver_is_here(r, &a->from, false);
 	const struct dns_zone *z = stranger ? &r->elsewhere : &r->here;
 	enum dns_verdict verdict = DNS_DROP;
 	enum lookup_begun begun;

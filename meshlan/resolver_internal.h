@@ -62,7 +62,8 @@ struct resolver {
 bool resolver_query(struct resolver *r, const struct asker *a, struct slice query);
 /* Sends r->reply; by TCP, what can be sent goes with connection_proceed. */
 void resolver_reply(struct resolver *r, const struct asker *a);
-bool resolver_is_here(const struct resolver *r, const struct sockaddr_storage *a);	/* an address that we listen on */
+/* An address that we listen on; with_port: and the very port. */
+bool resolver_is_here(const struct resolver *r, const struct sockaddr_storage *a, bool with_port);
 bool address_equal(const struct sockaddr_storage *a, const struct sockaddr_storage *b, bool with_port);
 socklen_t address_len(const struct sockaddr_storage *a);
 

@@ -400,7 +400,7 @@ static bool try_ask(struct try *t)
 		t->state = TRY_UDP;
 		ask_write(t);
 		/* An upstream that is ourselves would ask itself without end. */
-		if (resolver_is_here(r, &t->upstream->address) ||
+		if (resolver_is_here(r, &t->upstream->address, true) ||
 		    !try_connect(t, SOCK_DGRAM, udp_ready, EPOLLIN)) {
 			try_close(t, TRY_OVER);
 			return false;

@@ -120,7 +120,7 @@ static bool welcome(const struct resolver *r, const struct sockaddr_storage *fro
 	const struct connection *c;
 	unsigned same = 0;
 
-	if (resolver_is_here(r, from))
+	if (resolver_is_here(r, from, false))
 		return true;
 	for (c = r->connections; c != NULL; c = c->next)
 		same += address_equal(&c->from, from, false);
@@ -137,7 +137,7 @@ static void connection_open(struct listener *l, int fd, const struct sockaddr_st
 	c->r = r;
 	c->via = l;
 	c->from = *from;
-	c->stranger = !resolver_is_here(r, from);
+	c->stranger = !resolver_is_here(r, from, false);
 	c->in = BUF_INIT(2 + RESOLVER_QUERY_MAX);
 	c->out = BUF_INIT(OUT_MAX);
 	c->watch = (struct watch){.fd = fd, .events = EPOLLIN, .ready = connection_ready};

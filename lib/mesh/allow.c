@@ -38,11 +38,12 @@ const char *allow_text(char out[static ALLOW_TEXT_LEN], const struct allow *a)
 {
 	char ports[SCOPE_RULE_TEXT_LEN], id[NODE_ID_HEX_LEN];
 	const char *to = strcmp(a->to, ALLOW_TO_NODE) == 0 ? "this node" : a->to;
+	const char *from = a->from_name[0] == '\0' ? id : a->from_name;
 
 	hex_encode(id, a->from, NODE_ID_LEN);
 	id[ID_SHOWN] = '\0';
-	snprintf(out, ALLOW_TEXT_LEN, "%s%s%s%s%s", allow_ports_text(ports, a), a->to[0] == '\0' ? "" : " to ", to,
-		 a->bound ? " from " : "", !a->bound ? "" : a->from_name[0] == '\0' ? id : a->from_name);
+	snprintf(out, ALLOW_TEXT_LEN, "%s%s%s%s%s", allow_ports_text(ports, a), a->bound ? " from " : "",
+		 a->bound ? from : "", to[0] == '\0' ? "" : " to ", to);
 	return out;
 }
 

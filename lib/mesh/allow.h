@@ -14,9 +14,9 @@
 #include "mesh/record.h"
 #include "mesh/scope.h"
 
-#define ALLOW_MAX 256		/* rules of one network; a caller more is a rule more */
+#define ALLOW_MAX 256	/* rules of one network; one more caller is one more rule */
 #define ALLOW_TO_NODE "."
-/* "udp:60000-65535 to FORWARD from NAME" with NUL */
+/* "udp:60000-65535 from NAME to FORWARD" with NUL */
 #define ALLOW_TEXT_LEN (SCOPE_RULE_TEXT_LEN + sizeof(" to  from ") + 2 * (size_t)MESH_NAME_MAX)
 #define ALLOW_FILE_MAX (ALLOW_MAX * (ALLOW_TEXT_LEN + sizeof("allow ") + NODE_ID_HEX_LEN))
 
@@ -37,7 +37,7 @@ struct allow_list {
 
 /* "tcp:22", "udp:5000-5010", "icmp" (or "ping"): for any member, to everything. ERR_USAGE with a hint. */
 WARN_UNUSED int allow_parse(struct allow *a, struct slice text, struct error *err);
-/* For people: "tcp:445 to printer from nas"; a caller without a name is the beginning of its id. */
+/* For people: "tcp:445 from nas to printer"; a caller without a name is the beginning of its id. */
 const char *allow_text(char out[static ALLOW_TEXT_LEN], const struct allow *a);
 /* Protocol and ports alone. */
 const char *allow_ports_text(char out[static SCOPE_RULE_TEXT_LEN], const struct allow *a);

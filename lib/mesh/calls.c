@@ -7,6 +7,10 @@
 
 #define CALL_IDLE_RETRY_MS 1000	/* between the end of a series and the next for traffic */
 #define UNREACHABLE_MS 3000	/* from then on packets that wait are given up at each repetition */
+#define RELAY_FROM_TRY 2
+#define RELAY_AGAIN_MS 3600000
+#define GREETED_MAX 32
+#define AGAIN_GAP_MS 500
 #define POLL_MS 1000		/* how often a session past its rekey is asked whether it is used */
 
 /* ---- sessions ---- */
@@ -36,17 +40,43 @@ void calls_drop(struct mesh_engine *e, struct node *n)
 	retire(e, &n->previous);
 	for (i = 0; i < FOLLOWING; i++)
 		retire(e, &n->following[i]);
+	if (n->current.index != 0)
+		relay_gone(e, n);
 	retire(e, &n->current);
 	n->anchor = false;
 	memset(n->probes, 0, sizeof(n->probes));
 	note_up(e, n);
 }
 
-static struct live publish(struct mesh_engine *e, const struct node *n, struct session_params *p, enum mesh_use use,
+static bool older(const struct live *l, uint32_t generation)
+{
+	return l->index != 0 && l->s->generation < generation;
+}
+
+void calls_drop_older(struct mesh_engine *e, struct node *n, uint32_t generation)
+{
+	size_t i;
+
+	for (i = 0; i < FOLLOWING; i++)
+		if (older(&n->following[i], generation))
+			retire(e, &n->following[i]);
+	if (older(&n->previous, generation))
+		retire(e, &n->previous);
+	if (older(&n->current, generation)) {
+		relay_gone(e, n);
+		retire(e, &n->current);
+		memset(n->probes, 0, sizeof(n->probes));
+	}
+	note_up(e, n);
+}
+
+static struct live publish(struct mesh_engine *e, struct node *n, struct session_params *p, enum mesh_use use,
 			   int64_t now_ms)
 {
 	struct mesh_act a = {.kind = MESH_ACT_PUBLISH, .peer = n->peer, .index = p->local_index, .use = use};
 
+	if (p->generation > n->generation)
+		n->generation = p->generation;
 	p->now_ms = now_ms;
 	a.session = session_new(p);
 	act(e, &a);
@@ -63,6 +93,8 @@ static void become_current(struct mesh_engine *e, struct node *n, struct live ne
 	n->current = next;
 	n->ever = true;
 	note_up(e, n);
+	if (e->rotation != NULL && next.s->generation < e->gen[0].key.generation)
+		node_due(e, n, next.s->created_ms);
 }
 
 /*
@@ -107,9 +139,19 @@ static void call_try(struct mesh_engine *e, struct node *n, int64_t now_ms)
 	unsigned slot = c->tries % CALL_TRIES_HELD, i;
 	uint8_t out[PACKET_OUTER_MAX];
 	const uint8_t *cookie = now_ms - c->cookie_ms < COOKIE_HOLD_MS ? c->cookie : NULL;
+	const struct generation *g = generation_for(e, n, c->tries, now_ms);
+	struct handshake_self self = generation_self(e, g);
+	/* Soon through others as well, where that is how it was or direct ones are not answered. */
+	bool relayed = c->tries >= RELAY_FROM_TRY || now_ms - n->relayed_ms < RELAY_AGAIN_MS, room = true;
+	const struct node *via = relayed ? relay_for(e, n, now_ms) : NULL;
+	struct endpoint by;
 	uint32_t index;
 	size_t len;
 
+	if (via != NULL) {
+		by = relay_endpoint(e, via, n);
+		room = relay_has_room(e, &by);
+	}
 	c->next_ms = now_ms + handshake_retry_ms(c->tries, (uint32_t)engine_random64(e));
 	c->at_count = paths_candidates(e, n, now_ms, c->at);
 	if (c->tried_ms[slot] != LONG_AGO) {
@@ -117,19 +159,23 @@ static void call_try(struct mesh_engine *e, struct node *n, int64_t now_ms)
 		handshake_wipe(&c->tried[slot]);
 		c->tried_ms[slot] = LONG_AGO;
 	}
-	if (c->at_count > 0 && n->counter < UINT32_MAX && e->ops->index_take(e->ops->arg, &index) == 0) {
-		len = handshake_initiate(&c->tried[slot], &e->self, n->id, n->static_public, index, ++n->counter,
-					 n->told < e->own.sequence, cookie, out);
+	if ((c->at_count > 0 || relayed) && n->counter < UINT32_MAX && e->ops->index_take(e->ops->arg, &index) == 0) {
+		len = handshake_initiate(&c->tried[slot], &self, n->id, n->static_public, index, ++n->counter,
+					 n->told < e->own.sequence && room, cookie, out);
 		if (len == 0) {
 			e->ops->index_give(e->ops->arg, index);
 		} else {
 			c->tried_ms[slot] = now_ms;
+			c->tried_in[slot] = g->key.generation;
 			for (i = 0; i < CALL_ENDPOINTS_AT_ONCE && i < c->at_count; i++)
 				act_send(e, &c->at[(c->tries * CALL_ENDPOINTS_AT_ONCE + i) % c->at_count], out, len);
+			if (relayed)
+				relay_call(e, n, c->tries, out, len, now_ms);
 			e->stats.initiations_sent++;
 		}
 	}
 	c->tries++;
+	c->last_ms = now_ms;
 	node_due(e, n, c->next_ms);
 }
 
@@ -137,7 +183,7 @@ void call_start(struct mesh_engine *e, struct node *n, unsigned tries, int64_t n
 {
 	size_t i;
 
-	if (n->evicted || n->record_len == 0)
+	if (n->evicted || n->record_len == 0 || handover_open_with(e, n->id))
 		return;
 	if (n->call != NULL) {
 		/* A series that was to be short goes on for traffic. */
@@ -162,11 +208,41 @@ void call_start(struct mesh_engine *e, struct node *n, unsigned tries, int64_t n
 	call_try(e, n, now_ms);
 }
 
+void call_again(struct mesh_engine *e, struct node *n, int64_t now_ms)
+{
+	n->call->tries = 0;
+	n->call->next_ms = now_ms;
+	node_due(e, n, now_ms);
+}
+
+void calls_greet(struct mesh_engine *e, int64_t now_ms)
+{
+	uint32_t i, from = e->nodes_top == 0 ? 0 : engine_random(e, e->nodes_top), called = 0;
+
+	e->greeted = true;
+	for (i = 0; i < e->nodes_top && called < GREETED_MAX; i++) {
+		struct node *n = e->nodes[(from + i) % e->nodes_top];
+
+		if (n == NULL || n->good.family == ENDPOINT_NONE || n->current.index != 0)
+			continue;
+		call_start(e, n, 3, now_ms);
+		called++;
+	}
+}
+
 static void unreachable(struct mesh_engine *e, const struct node *n)
 {
 	struct mesh_act a = {.kind = MESH_ACT_UNREACHABLE, .peer = n->peer};
 
 	act(e, &a);
+}
+
+static bool heard_since(const struct mesh_engine *e, const struct node *n, int64_t since_ms)
+{
+	struct engine_traffic t;
+
+	traffic_of(e, n, &t);
+	return t.rx_ms >= since_ms;
 }
 
 static void call_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
@@ -178,14 +254,18 @@ static void call_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
 		return;
 	}
 	if (now_ms - c->started_ms >= HANDSHAKE_GIVE_UP_MS || (c->tries_max > 0 && c->tries >= c->tries_max)) {
-		if (c->tries_max == 0 && n->current.index == 0)
+		if (c->tries_max == 0 && !node_live(n))
 			unreachable(e, n);
 		call_end(e, n);
 		n->call_after_ms = now_ms + CALL_IDLE_RETRY_MS;
 		return;
 	}
+	/* Nothing came by the path in all this time: what is sent there is lost. */
+	if (now_ms - c->started_ms >= UNREACHABLE_MS && c->tries_max == 0 && n->path_ms < c->started_ms &&
+	    n->path.family != ENDPOINT_NONE && n->quiet_ms < c->started_ms && !heard_since(e, n, c->started_ms))
+		paths_lost(e, n, now_ms);
 	/* The series goes on, but who waits for an answer is to hear something. */
-	if (now_ms - c->started_ms >= UNREACHABLE_MS && c->tries_max == 0 && n->current.index == 0)
+	if (now_ms - c->started_ms >= UNREACHABLE_MS && c->tries_max == 0 && !node_live(n))
 		unreachable(e, n);
 	call_try(e, n, now_ms);
 	if (n->call->tries >= 2)
@@ -213,9 +293,12 @@ static void learn(struct mesh_engine *e, struct node *n, const struct handshake_
 		gossip_record(e, slice_of(p->record_bytes, p->record_len), n, now_ms);
 }
 
-static void respond(struct mesh_engine *e, struct node *n, struct noise *noise, const struct handshake_peer *p,
-		    uint32_t remote, const struct endpoint *from, int64_t now_ms)
+static void respond(struct mesh_engine *e, const struct generation *g, enum session_kind kind, struct node *n,
+		    struct noise *noise, const struct handshake_peer *p, uint32_t remote, const struct endpoint *from,
+		    int64_t now_ms)
 {
+	struct handshake_self self = generation_self(e, g);
+	struct endpoint seen = *from;
 	struct session_params params;
 	uint8_t out[PACKET_OUTER_MAX];
 	uint32_t index;
@@ -225,9 +308,18 @@ static void respond(struct mesh_engine *e, struct node *n, struct noise *noise, 
 		noise_wipe(noise);
 		return;
 	}
-	len = handshake_respond(noise, &e->self, p, remote, index, SESSION_FULL, from, n->told < e->own.sequence, &params, out);
+	/* What stands for the way through another is of use to nobody else. */
+	if (relay_is(e, from))
+		seen = (struct endpoint){.family = ENDPOINT_NONE};
+	len = handshake_respond(noise, &self, p, remote, index, kind, &seen, 
+				n->told < e->own.sequence && relay_has_room(e, from), &params, out);
 	if (len == 0) {
 		e->ops->index_give(e->ops->arg, index);
+		return;
+	}
+	if (kind == SESSION_ROTATION) {
+		handover_begin(e, &params, from, now_ms);
+		act_send(e, from, out, len);
 		return;
 	}
 	/*
@@ -241,17 +333,20 @@ static void respond(struct mesh_engine *e, struct node *n, struct noise *noise, 
 	node_due(e, n, now_ms + SESSION_END_MS);
 }
 
-void calls_initiation(struct mesh_engine *e, const struct endpoint *from, struct slice body, int64_t now_ms)
+void calls_initiation(struct mesh_engine *e, const struct generation *g, const struct endpoint *from, struct slice body,
+		      int64_t now_ms)
 {
+	struct handshake_self self = generation_self(e, g);
+	enum session_kind kind;
 	struct handshake_peer p;
 	struct noise noise;
 	struct node *n;
 	uint32_t remote;
 
-	if (handshake_read_initiation(&noise, &e->self, body, &p, &remote) < 0)
+	if (handshake_read_initiation(&noise, &self, body, &p, &remote) < 0)
 		return;
-	n = node_get(e, p.id, now_ms);
-	if (n == NULL || !may_answer(e, n, &p, now_ms)) {
+	n = generation_admits(e, g, p.id, now_ms, &kind) < 0 ? NULL : node_get(e, p.id, now_ms);
+	if (n == NULL || (relay_is(e, from) && relay_end(e, from) != n) || !may_answer(e, n, &p, now_ms)) {
 		e->stats.initiations_refused++;
 		noise_wipe(&noise);
 		return;
@@ -262,10 +357,11 @@ void calls_initiation(struct mesh_engine *e, const struct endpoint *from, struct
 	/* It may have lost our record with its sessions: then it gets it again. */
 	if (n->current.index == 0)
 		n->told = 0;
-	respond(e, n, &noise, &p, remote, from, now_ms);
+	respond(e, g, kind, n, &noise, &p, remote, from, now_ms);
 }
 
-static struct node *node_of_index(struct mesh_engine *e, uint32_t index, int64_t now_ms, struct handshake **hs)
+static struct node *node_of_index(struct mesh_engine *e, const struct generation *g, uint32_t index, int64_t now_ms,
+				  struct handshake **hs)
 {
 	uint32_t i, k;
 
@@ -273,7 +369,8 @@ static struct node *node_of_index(struct mesh_engine *e, uint32_t index, int64_t
 		struct node *n = e->nodes[i];
 
 		for (k = 0; n != NULL && n->call != NULL && k < CALL_TRIES_HELD; k++) {
-			if (n->call->tried[k].local_index == index && n->call->tried_ms[k] != LONG_AGO &&
+			if (n->call->tried[k].local_index == index &&
+			    (g == NULL || n->call->tried_in[k] == g->key.generation) && n->call->tried_ms[k] != LONG_AGO &&
 			    now_ms - n->call->tried_ms[k] < HANDSHAKE_PENDING_MS) {
 				*hs = &n->call->tried[k];
 				return n;
@@ -283,18 +380,19 @@ static struct node *node_of_index(struct mesh_engine *e, uint32_t index, int64_t
 	return NULL;
 }
 
-void calls_response(struct mesh_engine *e, const struct endpoint *from, const struct packet_header *h, struct slice body,
-		    int64_t now_ms)
+void calls_response(struct mesh_engine *e, const struct generation *g, const struct endpoint *from,
+		    const struct packet_header *h, struct slice body, int64_t now_ms)
 {
+	struct handshake_self self = generation_self(e, g);
 	struct message empty = {.type = MESSAGE_KEEPALIVE};
 	struct session_params params;
 	struct handshake_peer p;
 	struct handshake *hs;
-	struct node *n = node_of_index(e, h->receiver, now_ms, &hs);
+	struct node *n = node_of_index(e, g, h->receiver, now_ms, &hs);
 	bool fresh, told;
 	size_t i;
 
-	if (n == NULL || handshake_finish(hs, &e->self, h, body, &p, &params) < 0)
+	if (n == NULL || (relay_is(e, from) && relay_end(e, from) != n) || handshake_finish(hs, &self, h, body, &p, &params) < 0)
 		return;
 	e->stats.responses_taken++;
 	/* Its index is the session's now. */
@@ -305,9 +403,8 @@ void calls_response(struct mesh_engine *e, const struct endpoint *from, const st
 	fresh = n->current.index == 0;
 	call_end(e, n);
 	if (params.kind == SESSION_ROTATION) {
-		/* Of a generation that is newer than ours: nothing here can use it. */
-		e->ops->index_give(e->ops->arg, params.local_index);
-		sodium_memzero(&params, sizeof(params));
+		/* It has a newer generation, which it hands over. */
+		handover_begin(e, &params, from, now_ms);
 		return;
 	}
 	take_session(e, n, &params, now_ms);
@@ -335,7 +432,7 @@ void calls_cookie(struct mesh_engine *e, const struct packet_header *h, struct s
 		discover_cookie(e, &c, now_ms);
 		return;
 	}
-	n = node_of_index(e, c.receiver, now_ms, &hs);
+	n = node_of_index(e, NULL, c.receiver, now_ms, &hs);
 	if (n == NULL || memcmp(hs->outer_tag, c.quoted, PACKET_TAG_LEN) != 0)
 		return;
 	memcpy(n->call->cookie, c.cookie, COOKIE_LEN);
@@ -355,8 +452,14 @@ void calls_hint(struct mesh_engine *e, struct slice body, int64_t now_ms)
 		if (n == NULL || n->current.index == 0 || n->current.s->tx.remote_index != q.receiver)
 			continue;
 		if (now_ms - n->current.s->created_ms < 1000 ||
-		    atomic_load_explicit(&n->current.s->tx.counter, memory_order_relaxed) <= q.counter || n->call != NULL)
+		    atomic_load_explicit(&n->current.s->tx.counter, memory_order_relaxed) <= q.counter)
 			return;
+		if (n->call != NULL) {
+			/* It is there again: no long wait for the next try. */
+			if (now_ms - n->call->last_ms >= AGAIN_GAP_MS)
+				call_again(e, n, now_ms);
+			return;
+		}
 		e->stats.hints_taken++;
 		/* Whoever has lost its sessions may have lost our record. */
 		n->told = 0;
@@ -423,8 +526,9 @@ static bool idle(struct mesh_engine *e, struct node *n, int64_t now_ms)
 	struct engine_traffic t;
 
 	traffic_of(e, n, &t);
-	return !n->anchor && now_ms - t.rx_data_ms >= SESSION_IDLE_MS && now_ms - t.tx_data_ms >= SESSION_IDLE_MS &&
-	       now_ms - n->path_ms >= SESSION_IDLE_MS;
+	/* "Never" is the least number there is: nothing may be taken off it. */
+	return !n->anchor && t.rx_data_ms <= now_ms - SESSION_IDLE_MS && t.tx_data_ms <= now_ms - SESSION_IDLE_MS &&
+	       n->path_ms <= now_ms - SESSION_IDLE_MS;
 }
 
 void calls_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)

@@ -20,8 +20,8 @@
 
 /* ---- who and here ---- */
 
-void discover_ask(struct mesh_engine *e, const struct endpoint *at, const uint8_t *wanted, const uint8_t *cookie, bool call,
-		  int64_t now_ms)
+void discover_ask(struct mesh_engine *e, const struct generation *g, const struct endpoint *at, const uint8_t *wanted,
+		  const uint8_t *cookie, bool call, int64_t now_ms)
 {
 	struct packet_header h = {.flags = (uint8_t)(cookie == NULL ? 0 : PACKET_HAS_MAC2)};
 	struct who *w = &e->whos[0];
@@ -36,25 +36,24 @@ void discover_ask(struct mesh_engine *e, const struct endpoint *at, const uint8_
 			w = &e->whos[i];
 	if (wanted != NULL)
 		memcpy(who.wanted, wanted, NODE_ID_LEN);
-	len = packet_put_who(&e->subkeys, &who, cookie, out);
+	len = packet_put_who(&g->subkeys, &who, cookie, out);
 	*w = (struct who){.nonce = who.nonce, .sent_ms = now_ms, .at = *at, .call = call};
 	memcpy(w->tag, packet_outer_tag(out, len, &h), PACKET_TAG_LEN);
 	act_send(e, at, out, len);
 }
 
-void discover_who(struct mesh_engine *e, const struct endpoint *from, struct slice body, int64_t now_ms)
+void discover_who(struct mesh_engine *e, const struct generation *g, const struct endpoint *from, struct slice body)
 {
 	static const uint8_t anybody[NODE_ID_LEN];
 	struct packet_here here = {.observed = *from, .record = slice_of(e->own_bytes, e->own_len)};
 	uint8_t out[PACKET_OUTER_MAX];
 	struct packet_who w;
 
-	(void)now_ms;
 	if (packet_who_get(&w, body) < 0 || (memcmp(w.wanted, anybody, NODE_ID_LEN) != 0 &&
 					     memcmp(w.wanted, e->nodekey.id, NODE_ID_LEN) != 0))
 		return;
 	here.nonce = w.nonce;
-	act_send(e, from, out, packet_put_here(&e->subkeys, &here, out));
+	act_send(e, from, out, packet_put_here(&g->subkeys, &here, out));
 }
 
 static struct who *awaited(const struct mesh_engine *e, uint64_t nonce, int64_t now_ms)
@@ -160,6 +159,8 @@ static bool known(const struct mesh_engine *e, const struct endpoint *at)
 
 static void ask_configured(struct mesh_engine *e, struct configured *c, int64_t now_ms)
 {
+	const struct generation *g = &e->gen[0];
+
 	if (now_ms < c->next_ms)
 		return;
 	if (reached(e, &c->at) || own_has_endpoint(e, &c->at) || (known(e, &c->at) && engine_live(e) > 0)) {
@@ -167,14 +168,17 @@ static void ask_configured(struct mesh_engine *e, struct configured *c, int64_t 
 		c->next_ms = now_ms + ASK_MAX_MS;
 		return;
 	}
-	discover_ask(e, &c->at, NULL, now_ms - c->cookie_ms < COOKIE_HOLD_MS ? c->cookie : NULL, true, now_ms);
+	/* Every second time as those ask who have not heard of the generation in force. */
+	if (c->asked++ % 2 == 1 && generation_before(e, now_ms) != NULL)
+		g = generation_before(e, now_ms);
+	discover_ask(e, g, &c->at, NULL, now_ms - c->cookie_ms < COOKIE_HOLD_MS ? c->cookie : NULL, true, now_ms);
 	c->next_ms = now_ms + c->wait_ms * 4 / 5 + engine_random(e, (uint32_t)(c->wait_ms * 2 / 5));
 	c->wait_ms = c->wait_ms * 2 < ASK_MAX_MS ? c->wait_ms * 2 : ASK_MAX_MS;
 }
 
 /* ---- beacons ---- */
 
-static void beacon(struct mesh_engine *e, bool answer, int64_t now_ms)
+static void beacon_in(struct mesh_engine *e, const struct generation *g, bool answer)
 {
 	struct packet_beacon b = {.boot_epoch = e->self.boot_epoch, .sequence = e->own.sequence, .port_v4 = e->port_v4,
 				  .port_v6 = e->port_v6, .answer = answer};
@@ -182,8 +186,17 @@ static void beacon(struct mesh_engine *e, bool answer, int64_t now_ms)
 	struct mesh_act a = {.kind = MESH_ACT_BEACON};
 
 	memcpy(b.id, e->nodekey.id, NODE_ID_LEN);
-	a.bytes = slice_of(out, packet_put_beacon(&e->subkeys, &b, out));
+	a.bytes = slice_of(out, packet_put_beacon(&g->subkeys, &b, out));
 	act(e, &a);
+}
+
+static void beacon(struct mesh_engine *e, bool answer, int64_t now_ms)
+{
+	const struct generation *before = generation_before(e, now_ms);
+
+	beacon_in(e, &e->gen[0], answer);
+	if (before != NULL)
+		beacon_in(e, before, answer);
 	e->beacon_sent_ms = now_ms;
 }
 
@@ -213,7 +226,8 @@ static void beacons_timer(struct mesh_engine *e, int64_t now_ms)
 	engine_due(e, e->beacon_answer_ms);
 }
 
-void discover_beacon(struct mesh_engine *e, const struct endpoint *from, struct slice body, int64_t now_ms)
+void discover_beacon(struct mesh_engine *e, const struct generation *g, const struct endpoint *from, struct slice body,
+		     int64_t now_ms)
 {
 	struct endpoint at = *from;
 	struct packet_beacon b;
@@ -230,7 +244,7 @@ void discover_beacon(struct mesh_engine *e, const struct endpoint *from, struct 
 		return;
 	at.port = from->family == ENDPOINT_V4 ? b.port_v4 : b.port_v6;
 	if (endpoint_usable(&at))
-		discover_ask(e, &at, b.id, NULL, false, now_ms);
+		discover_ask(e, g, &at, b.id, NULL, false, now_ms);
 }
 
 void discover_timer(struct mesh_engine *e, int64_t now_ms)
@@ -330,7 +344,7 @@ void introduce_called(struct mesh_engine *e, const struct message *m, int64_t no
 			continue;
 		/* Without its record there is no key to call it by; who opens a NAT as well, and brings the record. */
 		if (n == NULL || n->record_len == 0) {
-			discover_ask(e, at, m->u.introduce.node, NULL, true, now_ms);
+			discover_ask(e, &e->gen[0], at, m->u.introduce.node, NULL, true, now_ms);
 			continue;
 		}
 		/* Its answer is not waited for: it opens our NAT, and the caller's next initiation comes in. */

@@ -16,6 +16,7 @@
 struct queued {
 	struct queued *next;
 	struct mesh_act act;
+	bool for_other;	/* counts for relay_queued */
 	uint8_t bytes[];
 };
 
@@ -54,9 +55,10 @@ void node_due(struct mesh_engine *e, struct node *n, int64_t at_ms)
 
 /* ---- queue ---- */
 
-void act(struct mesh_engine *e, const struct mesh_act *a)
+static void put(struct mesh_engine *e, const struct mesh_act *a, bool for_other)
 {
-	bool lossy = a->kind == MESH_ACT_SEND || a->kind == MESH_ACT_BEACON || a->kind == MESH_ACT_CONTROL;
+	bool lossy = a->kind == MESH_ACT_SEND || a->kind == MESH_ACT_BEACON || a->kind == MESH_ACT_CONTROL ||
+		     a->kind == MESH_ACT_FEED;
 	struct queued *q;
 
 	if (lossy && e->queued >= ENGINE_ACTIONS_MAX) {
@@ -66,16 +68,26 @@ void act(struct mesh_engine *e, const struct mesh_act *a)
 	q = xmalloc(sizeof(*q) + a->bytes.len);
 	q->next = NULL;
 	q->act = *a;
+	q->for_other = for_other;
 	if (a->bytes.len > 0)
 		memcpy(q->bytes, a->bytes.ptr, a->bytes.len);
 	q->act.bytes = slice_of(q->bytes, a->bytes.len);
 	*e->last = q;
 	e->last = &q->next;
 	e->queued++;
+	if (for_other)
+		e->nodes[a->peer]->relay_queued += a->bytes.len;
+}
+
+void act(struct mesh_engine *e, const struct mesh_act *a)
+{
+	put(e, a, false);
 }
 
 bool mesh_engine_next(struct mesh_engine *e, struct mesh_act *out)
 {
+	if (e->taken != NULL && e->taken->act.kind == MESH_ACT_GENERATION)
+		sodium_memzero(e->taken->bytes, e->taken->act.bytes.len);
 	free(e->taken);
 	e->taken = e->first;
 	if (e->taken == NULL)
@@ -85,6 +97,13 @@ bool mesh_engine_next(struct mesh_engine *e, struct mesh_act *out)
 		e->last = &e->first;
 	e->queued--;
 	*out = e->taken->act;
+	if (e->taken->for_other) {
+		struct node *n = node_of(e, out->peer);
+
+		/* The number may be another one's by now. */
+		if (n != NULL)
+			n->relay_queued -= n->relay_queued < out->bytes.len ? n->relay_queued : out->bytes.len;
+	}
 	return true;
 }
 
@@ -92,7 +111,11 @@ void act_send(struct mesh_engine *e, const struct endpoint *to, const uint8_t *b
 {
 	struct mesh_act a = {.kind = MESH_ACT_SEND, .at = *to, .peer = ENGINE_NOBODY, .bytes = slice_of(bytes, len)};
 
-	if (to->family != ENDPOINT_NONE && len > 0)
+	if (to->family == ENDPOINT_NONE || len == 0)
+		return;
+	if (relay_is(e, to))
+		relay_send(e, to, bytes, len);
+	else
 		act(e, &a);
 }
 
@@ -201,7 +224,7 @@ struct node *node_get(struct mesh_engine *e, const uint8_t *id, int64_t now_ms)
 	n->due_ms = now_ms + NAMELESS_MS;
 	n->renewed_ms = n->due_ms - RECORD_FORGET_MS;
 	n->digest_in_ms = n->introduce_ms = n->called_us_ms = n->introduced_ms = n->explored_ms = LONG_AGO;
-	n->call_after_ms = LONG_AGO;
+	n->call_after_ms = n->no_service_ms = n->relayed_ms = n->direct_ms = LONG_AGO;
 	n->regossip_ms = ENGINE_NEVER;
 	a.peer = n->peer;
 	memcpy(a.node, id, NODE_ID_LEN);
@@ -217,6 +240,7 @@ void node_remove(struct mesh_engine *e, struct node *n, int64_t now_ms)
 
 	call_end(e, n);
 	calls_drop(e, n);
+	handovers_end(e, n->id);
 	gossip_forget(e, n, now_ms);
 	memcpy(a.node, n->id, NODE_ID_LEN);
 	act(e, &a);
@@ -265,18 +289,34 @@ size_t engine_live(const struct mesh_engine *e)
 	return live;
 }
 
-void node_say(struct mesh_engine *e, struct node *n, const struct message *m, const struct endpoint *to)
+void node_say_bytes(struct mesh_engine *e, struct node *n, struct slice content, const struct endpoint *to, bool for_other)
 {
-	uint8_t content[MESSAGE_LEN_MAX];
-	struct mesh_act a = {.kind = MESH_ACT_CONTROL, .peer = n->peer, .index = ENGINE_NOBODY};
+	struct mesh_act a = {.kind = MESH_ACT_CONTROL, .peer = n->peer, .index = ENGINE_NOBODY, .relay = ENGINE_NOBODY,
+			     .bytes = content};
 
 	if (n->current.index == 0)
 		return;
+	if (relay_is(e, to == NULL ? &n->path : to)) {
+		relay_say(e, n, content, to == NULL ? &n->path : to);
+		return;
+	}
 	if (to != NULL)
 		a.at = *to;
-	a.bytes = slice_of(content, message_put(m, content, sizeof(content)));
-	if (a.bytes.len > 0 || m->type == MESSAGE_KEEPALIVE)
-		act(e, &a);
+	put(e, &a, for_other);
+}
+
+void node_say(struct mesh_engine *e, struct node *n, const struct message *m, const struct endpoint *to)
+{
+	uint8_t content[MESSAGE_LEN_MAX];
+	size_t len = message_put(m, content, sizeof(content));
+
+	if (len > 0 || m->type == MESSAGE_KEEPALIVE)
+		node_say_bytes(e, n, slice_of(content, len), to, m->type == MESSAGE_RELAYED);
+}
+
+int64_t engine_now_us(const struct mesh_engine *e, int64_t now_ms)
+{
+	return e->ops->now_us == NULL ? now_ms * 1000 : e->ops->now_us(e->ops->arg);
 }
 
 void traffic_of(const struct mesh_engine *e, const struct node *n, struct engine_traffic *t)
@@ -295,22 +335,20 @@ struct mesh_engine *mesh_engine_new(const struct engine_options *o, const struct
 
 	e->ops = ops;
 	e->last = &e->first;
-	e->key = o->key;
 	e->nodekey = o->node;
-	netkey_subkeys(&e->subkeys, &e->key);
-	addressing_init(&e->addressing, e->key.id, &e->key.range, e->key.created_s);
+	addressing_init(&e->addressing, o->key.id, &o->key.range, o->key.created_s);
 	e->claims = claims_new(&e->addressing);
 	e->nodes = xcalloc(ENGINE_PEERS_MAX, sizeof(struct node *));
 	e->wall_s = wall_s;
 	e->wall_ms = now_ms;
 	ops->random(ops->arg, e->hash_key, sizeof(e->hash_key));
+	ops->random(ops->arg, e->relay_tag, sizeof(e->relay_tag));
 	ops->random(ops->arg, key, sizeof(key));
 	guard_init(&e->guard, key);
 	cookie_jar_init(&e->jar, now_ms);
-	e->self = (struct handshake_self){.key = &e->nodekey, .subkeys = &e->subkeys, .generation = e->key.generation,
-					  .ciphers = aead_ciphers(), .mtu = o->mtu == 0 ? 1420 : o->mtu,
+	e->self = (struct handshake_self){.key = &e->nodekey, .ciphers = aead_ciphers(), .mtu = o->mtu == 0 ? 1420 : o->mtu,
 					  .boot_epoch = o->boot_epoch};
-	memcpy(e->self.network_id, e->key.id, NETWORK_ID_LEN);
+	memcpy(e->self.network_id, o->key.id, NETWORK_ID_LEN);
 	e->own = o->own;
 	e->own.sequence = o->sequence;
 	e->own.endpoints_count = 0;
@@ -321,8 +359,8 @@ struct mesh_engine *mesh_engine_new(const struct engine_options *o, const struct
 	e->beacon_sent_ms = e->own_made_ms = e->called_all_ms = LONG_AGO;
 	e->due_ms = ENGINE_NEVER;
 	e->gossip_ms = now_ms + GOSSIP_MS / 2 + engine_random(e, GOSSIP_MS / 2);
-	engine_due(e, e->gossip_ms);
-	if (own_make(e, now_ms, err) < 0) {
+	engine_due(e, now_ms);
+	if (generations_init(e, o, now_ms, err) < 0 || own_make(e, now_ms, err) < 0) {
 		mesh_engine_free(e);
 		return NULL;
 	}
@@ -356,6 +394,8 @@ void mesh_engine_free(struct mesh_engine *e)
 		free(q);
 	}
 	free(e->taken);
+	handovers_free(e);
+	generations_wipe(e);
 	claims_free(e->claims);
 	cookie_jar_wipe(&e->jar);
 	sodium_memzero(e, sizeof(*e));
@@ -391,13 +431,15 @@ void mesh_engine_evict(struct mesh_engine *e, const uint8_t node[static NODE_ID_
 		return;
 	call_end(e, n);
 	calls_drop(e, n);
+	handovers_end(e, n->id);
 	gossip_forget(e, n, now_ms);
 	n->evicted = true;
 }
 
 /* ---- in ---- */
 
-static void hint(struct mesh_engine *e, const struct endpoint *from, const uint8_t *clear, int64_t now_ms)
+static void hint(struct mesh_engine *e, const struct generation *g, const struct endpoint *from, const uint8_t *clear,
+		 int64_t now_ms)
 {
 	uint8_t out[PACKET_OUTER_MAX];
 
@@ -405,12 +447,12 @@ static void hint(struct mesh_engine *e, const struct endpoint *from, const uint8
 	    !bucket_take(&e->hints, 10, 10, now_ms))
 		return;
 	e->stats.hints_sent++;
-	act_send(e, from, out, packet_put_hint(&e->subkeys, clear, out));
+	act_send(e, from, out, packet_put_hint(&g->subkeys, clear, out));
 }
 
 /* Whether an asker must first show where it is; it has been told how, if so. */
-static bool must_show(struct mesh_engine *e, const struct endpoint *from, const uint8_t *dgram, size_t len,
-		      const struct packet_header *h, struct slice body, int64_t now_ms)
+static bool must_show(struct mesh_engine *e, const struct generation *g, const struct endpoint *from, const uint8_t *dgram,
+		      size_t len, const struct packet_header *h, struct slice body, int64_t now_ms)
 {
 	struct packet_cookie c = {.receiver = PACKET_COOKIE_FOR_WHO};
 	struct packet_initiation i;
@@ -426,28 +468,35 @@ static bool must_show(struct mesh_engine *e, const struct endpoint *from, const 
 	memcpy(c.quoted, packet_outer_tag(dgram, len, h), PACKET_TAG_LEN);
 	cookie_make(&e->jar, from, now_ms, c.cookie);
 	e->stats.cookies_sent++;
-	act_send(e, from, out, packet_put_cookie(&e->subkeys, &c, out));
+	act_send(e, from, out, packet_put_cookie(&g->subkeys, &c, out));
 	return true;
 }
 
-static void outer(struct mesh_engine *e, const struct endpoint *from, const uint8_t *dgram, size_t len,
-		  const struct packet_header *h, struct slice body, int64_t now_ms)
+static void outer(struct mesh_engine *e, const struct generation *g, const struct endpoint *from, const uint8_t *dgram,
+		  size_t len, const struct packet_header *h, struct slice body, int64_t now_ms)
 {
 	bool awaited = h->type == PACKET_RESPONSE || (h->type == PACKET_HERE && discover_awaited(e, body, now_ms));
+
+	/* Who is asked through another is known by name. */
+	if (relay_is(e, from) && h->type >= PACKET_WHO)
+		return;
+	/* After its grace a generation is for one thing. */
+	if (h->type != PACKET_INITIATION && !generation_holds(e, g, now_ms))
+		return;
 
 	/* A response's index is looked at before anything costs; see calls_response. */
 	if (!awaited && !guard_source(&e->guard, from, now_ms)) {
 		e->stats.strangers_limited++;
 		return;
 	}
-	if ((h->type == PACKET_INITIATION || h->type == PACKET_WHO) && must_show(e, from, dgram, len, h, body, now_ms))
+	if ((h->type == PACKET_INITIATION || h->type == PACKET_WHO) && must_show(e, g, from, dgram, len, h, body, now_ms))
 		return;
 	switch (h->type) {
 	case PACKET_INITIATION:
-		calls_initiation(e, from, body, now_ms);
+		calls_initiation(e, g, from, body, now_ms);
 		break;
 	case PACKET_RESPONSE:
-		calls_response(e, from, h, body, now_ms);
+		calls_response(e, g, from, h, body, now_ms);
 		break;
 	case PACKET_COOKIE:
 		calls_cookie(e, h, body, now_ms);
@@ -456,13 +505,13 @@ static void outer(struct mesh_engine *e, const struct endpoint *from, const uint
 		calls_hint(e, body, now_ms);
 		break;
 	case PACKET_WHO:
-		discover_who(e, from, body, now_ms);
+		discover_who(e, g, from, body);
 		break;
 	case PACKET_HERE:
 		discover_here(e, from, body, now_ms);
 		break;
 	case PACKET_BEACON:
-		discover_beacon(e, from, body, now_ms);
+		discover_beacon(e, g, from, body, now_ms);
 		break;
 	default:
 		break;
@@ -472,16 +521,28 @@ static void outer(struct mesh_engine *e, const struct endpoint *from, const uint
 void mesh_engine_datagram(struct mesh_engine *e, const struct endpoint *from, const uint8_t *dgram, size_t len,
 			  int64_t now_ms)
 {
-	uint8_t body[PACKET_OUTER_MAX], clear[PACKET_HEADER_LEN];
+	uint8_t body[PACKET_OUTER_MAX], clear[PACKET_HEADER_LEN], of_session[PACKET_HEADER_LEN];
+	const struct generation *session = NULL, *g;
 	struct packet_header h;
 	size_t n;
 
-	if (packet_header_get(&e->subkeys, dgram, len, &h, clear) < 0)
-		return;
-	if (packet_is_session(&h))
-		hint(e, from, clear, now_ms);
-	else if (packet_open(&e->subkeys, dgram, len, &h, body, &n) == 0)
-		outer(e, from, dgram, len, &h, slice_of(body, n), now_ms);
+	for (g = e->gen; g < e->gen + e->gens; g++) {
+		if (packet_header_get(&g->subkeys, dgram, len, &h, clear) < 0)
+			continue;
+		if (packet_is_session(&h)) {
+			if (handover_datagram(e, &h, clear, from, dgram, len, now_ms))
+				return;
+			if (session == NULL && generation_holds(e, g, now_ms)) {
+				session = g;
+				memcpy(of_session, clear, sizeof(of_session));
+			}
+		} else if (packet_open(&g->subkeys, dgram, len, &h, body, &n) == 0) {
+			outer(e, g, from, dgram, len, &h, slice_of(body, n), now_ms);
+			return;
+		}
+	}
+	if (session != NULL)
+		hint(e, session, from, of_session, now_ms);
 }
 
 static void goodbye(struct mesh_engine *e, struct node *n)
@@ -498,12 +559,12 @@ void mesh_engine_message(struct mesh_engine *e, uint32_t peer, uint32_t index, c
 
 	if (n == NULL || (index != n->current.index && index != n->previous.index))
 		return;
+	if (message_get(&m, content) < 0 || relay_message(e, n, &m, now_ms))
+		return;
 	if (!bucket_take(&n->messages, MESSAGES_PER_S, MESSAGES_BURST, now_ms)) {
 		e->stats.messages_limited++;
 		return;
 	}
-	if (message_get(&m, content) < 0)
-		return;
 	switch (m.type) {
 	case MESSAGE_PROBE:
 		paths_on_probe(e, n, &m, from);
@@ -523,11 +584,17 @@ void mesh_engine_message(struct mesh_engine *e, uint32_t peer, uint32_t index, c
 	case MESSAGE_RECORDS:
 		gossip_records(e, n, &m, now_ms);
 		break;
+	case MESSAGE_ROTATE:
+		rotate_part(e, n, &m, now_ms);
+		break;
 	case MESSAGE_INTRODUCE:
 		introduce_pass(e, n, &m, now_ms);
 		break;
 	case MESSAGE_INTRODUCED:
 		introduce_called(e, &m, now_ms);
+		break;
+	case MESSAGE_RELAY_NO:
+		relay_no(e, n, &m, now_ms);
 		break;
 	case MESSAGE_GOODBYE:
 		goodbye(e, n);
@@ -558,7 +625,12 @@ void mesh_engine_roamed(struct mesh_engine *e, uint32_t peer, const struct endpo
 {
 	struct node *n = node_of(e, peer);
 
-	if (n != NULL && node_live(n) && !endpoint_equal(&n->path, from) && endpoint_usable(from))
+	if (n == NULL || n->current.index == 0 || endpoint_equal(&n->path, from) || !endpoint_usable(from))
+		return;
+	/* Who takes the long way has a reason: whether ours still is what it was shows whether to follow. */
+	if (relay_is(e, from) && n->path.family != ENDPOINT_NONE && !relay_is(e, &n->path))
+		paths_probe(e, n, &n->path, 0, false, now_ms);
+	else
 		paths_probe(e, n, from, 0, true, now_ms);
 }
 
@@ -613,9 +685,13 @@ void mesh_engine_timer(struct mesh_engine *e, int64_t now_ms)
 	uint32_t i;
 
 	e->due_ms = ENGINE_NEVER;
+	if (!e->greeted)
+		calls_greet(e, now_ms);
 	own_timer(e, now_ms);
 	discover_timer(e, now_ms);
 	gossip_timer(e, now_ms);
+	generations_timer(e, now_ms);
+	handovers_timer(e, now_ms);
 	for (i = 0; i < e->nodes_top; i++) {
 		struct node *n = e->nodes[i];
 
@@ -632,6 +708,7 @@ void mesh_engine_timer(struct mesh_engine *e, int64_t now_ms)
 			calls_timer(e, n, now_ms);
 			paths_timer(e, n, now_ms);
 			gossip_node_timer(e, n, now_ms);
+			rotate_node_timer(e, n, now_ms);
 		}
 		engine_due(e, n->due_ms);
 	}
@@ -652,9 +729,12 @@ void mesh_engine_wall(struct mesh_engine *e, int64_t now_ms, int64_t wall_s)
 
 static void info(const struct mesh_engine *e, const struct node *n, struct mesh_peer_info *out)
 {
+	const struct node *via = relay_via(e, &n->path);
+
 	*out = (struct mesh_peer_info){.peer = n->peer, .record = slice_of(n->record, n->record_len), .live = node_live(n),
 				       .calling = n->call != NULL, .at = n->path, .mtu = n->mtu, .rtt_us = n->rtt_us,
-				       .evicted = n->evicted, .relay = ENGINE_NOBODY, .probed_ms = n->probed_ms};
+				       .evicted = n->evicted, .relay = ENGINE_NOBODY, .relays = n->relays,
+				       .probed_ms = n->probed_ms};
 	memcpy(out->node, n->id, NODE_ID_LEN);
 	memcpy(out->name, n->name, sizeof(out->name));
 	if (n->current.index != 0) {
@@ -663,6 +743,11 @@ static void info(const struct mesh_engine *e, const struct node *n, struct mesh_
 	}
 	if (n->path.family != ENDPOINT_NONE)
 		out->path = own_lan(e, &n->path) ? MESH_PATH_LAN : MESH_PATH_DIRECT;
+	if (via != NULL) {
+		out->path = MESH_PATH_PEER;
+		out->relay = via->peer;
+		out->at = (struct endpoint){.family = ENDPOINT_NONE};
+	}
 }
 
 size_t mesh_engine_peers(const struct mesh_engine *e)

@@ -61,7 +61,10 @@ int forward_target_outside(const struct endpoint *target, const struct addressin
 	if (target->family == ENDPOINT_V4 ? !addressing_has_v4(a, get_be32(target->addr)) :
 					    !addressing_has_v6(a, target->addr))
 		return 0;
-	error_set(err, ERR_REFUSED, "%s is an address of network '%s'", forward_target_text(shown, target), network);
+	forward_target_text(shown, target);
+	if (network == NULL)
+		return error_set(err, ERR_REFUSED, "%s is an address of the network itself", shown);
+	error_set(err, ERR_REFUSED, "%s is an address of network '%s'", shown, network);
 	return error_hint(err, "members reach it without a forward");
 }
 
@@ -211,7 +214,7 @@ static bool check_config(const struct forward *c, const struct addressing *a, ch
 	if (target != NULL)
 		error_set(&err, ERR_REFUSED, "its target is %s", target);
 	else if (mesh_name_check(slice_str(c->name), "a forward", &err) == 0 &&
-		 forward_target_outside(&c->target, a, "it is a forward of", &err) == 0)
+		 forward_target_outside(&c->target, a, NULL, &err) == 0)
 		return true;
 	snprintf(why, why_len, "%s", err.text);
 	return false;

@@ -37,7 +37,7 @@ struct forward_list {
  * IPv6, nor reserved. ERR_USAGE for what is no address, ERR_REFUSED for the others, each with a hint.
  */
 WARN_UNUSED int forward_target_parse(struct endpoint *target, struct slice text, struct error *err);
-/* ERR_REFUSED for one inside the network of a, called `network`: members reach that without a forward. */
+/* ERR_REFUSED for one inside the network of a, called `network` or NULL: members reach that as it is. */
 WARN_UNUSED int forward_target_outside(const struct endpoint *target, const struct addressing *a, const char *network,
 				       struct error *err);
 const char *forward_target_text(char out[static FORWARD_TARGET_TEXT_LEN], const struct endpoint *target);

@@ -46,7 +46,7 @@ struct redirect_address {
 struct redirect_listener {
 	struct redirect_address address;	/* all zeros: any */
 	bool both;		/* of version 6, any: takes IPv4 as well */
-	uint32_t ifindex;	/* 0: on any interface */
+	bool local;		/* on the loopback interface alone */
 };
 
 struct redirect_options {
@@ -75,26 +75,27 @@ enum redirect_verdict {
 enum redirect_verdict redirect_admit(struct redirect *r, uint32_t peer, const struct plane_packet *p);
 /* rx: just before a buffer is written to the kernel. Changes it in place. */
 void redirect_in(struct redirect *r, struct plane_packet *p);
-/* tx: just after a buffer was read from the kernel. Changes it in place. */
+/* tx: just after a buffer was read from the kernel. Changes it in place. A flow may be found open, or at its end. */
 void redirect_out(struct redirect *r, struct plane_packet *p);
 /*
- * tx: a packet of this host to an address in an own block (plane_scope.unowned). PASS: it is of a flow of a forward, was
- * changed in place, and its checksums are whole: to be injected. TAKE: the proxy's. DROP: nothing is there, to be rejected.
+ * tx: a packet of this host to an address in an own block (plane_scope.unowned); it is not changed. PASS: it is of a flow
+ * of a forward, and `inject` has been called with what the kernel is to get, checksums computed (a buffer of many datagrams:
+ * with each). TAKE: the proxy's. DROP: nothing is there, to be rejected.
  */
-enum redirect_verdict redirect_own(struct redirect *r, struct plane_packet *p);
+enum redirect_verdict redirect_own(struct redirect *r, const struct plane_packet *p,
+				   void (*inject)(void *arg, const void *ip, size_t len), void *arg);
 
 /* ---- the proxy ---- */
 
-/* How the kernel tells who listens; before the threads of the plane run, or NULL to take it away. Copied. */
+/* From the next packet on; NULL: nobody tells. Copied. Returns when the former ones are not being called any more. */
 void redirect_set_options(struct redirect *r, const struct redirect_options *o);
 
 struct redirect_own {
 	struct redirect_address node4, node6;	/* M; version 0: none */
 	uint16_t tcp4, tcp6, udp4, udp6;	/* ports of the proxy on them, host order; 0: none */
 	struct redirect_address forwards[2 * REDIRECT_FORWARDS_MAX];	/* of either version */
-	uint16_t forward_of[2 * REDIRECT_FORWARDS_MAX];		/* the caller's number for it */
+	uint16_t forward_of[2 * REDIRECT_FORWARDS_MAX];	/* the caller's number for it */
 	size_t forwards_n;
-	uint32_t ifindex;			/* of the network's interface */
 };
 /* From the next packet on; copied. Flows that these would not make are forgotten. */
 void redirect_set(struct redirect *r, const struct redirect_own *own);
@@ -115,15 +116,15 @@ struct redirect_flow {
 };
 
 /* The flow of a packet that was taken. false: there is none (any more). */
-bool redirect_of_packet(struct redirect *r, const struct plane_packet *p, struct redirect_flow *out);
+bool redirect_of_packet(struct redirect *r, const uint8_t *ip, size_t len, struct redirect_flow *out);
 /* The flow whose caller the kernel sees as this. */
 bool redirect_of_alias(struct redirect *r, uint8_t protocol, const struct redirect_address *alias, uint16_t port,
 		       struct redirect_flow *out);
 /*
- * The service has answered: packets pass from now on. p: the one that was taken; changed in place, checksums whole,
- * to be injected. false: the flow is gone.
+ * The service has answered: packets pass from now on. ip: the packet that was taken; changed in place, checksums
+ * computed, to be injected. false: the flow is gone.
  */
-bool redirect_ready(struct redirect *r, uint64_t id, struct plane_packet *p);
+bool redirect_ready(struct redirect *r, uint64_t id, uint8_t *ip, size_t len);
 /* The flow has ended. gone: at once, nothing was ever said; else its last packets still pass. */
 void redirect_end(struct redirect *r, uint64_t id, bool gone);
 

@@ -27,6 +27,7 @@ struct sim_session {
 struct sim_peer {
 	uint8_t id[NODE_ID_LEN];
 	struct endpoint at;
+	uint32_t relay;
 	uint32_t sending;	/* index; 0: none */
 	struct engine_traffic t;
 	unsigned staged;
@@ -53,6 +54,15 @@ struct sim_node {
 	struct sim_peer *peers;
 	uint64_t sent, sent_bytes, received_data, refused, moved, ups;
 	int64_t first_data_ms;
+	/* what its disk has of generations */
+	struct netkey gen, former[ENGINE_FORMER_MAX];
+	size_t former_count;
+	int64_t grace_until_ms;
+	struct buf stay;
+	uint8_t out[SIM_NODES][NODE_ID_LEN];	/* evicted */
+	size_t out_count, out_new;	/* the latter: of the generation that comes next */
+	struct subkeys masks[2];
+	size_t masks_count;
 };
 
 struct sim_mapping {
@@ -259,10 +269,17 @@ static UNUSED bool sim_seal(struct sim_node *n, struct sim_peer *p, uint32_t ind
 	if (content.len > 0)
 		memcpy(d + PACKET_HEADER_LEN, content.ptr, content.len);
 	len = session_seal(&x->s->tx, type, 0, d, content.len);
+	REQUIRE(type == PACKET_DATA || x->s->kind == SESSION_FULL);
 	p->t.tx_ms = n->sim->now_ms;
 	if (type == PACKET_DATA)
 		p->t.tx_data_ms = n->sim->now_ms;
-	sim_wire(n, to, d, len);
+	if (to == &p->at && p->relay != ENGINE_NOBODY) {
+		/* The engine seals what is its own for a relayed peer. */
+		REQUIRE(type == PACKET_DATA);
+		mesh_engine_out(n->e, (uint32_t)(p - n->peers), slice_of(d, len), n->sim->now_ms);
+	} else {
+		sim_wire(n, to, d, len);
+	}
 	return true;
 }
 
@@ -286,6 +303,57 @@ static UNUSED void sim_retire(struct sim_node *n, uint32_t index)
 	*x = n->sessions[--n->sessions_count];
 }
 
+static UNUSED void sim_masks(struct sim_node *n)
+{
+	const struct netkey *before = mesh_engine_key_before(n->e);
+
+	netkey_subkeys(&n->masks[0], mesh_engine_key(n->e));
+	n->masks_count = 1;
+	if (before != NULL)
+		netkey_subkeys(&n->masks[n->masks_count++], before);
+}
+
+/* What network_renew does on a disk. */
+static UNUSED void sim_keep(struct sim_node *n, const struct netkey *next, struct slice list, int64_t grace_ms)
+{
+	if (n->former_count < ENGINE_FORMER_MAX)
+		n->former_count++;
+	memmove(n->former + 1, n->former, (n->former_count - 1) * sizeof(n->former[0]));
+	n->former[0] = n->gen;
+	n->gen = *next;
+	n->grace_until_ms = n->sim->now_ms + grace_ms;
+	buf_release(&n->stay);
+	n->stay = BUF_INIT(STAY_LEN_MAX);
+	buf_put_slice(&n->stay, list);
+	n->out_count += n->out_new;
+	n->out_new = 0;
+}
+
+static UNUSED void sim_generation(struct sim_node *n, struct slice rotation)
+{
+	struct error err = ERROR_INIT;
+	struct staylist list;
+	struct netkey next;
+	size_t key_len;
+
+	REQUIRE(rotation_parse(&next, &list, rotation, &n->gen, n->key.id, &err) == 0);
+	key_len = 2 + ((size_t)rotation.ptr[0] << 8 | rotation.ptr[1]);
+	sim_keep(n, &next, slice_sub(rotation, key_len, rotation.len - key_len), ENGINE_GRACE_MS);
+}
+
+static UNUSED void sim_receive(struct sim_node *n, const struct endpoint *from, uint8_t *bytes, size_t len);
+
+static UNUSED void sim_feed(struct sim_node *n, const struct mesh_act *a)
+{
+	uint8_t bytes[MESSAGE_LEN_MAX];
+	struct endpoint from = a->at;
+	size_t len = a->bytes.len;
+
+	REQUIRE(len <= sizeof(bytes));
+	memcpy(bytes, a->bytes.ptr, len);
+	sim_receive(n, &from, bytes, len);
+}
+
 static UNUSED void sim_act(struct sim_node *n, const struct mesh_act *a)
 {
 	struct sim_peer *p = a->peer < ENGINE_PEERS_MAX ? &n->peers[a->peer] : NULL;
@@ -305,7 +373,7 @@ static UNUSED void sim_act(struct sim_node *n, const struct mesh_act *a)
 		sim_seal(n, p, a->index == ENGINE_NOBODY ? p->sending : a->index, &a->at, PACKET_CONTROL, a->bytes);
 		break;
 	case MESH_ACT_PEER:
-		*p = (struct sim_peer){.t = {INT64_MIN / 4, INT64_MIN / 4, INT64_MIN / 4, INT64_MIN / 4}};
+		*p = (struct sim_peer){.relay = ENGINE_NOBODY, .t = {INT64_MIN / 4, INT64_MIN / 4, INT64_MIN / 4, INT64_MIN / 4}};
 		memcpy(p->id, a->node, NODE_ID_LEN);
 		break;
 	case MESH_ACT_PUBLISH:
@@ -322,6 +390,7 @@ static UNUSED void sim_act(struct sim_node *n, const struct mesh_act *a)
 		break;
 	case MESH_ACT_ENDPOINT:
 		p->at = a->at;
+		p->relay = a->relay;
 		p->mtu = a->mtu;
 		sim_flush(n, p);
 		break;
@@ -334,6 +403,18 @@ static UNUSED void sim_act(struct sim_node *n, const struct mesh_act *a)
 		break;
 	case MESH_ACT_EPOCH:
 		n->epoch = a->index;
+		break;
+	case MESH_ACT_FEED:
+		sim_feed(n, a);
+		break;
+	case MESH_ACT_EVICTED:
+		memcpy(n->out[n->out_count + n->out_new++], a->node, NODE_ID_LEN);
+		break;
+	case MESH_ACT_GENERATION:
+		sim_generation(n, a->bytes);
+		break;
+	case MESH_ACT_MASKS:
+		sim_masks(n);
 		break;
 	case MESH_ACT_EVENT:
 		n->moved += a->event == MESH_EVENT_MOVED;
@@ -384,10 +465,12 @@ static UNUSED void sim_receive(struct sim_node *n, const struct endpoint *from, 
 	uint8_t clear[PACKET_HEADER_LEN];
 	struct packet_header h;
 	struct sim_session *x;
-	size_t content;
+	size_t content, i;
 
-	if (packet_header_get(&n->sim->net.subkeys, bytes, len, &h, clear) == 0 && packet_is_session(&h) &&
-	    (x = sim_session(n, h.receiver)) != NULL && x->s != NULL) {
+	for (i = 0; i < n->masks_count; i++) {
+		if (packet_header_get(&n->masks[i], bytes, len, &h, clear) < 0 || !packet_is_session(&h) ||
+		    (x = sim_session(n, h.receiver)) == NULL || x->s == NULL)
+			continue;
 		if (session_open(&x->s->rx, &h, clear, bytes, len, &content) == SESSION_OK)
 			sim_opened(n, x, &h, from, slice_of(bytes + PACKET_HEADER_LEN, content));
 		else
@@ -413,18 +496,26 @@ static UNUSED struct sim *sim_new(uint64_t seed)
 
 static UNUSED void sim_start(struct sim_node *n, int64_t wall_s)
 {
-	struct engine_options o = {.key = n->sim->net.key, .node = n->key, .boot_epoch = ++n->epoch, .sequence = n->sequence,
-				   .port_v4 = n->at.port, .own = n->own};
+	struct engine_options o = {.key = n->gen, .node = n->key, .boot_epoch = ++n->epoch, .sequence = n->sequence,
+				   .port_v4 = n->at.port, .own = n->own, .staylist = buf_slice(&n->stay)};
 	struct record_endpoint own = {ENDPOINT_OWN, n->at};
 	struct error err = ERROR_INIT;
+	size_t i;
+
+	for (i = 0; i < n->former_count; i++)
+		o.former[o.former_count++] = (struct engine_former){n->former[i],
+								    i == 0 ? n->grace_until_ms - n->sim->now_ms : 0};
 
 	n->peers = xcalloc(ENGINE_PEERS_MAX, sizeof(*n->peers));
 	n->e = mesh_engine_new(&o, &n->ops, n->sim->now_ms, wall_s, &err);
 	if (n->e == NULL)
 		printf("# %s\n", err.text);
 	REQUIRE(n->e != NULL);
+	for (i = 0; i < n->out_count; i++)
+		mesh_engine_evict(n->e, n->out[i], n->sim->now_ms);
 	mesh_engine_endpoints(n->e, &own, 1, n->sim->now_ms);
 	n->up = true;
+	sim_masks(n);
 	sim_pump(n);
 }
 
@@ -435,7 +526,9 @@ static UNUSED struct sim_node *sim_add(struct sim *s, unsigned nat, int64_t wall
 
 	n->sim = s;
 	n->number = s->count;
-	n->ops = (struct engine_ops){n, sim_random, sim_index_take, sim_index_give, sim_traffic};
+	n->gen = s->net.key;
+	n->ops = (struct engine_ops){.arg = n, .random = sim_random, .index_take = sim_index_take,
+				     .index_give = sim_index_give, .traffic = sim_traffic};
 	nodekey_generate(&n->key);
 	snprintf(n->own.name, sizeof(n->own.name), "n%u", n->number);
 	n->own.named_s = 1;
@@ -474,6 +567,7 @@ static UNUSED void sim_kill(struct sim_node *n)
 	free(n->peers);
 	n->sessions = NULL;
 	n->peers = NULL;
+	n->out_new = 0;
 	n->sessions_count = n->sessions_room = 0;
 }
 
@@ -483,6 +577,8 @@ static UNUSED void sim_free(struct sim *s)
 
 	for (i = 1; i <= s->count; i++)
 		sim_kill(&s->node[i]);
+	for (i = 1; i <= s->count; i++)
+		buf_release(&s->node[i].stay);
 	while (s->events_count > 0)
 		free(s->events[--s->events_count].bytes);
 	free(s->events);

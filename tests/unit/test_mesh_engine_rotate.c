@@ -1,0 +1,461 @@
+/* Rotation in a network of engines: who learns of a generation, how, and who does not. */
+#include "tap.h"
+
+#include "mesh_sim.h"
+
+#define WALL (FIXTURE_CREATED + 86400)
+#define DAY_MS INT64_C(86400000)
+
+static struct sim *network(uint64_t seed, unsigned count)
+{
+	struct sim *s = sim_new(seed);
+	unsigned i;
+
+	for (i = 0; i < count; i++)
+		sim_add(s, 0, WALL);
+	for (i = 2; i <= count; i++)
+		sim_configure(&s->node[i], &s->node[1]);
+	sim_wait(s, 8000);
+	return s;
+}
+
+/* The verb on a node that has the owner's key: the list has all but `out`, and `fill` ids of nobody. */
+static void rotate(struct sim *s, struct sim_node *n, const struct sim_node *out, unsigned fill, int64_t grace_ms)
+{
+	uint8_t (*ids)[NODE_ID_LEN] = xcalloc(SIM_NODES + fill, NODE_ID_LEN);
+	struct buf list = BUF_INIT(STAY_LEN_MAX);
+	struct error err = ERROR_INIT;
+	struct netkey next;
+	size_t count = 0;
+	unsigned i;
+
+	REQUIRE(netkey_next(&next, &n->gen, 0, &err) == 0);
+	for (i = 1; i <= s->count; i++)
+		if (&s->node[i] != out)
+			memcpy(ids[count++], s->node[i].key.id, NODE_ID_LEN);
+	for (i = 0; i < fill; i++)
+		sim_random(n, ids[count++], NODE_ID_LEN);
+	REQUIRE(staylist_put(&list, &next, &s->net.owner, (const uint8_t (*)[NODE_ID_LEN])ids, count, WALL, &err) == 0);
+	CHECK(mesh_engine_rotate(n->e, &next, buf_slice(&list), grace_ms, s->now_ms, &err) == 0);
+	/* Whom it leaves out stands on the disk before the daemon hears of it. */
+	sim_pump(n);
+	sim_keep(n, &next, buf_slice(&list), grace_ms);
+	buf_release(&list);
+	free(ids);
+}
+
+static uint32_t generation(const struct sim_node *n)
+{
+	return mesh_engine_key(n->e)->generation;
+}
+
+static bool passes(struct sim *s, struct sim_node *from, struct sim_node *to, int64_t ms)
+{
+	uint64_t before = to->received_data;
+
+	CHECK(sim_data(from, to));
+	sim_wait(s, ms);
+	return to->received_data > before;
+}
+
+TEST(a_rotation_goes_to_all_that_stay_and_the_evicted_one_is_out_at_once)
+{
+	struct sim *s = network(1, 5);
+	uint64_t before;
+	unsigned i, k;
+
+	for (i = 1; i <= 5; i++)
+		for (k = 1; k <= 5; k++)
+			CHECK(i == k || passes(s, &s->node[i], &s->node[k], 100));
+	rotate(s, &s->node[1], &s->node[5], 0, DAY_MS);
+	sim_wait(s, 1000);
+	before = 0;
+	for (i = 1; i <= 4; i++) {
+		struct mesh_peer_info info;
+
+		CHECK_INT(generation(&s->node[i]), 2);
+		CHECK(!sim_live(&s->node[i], &s->node[5]));
+		CHECK(mesh_engine_find(s->node[i].e, s->node[5].key.id, &info) && info.evicted && info.record.len == 0);
+		CHECK_INT(s->node[i].out_count, 1);
+		before += s->node[i].received_data;
+	}
+	CHECK_INT(generation(&s->node[5]), 1);
+	/* Within the grace, and at all times after. */
+	for (k = 0; k < 3; k++) {
+		for (i = 1; i <= 4; i++)
+			CHECK(sim_data(&s->node[5], &s->node[i]));
+		sim_wait(s, k == 1 ? 2 * DAY_MS : 5000);
+	}
+	for (i = 1; i <= 4; i++)
+		before -= s->node[i].received_data;
+	CHECK_INT(before, 0);
+	CHECK_INT(generation(&s->node[5]), 1);
+	for (i = 1; i <= 4; i++)
+		for (k = 1; k <= 4; k++)
+			CHECK(i == k || passes(s, &s->node[i], &s->node[k], 1000));
+	sim_free(s);
+}
+
+TEST(nothing_is_lost_while_a_generation_goes_through_and_while_its_grace_ends)
+{
+	struct sim *s = network(2, 3);
+	uint64_t lost = 0;
+	struct mesh_peer_info info;
+	int i;
+
+	CHECK(passes(s, &s->node[2], &s->node[3], 200));
+	for (i = 0; i < 600; i++) {
+		if (i == 20)
+			rotate(s, &s->node[1], NULL, 0, 400000);
+		lost += !passes(s, &s->node[2], &s->node[3], 1000);
+	}
+	CHECK_INT(lost, 0);
+	CHECK(mesh_engine_find(s->node[2].e, s->node[3].key.id, &info));
+	CHECK_INT(info.generation, 2);
+	CHECK(mesh_engine_key_before(s->node[1].e) == NULL && mesh_engine_key_before(s->node[2].e) != NULL);
+	sim_free(s);
+}
+
+TEST(a_list_of_eight_thousand_goes_through_with_loss)
+{
+	struct sim *s = network(3, 4);
+	struct mesh_engine_stats st;
+
+	CHECK(passes(s, &s->node[2], &s->node[1], 200) && passes(s, &s->node[3], &s->node[1], 200) &&
+	      passes(s, &s->node[4], &s->node[1], 200));
+	s->loss_percent = 10;
+	rotate(s, &s->node[1], NULL, 8000, DAY_MS);
+	sim_wait(s, 60000);
+	CHECK_INT(generation(&s->node[2]), 2);
+	CHECK_INT(generation(&s->node[3]), 2);
+	CHECK_INT(generation(&s->node[4]), 2);
+	mesh_engine_stats(s->node[1].e, &st);
+	printf("# sent whole %llu times to three, 8,004 ids\n", (unsigned long long)st.rotations_sent);
+	CHECK(st.rotations_sent <= 12);
+	sim_free(s);
+}
+
+TEST(whoever_was_away_comes_back_within_the_grace_and_long_after_it)
+{
+	unsigned late;
+
+	for (late = 0; late < 3; late++) {
+		struct sim *s = network(4 + late, 4);
+		struct sim_node *away = &s->node[3];
+		unsigned i;
+
+		CHECK(passes(s, away, &s->node[1], 200) && passes(s, away, &s->node[2], 200));
+		s->parted = true;
+		away->side = 1;
+		sim_wait(s, 200000);
+		rotate(s, &s->node[1], &s->node[4], late == 2 ? 3000 : 0, DAY_MS);
+		sim_wait(s, late == 0 ? 3600000 : 3 * DAY_MS);
+		CHECK_INT(generation(away), 1);
+		CHECK_INT(generation(&s->node[2]), 2);
+		s->parted = false;
+		/* By itself, within a few rounds of gossip; with traffic at once. */
+		if (late == 1)
+			sim_wait(s, 10 * 60000);
+		else
+			CHECK(passes(s, away, &s->node[2], 8000));
+		CHECK_INT(generation(away), 2);
+		CHECK(passes(s, away, &s->node[1], 1000) && passes(s, &s->node[2], away, 1000));
+		/* It has heard who is out as well. */
+		CHECK(!sim_live(away, &s->node[4]));
+		CHECK_INT(away->out_count, 1);
+		for (i = 1; i <= 4; i++)
+			CHECK(s->node[i].sessions_count <= 16);
+		sim_free(s);
+	}
+}
+
+/* A node with the older key and an id that nobody knows. */
+static void newcomer(int64_t after_ms)
+{
+	struct sim *s = network(8, 3);
+	struct sim_node *n;
+	struct mesh_engine_stats st;
+	uint64_t before;
+	unsigned i;
+
+	rotate(s, &s->node[1], &s->node[3], 0, DAY_MS);
+	sim_wait(s, after_ms);
+	n = sim_add(s, 0, WALL);
+	/* It has their records from its former life. */
+	for (i = 1; i <= 2; i++) {
+		struct error err = ERROR_INIT;
+		struct mesh_peer_info info;
+
+		CHECK(mesh_engine_find(s->node[3].e, s->node[i].key.id, &info));
+		CHECK(mesh_engine_load(n->e, info.record, 0, s->now_ms, &err) == 0);
+		sim_pump(n);
+	}
+	before = s->node[1].received_data + s->node[2].received_data;
+	sim_configure(n, &s->node[1]);
+	for (i = 0; i < 20; i++) {
+		sim_data(n, &s->node[1]);
+		sim_data(n, &s->node[2]);
+		sim_wait(s, 5000);
+	}
+	CHECK_INT(s->node[1].received_data + s->node[2].received_data, before);
+	CHECK_INT(generation(n), 1);
+	CHECK(!sim_live(n, &s->node[1]) && !sim_live(&s->node[1], n) && !sim_live(&s->node[2], n));
+	mesh_engine_stats(s->node[1].e, &st);
+	CHECK(st.initiations_refused > 0);
+	sim_free(s);
+}
+
+TEST(a_new_id_helps_nobody_within_the_grace_or_after)
+{
+	newcomer(60000);
+	newcomer(3 * DAY_MS);
+}
+
+TEST(the_new_key_by_hand_lets_anybody_in)
+{
+	struct sim *s = network(9, 3);
+	struct sim_node *n;
+
+	rotate(s, &s->node[1], &s->node[3], 0, DAY_MS);
+	sim_wait(s, 1000);
+	s->net.key = s->node[1].gen;
+	n = sim_add(s, 0, WALL);
+	sim_configure(n, &s->node[1]);
+	sim_wait(s, 5000);
+	CHECK(passes(s, n, &s->node[2], 1000));
+	sim_free(s);
+}
+
+TEST(without_a_list_both_hold_for_the_grace_and_then_the_older_one_is_out)
+{
+	struct sim *s = network(10, 3);
+	struct error err = ERROR_INIT;
+	struct netkey next;
+
+	REQUIRE(netkey_next(&next, &s->node[1].gen, 0, &err) == 0);
+	CHECK(mesh_engine_rotate(s->node[1].e, &next, SLICE_EMPTY, 3600000, s->now_ms, &err) == 0);
+	sim_pump(&s->node[1]);
+	CHECK(mesh_engine_rotate(s->node[2].e, &next, SLICE_EMPTY, 3600000, s->now_ms, &err) == 0);
+	sim_pump(&s->node[2]);
+	sim_wait(s, 600000);
+	CHECK(passes(s, &s->node[1], &s->node[2], 1000));
+	CHECK(passes(s, &s->node[1], &s->node[3], 1000) && passes(s, &s->node[3], &s->node[2], 1000));
+	CHECK_INT(generation(&s->node[3]), 1);
+	sim_wait(s, 3600000);
+	CHECK(!passes(s, &s->node[3], &s->node[1], 10000) && !passes(s, &s->node[2], &s->node[3], 10000));
+	CHECK(passes(s, &s->node[1], &s->node[2], 1000));
+	CHECK_INT(generation(&s->node[3]), 1);
+	sim_free(s);
+}
+
+TEST(a_kill_in_the_middle_leaves_the_old_or_the_new)
+{
+	int64_t at_ms;
+
+	/* 40 parts at 64 a second. */
+	for (at_ms = 0; at_ms < 60; at_ms += 3) {
+		struct sim *s = network(11, 3);
+
+		CHECK(passes(s, &s->node[2], &s->node[1], 200));
+		rotate(s, &s->node[1], &s->node[3], 2500, DAY_MS);
+		sim_wait(s, at_ms);
+		sim_kill(&s->node[2]);
+		CHECK(s->node[2].gen.generation == 1 || s->node[2].out_count == 1);
+		sim_start(&s->node[2], WALL);
+		sim_configure(&s->node[2], &s->node[1]);
+		sim_wait(s, 10000);
+		CHECK_INT(generation(&s->node[2]), 2);
+		CHECK(passes(s, &s->node[2], &s->node[1], 1000));
+		sim_free(s);
+	}
+}
+
+TEST(whoever_restarts_with_the_new_key_still_passes_it_on)
+{
+	struct sim *s = network(12, 3);
+
+	s->parted = true;
+	s->node[2].side = s->node[3].side = 1;
+	rotate(s, &s->node[1], NULL, 0, DAY_MS);
+	sim_kill(&s->node[1]);
+	sim_start(&s->node[1], WALL);
+	CHECK_INT(generation(&s->node[1]), 2);
+	s->parted = false;
+	/* The first packet says that its session is gone. */
+	CHECK(sim_data(&s->node[2], &s->node[1]));
+	sim_wait(s, 1000);
+	CHECK(passes(s, &s->node[2], &s->node[1], 100));
+	sim_wait(s, 10000);
+	CHECK_INT(generation(&s->node[2]), 2);
+	CHECK(passes(s, &s->node[2], &s->node[3], 3000));
+	sim_wait(s, 120000);
+	CHECK_INT(generation(&s->node[3]), 2);
+	sim_free(s);
+}
+
+TEST(four_rotations_missed_are_one_to_come_back_from)
+{
+	struct sim *s = network(13, 3);
+	unsigned i;
+
+	CHECK(passes(s, &s->node[2], &s->node[1], 200));
+	s->parted = true;
+	s->node[2].side = 1;
+	for (i = 0; i < ENGINE_FORMER_MAX; i++) {
+		sim_wait(s, 60000);
+		rotate(s, &s->node[1], NULL, 0, DAY_MS);
+	}
+	CHECK_INT(generation(&s->node[1]), 1 + ENGINE_FORMER_MAX);
+	s->parted = false;
+	CHECK(passes(s, &s->node[2], &s->node[1], 10000));
+	CHECK_INT(generation(&s->node[2]), 1 + ENGINE_FORMER_MAX);
+	CHECK(passes(s, &s->node[1], &s->node[2], 1000));
+	sim_free(s);
+}
+
+/* A member's own message, said without its engine. */
+static void say(struct sim_node *from, const struct sim_node *to, const struct message *m)
+{
+	uint8_t content[MESSAGE_LEN_MAX];
+	uint32_t peer;
+	struct sim_peer *p = sim_peer(from, to, &peer);
+
+	REQUIRE(p != NULL && p->sending != 0);
+	sim_seal(from, p, p->sending, NULL, PACKET_CONTROL, slice_of(content, message_put(m, content, sizeof(content))));
+}
+
+static void say_rotation(struct sim_node *from, const struct sim_node *to, const struct netkey *next, struct slice list)
+{
+	struct message m = {.type = MESSAGE_ROTATE};
+	struct buf bytes = BUF_SECRET(ROTATION_LEN_MAX);
+	size_t at;
+
+	rotation_put(&bytes, next, list);
+	m.u.rotate.generation = next->generation;
+	m.u.rotate.parts = (uint16_t)((bytes.len + ROTATE_CHUNK - 1) / ROTATE_CHUNK);
+	for (at = 0; at < bytes.len; at += ROTATE_CHUNK) {
+		size_t left = bytes.len - at;
+
+		m.u.rotate.chunk = slice_of(bytes.ptr + at, left < ROTATE_CHUNK ? left : ROTATE_CHUNK);
+		say(from, to, &m);
+		m.u.rotate.part++;
+	}
+	sim_wait(from->sim, 50);
+	buf_release(&bytes);
+}
+
+TEST(a_rotation_that_the_owner_did_not_make_is_refused)
+{
+	struct sim *s = network(14, 2);
+	struct sim_node *bad = &s->node[2], *n = &s->node[1];
+	struct buf list = BUF_INIT(STAY_LEN_MAX), other = BUF_INIT(STAY_LEN_MAX);
+	uint8_t ids[2][NODE_ID_LEN];
+	struct error err = ERROR_INIT;
+	struct mesh_engine_stats st;
+	struct mesh_net foreign;
+	struct netkey next, wrong;
+
+	CHECK(passes(s, bad, n, 200));
+	memcpy(ids[0], bad->key.id, NODE_ID_LEN);
+	memcpy(ids[1], n->key.id, NODE_ID_LEN);
+	REQUIRE(net_init(&foreign) == 0 && netkey_next(&next, &n->gen, 0, &err) == 0);
+	/* By another owner, of this network's id. */
+	wrong = next;
+	memcpy(wrong.owner, foreign.owner.public, 32);
+	memcpy(foreign.owner.network_id, wrong.id, NETWORK_ID_LEN);
+	REQUIRE(staylist_put(&list, &wrong, &foreign.owner, ids, 2, WALL, &err) == 0);
+	say_rotation(bad, n, &wrong, buf_slice(&list));
+	memcpy(wrong.owner, next.owner, 32);
+	say_rotation(bad, n, &wrong, buf_slice(&list));
+	/* The owner's list of another key; a flipped bit; the receiver is not on it. */
+	REQUIRE(staylist_put(&other, &next, &s->net.owner, ids, 2, WALL, &err) == 0);
+	wrong = next;
+	wrong.secret[0] ^= 1;
+	say_rotation(bad, n, &wrong, buf_slice(&other));
+	other.ptr[other.len - 1] ^= 1;
+	say_rotation(bad, n, &next, buf_slice(&other));
+	sim_wait(s, 2000);
+	other.len = 0;
+	REQUIRE(staylist_put(&other, &next, &s->net.owner, ids, 1, WALL, &err) == 0);
+	say_rotation(bad, n, &next, buf_slice(&other));
+	say_rotation(bad, n, &next, SLICE_EMPTY);
+	CHECK_INT(generation(n), 1);
+	mesh_engine_stats(n->e, &st);
+	CHECK_INT(st.rotations_taken, 0);
+	CHECK(st.rotations_refused >= 5);
+	/* And the right one after all of these. */
+	sim_wait(s, 2000);
+	other.len = 0;
+	REQUIRE(staylist_put(&other, &next, &s->net.owner, ids, 2, WALL, &err) == 0);
+	say_rotation(bad, n, &next, buf_slice(&other));
+	CHECK_INT(generation(n), 2);
+	/* Said again, and one of a generation ago: nothing. */
+	CHECK(mesh_engine_rotate(n->e, &next, SLICE_EMPTY, DAY_MS, s->now_ms, &err) < 0);
+	CHECK(mesh_engine_rotate(n->e, &n->former[0], SLICE_EMPTY, DAY_MS, s->now_ms, &err) < 0);
+	CHECK(mesh_engine_rotate(n->e, &foreign.key, SLICE_EMPTY, DAY_MS, s->now_ms, &err) < 0);
+	CHECK_INT(generation(n), 2);
+	buf_release(&list);
+	buf_release(&other);
+	sim_free(s);
+}
+
+TEST(parts_that_never_come_together_cost_little_and_stop_nobody)
+{
+	struct sim *s = network(15, 12);
+	struct sim_node *n = &s->node[1];
+	struct message m = {.type = MESSAGE_ROTATE};
+	uint8_t junk[ROTATE_CHUNK];
+	unsigned i, k;
+
+	sim_random(n, junk, sizeof(junk));
+	m.u.rotate.chunk = slice_of(junk, sizeof(junk));
+	for (i = 3; i <= 12; i++)
+		CHECK(passes(s, &s->node[i], n, 100));
+	CHECK(passes(s, &s->node[2], n, 100));
+	/* Ten members send parts of rotations of their own making, each of another generation each time. */
+	for (k = 0; k < 3000; k++) {
+		for (i = 3; i <= 12; i++) {
+			m.u.rotate.generation = 2 + k % 50;
+			m.u.rotate.parts = 129;
+			m.u.rotate.part = (uint16_t)(mesh_random(&s->seed) % 128);
+			say(&s->node[i], n, &m);
+		}
+		if (k == 100)
+			rotate(s, &s->node[2], NULL, 300, DAY_MS);
+		sim_wait(s, 20);
+	}
+	CHECK_INT(generation(n), 2);
+	sim_free(s);
+}
+
+TEST(an_engine_refuses_generations_that_do_not_fit)
+{
+	struct sim *s = network(16, 1);
+	struct sim_node *n = &s->node[1];
+	struct engine_options o = {.key = n->gen, .node = n->key, .boot_epoch = 9, .own = n->own};
+	struct buf list = BUF_INIT(STAY_LEN_MAX);
+	struct error err = ERROR_INIT;
+	struct netkey next, third;
+	struct mesh_engine *e;
+
+	REQUIRE(netkey_next(&next, &n->gen, 0, &err) == 0 && netkey_next(&third, &next, 0, &err) == 0);
+	REQUIRE(staylist_put(&list, &next, &s->net.owner, (const uint8_t (*)[NODE_ID_LEN])n->key.id, 1, WALL, &err) == 0);
+	/* A list of another generation; a former one that is younger. */
+	o.staylist = buf_slice(&list);
+	CHECK(mesh_engine_new(&o, &n->ops, s->now_ms, WALL, &err) == NULL && err.kind == ERR_REFUSED);
+	o.staylist = SLICE_EMPTY;
+	o.former[0].key = next;
+	o.former_count = 1;
+	CHECK(mesh_engine_new(&o, &n->ops, s->now_ms, WALL, &err) == NULL && err.kind == ERR_REFUSED);
+	o.key = third;
+	o.former[1].key = n->gen;
+	o.former[0].grace_ms = 1000;
+	o.former_count = 2;
+	e = mesh_engine_new(&o, &n->ops, s->now_ms, WALL, &err);
+	CHECK(e != NULL && mesh_engine_key_before(e) != NULL && mesh_engine_key_before(e)->generation == 2);
+	mesh_engine_timer(e, s->now_ms + 1000);
+	CHECK(mesh_engine_key_before(e) == NULL);
+	mesh_engine_free(e);
+	buf_release(&list);
+	sim_free(s);
+}
