@@ -631,7 +631,8 @@ void mesh_engine_roamed(struct mesh_engine *e, uint32_t peer, const struct endpo
 {
 	struct node *n = node_of(e, peer);
 
-	if (n == NULL || n->current.index == 0 || endpoint_equal(&n->path, from) || !endpoint_usable(from))
+	if (n == NULL || n->current.index == 0 || endpoint_equal(&n->path, from) || !endpoint_usable(from) ||
+	    (relay_is(e, from) && relay_end(e, from) != n))
 		return;
 	/* Who takes the long way has a reason: whether ours still is what it was shows whether to follow. */
 	if (relay_is(e, from) && n->path.family != ENDPOINT_NONE && !relay_is(e, &n->path))
