@@ -143,12 +143,10 @@ static int reload(struct meshlan *m, struct error *err)
 	int r = -1;
 	size_t i;
 
-	if (netstore_open(&s, m->home, err) < 0 || netstore_ids(&s, &ids, err) < 0)
+	/* The stamp first: what changes from here on changes it again. Watched before it is read: no change falls between. */
+	if (netstore_open(&s, m->home, err) < 0 || netstore_stamp(&s, &stamp, err) < 0 || netstore_ids(&s, &ids, err) < 0)
 		goto out;
-	/* Watched before it is read, so that no change falls between. */
 	watch_store(m, &ids);
-	if (netstore_stamp(&s, &stamp, err) < 0)
-		goto out;
 	r = 0;
 	if (stamp == m->stamp)
 		goto out;
@@ -266,8 +264,10 @@ static int take_name(struct meshlan *m, struct error *err)
 	char host[256] = "";
 
 	if (m->options->name != NULL) {
-		if (mesh_name_check(slice_str(m->options->name), "the name of this node", err) < 0)
+		if (mesh_name_check(slice_str(m->options->name), "the name of this node", err) < 0) {
+			err->kind = ERR_USAGE;	/* the operator's word, not a stranger's */
 			return -1;
+		}
 		snprintf(m->name, sizeof(m->name), "%s", m->options->name);
 		return 0;
 	}

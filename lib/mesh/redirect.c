@@ -128,6 +128,7 @@ static bool expired(const struct rflow *f, int64_t now_ms)
 	return idle > (is_open(f) ? REDIRECT_TCP_OPEN_MS : REDIRECT_TCP_NEW_MS);
 }
 
+/* One that has expired is found as well where now_ms is INT64_MIN: it is about to be used. */
 struct rflow *redirect_find(struct redirect *r, const struct ends *called, int64_t now_ms)
 {
 	for (uint32_t at = r->by_called[hash(r, called)]; at != 0; at = r->flows[at - 1].next_called) {
@@ -135,7 +136,7 @@ struct rflow *redirect_find(struct redirect *r, const struct ends *called, int64
 
 		if (!same_ends(&f->called, called))
 			continue;
-		if (!expired(f, now_ms))
+		if (now_ms == INT64_MIN || !expired(f, now_ms))
 			return f;
 		redirect_drop(r, f);
 		return NULL;
