@@ -1,6 +1,7 @@
 /* What the plane of a network has heard, handed to its engine. */
 #include "base/log.h"
 #include "meshlan/internal.h"
+#include "meshlan/proxy.h"
 
 #define EVENTS_A_TURN 512	/* then others have their turn */
 
@@ -29,6 +30,8 @@ static void take(struct lan *l, const struct plane_event *e)
 		mesh_engine_datagram(l->engine, &from, e->data.ptr, e->data.len, now_ms);
 		return;
 	}
+	if (e->kind == PLANE_EVENT_TAKEN && l->proxy != NULL)
+		proxy_taken(l->proxy, e->peer, e->data);
 	if (peer == ENGINE_NOBODY)
 		return;
 	switch (e->kind) {

@@ -6,8 +6,10 @@
  *	lan.c		one network: plane, filter, engine, names, and what of it follows the store
  *	act.c		what the engine wants done
  *	event.c		what the plane has heard
+ *	asked.c		what members ask of our rules
  *	keep.c		what is kept on disk for the next start
  *	underlay.c	interfaces and addresses of this machine, beacons, configured peers
+ *	reach.c		services and devices behind this node
  *	nameserver.c	names answered, and systemd-resolved told
  *	door.c		control socket; status.c, explain.c, ping.c: what it answers
  */
@@ -27,6 +29,7 @@
 
 #include <sys/socket.h>
 
+struct proxy;
 struct resolved;
 struct resolver;
 struct server;
@@ -46,6 +49,7 @@ enum warning_kind {
 	WARN_DISK,		/* what should be kept cannot be written */
 	WARN_DNS,
 	WARN_FORWARD,
+	WARN_REACH,		/* what the proxy cannot do here */
 	WARN_KINDS,
 };
 
@@ -84,6 +88,8 @@ struct lan {
 	struct engine_ops ops;
 	struct filter *filter;
 	struct gate gate;
+	struct redirect *redirect;
+	struct proxy *proxy;		/* NULL: no interface, or it cannot be had */
 	struct plane *plane;		/* NULL: no interface or no sockets; tried again now and then */
 	struct watch events;		/* of the plane */
 	struct timer due;		/* of the engine */
@@ -189,6 +195,9 @@ const char *lan_label(const struct lan *l);	/* of its names, for people; its nam
 void lan_act(struct lan *l, const struct mesh_act *a);
 union udp_addr udp_addr_of(const struct endpoint *e);
 
+/* ---- asked.c ---- */
+void asked(struct lan *l, const struct mesh_act *a);
+
 /* ---- event.c ---- */
 void lan_events_ready(struct watch *w, uint32_t revents);
 
@@ -214,6 +223,12 @@ void underlay_stop(struct meshlan *m);
 /* Tell a network (or, NULL, all) which endpoints it has here, and which peers are configured. */
 void underlay_tell(struct meshlan *m, struct lan *l);
 void underlay_beacon(struct lan *l, struct slice bytes);
+
+/* ---- reach.c ---- */
+void reach_start(struct lan *l);
+void reach_stop(struct lan *l);
+/* After own addresses or forwards have changed. */
+void reach_follow(struct lan *l);
 
 /* ---- nameserver.c ---- */
 WARN_UNUSED int nameserver_start(struct meshlan *m, struct error *err);

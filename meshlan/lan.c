@@ -235,6 +235,7 @@ static void start_plane(struct lan *l)
 
 	memcpy(o.range6, l->addressing.v6_prefix, sizeof(o.range6));
 	gate_init(&l->gate, l->filter, clock_mono_ms);
+	l->redirect = redirect_new();
 	l->gate.scope.stranger = stranger;
 	l->no_interface = false;
 	l->plane = open_plane(l, &o, &err);
@@ -261,6 +262,7 @@ static int run_plane(struct lan *l, struct error *err)
 {
 	if (l->plane == NULL)
 		return 0;
+	reach_start(l);
 	if (plane_start(l->plane, err) < 0)
 		return -1;
 	l->events = (struct watch){.fd = plane_event_fd(l->plane), .events = EPOLLIN, .ready = lan_events_ready};
@@ -330,6 +332,7 @@ void lan_scope(struct lan *l)
 		lan_warn(l, WARN_RULES, "%zu rules are about forwards that are not there", waiting);
 	else
 		lan_warn_clear(l, WARN_RULES);
+	reach_follow(l);
 }
 
 /* ---- forwards ---- */
@@ -502,8 +505,11 @@ static void stop(struct lan *l, enum goodbye why)
 	loop_timer_cancel(l->m->loop, &l->keep);
 	loop_timer_cancel(l->m->loop, &l->sweep);
 	loop_unwatch(&l->events);
+	reach_stop(l);
 	plane_free(l->plane);
 	l->plane = NULL;
+	redirect_free(l->redirect);
+	l->redirect = NULL;
 	names_network_remove(l->m->names, l->names);
 	l->names = NULL;
 	mesh_engine_free(l->engine);

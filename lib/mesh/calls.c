@@ -7,6 +7,10 @@
 
 #define CALL_IDLE_RETRY_MS 1000	/* between the end of a series and the next for traffic */
 #define UNREACHABLE_MS 3000	/* from then on packets that wait are given up at each repetition */
+#define RELAY_FROM_TRY 2
+#define RELAY_AGAIN_MS 3600000
+#define GREETED_MAX 32
+#define AGAIN_GAP_MS 500
 #define POLL_MS 1000		/* how often a session past its rekey is asked whether it is used */
 
 /* ---- sessions ---- */
@@ -36,6 +40,8 @@ void calls_drop(struct mesh_engine *e, struct node *n)
 	retire(e, &n->previous);
 	for (i = 0; i < FOLLOWING; i++)
 		retire(e, &n->following[i]);
+	if (n->current.index != 0)
+		relay_gone(e, n);
 	retire(e, &n->current);
 	n->anchor = false;
 	memset(n->probes, 0, sizeof(n->probes));
@@ -57,6 +63,7 @@ void calls_drop_older(struct mesh_engine *e, struct node *n, uint32_t generation
 	if (older(&n->previous, generation))
 		retire(e, &n->previous);
 	if (older(&n->current, generation)) {
+		relay_gone(e, n);
 		retire(e, &n->current);
 		memset(n->probes, 0, sizeof(n->probes));
 	}
@@ -134,9 +141,17 @@ static void call_try(struct mesh_engine *e, struct node *n, int64_t now_ms)
 	const uint8_t *cookie = now_ms - c->cookie_ms < COOKIE_HOLD_MS ? c->cookie : NULL;
 	const struct generation *g = generation_for(e, n, c->tries, now_ms);
 	struct handshake_self self = generation_self(e, g);
+	/* Soon through others as well, where that is how it was or direct ones are not answered. */
+	bool relayed = c->tries >= RELAY_FROM_TRY || now_ms - n->relayed_ms < RELAY_AGAIN_MS, room = true;
+	const struct node *via = relayed ? relay_for(e, n, now_ms) : NULL;
+	struct endpoint by;
 	uint32_t index;
 	size_t len;
 
+	if (via != NULL) {
+		by = relay_endpoint(e, via, n);
+		room = relay_has_room(e, &by);
+	}
 	c->next_ms = now_ms + handshake_retry_ms(c->tries, (uint32_t)engine_random64(e));
 	c->at_count = paths_candidates(e, n, now_ms, c->at);
 	if (c->tried_ms[slot] != LONG_AGO) {
@@ -144,9 +159,9 @@ static void call_try(struct mesh_engine *e, struct node *n, int64_t now_ms)
 		handshake_wipe(&c->tried[slot]);
 		c->tried_ms[slot] = LONG_AGO;
 	}
-	if (c->at_count > 0 && n->counter < UINT32_MAX && e->ops->index_take(e->ops->arg, &index) == 0) {
+	if ((c->at_count > 0 || relayed) && n->counter < UINT32_MAX && e->ops->index_take(e->ops->arg, &index) == 0) {
 		len = handshake_initiate(&c->tried[slot], &self, n->id, n->static_public, index, ++n->counter,
-					 n->told < e->own.sequence, cookie, out);
+					 n->told < e->own.sequence && room, cookie, out);
 		if (len == 0) {
 			e->ops->index_give(e->ops->arg, index);
 		} else {
@@ -154,10 +169,13 @@ static void call_try(struct mesh_engine *e, struct node *n, int64_t now_ms)
 			c->tried_in[slot] = g->key.generation;
 			for (i = 0; i < CALL_ENDPOINTS_AT_ONCE && i < c->at_count; i++)
 				act_send(e, &c->at[(c->tries * CALL_ENDPOINTS_AT_ONCE + i) % c->at_count], out, len);
+			if (relayed)
+				relay_call(e, n, c->tries, out, len, now_ms);
 			e->stats.initiations_sent++;
 		}
 	}
 	c->tries++;
+	c->last_ms = now_ms;
 	node_due(e, n, c->next_ms);
 }
 
@@ -190,11 +208,41 @@ void call_start(struct mesh_engine *e, struct node *n, unsigned tries, int64_t n
 	call_try(e, n, now_ms);
 }
 
+void call_again(struct mesh_engine *e, struct node *n, int64_t now_ms)
+{
+	n->call->tries = 0;
+	n->call->next_ms = now_ms;
+	node_due(e, n, now_ms);
+}
+
+void calls_greet(struct mesh_engine *e, int64_t now_ms)
+{
+	uint32_t i, from = e->nodes_top == 0 ? 0 : engine_random(e, e->nodes_top), called = 0;
+
+	e->greeted = true;
+	for (i = 0; i < e->nodes_top && called < GREETED_MAX; i++) {
+		struct node *n = e->nodes[(from + i) % e->nodes_top];
+
+		if (n == NULL || n->good.family == ENDPOINT_NONE || n->current.index != 0)
+			continue;
+		call_start(e, n, 3, now_ms);
+		called++;
+	}
+}
+
 static void unreachable(struct mesh_engine *e, const struct node *n)
 {
 	struct mesh_act a = {.kind = MESH_ACT_UNREACHABLE, .peer = n->peer};
 
 	act(e, &a);
+}
+
+static bool heard_since(const struct mesh_engine *e, const struct node *n, int64_t since_ms)
+{
+	struct engine_traffic t;
+
+	traffic_of(e, n, &t);
+	return t.rx_ms >= since_ms;
 }
 
 static void call_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
@@ -206,14 +254,18 @@ static void call_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
 		return;
 	}
 	if (now_ms - c->started_ms >= HANDSHAKE_GIVE_UP_MS || (c->tries_max > 0 && c->tries >= c->tries_max)) {
-		if (c->tries_max == 0 && n->current.index == 0)
+		if (c->tries_max == 0 && !node_live(n))
 			unreachable(e, n);
 		call_end(e, n);
 		n->call_after_ms = now_ms + CALL_IDLE_RETRY_MS;
 		return;
 	}
+	/* Nothing came by the path in all this time: what is sent there is lost. */
+	if (now_ms - c->started_ms >= UNREACHABLE_MS && c->tries_max == 0 && n->path_ms < c->started_ms &&
+	    n->path.family != ENDPOINT_NONE && n->quiet_ms < c->started_ms && !heard_since(e, n, c->started_ms))
+		paths_lost(e, n, now_ms);
 	/* The series goes on, but who waits for an answer is to hear something. */
-	if (now_ms - c->started_ms >= UNREACHABLE_MS && c->tries_max == 0 && n->current.index == 0)
+	if (now_ms - c->started_ms >= UNREACHABLE_MS && c->tries_max == 0 && !node_live(n))
 		unreachable(e, n);
 	call_try(e, n, now_ms);
 	if (n->call->tries >= 2)
@@ -246,6 +298,7 @@ static void respond(struct mesh_engine *e, const struct generation *g, enum sess
 		    int64_t now_ms)
 {
 	struct handshake_self self = generation_self(e, g);
+	struct endpoint seen = *from;
 	struct session_params params;
 	uint8_t out[PACKET_OUTER_MAX];
 	uint32_t index;
@@ -255,7 +308,11 @@ static void respond(struct mesh_engine *e, const struct generation *g, enum sess
 		noise_wipe(noise);
 		return;
 	}
-	len = handshake_respond(noise, &self, p, remote, index, kind, from, n->told < e->own.sequence, &params, out);
+	/* What stands for the way through another is of use to nobody else. */
+	if (relay_is(e, from))
+		seen = (struct endpoint){.family = ENDPOINT_NONE};
+	len = handshake_respond(noise, &self, p, remote, index, kind, &seen, 
+				n->told < e->own.sequence && relay_has_room(e, from), &params, out);
 	if (len == 0) {
 		e->ops->index_give(e->ops->arg, index);
 		return;
@@ -289,7 +346,7 @@ void calls_initiation(struct mesh_engine *e, const struct generation *g, const s
 	if (handshake_read_initiation(&noise, &self, body, &p, &remote) < 0)
 		return;
 	n = generation_admits(e, g, p.id, now_ms, &kind) < 0 ? NULL : node_get(e, p.id, now_ms);
-	if (n == NULL || !may_answer(e, n, &p, now_ms)) {
+	if (n == NULL || (relay_is(e, from) && relay_end(e, from) != n) || !may_answer(e, n, &p, now_ms)) {
 		e->stats.initiations_refused++;
 		noise_wipe(&noise);
 		return;
@@ -335,7 +392,7 @@ void calls_response(struct mesh_engine *e, const struct generation *g, const str
 	bool fresh, told;
 	size_t i;
 
-	if (n == NULL || handshake_finish(hs, &self, h, body, &p, &params) < 0)
+	if (n == NULL || (relay_is(e, from) && relay_end(e, from) != n) || handshake_finish(hs, &self, h, body, &p, &params) < 0)
 		return;
 	e->stats.responses_taken++;
 	/* Its index is the session's now. */
@@ -395,8 +452,14 @@ void calls_hint(struct mesh_engine *e, struct slice body, int64_t now_ms)
 		if (n == NULL || n->current.index == 0 || n->current.s->tx.remote_index != q.receiver)
 			continue;
 		if (now_ms - n->current.s->created_ms < 1000 ||
-		    atomic_load_explicit(&n->current.s->tx.counter, memory_order_relaxed) <= q.counter || n->call != NULL)
+		    atomic_load_explicit(&n->current.s->tx.counter, memory_order_relaxed) <= q.counter)
 			return;
+		if (n->call != NULL) {
+			/* It is there again: no long wait for the next try. */
+			if (now_ms - n->call->last_ms >= AGAIN_GAP_MS)
+				call_again(e, n, now_ms);
+			return;
+		}
 		e->stats.hints_taken++;
 		/* Whoever has lost its sessions may have lost our record. */
 		n->told = 0;

@@ -16,6 +16,7 @@
 struct queued {
 	struct queued *next;
 	struct mesh_act act;
+	bool for_other;	/* counts for relay_queued */
 	uint8_t bytes[];
 };
 
@@ -54,9 +55,10 @@ void node_due(struct mesh_engine *e, struct node *n, int64_t at_ms)
 
 /* ---- queue ---- */
 
-void act(struct mesh_engine *e, const struct mesh_act *a)
+static void put(struct mesh_engine *e, const struct mesh_act *a, bool for_other)
 {
-	bool lossy = a->kind == MESH_ACT_SEND || a->kind == MESH_ACT_BEACON || a->kind == MESH_ACT_CONTROL;
+	bool lossy = a->kind == MESH_ACT_SEND || a->kind == MESH_ACT_BEACON || a->kind == MESH_ACT_CONTROL ||
+		     a->kind == MESH_ACT_FEED;
 	struct queued *q;
 
 	if (lossy && e->queued >= ENGINE_ACTIONS_MAX) {
@@ -66,12 +68,20 @@ void act(struct mesh_engine *e, const struct mesh_act *a)
 	q = xmalloc(sizeof(*q) + a->bytes.len);
 	q->next = NULL;
 	q->act = *a;
+	q->for_other = for_other;
 	if (a->bytes.len > 0)
 		memcpy(q->bytes, a->bytes.ptr, a->bytes.len);
 	q->act.bytes = slice_of(q->bytes, a->bytes.len);
 	*e->last = q;
 	e->last = &q->next;
 	e->queued++;
+	if (for_other)
+		e->nodes[a->peer]->relay_queued += a->bytes.len;
+}
+
+void act(struct mesh_engine *e, const struct mesh_act *a)
+{
+	put(e, a, false);
 }
 
 bool mesh_engine_next(struct mesh_engine *e, struct mesh_act *out)
@@ -87,6 +97,13 @@ bool mesh_engine_next(struct mesh_engine *e, struct mesh_act *out)
 		e->last = &e->first;
 	e->queued--;
 	*out = e->taken->act;
+	if (e->taken->for_other) {
+		struct node *n = node_of(e, out->peer);
+
+		/* The number may be another one's by now. */
+		if (n != NULL)
+			n->relay_queued -= n->relay_queued < out->bytes.len ? n->relay_queued : out->bytes.len;
+	}
 	return true;
 }
 
@@ -94,7 +111,11 @@ void act_send(struct mesh_engine *e, const struct endpoint *to, const uint8_t *b
 {
 	struct mesh_act a = {.kind = MESH_ACT_SEND, .at = *to, .peer = ENGINE_NOBODY, .bytes = slice_of(bytes, len)};
 
-	if (to->family != ENDPOINT_NONE && len > 0)
+	if (to->family == ENDPOINT_NONE || len == 0)
+		return;
+	if (relay_is(e, to))
+		relay_send(e, to, bytes, len);
+	else
 		act(e, &a);
 }
 
@@ -203,7 +224,7 @@ struct node *node_get(struct mesh_engine *e, const uint8_t *id, int64_t now_ms)
 	n->due_ms = now_ms + NAMELESS_MS;
 	n->renewed_ms = n->due_ms - RECORD_FORGET_MS;
 	n->digest_in_ms = n->introduce_ms = n->called_us_ms = n->introduced_ms = n->explored_ms = LONG_AGO;
-	n->call_after_ms = LONG_AGO;
+	n->call_after_ms = n->no_service_ms = n->relayed_ms = n->direct_ms = LONG_AGO;
 	n->regossip_ms = ENGINE_NEVER;
 	a.peer = n->peer;
 	memcpy(a.node, id, NODE_ID_LEN);
@@ -268,18 +289,34 @@ size_t engine_live(const struct mesh_engine *e)
 	return live;
 }
 
-void node_say(struct mesh_engine *e, struct node *n, const struct message *m, const struct endpoint *to)
+void node_say_bytes(struct mesh_engine *e, struct node *n, struct slice content, const struct endpoint *to, bool for_other)
 {
-	uint8_t content[MESSAGE_LEN_MAX];
-	struct mesh_act a = {.kind = MESH_ACT_CONTROL, .peer = n->peer, .index = ENGINE_NOBODY};
+	struct mesh_act a = {.kind = MESH_ACT_CONTROL, .peer = n->peer, .index = ENGINE_NOBODY, .relay = ENGINE_NOBODY,
+			     .bytes = content};
 
 	if (n->current.index == 0)
 		return;
+	if (relay_is(e, to == NULL ? &n->path : to)) {
+		relay_say(e, n, content, to == NULL ? &n->path : to);
+		return;
+	}
 	if (to != NULL)
 		a.at = *to;
-	a.bytes = slice_of(content, message_put(m, content, sizeof(content)));
-	if (a.bytes.len > 0 || m->type == MESSAGE_KEEPALIVE)
-		act(e, &a);
+	put(e, &a, for_other);
+}
+
+void node_say(struct mesh_engine *e, struct node *n, const struct message *m, const struct endpoint *to)
+{
+	uint8_t content[MESSAGE_LEN_MAX];
+	size_t len = message_put(m, content, sizeof(content));
+
+	if (len > 0 || m->type == MESSAGE_KEEPALIVE)
+		node_say_bytes(e, n, slice_of(content, len), to, m->type == MESSAGE_RELAYED);
+}
+
+int64_t engine_now_us(const struct mesh_engine *e, int64_t now_ms)
+{
+	return e->ops->now_us == NULL ? now_ms * 1000 : e->ops->now_us(e->ops->arg);
 }
 
 /* "Never" as a time from which others may be taken off. */
@@ -316,6 +353,7 @@ struct mesh_engine *mesh_engine_new(const struct engine_options *o, const struct
 	e->wall_s = wall_s;
 	e->wall_ms = now_ms;
 	ops->random(ops->arg, e->hash_key, sizeof(e->hash_key));
+	ops->random(ops->arg, e->relay_tag, sizeof(e->relay_tag));
 	ops->random(ops->arg, key, sizeof(key));
 	guard_init(&e->guard, key);
 	cookie_jar_init(&e->jar, now_ms);
@@ -332,7 +370,7 @@ struct mesh_engine *mesh_engine_new(const struct engine_options *o, const struct
 	e->beacon_sent_ms = e->own_made_ms = e->called_all_ms = LONG_AGO;
 	e->due_ms = ENGINE_NEVER;
 	e->gossip_ms = now_ms + GOSSIP_MS / 2 + engine_random(e, GOSSIP_MS / 2);
-	engine_due(e, e->gossip_ms);
+	engine_due(e, now_ms);
 	if (generations_init(e, o, now_ms, err) < 0 || own_make(e, now_ms, err) < 0) {
 		mesh_engine_free(e);
 		return NULL;
@@ -450,6 +488,9 @@ static void outer(struct mesh_engine *e, const struct generation *g, const struc
 {
 	bool awaited = h->type == PACKET_RESPONSE || (h->type == PACKET_HERE && discover_awaited(e, body, now_ms));
 
+	/* Who is asked through another is known by name. */
+	if (relay_is(e, from) && h->type >= PACKET_WHO)
+		return;
 	/* After its grace a generation is for one thing. */
 	if (h->type != PACKET_INITIATION && !generation_holds(e, g, now_ms))
 		return;
@@ -529,12 +570,12 @@ void mesh_engine_message(struct mesh_engine *e, uint32_t peer, uint32_t index, c
 
 	if (n == NULL || (index != n->current.index && index != n->previous.index))
 		return;
+	if (message_get(&m, content) < 0 || relay_message(e, n, &m, now_ms))
+		return;
 	if (!bucket_take(&n->messages, MESSAGES_PER_S, MESSAGES_BURST, now_ms)) {
 		e->stats.messages_limited++;
 		return;
 	}
-	if (message_get(&m, content) < 0)
-		return;
 	switch (m.type) {
 	case MESSAGE_PROBE:
 		paths_on_probe(e, n, &m, from);
@@ -563,8 +604,17 @@ void mesh_engine_message(struct mesh_engine *e, uint32_t peer, uint32_t index, c
 	case MESSAGE_INTRODUCED:
 		introduce_called(e, &m, now_ms);
 		break;
+	case MESSAGE_RELAY_NO:
+		relay_no(e, n, &m, now_ms);
+		break;
 	case MESSAGE_GOODBYE:
 		goodbye(e, n);
+		break;
+	case MESSAGE_ASK:
+		ask_asked(e, n, &m);
+		break;
+	case MESSAGE_ANSWER:
+		ask_answered(e, n, &m);
 		break;
 	default:
 		break;
@@ -592,7 +642,13 @@ void mesh_engine_roamed(struct mesh_engine *e, uint32_t peer, const struct endpo
 {
 	struct node *n = node_of(e, peer);
 
-	if (n != NULL && node_live(n) && !endpoint_equal(&n->path, from) && endpoint_usable(from))
+	if (n == NULL || n->current.index == 0 || endpoint_equal(&n->path, from) || !endpoint_usable(from) ||
+	    (relay_is(e, from) && relay_end(e, from) != n))
+		return;
+	/* Who takes the long way has a reason: whether ours still is what it was shows whether to follow. */
+	if (relay_is(e, from) && n->path.family != ENDPOINT_NONE && !relay_is(e, &n->path))
+		paths_probe(e, n, &n->path, 0, false, now_ms);
+	else
 		paths_probe(e, n, from, 0, true, now_ms);
 }
 
@@ -647,6 +703,8 @@ void mesh_engine_timer(struct mesh_engine *e, int64_t now_ms)
 	uint32_t i;
 
 	e->due_ms = ENGINE_NEVER;
+	if (!e->greeted)
+		calls_greet(e, now_ms);
 	own_timer(e, now_ms);
 	discover_timer(e, now_ms);
 	gossip_timer(e, now_ms);
@@ -689,9 +747,12 @@ void mesh_engine_wall(struct mesh_engine *e, int64_t now_ms, int64_t wall_s)
 
 static void info(const struct mesh_engine *e, const struct node *n, struct mesh_peer_info *out)
 {
+	const struct node *via = relay_via(e, &n->path);
+
 	*out = (struct mesh_peer_info){.peer = n->peer, .record = slice_of(n->record, n->record_len), .live = node_live(n),
 				       .calling = n->call != NULL, .at = n->path, .mtu = n->mtu, .rtt_us = n->rtt_us,
-				       .evicted = n->evicted, .relay = ENGINE_NOBODY, .probed_ms = n->probed_ms};
+				       .evicted = n->evicted, .relay = ENGINE_NOBODY, .relays = n->relays,
+				       .probed_ms = n->probed_ms};
 	memcpy(out->node, n->id, NODE_ID_LEN);
 	memcpy(out->name, n->name, sizeof(out->name));
 	if (n->current.index != 0) {
@@ -700,6 +761,11 @@ static void info(const struct mesh_engine *e, const struct node *n, struct mesh_
 	}
 	if (n->path.family != ENDPOINT_NONE)
 		out->path = own_lan(e, &n->path) ? MESH_PATH_LAN : MESH_PATH_DIRECT;
+	if (via != NULL) {
+		out->path = MESH_PATH_PEER;
+		out->relay = via->peer;
+		out->at = (struct endpoint){.family = ENDPOINT_NONE};
+	}
 }
 
 size_t mesh_engine_peers(const struct mesh_engine *e)

@@ -15,7 +15,7 @@
 #define CALL_ENDPOINTS_AT_ONCE 3
 #define WHOS_MAX 64
 #define OBSERVED_MAX 8
-#define PROBES_MAX 4		/* of one peer at once */
+#define PROBES_MAX 6		/* of one peer at once */
 #define ANCHORS 2		/* sessions that a node behind a NAT keeps up */
 #define GOSSIP_MS 60000
 #define GOSSIP_VERIFY_PER_S 256
@@ -24,6 +24,8 @@
 #define RECORD_RENEW_MS (INT64_C(7) * 86400000)
 #define RECORD_FORGET_MS (INT64_C(30) * 86400000)
 #define LONG_AGO (INT64_MIN / 4)
+#define RELAY_OVERHEAD (SESSION_OVERHEAD + 1 + NODE_ID_LEN)	/* of what goes through a member */
+#define RELAY_NOES 8		/* members that could not pass on to one peer, remembered */
 #define GENERATIONS (1 + ENGINE_FORMER_MAX)
 #define HANDOVERS_MAX 8		/* sessions that are for rotation only */
 #define GATHERINGS_MAX 8	/* rotations of which not all parts are there yet */
@@ -63,7 +65,7 @@ struct live {
 
 /* A series of initiations. */
 struct call {
-	int64_t started_ms, next_ms;
+	int64_t started_ms, next_ms, last_ms;
 	unsigned tries, tries_max;	/* 0: until HANDSHAKE_GIVE_UP_MS */
 	struct handshake tried[CALL_TRIES_HELD];
 	int64_t tried_ms[CALL_TRIES_HELD];	/* LONG_AGO: free */
@@ -78,10 +80,16 @@ struct call {
 struct probe {
 	uint64_t token;
 	struct endpoint at;
-	int64_t first_ms, sent_ms, next_ms;
+	int64_t first_ms, sent_us, next_ms;
 	uint16_t size;
 	uint8_t tries;		/* 0: free */
 	bool of_mtu, roam;
+};
+
+/* A member that said it cannot pass on to a peer. */
+struct relay_no_of {
+	uint32_t via;
+	int64_t until_ms;
 };
 
 struct node {
@@ -100,7 +108,7 @@ struct node {
 	struct record_endpoint at[RECORD_ENDPOINTS_MAX];
 	size_t at_count;
 	int64_t renewed_ms;
-	bool ever, evicted, up, wanted, greeted;
+	bool ever, evicted, up, wanted, greeted, relays;
 	/* handshakes */
 	struct call *call;
 	uint32_t counter;		/* of our last initiation to it */
@@ -110,6 +118,9 @@ struct node {
 	int64_t call_after_ms;		/* not before */
 	/* path */
 	struct endpoint path, good, introduced[CALL_ENDPOINTS];
+	struct endpoint rival;		/* of the class of path, and faster since rival_ms; asked again at rival_next_ms */
+	int64_t rival_ms, rival_next_ms, direct_ms;	/* direct_ms: when a relayed peer was last tried without */
+	unsigned direct;
 	size_t introduced_count;
 	int64_t introduced_ms;
 	uint16_t mtu, mtu_known;	/* mtu_known: found by probes, 0: not yet */
@@ -117,6 +128,13 @@ struct node {
 	uint8_t explored;
 	bool anchor;
 	struct probe probes[PROBES_MAX];
+	/* relaying */
+	struct relay_no_of no[RELAY_NOES];
+	unsigned noes;
+	int64_t no_service_ms;		/* until then it is not asked to relay for anybody */
+	int64_t relayed_ms;		/* when a session last came up through another */
+	size_t relay_queued;		/* bytes of others that wait in the queue for it */
+	struct bucket relay_rate, relay_noes;
 	/* gossip */
 	struct bucket messages, verifies, serves, wants;
 	int64_t digest_in_ms, regossip_ms, introduce_ms, called_us_ms;
@@ -182,6 +200,10 @@ struct mesh_engine {
 	struct observed observed[OBSERVED_MAX];
 	bool natted;
 
+	uint8_t relay_tag[8];
+	struct bucket relay_strangers;
+	bool greeted;			/* those known from before the start have been called */
+
 	uint8_t hash_key[16];
 	struct node *buckets[NODE_BUCKETS];
 	struct node **nodes;		/* by peer; ENGINE_PEERS_MAX */
@@ -232,6 +254,9 @@ bool node_live(const struct node *n);
 size_t engine_live(const struct mesh_engine *e);
 /* Seal a message for the peer; to NULL: its endpoint. */
 void node_say(struct mesh_engine *e, struct node *n, const struct message *m, const struct endpoint *to);
+/* The same of content that is written already. */
+void node_say_bytes(struct mesh_engine *e, struct node *n, struct slice content, const struct endpoint *to, bool for_other);
+int64_t engine_now_us(const struct mesh_engine *e, int64_t now_ms);
 void traffic_of(const struct mesh_engine *e, const struct node *n, struct engine_traffic *t);
 
 /* ---- own.c ---- */
@@ -246,6 +271,10 @@ bool own_has_endpoint(const struct mesh_engine *e, const struct endpoint *at);
 bool own_lan(const struct mesh_engine *e, const struct endpoint *at);
 
 /* ---- calls.c ---- */
+/* Call those again that were reached before this start. */
+void calls_greet(struct mesh_engine *e, int64_t now_ms);
+/* A series that goes on begins again with short times. */
+void call_again(struct mesh_engine *e, struct node *n, int64_t now_ms);
 /* Begin a series; tries 0: until it is given up by time. */
 void call_start(struct mesh_engine *e, struct node *n, unsigned tries, int64_t now_ms);
 void call_end(struct mesh_engine *e, struct node *n);
@@ -291,7 +320,15 @@ void paths_probe(struct mesh_engine *e, struct node *n, const struct endpoint *a
 void paths_on_probe(struct mesh_engine *e, struct node *n, const struct message *m, const struct endpoint *from);
 void paths_on_pong(struct mesh_engine *e, struct node *n, const struct message *m, int64_t now_ms);
 void paths_timer(struct mesh_engine *e, struct node *n, int64_t now_ms);
+/* The peer does not answer by its path: through another, or not at all. */
+void paths_lost(struct mesh_engine *e, struct node *n, int64_t now_ms);
+/* Own endpoints are others now: every live peer is to see it. */
+void paths_moved(struct mesh_engine *e, struct node *n, int64_t now_ms);
 uint16_t paths_mtu_full(const struct mesh_engine *e, const struct node *n);
+
+/* ---- ask.c ---- */
+void ask_asked(struct mesh_engine *e, struct node *n, const struct message *m);
+void ask_answered(struct mesh_engine *e, struct node *n, const struct message *m);
 
 /* ---- discover.c ---- */
 void discover_who(struct mesh_engine *e, const struct generation *g, const struct endpoint *from, struct slice body);
@@ -308,6 +345,36 @@ void discover_announce(struct mesh_engine *e, int64_t now_ms);
 void introduce_ask(struct mesh_engine *e, struct node *n, int64_t now_ms);
 void introduce_pass(struct mesh_engine *e, struct node *n, const struct message *m, int64_t now_ms);
 void introduce_called(struct mesh_engine *e, const struct message *m, int64_t now_ms);
+
+/* ---- relay.c ---- */
+bool relay_is(const struct mesh_engine *e, const struct endpoint *at);
+struct endpoint relay_endpoint(const struct mesh_engine *e, const struct node *via, const struct node *n);
+/* Through whom, and to whom; NULL when `at` is a plain address, or that one is no more. */
+struct node *relay_via(const struct mesh_engine *e, const struct endpoint *at);
+struct node *relay_end(const struct mesh_engine *e, const struct endpoint *at);
+/* Whether what goes by `at` has somebody to go through. */
+bool relay_works(const struct mesh_engine *e, const struct endpoint *at);
+/* What content gets through by `at`. */
+uint16_t relay_mtu(const struct mesh_engine *e, const struct endpoint *at);
+/* Whether a handshake message with the own record fits; true for a plain address. */
+bool relay_has_room(const struct mesh_engine *e, const struct endpoint *at);
+/* The live member that may reach n and is the nearest, or NULL. */
+struct node *relay_for(const struct mesh_engine *e, const struct node *n, int64_t now_ms);
+void relay_note_no(struct node *n, const struct node *via, int64_t now_ms);
+/* Call a member that offers to relay; false: none is known that is not called already. */
+bool relay_seek(struct mesh_engine *e, const struct node *not_this, int64_t now_ms);
+/* Send an initiation through others as well. */
+void relay_call(struct mesh_engine *e, struct node *n, unsigned tries, const uint8_t *out, size_t len, int64_t now_ms);
+/* Whether a peer is reached through this one. */
+bool relay_needed(const struct mesh_engine *e, const struct node *via);
+/* It passes nothing on any more: those behind it are looked at soon. */
+void relay_gone(struct mesh_engine *e, const struct node *via);
+void relay_send(struct mesh_engine *e, const struct endpoint *at, const uint8_t *bytes, size_t len);
+/* Seal content for n, which has a session, and send it by `at`. */
+void relay_say(struct mesh_engine *e, struct node *n, struct slice content, const struct endpoint *at);
+/* Whether the message was one of these; they have limits of their own. */
+bool relay_message(struct mesh_engine *e, struct node *n, const struct message *m, int64_t now_ms);
+void relay_no(struct mesh_engine *e, struct node *via, const struct message *m, int64_t now_ms);
 
 /* ---- rotate.c: which generations hold ---- */
 WARN_UNUSED int generations_init(struct mesh_engine *e, const struct engine_options *o, int64_t now_ms, struct error *err);

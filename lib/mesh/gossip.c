@@ -96,6 +96,7 @@ struct node *gossip_take(struct mesh_engine *e, const struct mesh_record *r, str
 	memcpy(n->static_public, r->static_public, 32);
 	memcpy(n->at, r->endpoints, sizeof(n->at));
 	n->at_count = r->endpoints_count;
+	n->relays = (r->flags & RECORD_RELAYS) != 0;
 	n->renewed_ms = renewed_ms;
 	gossip_count(e, n->id, n->sequence);
 	tell_name(e, n, r->name);
@@ -175,12 +176,10 @@ void gossip_push(struct mesh_engine *e, struct slice record, const struct node *
 {
 	struct node *told[PUSH_PEERS] = {NULL};
 	uint8_t content[MESSAGE_GOSSIP_MAX];
-	struct mesh_act a = {.kind = MESH_ACT_CONTROL, .index = ENGINE_NOBODY};
 	size_t len = 0, i, k;
 
 	if (!message_add_record(content, &len, record))
 		return;
-	a.bytes = slice_of(content, len);
 	for (i = 0; i < PUSH_PEERS; i++) {
 		struct node *n = node_random_live(e, not_this);
 
@@ -190,8 +189,7 @@ void gossip_push(struct mesh_engine *e, struct slice record, const struct node *
 		if (n == NULL)
 			continue;
 		told[i] = n;
-		a.peer = n->peer;
-		act(e, &a);
+		node_say_bytes(e, n, slice_of(content, len), NULL, false);
 		if (record.ptr == e->own_bytes)
 			n->told = e->own.sequence;
 	}
@@ -271,11 +269,8 @@ struct parcel {
 
 static void parcel_send(struct mesh_engine *e, struct node *to, struct parcel *p)
 {
-	struct mesh_act a = {.kind = MESH_ACT_CONTROL, .peer = to->peer, .index = ENGINE_NOBODY,
-			     .bytes = slice_of(p->content, p->len)};
-
-	if (p->len > 0 && to->current.index != 0)
-		act(e, &a);
+	if (p->len > 0)
+		node_say_bytes(e, to, slice_of(p->content, p->len), NULL, false);
 	p->len = 0;
 }
 
@@ -411,6 +406,9 @@ void gossip_timer(struct mesh_engine *e, int64_t now_ms)
 
 	if (now_ms >= e->gossip_ms) {
 		e->gossip_ms = now_ms + GOSSIP_MS * 4 / 5 + engine_random(e, GOSSIP_MS * 2 / 5);
+		/* Behind a NAT, who passes on makes this node reachable to all. */
+		if (e->natted && relay_for(e, NULL, now_ms) == NULL)
+			relay_seek(e, NULL, now_ms);
 		n = engine_random(e, STRANGER_CHANCE) == 0 ? NULL : node_random_live(e, NULL);
 		if (n == NULL)
 			n = node_random(e);

@@ -260,7 +260,6 @@ void own_observed(struct mesh_engine *e, const uint8_t *by, const struct endpoin
 void mesh_engine_endpoints(struct mesh_engine *e, const struct record_endpoint *at, size_t count, int64_t now_ms)
 {
 	struct record_endpoint ends[ENGINE_ENDPOINTS_MAX];
-	struct message m = {.type = MESSAGE_KEEPALIVE};
 	size_t i, n = 0;
 	uint32_t p;
 
@@ -279,8 +278,8 @@ void mesh_engine_endpoints(struct mesh_engine *e, const struct record_endpoint *
 	e->natted = false;
 	/* Peers follow the packet, and need not wait for the record. */
 	for (p = 0; p < e->nodes_top; p++)
-		if (e->nodes[p] != NULL && node_live(e->nodes[p]))
-			node_say(e, e->nodes[p], &m, NULL);
+		if (e->nodes[p] != NULL)
+			paths_moved(e, e->nodes[p], now_ms);
 	own_changed(e, now_ms);
 	discover_announce(e, now_ms);
 }

@@ -14,6 +14,11 @@
 #define IN_USE_MS 30000
 #define MTU_LEAST (PACKET_OUTER_MAX - SESSION_OVERHEAD)
 #define GOOD_ENOUGH 80		/* per cent of the round trip, for a change within a class */
+#define HELD_MS 5000		/* so long it must have been that good */
+#define RIVAL_MS 2500
+#define CLASS_RELAY 6
+#define DIRECT_MS 2000		/* how often a relayed pair in use tries to do without */
+#define DIRECT_AT_ONCE 4
 
 /* Smaller is better. */
 static unsigned class_of(const struct mesh_engine *e, const struct record_endpoint *r)
@@ -45,7 +50,9 @@ size_t paths_candidates(const struct mesh_engine *e, const struct node *n, int64
 	size_t count = 0, i;
 	unsigned c;
 
-	count = add(out, count, &n->path);
+	/* Through another: as long as that one is there. */
+	if (!relay_is(e, &n->path) || relay_works(e, &n->path))
+		count = add(out, count, &n->path);
 	count = add(out, count, &n->good);
 	for (i = 0; now_ms - n->introduced_ms < HANDSHAKE_GIVE_UP_MS && i < n->introduced_count; i++)
 		count = add(out, count, &n->introduced[i]);
@@ -62,6 +69,8 @@ static unsigned class_at(const struct mesh_engine *e, const struct node *n, cons
 	struct record_endpoint r = {ENDPOINT_OBSERVED, *at};
 	size_t i;
 
+	if (relay_is(e, at))
+		return CLASS_RELAY;
 	for (i = 0; i < n->at_count; i++)
 		if (endpoint_equal(&n->at[i].at, at))
 			r.kind = n->at[i].kind;
@@ -71,25 +80,47 @@ static unsigned class_at(const struct mesh_engine *e, const struct node *n, cons
 uint16_t paths_mtu_full(const struct mesh_engine *e, const struct node *n)
 {
 	uint16_t theirs = n->current.index == 0 ? e->self.mtu : n->current.s->peer_mtu;
+	uint16_t full = theirs < e->self.mtu ? theirs : e->self.mtu;
 
-	return theirs < e->self.mtu ? theirs : e->self.mtu;
+	if (relay_is(e, &n->path) && relay_mtu(e, &n->path) < full)
+		return relay_mtu(e, &n->path);
+	return full;
+}
+
+static uint16_t mtu_least(const struct mesh_engine *e, const struct node *n)
+{
+	return relay_is(e, &n->path) ? MTU_LEAST - RELAY_OVERHEAD : MTU_LEAST;
 }
 
 static void tell(struct mesh_engine *e, struct node *n)
 {
 	struct mesh_act a = {.kind = MESH_ACT_ENDPOINT, .peer = n->peer, .relay = ENGINE_NOBODY, .at = n->path, .mtu = n->mtu};
 
+	const struct node *via = relay_via(e, &n->path);
+
+	if (via != NULL)
+		a.relay = via->peer;
 	memcpy(a.node, n->id, NODE_ID_LEN);
 	act(e, &a);
 }
 
 void paths_set(struct mesh_engine *e, struct node *n, const struct endpoint *at, int64_t now_ms)
 {
+	/* A member that says so does not make a packet come from somebody else. */
+	if (relay_is(e, at) && relay_end(e, at) != n)
+		return;
 	n->path_ms = n->quiet_ms = now_ms;
 	if (at->family == ENDPOINT_NONE || (endpoint_equal(&n->path, at) && n->mtu != 0))
 		return;
+	/* Others may be reached through it only as long as it is reached itself. */
+	if (relay_is(e, at))
+		relay_gone(e, n);
 	n->path = *at;
-	n->good = *at;
+	if (relay_is(e, at))
+		n->relayed_ms = n->direct_ms = now_ms;
+	else
+		n->good = *at;
+	n->rival.family = ENDPOINT_NONE;
 	n->rtt_us = -1;
 	n->mtu_known = 0;
 	n->mtu = paths_mtu_full(e, n);
@@ -105,7 +136,7 @@ static void send_probe(struct mesh_engine *e, struct node *n, struct probe *p, i
 
 	m.u.probe.token = p->token;
 	m.u.probe.size = p->size;
-	p->sent_ms = now_ms;
+	p->sent_us = engine_now_us(e, now_ms);
 	p->tries++;
 	p->next_ms = now_ms + (p->of_mtu ? PROBE_RETRY_MTU_MS : (int64_t)PROBE_RETRY_MS << (p->tries - 1));
 	node_say(e, n, &m, &p->at);
@@ -135,17 +166,33 @@ void paths_on_probe(struct mesh_engine *e, struct node *n, const struct message 
 
 	pong.u.pong.token = m->u.probe.token;
 	pong.u.pong.size = m->u.probe.size;
-	pong.u.pong.observed = *from;
+	if (!relay_is(e, from))
+		pong.u.pong.observed = *from;
 	node_say(e, n, &pong, from);
 }
 
-static bool better(const struct mesh_engine *e, const struct node *n, const struct endpoint *at, int64_t rtt_us)
+/* Whether to go over to an endpoint that has just answered: one of a better class at once, a faster one when it stays so. */
+static bool better(struct mesh_engine *e, struct node *n, const struct endpoint *at, int64_t rtt_us, int64_t now_ms)
 {
 	unsigned now = class_at(e, n, &n->path), then = class_at(e, n, at);
+	bool same = endpoint_equal(&n->rival, at);
 
+	if (n->path.family == ENDPOINT_NONE)
+		return true;
 	if (then != now)
 		return then < now;
-	return n->rtt_us >= 0 && rtt_us * 100 < n->rtt_us * GOOD_ENOUGH;
+	if (n->rtt_us < 0 || rtt_us * 100 >= n->rtt_us * GOOD_ENOUGH) {
+		if (same)
+			n->rival.family = ENDPOINT_NONE;
+		return false;
+	}
+	if (same)
+		return now_ms - n->rival_ms >= HELD_MS;
+	n->rival = *at;
+	n->rival_ms = now_ms;
+	n->rival_next_ms = now_ms + RIVAL_MS;
+	node_due(e, n, n->rival_next_ms);
+	return false;
 }
 
 void paths_on_pong(struct mesh_engine *e, struct node *n, const struct message *m, int64_t now_ms)
@@ -160,7 +207,7 @@ void paths_on_pong(struct mesh_engine *e, struct node *n, const struct message *
 		return;
 	was = *p;
 	p->tries = 0;
-	rtt_us = (now_ms - was.sent_ms) * 1000;
+	rtt_us = engine_now_us(e, now_ms) - was.sent_us;
 	own_observed(e, n->id, &m->u.pong.observed, now_ms);
 	if (was.of_mtu) {
 		n->mtu_known = n->mtu;
@@ -172,7 +219,7 @@ void paths_on_pong(struct mesh_engine *e, struct node *n, const struct message *
 		n->probed_ms = now_ms;
 		return;
 	}
-	if (was.roam || better(e, n, &was.at, rtt_us)) {
+	if (was.roam || better(e, n, &was.at, rtt_us, now_ms)) {
 		paths_set(e, n, &was.at, now_ms);
 		n->rtt_us = rtt_us;
 		n->probed_ms = now_ms;
@@ -183,11 +230,47 @@ static void probe_lost(struct mesh_engine *e, struct node *n, const struct probe
 {
 	if (p->of_mtu) {
 		/* The path carries small ones, or another probe will say so. */
-		n->mtu = n->mtu_known = MTU_LEAST;
+		n->mtu = n->mtu_known = mtu_least(e, n);
 		tell(e, n);
 	} else if (endpoint_equal(&p->at, &n->path)) {
 		call_start(e, n, 0, now_ms);
+		if (relay_is(e, &n->path))
+			relay_note_no(n, relay_via(e, &n->path), now_ms);
+		if (relay_is(e, &n->path) || relay_for(e, n, now_ms) != NULL)
+			paths_lost(e, n, now_ms);
 	}
+}
+
+void paths_lost(struct mesh_engine *e, struct node *n, int64_t now_ms)
+{
+	struct node *via = n->current.index == 0 ? NULL : relay_for(e, n, now_ms);
+	struct endpoint at = {.family = ENDPOINT_NONE};
+
+	if (via != NULL) {
+		at = relay_endpoint(e, via, n);
+		paths_set(e, n, &at, now_ms);
+		/* And is it there at all, this way? */
+		paths_probe(e, n, &n->path, 0, false, now_ms);
+		return;
+	}
+	if (n->path.family == ENDPOINT_NONE)
+		return;
+	n->path = at;
+	n->rtt_us = -1;
+	tell(e, n);
+	relay_gone(e, n);
+}
+
+void paths_moved(struct mesh_engine *e, struct node *n, int64_t now_ms)
+{
+	/* Answers to what was sent from where we were do not come. */
+	memset(n->probes, 0, sizeof(n->probes));
+	n->direct_ms = LONG_AGO;
+	if (node_live(n))
+		paths_probe(e, n, &n->path, 0, false, now_ms);
+	if (n->call != NULL)
+		call_again(e, n, now_ms);
+	node_due(e, n, now_ms);
 }
 
 static void probes_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
@@ -234,16 +317,62 @@ static void explore(struct mesh_engine *e, struct node *n, int64_t now_ms)
 	}
 }
 
+/* The faster one of the same class, until it has been so for long enough. */
+static void ask_rival(struct mesh_engine *e, struct node *n, int64_t now_ms)
+{
+	if (n->rival.family == ENDPOINT_NONE)
+		return;
+	if (now_ms >= n->rival_next_ms) {
+		n->rival_next_ms = now_ms + RIVAL_MS;
+		paths_probe(e, n, &n->path, 0, false, now_ms);
+		paths_probe(e, n, &n->rival, 0, false, now_ms);
+	}
+	node_due(e, n, n->rival_next_ms);
+}
+
+/* A relayed pair: what goes both ways at once opens most NATs. */
+static void try_direct(struct mesh_engine *e, struct node *n, bool in_use, int64_t now_ms)
+{
+	struct endpoint at[CALL_ENDPOINTS];
+	int64_t every_ms = in_use ? DIRECT_MS : EXPLORE_MS;
+	size_t count, i, sent = 0;
+
+	if (now_ms - n->direct_ms < every_ms) {
+		node_due(e, n, n->direct_ms + every_ms);
+		return;
+	}
+	n->direct_ms = now_ms;
+	count = paths_candidates(e, n, now_ms, at);
+	for (i = 0; i < count && sent < DIRECT_AT_ONCE; i++) {
+		const struct endpoint *next = &at[n->direct++ % count];
+
+		if (!relay_is(e, next)) {
+			paths_probe(e, n, next, 0, false, now_ms);
+			sent++;
+		}
+	}
+	if (in_use)
+		paths_probe(e, n, &n->path, 0, false, now_ms);
+	if (in_use && n->mtu_known == 0)
+		paths_probe(e, n, &n->path, (uint16_t)(n->mtu + SESSION_OVERHEAD), false, now_ms);
+	node_due(e, n, now_ms + every_ms);
+}
+
 /* Sessions that a node behind a NAT keeps, so that others can be sent to it through them. */
 static bool is_anchor(struct mesh_engine *e, const struct node *n)
 {
 	size_t kept = 0, i;
 	uint32_t p;
 
+	if (relay_is(e, &n->path))
+		return false;
+	if (relay_needed(e, n))
+		return true;
 	if (!e->natted || own_lan(e, &n->path))
 		return false;
+	/* Of those that pass datagrams on, as many again, whatever others there are. */
 	for (p = 0; p < e->nodes_top; p++)
-		kept += e->nodes[p] != NULL && e->nodes[p] != n && e->nodes[p]->anchor;
+		kept += e->nodes[p] != NULL && e->nodes[p] != n && e->nodes[p]->anchor && e->nodes[p]->relays >= n->relays;
 	if (kept >= ANCHORS)
 		return false;
 	/* It is reached where it says it is: no NAT before it. */
@@ -261,15 +390,25 @@ void paths_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
 	int64_t heard, poll_ms;
 
 	probes_timer(e, n, now_ms);
+	if (relay_is(e, &n->path) && !relay_works(e, &n->path))
+		paths_lost(e, n, now_ms);
 	if (!node_live(n))
 		return;
+	/* No more gets through than to the one in between. */
+	if (relay_is(e, &n->path) && n->mtu > relay_mtu(e, &n->path)) {
+		n->mtu = relay_mtu(e, &n->path);
+		tell(e, n);
+	}
 	traffic_of(e, n, &t);
 	heard = t.rx_ms > n->quiet_ms ? t.rx_ms : n->quiet_ms;
 	n->anchor = is_anchor(e, n);
 	if (t.tx_data_ms > heard && now_ms - heard >= QUIET_MS && n->call == NULL)
 		paths_probe(e, n, &n->path, 0, false, now_ms);
-	if (now_ms - t.tx_data_ms < POLL_MS * 10)
+	if (relay_is(e, &n->path))
+		try_direct(e, n, now_ms - t.tx_data_ms < IN_USE_MS || now_ms - t.rx_data_ms < IN_USE_MS, now_ms);
+	else if (now_ms - t.tx_data_ms < POLL_MS * 10 || relay_needed(e, n))
 		explore(e, n, now_ms);
+	ask_rival(e, n, now_ms);
 	if (t.rx_data_ms > t.tx_ms && now_ms - t.rx_data_ms >= PASSIVE_MS && n->keepalive_ms < t.rx_data_ms) {
 		n->keepalive_ms = now_ms;
 		node_say(e, n, &empty, NULL);
@@ -289,8 +428,8 @@ void mesh_engine_too_big(struct mesh_engine *e, uint32_t peer, int64_t now_ms)
 	struct node *n = node_of(e, peer);
 
 	(void)now_ms;
-	if (n == NULL || n->mtu <= MTU_LEAST)
+	if (n == NULL || n->mtu <= mtu_least(e, n))
 		return;
-	n->mtu = n->mtu_known = MTU_LEAST;
+	n->mtu = n->mtu_known = mtu_least(e, n);
 	tell(e, n);
 }

@@ -15,6 +15,7 @@
 #define ALIAS_TRIES 64
 #define ALIAS_MIN 1024
 #define SLOT_BITS 12
+#define NO_TIME INT64_MIN	/* in place of now: what has expired counts, too, since it still has the name */
 #define TCP_FIN 1
 #define TCP_RST 4
 
@@ -115,8 +116,11 @@ static bool is_open(const struct rflow *f)
 
 static bool expired(const struct rflow *f, int64_t now_ms)
 {
-	int64_t idle = now_ms - f->last_ms;
+	int64_t idle;
 
+	if (now_ms == NO_TIME)
+		return false;
+	idle = now_ms - f->last_ms;
 	if (f->closed)
 		return idle > REDIRECT_CLOSED_MS;
 	if (f->f.protocol == IPPROTO_UDP)
@@ -124,6 +128,7 @@ static bool expired(const struct rflow *f, int64_t now_ms)
 	return idle > (is_open(f) ? REDIRECT_TCP_OPEN_MS : REDIRECT_TCP_NEW_MS);
 }
 
+/* One that has expired is found as well where now_ms is INT64_MIN: it is about to be used. */
 struct rflow *redirect_find(struct redirect *r, const struct ends *called, int64_t now_ms)
 {
 	for (uint32_t at = r->by_called[hash(r, called)]; at != 0; at = r->flows[at - 1].next_called) {
@@ -131,7 +136,7 @@ struct rflow *redirect_find(struct redirect *r, const struct ends *called, int64
 
 		if (!same_ends(&f->called, called))
 			continue;
-		if (!expired(f, now_ms))
+		if (now_ms == INT64_MIN || !expired(f, now_ms))
 			return f;
 		redirect_drop(r, f);
 		return NULL;
@@ -139,14 +144,13 @@ struct rflow *redirect_find(struct redirect *r, const struct ends *called, int64
 	return NULL;
 }
 
-/* One that has expired is found as well where now_ms is INT64_MIN: it still has the name. */
 struct rflow *redirect_find_seen(struct redirect *r, const struct ends *seen, int64_t now_ms)
 {
 	for (uint32_t at = r->by_seen[hash(r, seen)]; at != 0; at = r->flows[at - 1].next_seen) {
 		struct rflow *f = &r->flows[at - 1];
 
 		if (same_ends(&f->seen, seen))
-			return now_ms != INT64_MIN && expired(f, now_ms) ? NULL : f;
+			return expired(f, now_ms) ? NULL : f;
 	}
 	return NULL;
 }
@@ -233,7 +237,7 @@ static bool choose_alias(struct redirect *r, struct ends *seen, uint16_t wanted)
 {
 	seen->from_port = wanted;
 	for (int i = 0; i < ALIAS_TRIES; i++) {
-		if (redirect_find_seen(r, seen, INT64_MIN) == NULL)
+		if (redirect_find_seen(r, seen, NO_TIME) == NULL)
 			return true;
 		seen->from_port = (uint16_t)(ALIAS_MIN + rng_below(65536 - ALIAS_MIN));
 	}
@@ -575,7 +579,7 @@ bool redirect_of_packet(struct redirect *r, const uint8_t *ip, size_t len, struc
 	if (!plane_packet_parse(ip, len, &p) || redirect_is_later_fragment(&p) || !redirect_ends(&p, &e))
 		return false;
 	pthread_mutex_lock(&r->lock);
-	f = redirect_find(r, &e, INT64_MIN);
+	f = redirect_find(r, &e, NO_TIME);
 	if (f != NULL)
 		*out = f->f;
 	pthread_mutex_unlock(&r->lock);
@@ -591,7 +595,7 @@ bool redirect_of_alias(struct redirect *r, uint8_t protocol, const struct redire
 
 	pthread_mutex_lock(&r->lock);
 	if (listener_of(r, &asked, &seen))
-		f = redirect_find_seen(r, &seen, INT64_MIN);
+		f = redirect_find_seen(r, &seen, NO_TIME);
 	if (f != NULL)
 		*out = f->f;
 	pthread_mutex_unlock(&r->lock);
