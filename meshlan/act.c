@@ -221,6 +221,9 @@ void lan_act(struct lan *l, const struct mesh_act *a)
 	case MESH_ACT_ASKED:
 		asked(l, a);
 		return;
+	case MESH_ACT_ANSWER:
+		explain_answered(l, a);
+		return;
 	case MESH_ACT_EVICTED:
 		evicted(l, a->node);
 		return;

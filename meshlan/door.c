@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -291,27 +292,14 @@ static void door_begin(struct exchange *x)
 		refuse(x, ERR_NOT_FOUND, "the mesh answers GET /status and /names, POST /explain and /ping");
 }
 
-/* -1: not answered yet, err says why not. */
-static int answer_body(struct exchange *x, struct json_value q, struct error *err)
-{
-	struct buf body = BUF_INIT(64u << 10);
-	struct json_writer w = JSON_WRITER(&body);
-	int r;
-
-	if (slice_equal_str(x->head.path, "/ping"))
-		return ping_begin(x->arg, x, q, err);
-	if ((r = explain_put(x->arg, q, &w, err)) == 0)
-		door_answer(x, &body, NULL);
-	buf_release(&body);
-	return r;
-}
-
 static void door_ready(struct exchange *x)
 {
+	bool ping = slice_equal_str(x->head.path, "/ping");
 	struct error err = ERROR_INIT;
 	struct json doc = JSON_INIT;
 
-	if (json_parse(&doc, x->body, JSON_STRICT, &err) < 0 || answer_body(x, json_root(&doc), &err) < 0)
+	if (json_parse(&doc, x->body, JSON_STRICT, &err) < 0 ||
+	    (ping ? ping_begin : explain_begin)(x->arg, x, json_root(&doc), &err) < 0)
 		door_answer(x, NULL, &err);
 	json_release(&doc);
 }
@@ -322,7 +310,7 @@ int door_start(struct meshlan *m, struct error *err)
 	struct server_limits limits = {.connections = CONNECTIONS_MAX};
 	char address[sizeof(m->home) + 32];
 
-	m->door_fd = -1;
+	m->door = xcalloc(1, sizeof(struct door));
 	snprintf(address, sizeof(address), "unix:%s/mesh/control.sock", m->home);
 	if ((m->door_fd = listen_open(address, err)) < 0 ||
 	    (m->server = server_new(m->loop, &limits, clock_now_s, err)) == NULL)
@@ -332,7 +320,12 @@ int door_start(struct meshlan *m, struct error *err)
 
 void door_stop(struct meshlan *m)
 {
-	ping_stop_all(m);
+	if (m->door != NULL) {
+		ping_stop_all(m);
+		explain_stop_all(m);
+	}
+	free(m->door);
+	m->door = NULL;
 	if (m->server != NULL)
 		server_free(m->server);
 	m->server = NULL;

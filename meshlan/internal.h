@@ -30,6 +30,7 @@
 #include <sys/socket.h>
 
 struct proxy;
+struct door;
 struct resolved;
 struct resolver;
 struct server;
@@ -156,7 +157,7 @@ struct meshlan {
 	/* door.c */
 	struct server *server;
 	int door_fd;
-	void *door;			/* its own */
+	struct door *door;		/* its own */
 	int64_t started_s;
 	struct error fatal;
 };
@@ -194,6 +195,9 @@ const char *lan_label(const struct lan *l);	/* of its names, for people; its nam
 /* ---- act.c ---- */
 void lan_act(struct lan *l, const struct mesh_act *a);
 union udp_addr udp_addr_of(const struct endpoint *e);
+
+/* ---- explain.c ---- */
+void explain_answered(struct lan *l, const struct mesh_act *a);	/* MESH_ACT_ANSWER */
 
 /* ---- asked.c ---- */
 void asked(struct lan *l, const struct mesh_act *a);

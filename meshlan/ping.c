@@ -103,7 +103,7 @@ static struct lan *lan_of(const struct ping *p)
 
 static void ping_free(struct ping *p)
 {
-	struct ping **at = (struct ping **)&p->m->door;
+	struct ping **at = &p->m->door->pings;
 
 	while (*at != p)
 		at = &(*at)->next;
@@ -307,7 +307,7 @@ static int check_room(struct meshlan *m, struct error *err)
 	const struct ping *p;
 	unsigned n = 0;
 
-	for (p = m->door; p != NULL; p = p->next)
+	for (p = m->door->pings; p != NULL; p = p->next)
 		n++;
 	if (n < PINGS_MAX)
 		return 0;
@@ -332,8 +332,8 @@ int ping_begin(struct meshlan *m, struct exchange *x, struct json_value q, struc
 	}
 	p = xcalloc(1, sizeof(*p));
 	p->m = m;
-	p->next = m->door;
-	m->door = p;
+	p->next = m->door->pings;
+	m->door->pings = p;
 	p->token = exchange_token(x);
 	p->entry = f.entry;
 	p->entry.network = NULL;
@@ -352,6 +352,6 @@ int ping_begin(struct meshlan *m, struct exchange *x, struct json_value q, struc
 
 void ping_stop_all(struct meshlan *m)
 {
-	while (m->door != NULL)
-		ping_free(m->door);
+	while (m->door->pings != NULL)
+		ping_free(m->door->pings);
 }

@@ -133,8 +133,12 @@ test_expect 'explain: the rule that decides, at either end' '
 	mesh a explain nas tcp:22 --from laptop >out && cat out && grep "^allowed: laptop to nas on tcp port 22, by rule 1 (tcp:22" out &&
 	mesh a explain nas tcp:445 --from laptop >out && grep "^denied: laptop to nas on tcp port 445, since no rule allows it" out &&
 	mesh a explain nas icmp --from laptop | grep "^allowed:" && mesh a explain nas udp:22 | grep "^denied: any other member" &&
-	mesh a explain laptop tcp:22 >out 2>err && grep "^free to go out: .* the rules of laptop decide$" out &&
-	grep "meshanics meshlan explain laptop tcp:22 --from nas$" err &&
+	mesh b explain nas tcp:22 >out && cat out && grep "^here: free to go out: .* the rules of nas decide$" out &&
+	grep "^nas: allowed: laptop to nas on tcp port 22, by rule 1 (tcp:22" out &&
+	mesh b explain nas tcp:23 >out && grep "^nas: denied: no rule there allows it$" out &&
+	mesh b explain nas udp:22 --json >e.json && test_json ".end == \"out\" and .allowed == false and .path == \"lan\"" e.json &&
+	mesh b explain office-printer tcp:631 >out && cat out && grep "^office-printer: denied: " out &&
+	mesh b explain office-printer icmp >out && cat out && grep "^office-printer: allowed: " out &&
 	mesh a explain nas tcp:445 --from laptop --json >e.json &&
 	test_json ".end == \"in\" and .allowed == false and .from == \"laptop\" and .what == \"tcp:445\" and .path == \"lan\"" e.json &&
 	test_status 2 mesh a explain nas tcp:1-9 2>err && grep "more than one port" err &&
@@ -171,7 +175,9 @@ test_expect 'watch goes on until it is told to stop' '
 
 test_expect 'a node that is off: ping says where it was called' '
 	test_crash b && ip -n "$NS-b" link set wb down && test_status 1 mesh a ping laptop --count 1 --timeout 1s >out 2>err && cat out err &&
-	grep "^meshanics: no answer from .laptop.: " err
+	grep "^meshanics: no answer from .laptop.: " err && mesh a explain laptop tcp:22 >out 2>err && cat out err &&
+	grep "^laptop: \(no answer when it was asked\|not reached, so it cannot be asked\)$" out &&
+	grep "ask there: meshanics meshlan explain laptop tcp:22 --from nas$" err
 '
 
 test_expect 'and is back when it is' '
