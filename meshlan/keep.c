@@ -123,7 +123,7 @@ static void load_records(struct lan *l, struct slice rest)
 	bool bad;
 
 	while (records_next(&rest, &bytes, &bad)) {
-		if (record_parse(r, bytes, &l->addressing, &err) < 0 || age_of(l, r) > RECORD_OLDEST_S)
+		if (record_read(r, bytes, &l->addressing, &err) < 0 || age_of(l, r) > RECORD_OLDEST_S)
 			continue;
 		if (mesh_engine_load(l->engine, bytes, age_of(l, r), now_ms, &err) < 0 || names_set(l->names, r, &err) < 0)
 			log_failure(LOG_LEVEL_WARN, "mesh.record", &err);
