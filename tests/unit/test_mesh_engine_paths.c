@@ -366,3 +366,17 @@ TEST(an_address_that_is_a_little_faster_or_only_for_a_moment_is_not)
 	CHECK(uses_first(a, b));
 	sim_free(s);
 }
+
+TEST(a_newcomer_is_known_to_all_at_once_without_any_traffic)
+{
+	struct sim *s = network(10, 19);
+	unsigned i;
+
+	sim_wait(s, 20000);
+	sim_add(s, 0, WALL);
+	sim_configure(&s->node[20], &s->node[1]);
+	sim_wait(s, 50);
+	for (i = 1; i <= 20; i++)
+		CHECK_INT(mesh_engine_peers(s->node[i].e), 19);
+	sim_free(s);
+}
