@@ -42,7 +42,7 @@ NOT_HERE := $(addprefix lib/crypto/,p256.c p256_field.c p256_point.c p256_reveal
 endif
 
 # module_none.c takes the place of module.c in the static build.
-LIBSRCS := $(filter-out lib/sys/module_none.c $(NOT_HERE),$(sort $(wildcard lib/*/*.c agent/*.c)))
+LIBSRCS := $(filter-out lib/sys/module_none.c $(NOT_HERE),$(sort $(wildcard lib/*/*.c agent/*.c meshlan/*.c)))
 SRCS    := $(sort $(wildcard cli/*.c commands/*.c)) $(LIBSRCS)
 OBJS    := $(SRCS:%.c=$B/%.o)
 LIBOBJS := $(LIBSRCS:%.c=$B/%.o)
@@ -55,7 +55,7 @@ FUZZBIN := $(FUZZ:%=$B/tests/fuzz/fuzz_%)
 E2E     := $(sort $(wildcard tests/e2e/t[0-9]*.sh))
 # Scripts that ask for much more under `make soak`: they honour SOAK_ROUNDS, or WALK_ALL=1.
 SOAK    := $(addprefix tests/e2e/,t0530-agent-crash.sh t0531-serve-crash.sh soak-agent-network.sh soak-bundle-sizes.sh \
-	t0420-restart.sh) \
+	t0420-restart.sh t0847-mesh-flood.sh) \
 	$(if $(SAN),tests/e2e/t0014-power-cut.sh tests/e2e/t0536-agent-walk.sh \
 	$B/tests/unit/test_agent_walk $B/tests/unit/test_store_walk)
 SOAK_ROUNDS ?= 1000
@@ -65,7 +65,7 @@ LINK     = $(Q)$(CC) $(CFLAGS) $(HARDEN) $(LDFLAGS) $(LDHARD) -o $@
 
 all: $B/meshanics
 
-# lib/ and agent/ by way of an archive, which the tests link, too: a room that no command enters is left out.
+# lib/, agent/ and meshlan/ by way of an archive, which the tests link, too: a room that no command enters is left out.
 $B/meshanics: $(filter-out $(LIBOBJS),$(OBJS)) $B/lib.a
 	$(LINK) $^ $(LIBS)
 

@@ -96,6 +96,24 @@ const char *cmd_list(const struct cmd *cmd, const char *option, unsigned i)
 	return i < v->count ? v->items[i] : NULL;
 }
 
+const char *cmd_part(struct cmd *cmd, const char *option, unsigned i, unsigned n)
+{
+	const struct opt_value *v = cmd_value(cmd, option);
+	struct slice rest = slice_str(i < v->count ? v->items[i] : "");
+	size_t end = 0;
+	unsigned at;
+
+	for (at = 0; at <= n; at++) {
+		if (at > 0)
+			rest = slice_sub(rest, end < rest.len ? end + 1 : rest.len, rest.len);
+		/* The last member is all that is left. */
+		end = v->option->members[at + 1] == NULL ? rest.len : slice_find(rest, '=', 0);
+		if (end == SIZE_MAX)
+			end = rest.len;
+	}
+	return end == 0 ? NULL : cmd_own(cmd, xstrndup_slice(slice_sub(rest, 0, end)));
+}
+
 bool cmd_json(const struct cmd *cmd)
 {
 	return cmd->json;

@@ -81,9 +81,9 @@ int home_make(struct cmd *cmd, struct error *err)
 	return 0;
 }
 
-static enum yaml_type yaml_type_of(enum option_type type)
+static enum yaml_type yaml_type_of(const struct option *o)
 {
-	switch (type) {
+	switch (o->type) {
 	case OPT_FLAG:
 		return YAML_BOOL;
 	case OPT_INT:
@@ -93,7 +93,7 @@ static enum yaml_type yaml_type_of(enum option_type type)
 	case OPT_DURATION:
 		return YAML_DURATION;
 	case OPT_LIST:
-		return YAML_LIST;
+		return o->members != NULL ? YAML_MAPS : YAML_LIST;
 	case OPT_STRING:
 		break;
 	}
@@ -125,9 +125,11 @@ struct yaml_key *surface_config_keys(void)
 			keys = xreallocarray(keys, count + 1, sizeof(*keys));
 			keys[count++] = (struct yaml_key){
 				.key = o->config,
-				.type = yaml_type_of(o->type),
+				.type = yaml_type_of(o),
 				.min = o->min,
 				.max = o->min == 0 && o->max == 0 ? INT64_MAX : o->max,
+				.members = o->members,
+				.needed = o->needed,
 			};
 		}
 	}

@@ -69,6 +69,21 @@ static int check_range(const struct option *o, int64_t n, const char *text, stru
 	return error_set(err, ERR_USAGE, "'%s' is not in %" PRId64 " to %" PRId64, text, o->min, o->max);
 }
 
+/* Are the parts of an item there that must be? */
+static int check_parts(const struct option *o, const char *text, struct error *err)
+{
+	unsigned i;
+
+	for (i = 0; o->members != NULL && i < o->needed; i++) {
+		size_t len = i + 1 < o->needed || o->members[i + 1] != NULL ? strcspn(text, "=") : strlen(text);
+
+		if (len == 0)
+			return error_set(err, ERR_USAGE, "'%s' is not %s: it has no %s", text, o->value, o->members[i]);
+		text += len + (text[len] == '=');
+	}
+	return 0;
+}
+
 /* The number behind the text of a value; strings are fine as they are. */
 static int parse_value(const struct option *o, const char *text, int64_t *number, struct error *err)
 {
@@ -158,7 +173,8 @@ static int set_from_line(struct opt_value *v, const char *text, struct error *er
 
 	if (v->from == FROM_LINE && v->option->type != OPT_LIST && v->option->type != OPT_FLAG)
 		return error_set(err, ERR_USAGE, "option --%s is given twice", name);
-	if (v->option->type != OPT_FLAG && parse_value(v->option, text, &v->number, err) < 0)
+	if (v->option->type != OPT_FLAG &&
+	    (parse_value(v->option, text, &v->number, err) < 0 || check_parts(v->option, text, err) < 0))
 		return error_wrap(err, "option --%s", name);
 	if (v->option->type == OPT_FLAG)
 		v->number = 1;
@@ -265,7 +281,7 @@ static void add_parts(struct cmd *cmd, struct opt_value *v, const char *text)
 int options_environment(struct cmd *cmd, struct error *err)
 {
 	char name[64];
-	unsigned i;
+	unsigned i, j;
 
 	for (i = 0; i < cmd->value_count; i++) {
 		struct opt_value *v = &cmd->values[i];
@@ -280,6 +296,10 @@ int options_environment(struct cmd *cmd, struct error *err)
 			add_parts(cmd, v, text);
 		else
 			add_item(v, text);
+		for (j = 0; j < v->count; j++) {
+			if (check_parts(v->option, v->items[j], err) < 0)
+				return error_wrap(err, "environment variable %s", name);
+		}
 		v->from = FROM_ENVIRONMENT;
 	}
 	return 0;

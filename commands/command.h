@@ -38,6 +38,12 @@ struct option {
 	char letter;		/* 'o' for a short form -o; 0 for none */
 	const char *config;	/* dotted key in config.yaml ("serve.listen.api"), or NULL: not in the file */
 	bool env;		/* has an environment twin; every option with a config key has one */
+	/*
+	 * Of a list whose items have parts, "NAME=TARGET" on the line: in the file each item is a map with these members, of
+	 * which the first `needed` must be there. Ends with NULL; a command splits an item with cmd_part.
+	 */
+	const char *const *members;
+	unsigned needed;
 };
 
 /*
@@ -72,6 +78,8 @@ const char *cmd_string(const struct cmd *cmd, const char *option, const char *fa
 int64_t cmd_int(const struct cmd *cmd, const char *option, int64_t fallback);	/* also OPT_SIZE, OPT_DURATION */
 unsigned cmd_list_count(const struct cmd *cmd, const char *option);
 const char *cmd_list(const struct cmd *cmd, const char *option, unsigned i);
+/* The n-th member of an item of such a list, for the life of cmd; NULL when it is absent or empty. */
+const char *cmd_part(struct cmd *cmd, const char *option, unsigned i, unsigned n);
 bool cmd_json(const struct cmd *cmd);	/* --json was given; every verb has it */
 bool cmd_verbose(const struct cmd *cmd);
 bool cmd_quiet(const struct cmd *cmd);

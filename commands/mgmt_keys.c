@@ -19,6 +19,52 @@ int mgmt_keys_read(const struct netstore *s, const char *word, struct network *n
 	return network_read(s, hex, n, err);
 }
 
+/* The only network; ERR_USAGE when there are several. */
+static int only_network(const struct netstore *s, struct network *n, struct error *err)
+{
+	struct network_ids ids;
+
+	if (netstore_ids(s, &ids, err) < 0)
+		return -1;
+	if (ids.count == 1)
+		return network_read(s, ids.hex[0], n, err);
+	if (ids.count == 0) {
+		error_set(err, ERR_NOT_FOUND, "this node is in no network");
+		return error_hint(err, "'meshanics mgmt-keys add' makes or joins one");
+	}
+	error_set(err, ERR_USAGE, "this node is in %zu networks", ids.count);
+	return error_hint(err, "say which one by --network; 'meshanics mgmt-keys list' shows them");
+}
+
+int mgmt_keys_network(const struct cmd *cmd, const struct netstore *s, struct network *n, struct error *err)
+{
+	if (cmd_has(cmd, "network"))
+		return mgmt_keys_read(s, cmd_string(cmd, "network", ""), n, err);
+	return only_network(s, n, err);
+}
+
+int mgmt_keys_each(const struct cmd *cmd, int (*each)(void *arg, const struct netstore *s, const struct network *n,
+						      struct error *err), void *arg, struct error *err)
+{
+	struct netstore s = NETSTORE_INIT;
+	struct network_ids ids = {.count = 1};
+	struct network n;
+	size_t i;
+	int r = netstore_open(&s, cmd_home(cmd), err);
+
+	if (r == 0 && cmd_has(cmd, "network"))
+		r = netstore_find(&s, slice_str(cmd_string(cmd, "network", "")), ids.hex[0], err);
+	else if (r == 0)
+		r = netstore_ids(&s, &ids, err);
+	for (i = 0; r == 0 && i < ids.count; i++) {
+		if ((r = network_read(&s, ids.hex[i], &n, err)) == 0)
+			r = each(arg, &s, &n, err);
+		network_wipe(&n);
+	}
+	netstore_close(&s);
+	return r;
+}
+
 int mgmt_keys_expiry(const struct cmd *cmd, int64_t now_s, int64_t *expires_s, bool *said, struct error *err)
 {
 	bool in = cmd_has(cmd, "expires-in"), never = cmd_flag(cmd, "never-expires");
@@ -50,26 +96,35 @@ void mgmt_keys_put_allow(struct buf *out, const struct allow_list *l)
 	size_t i;
 
 	for (i = 0; i < l->count; i++)
-		buf_printf(out, "%s%s", i == 0 ? "" : " ", allow_text(text, &l->rules[i]));
+		buf_printf(out, "%s%s", i == 0 ? "" : ", ", allow_text(text, &l->rules[i]));
 	if (l->count == 0)
 		buf_put_str(out, "nothing");
 }
 
-bool mgmt_keys_addresses(const struct network *n, char v4[static ADDRESS_TEXT_LEN], char v6[static ADDRESS_TEXT_LEN])
+bool mgmt_keys_place(const struct network *n, unsigned ordinal, unsigned slot, char v4[static ADDRESS_TEXT_LEN],
+		     char v6[static ADDRESS_TEXT_LEN])
 {
+	const struct claim *c = n->claims, *end = c + n->claims_count;
 	struct addressing a;
 	uint8_t six[16];
 	uint32_t block;
 	struct in_addr four;
 
 	addressing_init(&a, n->key.id, &n->key.range, n->key.created_s);
-	if (n->claims_count == 0 || n->claims[0].ordinal != 0 || !claim_valid(&a, &n->claims[0]))
+	while (c < end && c->ordinal != ordinal)
+		c++;
+	if (c == end || !claim_valid(&a, c))
 		return false;
-	block = block_index(&a, n->node.id, 0, n->claims[0].attempt);
-	four.s_addr = htonl(block_v4(&a, block, SLOT_NODE));
-	block_v6(&a, block, SLOT_NODE, six);
+	block = block_index(&a, n->node.id, c->ordinal, c->attempt);
+	four.s_addr = htonl(block_v4(&a, block, slot));
+	block_v6(&a, block, slot, six);
 	return inet_ntop(AF_INET, &four, v4, ADDRESS_TEXT_LEN) != NULL &&
 	       inet_ntop(AF_INET6, six, v6, ADDRESS_TEXT_LEN) != NULL;
+}
+
+bool mgmt_keys_addresses(const struct network *n, char v4[static ADDRESS_TEXT_LEN], char v6[static ADDRESS_TEXT_LEN])
+{
+	return mgmt_keys_place(n, 0, SLOT_NODE, v4, v6);
 }
 
 static void put_time(struct json_writer *w, const char *name, int64_t t_s)

@@ -10,6 +10,15 @@
 
 /* The network that a word means, read whole. */
 WARN_UNUSED int mgmt_keys_read(const struct netstore *s, const char *word, struct network *n, struct error *err);
+/* The network of --network, or without it the only one there is. */
+WARN_UNUSED int mgmt_keys_network(const struct cmd *cmd, const struct netstore *s, struct network *n, struct error *err);
+/* Each network, or the one of --network, for reading. An `each` that returns -1 ends it. */
+WARN_UNUSED int mgmt_keys_each(const struct cmd *cmd, int (*each)(void *arg, const struct netstore *s,
+								  const struct network *n, struct error *err),
+			       void *arg, struct error *err);
+#define NETWORK_OPTION                                                        \
+	{ .name = "network", .type = OPT_STRING, .value = "NETWORK",          \
+	  .help = "by name or id; may be left out where there is only one" }
 /*
  * When a key expires that is made now, by --expires-in and --never-expires: 0 for never. *said: either was given; else
  * *expires_s is 0. ERR_USAGE for both.
@@ -25,11 +34,14 @@ WARN_UNUSED int mgmt_keys_expiry(const struct cmd *cmd, int64_t now_s, int64_t *
 /* "never", a time, or a time and "expired". Returns out. */
 #define EXPIRY_TEXT_LEN 48
 const char *mgmt_keys_expiry_text(char out[static EXPIRY_TEXT_LEN], const struct netkey *k, int64_t now_s);
-/* Rules joined by spaces; "nothing" for none. Appends. */
+/* Rules joined by commas; "nothing" for none. Appends. */
 void mgmt_keys_put_allow(struct buf *out, const struct allow_list *l);
 /* This node's own IPv4 and IPv6 address, if its claims tell; false otherwise. */
 #define ADDRESS_TEXT_LEN 46
 bool mgmt_keys_addresses(const struct network *n, char v4[static ADDRESS_TEXT_LEN], char v6[static ADDRESS_TEXT_LEN]);
+/* The same of any place in this node's blocks. */
+bool mgmt_keys_place(const struct network *n, unsigned ordinal, unsigned slot, char v4[static ADDRESS_TEXT_LEN],
+		     char v6[static ADDRESS_TEXT_LEN]);
 /* What every verb says of a network in --json; with its secret when asked. */
 void mgmt_keys_put_json(struct json_writer *w, const struct network *n, int64_t now_s, bool secret);
 /* The same for people, one fact a line, without the secret. */

@@ -4,11 +4,10 @@
 
 #include "base/encode.h"
 #include "base/timefmt.h"
+#include "commands/members.h"
 #include "commands/mgmt_keys.h"
 #include "sys/clock.h"
 
-#define PREFIX_LEN_MIN 4	/* digits of a node's id */
-#define NODES_MAX 8192
 #define DOCUMENT_MAX (4u << 20)
 
 static const struct option mgmt_keys_rotate_options[] = {
@@ -20,94 +19,34 @@ static const struct option mgmt_keys_rotate_options[] = {
 	{ .name = NULL },
 };
 
-struct node {
-	uint8_t id[NODE_ID_LEN];
-	char name[MESH_NAME_MAX + 1];
-	bool evicted;	/* by this rotation */
-};
-
 struct rotation {
 	struct cmd *cmd;
 	struct netstore store;
 	struct network network;
 	struct ownerkey owner;
 	struct netkey next;
-	struct node *nodes;	/* owned; not this one */
-	size_t nodes_count;
-	struct node_ids gone;	/* who was evicted before */
+	struct members members;
+	bool *evicted;		/* owned; of each member, whether this rotation evicts it */
 	int64_t now_s;
 };
 
 /* ---- whom is known ---- */
 
-static int take_record(void *arg, const struct mesh_record *record, struct slice bytes, struct error *err)
-{
-	struct rotation *r = arg;
-	struct node *n;
-	size_t i;
-
-	(void)bytes;
-	if (memcmp(record->id, r->network.node.id, NODE_ID_LEN) == 0)
-		return 0;
-	for (i = 0; i < r->gone.count; i++) {
-		if (memcmp(record->id, r->gone.ids[i], NODE_ID_LEN) == 0)
-			return 0;
-	}
-	if (r->nodes_count == NODES_MAX)
-		return error_set(err, ERR_LIMIT, "more than %d nodes are known", NODES_MAX);
-	n = &r->nodes[r->nodes_count++];
-	memcpy(n->id, record->id, NODE_ID_LEN);
-	memcpy(n->name, record->name, sizeof(n->name));
-	n->evicted = false;
-	return 0;
-}
-
-static bool node_is(const struct node *n, const char *word)
-{
-	char hex[NODE_ID_HEX_LEN];
-	size_t len = strlen(word);
-
-	hex_encode(hex, n->id, NODE_ID_LEN);
-	return strcmp(word, n->name) == 0 || (len >= PREFIX_LEN_MIN && strncmp(word, hex, len) == 0);
-}
-
-static int not_found(const struct rotation *r, const char *word, struct error *err)
-{
-	struct node self;
-
-	memcpy(self.id, r->network.node.id, NODE_ID_LEN);
-	self.name[0] = '\0';
-	if (node_is(&self, word)) {
-		error_set(err, ERR_REFUSED, "'%s' is this node itself", word);
-		return error_hint(err, "rotate it out from here by 'meshanics mgmt-keys rm'");
-	}
-	if (r->nodes_count == 0) {
-		error_set(err, ERR_REFUSED, "no other node of network '%s' is known here, so nobody can be told to stay",
-			  r->network.key.name);
-		return error_hint(err, "rotate without --evict, and give the new key to those that stay");
-	}
-	error_set(err, ERR_NOT_FOUND, "no node '%s' is known in network '%s'", word, r->network.key.name);
-	return error_hint(err, "give its name, or the beginning of its id, %d digits or more", PREFIX_LEN_MIN);
-}
-
 static int evict(struct rotation *r, const char *word, struct error *err)
 {
-	struct node *hit = NULL;
-	size_t i;
+	size_t at;
 
-	for (i = 0; i < r->nodes_count; i++) {
-		if (!node_is(&r->nodes[i], word))
-			continue;
-		if (hit != NULL) {
-			error_set(err, ERR_CONFLICT, "'%s' may mean several nodes", word);
-			return error_hint(err, "give the whole id of the one that goes");
-		}
-		hit = &r->nodes[i];
+	if (members_find(&r->members, r->network.key.name, word, &at, err) == 0) {
+		r->evicted[at] = true;
+		return 0;
 	}
-	if (hit == NULL)
-		return not_found(r, word, err);
-	hit->evicted = true;
-	return 0;
+	if (err->kind == ERR_REFUSED)
+		return error_hint(err, "rotate it out from here by 'meshanics mgmt-keys rm'");
+	if (r->members.count > 0)
+		return -1;
+	error_set(err, ERR_REFUSED, "no other node of network '%s' is known here, so nobody can be told to stay",
+		  r->network.key.name);
+	return error_hint(err, "rotate without --evict, and give the new key to those that stay");
 }
 
 static int choose_evicted(struct rotation *r, struct error *err)
@@ -115,11 +54,10 @@ static int choose_evicted(struct rotation *r, struct error *err)
 	size_t left_out;
 	unsigned i;
 
-	if (network_evicted(&r->store, &r->network, &r->gone, err) < 0)
+	if (members_read(&r->store, &r->network, &r->members, err) < 0)
 		return -1;
-	r->nodes = xcalloc(NODES_MAX, sizeof(*r->nodes));
-	if (network_records(&r->store, &r->network, take_record, r, &left_out, err) < 0)
-		return -1;
+	r->evicted = xcalloc(r->members.count + 1, sizeof(*r->evicted));
+	left_out = r->members.left_out;
 	if (left_out > 0)
 		cmd_warn(r->cmd, "%zu record%s of nodes cannot be read; whoever they are of does not stay", left_out,
 			 left_out == 1 ? "" : "s");
@@ -150,17 +88,17 @@ static int next_key(struct rotation *r, struct error *err)
 /* The list of who stays, this node among them; and whom it leaves out. */
 static int put_stay(struct rotation *r, struct buf *list, struct node_ids *evicted, struct error *err)
 {
-	uint8_t(*stay)[NODE_ID_LEN] = xcalloc(r->nodes_count + 1, NODE_ID_LEN);
+	uint8_t(*stay)[NODE_ID_LEN] = xcalloc(r->members.count + 1, NODE_ID_LEN);
 	size_t count = 0, i;
 	int e;
 
-	evicted->ids = xcalloc(r->nodes_count + 1, NODE_ID_LEN);
+	evicted->ids = xcalloc(r->members.count + 1, NODE_ID_LEN);
 	memcpy(stay[count++], r->network.node.id, NODE_ID_LEN);
-	for (i = 0; i < r->nodes_count; i++) {
-		if (r->nodes[i].evicted)
-			memcpy(evicted->ids[evicted->count++], r->nodes[i].id, NODE_ID_LEN);
+	for (i = 0; i < r->members.count; i++) {
+		if (r->evicted[i])
+			memcpy(evicted->ids[evicted->count++], r->members.all[i].id, NODE_ID_LEN);
 		else
-			memcpy(stay[count++], r->nodes[i].id, NODE_ID_LEN);
+			memcpy(stay[count++], r->members.all[i].id, NODE_ID_LEN);
 	}
 	e = staylist_put(list, &r->next, &r->owner, (const uint8_t(*)[NODE_ID_LEN])stay, count, r->now_s, err);
 	free(stay);
@@ -188,12 +126,12 @@ static void put_nodes(const struct rotation *r, struct json_writer *w, const cha
 	size_t i;
 
 	json_open_array(w, name);
-	for (i = 0; i < r->nodes_count; i++) {
-		if (r->nodes[i].evicted != evicted)
+	for (i = 0; i < r->members.count; i++) {
+		if (r->evicted[i] != evicted)
 			continue;
 		json_open_object(w, NULL);
-		json_put_string(w, "name", r->nodes[i].name);
-		json_put_hex(w, "id", r->nodes[i].id, NODE_ID_LEN);
+		json_put_string(w, "name", r->members.all[i].name);
+		json_put_hex(w, "id", r->members.all[i].id, NODE_ID_LEN);
 		json_close(w);
 	}
 	json_close(w);
@@ -223,9 +161,9 @@ static void report_text(struct rotation *r, const struct network *n)
 	mgmt_keys_print(r->cmd, n, r->now_s);
 	if (cmd_list_count(r->cmd, "evict") == 0)
 		return;
-	for (i = 0; i < r->nodes_count; i++) {
-		hex_encode(hex, r->nodes[i].id, NODE_ID_LEN);
-		cmd_printf(r->cmd, "%s     %s  %s\n", r->nodes[i].evicted ? "evicted" : "stays  ", hex, r->nodes[i].name);
+	for (i = 0; i < r->members.count; i++) {
+		hex_encode(hex, r->members.all[i].id, NODE_ID_LEN);
+		cmd_printf(r->cmd, "%s     %s  %s\n", r->evicted[i] ? "evicted" : "stays  ", hex, r->members.all[i].name);
 	}
 }
 
@@ -273,8 +211,8 @@ static int mgmt_keys_rotate_run(struct cmd *cmd, struct error *err)
 	network_wipe(&r.network);
 	netkey_wipe(&r.next);
 	ownerkey_wipe(&r.owner);
-	node_ids_release(&r.gone);
-	free(r.nodes);
+	members_release(&r.members);
+	free(r.evicted);
 	return e;
 }
 

@@ -293,6 +293,7 @@ static int convert(struct reader *r, struct yaml_entry *e)
 	switch (k->type) {
 	case YAML_STRING:
 	case YAML_LIST:
+	case YAML_MAPS:
 		return 0;
 	case YAML_BOOL:
 		e->number = slice_equal_str(scalar(r), "true");
@@ -318,22 +319,176 @@ static int convert(struct reader *r, struct yaml_entry *e)
 	return 0;
 }
 
-/* Append the current scalar to the entry. */
-static int add_value(struct reader *r, struct yaml_entry *e)
+/* The current event is a scalar that says something. */
+static int check_scalar(struct reader *r)
 {
 	struct slice s = scalar(r);
-	char **values;
 
 	if (is_null(r))
 		return FAIL(r, ERR_MALFORMED, "'%s' has no value", r->path);
 	if (memchr(s.ptr, 0, s.len) != NULL)
 		return FAIL(r, ERR_MALFORMED, "'%s' has a NUL byte in it", r->path);
+	return 0;
+}
+
+/* Append a text to the entry, which takes it. */
+static void append(struct yaml_entry *e, char *text)
+{
+	char **values = xreallocarray((void *)(uintptr_t)e->values, e->count + 1, sizeof(values[0]));
+
+	values[e->count++] = text;
+	e->values = (const char *const *)values;
+}
+
+static int check_room(struct reader *r, const struct yaml_entry *e)
+{
 	if (e->count == YAML_LIST_MAX)
 		return FAIL(r, ERR_LIMIT, "'%s' has more than %d values", r->path, YAML_LIST_MAX);
-	values = xreallocarray((void *)(uintptr_t)e->values, e->count + 1, sizeof(values[0]));
-	values[e->count++] = xstrndup_slice(s);
-	e->values = (const char *const *)values;
 	return 0;
+}
+
+/* Append the current scalar to the entry. */
+static int add_value(struct reader *r, struct yaml_entry *e)
+{
+	if (check_scalar(r) < 0 || check_room(r, e) < 0)
+		return -1;
+	append(e, xstrndup_slice(scalar(r)));
+	return 0;
+}
+
+/* ---- maps in lists ---- */
+
+static unsigned member_count(const struct yaml_key *k)
+{
+	unsigned n = 0;
+
+	while (k->members[n] != NULL)
+		n++;
+	return n;
+}
+
+/* The current event is a key in a map: which member it is. */
+static int find_member(struct reader *r, const struct yaml_key *k, char *const *values, unsigned *at)
+{
+	const char *near = NULL;
+	unsigned least = 3, d;
+
+	for (*at = 0; k->members[*at] != NULL; ++*at) {
+		const char *name = last_part(r->path);
+
+		if (strcmp(k->members[*at], name) == 0)
+			break;
+		if ((d = name_distance(name, k->members[*at])) < least) {
+			least = d;
+			near = k->members[*at];
+		}
+	}
+	if (k->members[*at] == NULL) {
+		FAIL(r, ERR_MALFORMED, "unknown key '%s'", r->path);
+		if (near != NULL)
+			error_hint(r->err, "did you mean '%s'?", near);
+		return -1;
+	}
+	if (values[*at] != NULL)
+		return FAIL(r, ERR_MALFORMED, "key '%s' occurs twice", r->path);
+	return 0;
+}
+
+/* Key and value up to the end of the map that has just begun, each into its place in values. */
+static int read_members(struct reader *r, const struct yaml_key *k, char **values)
+{
+	size_t len = strlen(r->path);
+	unsigned at, last = member_count(k) - 1;
+
+	for (;;) {
+		if (next(r) < 0)
+			return -1;
+		if (r->event.type == YAML_MAPPING_END_EVENT)
+			return 0;
+		if (push_key(r) < 0 || find_member(r, k, values, &at) < 0 || next(r) < 0)
+			return -1;
+		if (r->event.type != YAML_SCALAR_EVENT)
+			return FAIL(r, ERR_MALFORMED, "'%s' takes one value", r->path);
+		if (check_scalar(r) < 0)
+			return -1;
+		if (scalar(r).len == 0)
+			return FAIL(r, ERR_MALFORMED, "'%s' is empty", r->path);
+		if (at < last && slice_find(scalar(r), '=', 0) != SIZE_MAX)
+			return FAIL(r, ERR_MALFORMED, "'%s' has a '=' in it", r->path);
+		values[at] = xstrndup_slice(scalar(r));
+		r->path[len] = '\0';
+	}
+}
+
+/* The members of a map, joined; those at the end that are not there are left out. */
+static char *join_members(char *const *values, unsigned n)
+{
+	struct buf text = BUF_INIT(YAML_FILE_MAX + YAML_MEMBERS_MAX);
+	char *joined;
+	unsigned i;
+
+	while (n > 0 && values[n - 1] == NULL)
+		n--;
+	for (i = 0; i < n; i++)
+		buf_printf(&text, "%s%s", i == 0 ? "" : "=", values[i] == NULL ? "" : values[i]);
+	joined = xstrdup(buf_cstr(&text));
+	buf_release(&text);
+	return joined;
+}
+
+/* The map that has just begun, appended to the entry. */
+static int read_map(struct reader *r, struct yaml_entry *e)
+{
+	const struct yaml_key *k = e->known;
+	char *values[YAML_MEMBERS_MAX] = {NULL};
+	yaml_mark_t begin = r->event.start_mark;
+	int result = -1;
+	unsigned i;
+
+	if (check_room(r, e) < 0 || read_members(r, k, values) < 0)
+		goto out;
+	for (i = 0; i < k->needed; i++) {
+		if (values[i] == NULL) {
+			fail_at(r, ERR_MALFORMED, begin.line, begin.column, "this one of '%s' has no '%s'", r->path,
+				k->members[i]);
+			goto out;
+		}
+	}
+	append(e, join_members(values, member_count(k)));
+	result = 0;
+out:
+	for (i = 0; i < YAML_MEMBERS_MAX; i++)
+		free(values[i]);
+	return result;
+}
+
+static const char *wanted(const struct yaml_key *k)
+{
+	switch (k->type) {
+	case YAML_LIST:
+		return "a list";
+	case YAML_MAPS:
+		return "a list of sections";
+	default:
+		return "one value";
+	}
+}
+
+/* Item by item up to the end of the list that has just begun. */
+static int read_list(struct reader *r, struct yaml_entry *e)
+{
+	bool maps = e->known->type == YAML_MAPS;
+
+	for (;;) {
+		if (next(r) < 0)
+			return -1;
+		if (r->event.type == YAML_SEQUENCE_END_EVENT)
+			return 0;
+		if (r->event.type != (maps ? YAML_MAPPING_START_EVENT : YAML_SCALAR_EVENT))
+			return FAIL(r, ERR_MALFORMED, "'%s' takes a list of %s", r->path, maps ? "sections" : "plain values");
+		if ((maps ? read_map(r, e) : add_value(r, e)) < 0)
+			return -1;
+	}
 }
 
 /* The current event is a value for the known key at r->path. */
@@ -350,23 +505,14 @@ static int read_value(struct reader *r, const struct yaml_key *known)
 				 .known = known,
 				 .line = (unsigned)r->event.start_mark.line + 1,
 				 .column = (unsigned)r->event.start_mark.column + 1};
-	if (r->event.type == YAML_SCALAR_EVENT)
+	if (r->event.type == YAML_SCALAR_EVENT && known->type != YAML_MAPS)
 		return add_value(r, e) < 0 ? -1 : convert(r, e);
 	if (r->event.type != YAML_SEQUENCE_START_EVENT)
-		return FAIL(r, ERR_MALFORMED, "'%s' takes %s, not a section", r->path,
-			    known->type == YAML_LIST ? "a list" : "one value");
-	if (known->type != YAML_LIST)
+		return FAIL(r, ERR_MALFORMED, "'%s' takes %s, not %s", r->path, wanted(known),
+			    r->event.type == YAML_SCALAR_EVENT ? "one value" : "a section");
+	if (known->type != YAML_LIST && known->type != YAML_MAPS)
 		return FAIL(r, ERR_MALFORMED, "'%s' takes one value, not a list", r->path);
-	for (;;) {
-		if (next(r) < 0)
-			return -1;
-		if (r->event.type == YAML_SEQUENCE_END_EVENT)
-			return 0;
-		if (r->event.type != YAML_SCALAR_EVENT)
-			return FAIL(r, ERR_MALFORMED, "'%s' takes a list of plain values", r->path);
-		if (add_value(r, e) < 0)
-			return -1;
-	}
+	return read_list(r, e);
 }
 
 /* ---- structure ---- */

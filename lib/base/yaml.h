@@ -8,8 +8,11 @@
  *	  listen:
  *	    api: "127.0.0.1:9443"	key "serve.listen.api", a scalar
  *	  public_names: [a, b]		key "serve.public_names", a list
+ *	meshlan:
+ *	  forwards:			key "meshlan.forwards", a list of maps
+ *	    - {name: a, target: b}
  *
- * Limits: 64 KiB a file, depth 16, 1024 keys, 1024 values a list.
+ * Limits: 64 KiB a file, depth 16, 1024 keys, 1024 values a list, 8 members a map.
  */
 #ifndef MESHANICS_BASE_YAML_H
 #define MESHANICS_BASE_YAML_H
@@ -22,12 +25,14 @@
 #define YAML_LIST_MAX 1024
 #define YAML_ENTRIES_MAX 1024
 #define YAML_KEY_MAX 255		/* bytes of a dotted key */
+#define YAML_MEMBERS_MAX 8		/* of a map in a list */
 
 enum yaml_type {
 	YAML_STRING,	/* any scalar but null, as it stands */
 	YAML_INT,	/* decimal without leading zeros, not quoted, in min..max (both 0: any int64_t) */
 	YAML_BOOL,	/* true or false, and nothing else that YAML 1.1 took for one */
 	YAML_LIST,	/* of scalars; a single scalar counts as a list of one */
+	YAML_MAPS,	/* a list of maps, whose members are scalars: see yaml_key.members */
 	YAML_DURATION,	/* "90d", as duration_parse in base/timefmt.h */
 	YAML_SIZE,	/* "512K", as size_parse */
 };
@@ -37,6 +42,13 @@ struct yaml_key {
 	const char *key;	/* "serve.listen.api"; a part "*" takes any one name: "relay.upstream.*" */
 	enum yaml_type type;
 	int64_t min, max;	/* YAML_INT, YAML_DURATION, YAML_SIZE; both 0: any */
+	/*
+	 * YAML_MAPS: what each map may hold, ends with NULL; the first `needed` of them it must. Its value is their values
+	 * in this order with '=' between, "a=b"; those that are absent at the end are left out, others are empty. What is
+	 * there is not empty, and none but the last may have '=' in it.
+	 */
+	const char *const *members;
+	unsigned needed;
 };
 
 /* A value that did occur, in the order of the file. All text is owned by the document and terminated. */

@@ -319,10 +319,21 @@ int64_t engine_now_us(const struct mesh_engine *e, int64_t now_ms)
 	return e->ops->now_us == NULL ? now_ms * 1000 : e->ops->now_us(e->ops->arg);
 }
 
+/* "Never" as a time from which others may be taken off. */
+static void no_earlier(int64_t *ms)
+{
+	if (*ms < LONG_AGO)
+		*ms = LONG_AGO;
+}
+
 void traffic_of(const struct mesh_engine *e, const struct node *n, struct engine_traffic *t)
 {
 	*t = (struct engine_traffic){LONG_AGO, LONG_AGO, LONG_AGO, LONG_AGO};
 	e->ops->traffic(e->ops->arg, n->peer, t);
+	no_earlier(&t->rx_ms);
+	no_earlier(&t->tx_ms);
+	no_earlier(&t->rx_data_ms);
+	no_earlier(&t->tx_data_ms);
 }
 
 /* ---- life ---- */
@@ -598,6 +609,12 @@ void mesh_engine_message(struct mesh_engine *e, uint32_t peer, uint32_t index, c
 		break;
 	case MESSAGE_GOODBYE:
 		goodbye(e, n);
+		break;
+	case MESSAGE_ASK:
+		ask_asked(e, n, &m);
+		break;
+	case MESSAGE_ANSWER:
+		ask_answered(e, n, &m);
 		break;
 	default:
 		break;

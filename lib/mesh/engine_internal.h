@@ -329,6 +329,10 @@ void paths_lost(struct mesh_engine *e, struct node *n, int64_t now_ms);
 void paths_moved(struct mesh_engine *e, struct node *n, int64_t now_ms);
 uint16_t paths_mtu_full(const struct mesh_engine *e, const struct node *n);
 
+/* ---- ask.c ---- */
+void ask_asked(struct mesh_engine *e, struct node *n, const struct message *m);
+void ask_answered(struct mesh_engine *e, struct node *n, const struct message *m);
+
 /* ---- discover.c ---- */
 void discover_who(struct mesh_engine *e, const struct generation *g, const struct endpoint *from, struct slice body);
 void discover_here(struct mesh_engine *e, const struct endpoint *from, struct slice body, int64_t now_ms);

@@ -117,10 +117,12 @@ int resolvectl_up(struct resolvectl out[static RESOLVECTL_UP], const char *inter
 		return error_set(err, ERR_USAGE, "'%s' is no address of a name server", server);
 	snprintf(domain, sizeof(domain), "~%s", suffix);
 	command(&out[0], "default-route", interface, "false");	/* first: never all names, not for a moment */
-	command(&out[1], "domain", interface, domain);
-	command(&out[2], "dnssec", interface, "no");
-	command(&out[3], "dnsovertls", interface, "no");
-	command(&out[4], "dns", interface, server);
+	command(&out[1], "llmnr", interface, "no");
+	command(&out[2], "mdns", interface, "no");
+	command(&out[3], "dnssec", interface, "no");
+	command(&out[4], "dnsovertls", interface, "no");
+	command(&out[5], "domain", interface, domain);
+	command(&out[6], "dns", interface, server);
 	return 0;
 }
 

@@ -10,7 +10,7 @@
 #include "mesh/names.h"
 
 #define RESOLVECTL_ARGS_MAX 5	/* with the NULL at the end */
-#define RESOLVECTL_UP 5		/* commands of resolvectl_up */
+#define RESOLVECTL_UP 7		/* commands of resolvectl_up */
 
 /*
  * Append lines as hosts(5) has them, IPv4 and IPv6 of every name, ordered by network and name; a network with a label
@@ -28,7 +28,9 @@ struct resolvectl {
 /*
  * The commands that make systemd-resolved ask `server` (an address of this node as text) for the suffix, and nothing
  * else, over that interface; in order, all needed. Validation and TLS are off for this link alone: nobody could sign
- * names that exist here only, and the packets do not leave the machine. ERR_USAGE for an interface, server or suffix
+ * names that exist here only, and the packets do not leave the machine. So are the two ways to ask everybody on the link
+ * for a name (LLMNR, mDNS): in a mesh it is the table that says who has it. Addresses are asked backwards of the server
+ * as far as the prefix of the interface's own addresses reaches. ERR_USAGE for an interface, server or suffix
  * that could be taken for something else.
  */
 WARN_UNUSED int resolvectl_up(struct resolvectl out[static RESOLVECTL_UP], const char *interface, const char *server,

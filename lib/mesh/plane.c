@@ -107,6 +107,7 @@ static void init_tables(struct plane *p)
 	p->retired_last = &p->retired;
 	p->next_slot = rng_below(PLANE_SESSIONS_MAX);
 	pthread_mutex_init(&p->lock, NULL);
+	pthread_mutex_init(&p->give_lock, NULL);
 	plane_tx_init(p);
 	plane_rx_init(p);
 }
@@ -134,7 +135,9 @@ struct plane *plane_new(const struct plane_options *o, const struct plane_crypto
 		error_errno(err, errno, "cannot make an event descriptor");
 		goto fail;
 	}
-	if (tun_open(&p->tun, o->interface, o->tun_offloads, err) < 0 || open_sockets(p, err) < 0 || set_up_link(p, err) < 0)
+	if (!o->no_interface && tun_open(&p->tun, o->interface, o->tun_offloads, err) < 0)
+		goto fail;
+	if (open_sockets(p, err) < 0 || (!o->no_interface && set_up_link(p, err) < 0))
 		goto fail;
 	p->rx.udp_may_join = (p->tun.offloads & TUN_USO) != 0;
 	return p;
@@ -219,6 +222,7 @@ void plane_free(struct plane *p)
 	plane_tx_release(p);
 	plane_rx_release(p);
 	pthread_mutex_destroy(&p->lock);
+	pthread_mutex_destroy(&p->give_lock);
 	free((void *)p->blocks);
 	free(p->peers);
 	free(p->slots);

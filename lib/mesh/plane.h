@@ -9,6 +9,7 @@
  *
  *	control:  plane_peer_*, plane_endpoint_set, plane_session_*  --> both, at once
  *	          plane_send, plane_inject, plane_feed               --> UDP, TUN, rx
+ *	          plane_send_packet                                  --> tx
  *	          plane_next  <-- [ rings of tx and of rx, eventfd ] <-- both
  *
  * Unless it says otherwise, a function here is for the one thread of control. What it hands over stays where the
@@ -105,6 +106,9 @@ struct plane_packet {
 	bool fragment;		/* of IPv4 or IPv6, first or later */
 	uint16_t l4;		/* offset of the transport header; len when there is none (a later fragment) */
 	int64_t now_ms;		/* clock_mono_ms, as of the beginning of this round of the thread */
+	/* For the rewriting of plane_scope alone; NULL and false in all other places. */
+	uint8_t *bytes;		/* ip[0..len), to be written */
+	bool partial;		/* the transport's checksum is not computed, and set to what it must be afterwards */
 };
 
 /*
@@ -127,10 +131,20 @@ struct plane_scope {
 	 * by source. The bytes are as they came. NULL: yes.
 	 */
 	bool (*stranger)(void *arg, const struct udp_path *from, const uint8_t *dgram, size_t len);
+	/*
+	 * Change addresses and ports in p->bytes: of a packet that is about to be written to the interface (rx; and tx,
+	 * of its answers about packets to this peer), and of one just read from it, before its peer is looked up and
+	 * `out` is asked. IPv4's header checksum is the hook's to keep right, the transport's where p->partial is false;
+	 * lengths, version and protocol stay. Of segments that were joined, p is the first (p->len too), p->segment
+	 * says that more follow, and all get its addresses and ports. NULL: nothing is changed.
+	 */
+	void (*rewrite_in)(void *arg, uint32_t peer, struct plane_packet *p);
+	void (*rewrite_out)(void *arg, struct plane_packet *p);
 };
 
 struct plane_options {
 	const char *interface;		/* "mesh%d": the kernel chooses */
+	bool no_interface;		/* none is made: there are only sockets, and control's own packets */
 	uint16_t mtu;			/* 0: PLANE_MTU; 1280..PLANE_CONTENT_MAX */
 	uint32_t queue;			/* packets that wait before tx reads them; 0: as the plane thinks best */
 	unsigned tun_offloads;		/* of enum tun_offload: what to ask for; ~0u: all */
@@ -155,7 +169,7 @@ WARN_UNUSED int plane_start(struct plane *p, struct error *err);	/* both threads
 /* Stops and joins the threads, frees all sessions; the interface goes. NULL is fine. */
 void plane_free(struct plane *p);
 
-const struct tun *plane_tun(const struct plane *p);
+const struct tun *plane_tun(const struct plane *p);	/* with no_interface: closed, nameless, index 0 */
 /* The sockets' own addresses; AF_UNSPEC where there is none. */
 void plane_listening(const struct plane *p, union udp_addr *v4, union udp_addr *v6);
 /* For options that control must set (multicast groups); NULL: no socket of this family. */
@@ -238,6 +252,13 @@ int plane_send_raw(struct plane *p, const struct udp_path *to, const void *dgram
  */
 int plane_send(struct plane *p, uint32_t peer, uint32_t index, const struct udp_path *to, uint8_t type, const void *content,
 	       size_t len);
+/*
+ * Seal an IP packet of our own making for a peer, as one from the interface; its destination must be in a block of the
+ * peer's. It waits for a session as others do; neither `rewrite_out` nor `out` see it, and nobody is told if it is
+ * larger than the path. Checksums computed; PLANE_CONTENT_MAX bytes at most. false: too large, or too many wait.
+ * Any thread.
+ */
+bool plane_send_packet(struct plane *p, uint32_t peer, const void *ip, size_t len);
 /* Write a whole IP packet, checksums computed, to the local kernel. Any thread. */
 bool plane_inject(struct plane *p, const void *ip, size_t len);
 /*

@@ -71,6 +71,27 @@ bool plane_inject(struct plane *p, const void *ip, size_t len)
 	return tun_write(&p->tun, iov, 2);
 }
 
+bool plane_send_packet(struct plane *p, uint32_t peer, const void *ip, size_t len)
+{
+	uint8_t *room = NULL;
+
+	if (len > PLANE_CONTENT_MAX)
+		return false;
+	pthread_mutex_lock(&p->give_lock);
+	room = plane_ring_reserve(&p->tx.given, sizeof(peer) + len);
+	if (room != NULL) {
+		memcpy(room, &peer, sizeof(peer));
+		memcpy(room + sizeof(peer), ip, len);
+		plane_ring_commit(&p->tx.given);
+	}
+	pthread_mutex_unlock(&p->give_lock);
+	if (room == NULL)
+		return false;
+	atomic_store(&p->tx.attention, true);
+	plane_wake(p->tx.wake);
+	return true;
+}
+
 bool plane_feed(struct plane *p, const struct udp_path *from, const void *dgram, size_t len)
 {
 	uint8_t *room = plane_ring_reserve(&p->rx.fed, sizeof(*from) + len);

@@ -97,7 +97,8 @@ struct tx {
 	struct pass pass;
 	struct plane_ring events;
 	int wake;
-	atomic_bool attention;		/* look at the staged packets */
+	struct plane_ring given;	/* by plane_send_packet */
+	atomic_bool attention;		/* look at what is staged, and given */
 	uint8_t *in;			/* one buffer of the interface */
 	uint8_t *arena;
 	size_t used;			/* of the arena */
@@ -155,6 +156,7 @@ struct plane {
 	struct peer *peers;
 	struct slot *slots;
 	pthread_mutex_t lock;		/* over peer.send: control, and rx when a session is confirmed */
+	pthread_mutex_t give_lock;	/* over putting into tx.given */
 	struct tx tx;
 	struct rx rx;
 	atomic_bool stop;

@@ -43,6 +43,18 @@ static bool tell(struct plane *p, const struct plane_event *e, const void *data,
 
 /* ---- to the interface ---- */
 
+/* The headers of the first, before those of all are made of them. */
+static void rewrite(const struct plane *p, uint32_t number, struct plane_join *j)
+{
+	const struct plane_scope *s = p->scope;
+	struct plane_packet packet = j->first;
+
+	packet.bytes = j->ip;
+	packet.partial = j->open || j->count > 1;
+	packet.segment = (uint16_t)(j->count > 1 ? j->size : 0);
+	s->rewrite_in(s->arg, number, &packet);
+}
+
 static void finish_join(struct plane *p)
 {
 	struct rx *r = &p->rx;
@@ -51,6 +63,8 @@ static void finish_join(struct plane *p)
 
 	if (count == 0)
 		return;
+	if (p->scope->rewrite_in != NULL)
+		rewrite(p, r->join_peer, &r->join);
 	n = plane_join_finish(&r->join);
 	bump(&r->writes, 1);
 	if (tun_write(&p->tun, r->join.iov, n))

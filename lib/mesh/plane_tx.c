@@ -14,12 +14,15 @@
 #define UNSENT_EVERY_MS 1000
 #define TOO_BIG_EVERY_MS 100
 #define ANSWER_EVERY_MS 1000
+/* What control and others of its kind have sealed is bounded by this. */
+#define GIVEN_BYTES (1 << 18)
 
 void plane_tx_init(struct plane *p)
 {
 	struct tx *t = &p->tx;
 
 	plane_ring_init(&t->events, 1 << 18);
+	plane_ring_init(&t->given, GIVEN_BYTES);
 	t->in = xmalloc(TUN_HEADER_LEN + TUN_PACKET_MAX);
 	t->arena = xmalloc(TX_ARENA);
 	t->staged = xcalloc(PLANE_STAGED_MAX, sizeof(*t->staged));
@@ -34,6 +37,7 @@ void plane_tx_init(struct plane *p)
 void plane_tx_release(struct plane *p)
 {
 	plane_ring_release(&p->tx.events);
+	plane_ring_release(&p->tx.given);
 	free(p->tx.in);
 	free(p->tx.arena);
 	free(p->tx.staged);
@@ -46,13 +50,23 @@ static void tell(struct plane *p, const struct plane_event *e, const void *data,
 		bump(&p->tx.events_lost, 1);
 }
 
-static void answer(struct plane *p, const struct plane_packet *packet, enum plane_answer what, uint32_t value)
+/* It quotes a packet as rewrite_out left it, so it is turned back as one from the peer would be. */
+static void answer(struct plane *p, uint32_t number, const struct plane_packet *packet, enum plane_answer what,
+		   uint32_t value)
 {
+	const struct plane_scope *s = p->scope;
 	uint8_t icmp[PLANE_ICMP_MAX];
 	size_t n = plane_answer(icmp, packet, what, value);
+	struct plane_packet own;
 
-	if (n > 0)
-		(void)plane_inject(p, icmp, n);
+	if (n == 0)
+		return;
+	if (s->rewrite_in != NULL && number < PLANE_PEERS_MAX && plane_packet_parse(icmp, n, &own)) {
+		own.now_ms = p->tx.now_ms;
+		own.bytes = icmp;
+		s->rewrite_in(s->arg, number, &own);
+	}
+	(void)plane_inject(p, icmp, n);
 }
 
 /* ---- sending ---- */
@@ -243,7 +257,7 @@ static void too_big(struct plane *p, const struct target *to, const struct plane
 	if (!every && p->tx.now_ms - to->peer->answered_ms < ANSWER_EVERY_MS)
 		return;
 	to->peer->answered_ms = p->tx.now_ms;
-	answer(p, packet, PLANE_ANSWER_TOO_BIG, to->endpoint->mtu);
+	answer(p, to->number, packet, PLANE_ANSWER_TOO_BIG, to->endpoint->mtu);
 }
 
 static void send_to(struct plane *p, const struct target *to, struct plane_buffer *b)
@@ -405,8 +419,9 @@ static void staged_send(struct plane *p, const struct target *to)
 	}
 }
 
-static void staged_drop(struct plane *p, struct peer *peer, bool tell_senders)
+static void staged_drop(struct plane *p, uint32_t number, bool tell_senders)
 {
+	struct peer *peer = &p->peers[number];
 	struct tx *t = &p->tx;
 
 	while (peer->staged_first != NONE) {
@@ -414,7 +429,7 @@ static void staged_drop(struct plane *p, struct peer *peer, bool tell_senders)
 		struct plane_packet packet;
 
 		if (tell_senders && plane_packet_parse(staged_at(t, i), t->staged[i].len, &packet))
-			answer(p, &packet, PLANE_ANSWER_UNREACHABLE, 0);
+			answer(p, number, &packet, PLANE_ANSWER_UNREACHABLE, 0);
 		staged_give(t, i);
 		bump(&t->staged_lost, 1);
 	}
@@ -432,9 +447,9 @@ static void look_at_staged(struct plane *p)
 		struct target to;
 
 		if (atomic_load(&peer->dying))
-			staged_drop(p, peer, false);
+			staged_drop(p, number, false);
 		else if (wish & STAGED_DROP)
-			staged_drop(p, peer, (wish & STAGED_ANSWER) != 0);
+			staged_drop(p, number, (wish & STAGED_ANSWER) != 0);
 		else if (find_target(p, number, &to))
 			staged_send(p, &to);
 		if (peer->staged_first != NONE) {
@@ -445,6 +460,45 @@ static void look_at_staged(struct plane *p)
 		/* Last: a peer that was removed may be another one from here on. */
 		atomic_store(&peer->staged_listed, false);
 	}
+}
+
+/* ---- packets of our own ---- */
+
+static void send_one_given(struct plane *p, uint32_t number, const uint8_t *ip, size_t len)
+{
+	struct plane_buffer b = {.open = false};
+	struct target to;
+	uint32_t owner;
+
+	/* Only who has a block is surely there. */
+	if (!plane_packet_parse(ip, len, &b.packet) || !plane_owner(p, &b.packet, false, &owner) || owner != number ||
+	    number >= PLANE_PEERS_MAX)
+		bump(&p->tx.dropped, 1);
+	else if (p->peers[number].staged_first != NONE || !find_target(p, number, &to))
+		stage(p, number, &b);
+	else if (b.packet.len > to.endpoint->mtu)
+		bump(&p->tx.too_big, 1);
+	else
+		send_to(p, &to, &b);
+}
+
+static void send_given(struct plane *p)
+{
+	uint8_t *entry;
+	size_t len;
+
+	while ((entry = plane_ring_take(&p->tx.given, &len)) != NULL) {
+		uint32_t number;
+
+		memcpy(&number, entry, sizeof(number));
+		send_one_given(p, number, entry + sizeof(number), len - sizeof(number));
+	}
+}
+
+static void attend(struct plane *p)
+{
+	look_at_staged(p);
+	send_given(p);
 }
 
 /* ---- reading ---- */
@@ -472,7 +526,7 @@ static void carry_out(struct plane *p, enum plane_verdict v, uint32_t number, st
 		break;
 	case PLANE_REJECT:
 		bump(&p->tx.rejected, 1);
-		answer(p, &b->packet, refusal, 0);
+		answer(p, number, &b->packet, refusal, 0);
 		break;
 	default:
 		bump(&p->tx.dropped, 1);
@@ -491,6 +545,17 @@ static void unowned(struct plane *p, uint32_t owner, struct plane_buffer *b)
 	carry_out(p, v, owner, b, PLANE_ANSWER_UNREACHABLE);
 }
 
+static void rewrite(struct plane *p, struct plane_buffer *b)
+{
+	const struct plane_scope *s = p->scope;
+
+	b->packet.bytes = p->tx.in + TUN_HEADER_LEN;
+	b->packet.partial = b->open;
+	s->rewrite_out(s->arg, &b->packet);
+	b->packet.bytes = NULL;
+	b->packet.partial = false;
+}
+
 static void read_one(struct plane *p, size_t len)
 {
 	const struct plane_scope *s = p->scope;
@@ -505,6 +570,8 @@ static void read_one(struct plane *p, size_t len)
 		return;
 	}
 	b.packet.now_ms = p->tx.now_ms;
+	if (s->rewrite_out != NULL)
+		rewrite(p, &b);
 	/* Multicast, and what somebody routed here. */
 	if (!plane_owner(p, &b.packet, false, &owner)) {
 		bump(&p->tx.dropped, 1);
@@ -538,21 +605,30 @@ static int read_some(struct plane *p)
 }
 
 /* Without an interface: until control ends it. */
-static void idle_until_stopped(struct plane *p)
+static void run_without_interface(struct plane *p)
 {
-	struct plane_event e = {.kind = PLANE_EVENT_GONE, .error = ENODEV};
 	struct pollfd wait = {.fd = p->tx.wake, .events = POLLIN};
 
-	tell(p, &e, NULL, 0);
 	while (!atomic_load(&p->stop)) {
-		(void)poll(&wait, 1, -1);
-		plane_wake_clear(p->tx.wake);
+		if (!atomic_load(&p->tx.attention)) {
+			(void)poll(&wait, 1, -1);
+			plane_wake_clear(p->tx.wake);
+		}
 		pass_begin(&p->tx.pass);
+		p->tx.now_ms = clock_mono_ms();
 		if (atomic_exchange(&p->tx.attention, false))
-			look_at_staged(p);
+			attend(p);
 		flush(p);
 		pass_end(&p->tx.pass);
 	}
+}
+
+static void interface_gone(struct plane *p)
+{
+	struct plane_event e = {.kind = PLANE_EVENT_GONE, .error = ENODEV};
+
+	tell(p, &e, NULL, 0);
+	run_without_interface(p);
 }
 
 void *plane_tx_run(void *arg)
@@ -560,18 +636,20 @@ void *plane_tx_run(void *arg)
 	struct plane *p = arg;
 	struct pollfd wait[2] = {{.fd = p->tun.fd, .events = POLLIN}, {.fd = p->tx.wake, .events = POLLIN}};
 
+	if (p->o.no_interface)
+		run_without_interface(p);
 	while (!atomic_load_explicit(&p->stop, memory_order_relaxed)) {
 		int more;
 
 		pass_begin(&p->tx.pass);
 		p->tx.now_ms = clock_mono_ms();
 		if (atomic_exchange(&p->tx.attention, false))
-			look_at_staged(p);
+			attend(p);
 		more = read_some(p);
 		flush(p);
 		pass_end(&p->tx.pass);
 		if (more < 0) {
-			idle_until_stopped(p);
+			interface_gone(p);
 			break;
 		}
 		if (more > 0 || atomic_load(&p->tx.attention))

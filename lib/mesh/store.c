@@ -397,6 +397,18 @@ int network_set_allow(struct netstore *s, const char *hex, const struct allow_li
 	return r;
 }
 
+int network_set_forwards(struct netstore *s, const char *hex, const struct forward_list *forwards,
+			 struct error *err)
+{
+	struct buf text = BUF_INIT(FORWARDS_FILE_MAX);
+	int r;
+
+	forwards_put(&text, forwards);
+	r = replace(s, hex, "forwards", buf_slice(&text), err);
+	buf_release(&text);
+	return r;
+}
+
 int network_set_claims(struct netstore *s, const char *hex, const struct claim *claims, size_t count, struct error *err)
 {
 	struct buf text = BUF_INIT(STORE_TEXT_MAX);
@@ -411,6 +423,24 @@ int network_set_claims(struct netstore *s, const char *hex, const struct claim *
 int network_set_records(struct netstore *s, const char *hex, struct slice records, struct error *err)
 {
 	return replace(s, hex, "records", records, err);
+}
+
+int network_set_paths(struct netstore *s, const char *hex, const struct last_path *paths, size_t count,
+		      struct error *err)
+{
+	struct buf bytes = BUF_INIT((size_t)PATHS_MAX * PATH_LEN);
+	int r;
+
+	/* They are hints: what is too much is left out. */
+	paths_put(&bytes, paths, count < PATHS_MAX ? count : PATHS_MAX);
+	r = replace(s, hex, "paths", buf_slice(&bytes), err);
+	buf_release(&bytes);
+	return r;
+}
+
+int network_set_pins(struct netstore *s, const char *hex, struct slice pins, struct error *err)
+{
+	return replace(s, hex, "pins", pins, err);
 }
 
 int network_next_epoch(struct netstore *s, const char *hex, uint32_t above, uint32_t *epoch, struct error *err)

@@ -5,25 +5,30 @@
  *	node.key	this node's own pairs, made when it joined
  *	owner.key	only where the network was made
  *	scope		what is let in (allow.h)
+ *	forwards	forwards, those of config.yaml too, and their places (forwards.h)
  *	former.N	the key of generation N, then a line "until TIME": the end of its grace
  *	stay.N		the owner's signed list of who stays in generation N (stay.h), where there is one
  *	evicted		a line "NODEID N" for each node that was evicted with generation N
  *	claims		blocks that this node claims: a line "ORDINAL ATTEMPT TIME" each, TIME in seconds or "unknown"
  *	records		of nodes: length (2 bytes) and bytes (record.h), one after the other
+ *	paths		where nodes were reached last: node id (16 bytes) and endpoint (19), one after the other
+ *	pins		who had a name or a block when it was last looked at: "name nas NODEID", "block 833 NODEID"
  *	epoch		the boot epoch of the last start
  *
  * Directories are 0700 and files 0600, of the reader or of root; anything looser, and symbolic links, are refused.
  *
- * Whoever changes something holds HOME/mesh/lock. Every change is one rename: of new.* to NETWORKID (joined), of NETWORKID
- * to gone.* (left), of a file over its former self (rotated when it is `key`). So a process that is killed leaves the old
- * or the new, and a running daemon, told by inotify of IN_MOVED_TO and IN_MOVED_FROM in networks/ and in each directory
- * there, or by comparing netstore_stamp, reads again. What belongs to a generation is there before `key` is; files of a
- * generation that `key` has not come to are leftovers, and count for nothing.
+ * Whoever changes something holds HOME/mesh/lock. Every change is one rename: of new.* to NETWORKID (joined), of
+ * NETWORKID to gone.* (left), of a file over its former self (rotated when it is `key`). So a process that is killed
+ * leaves the old or the new, and a running daemon, told by inotify of IN_MOVED_TO and IN_MOVED_FROM in networks/ and
+ * in each directory there, or by comparing netstore_stamp, reads again. What belongs to a generation is there before
+ * `key` is; files of a generation that `key` has not come to are leftovers, and count for nothing.
  */
 #ifndef MESHANICS_MESH_STORE_H
 #define MESHANICS_MESH_STORE_H
 
 #include "mesh/allow.h"
+#include "mesh/forwards.h"
+#include "mesh/names.h"
 #include "mesh/record.h"
 #include "mesh/stay.h"
 
@@ -34,6 +39,9 @@
 #define GRACE_MAX_S (365 * 86400)
 #define EVICTED_MAX 8192
 #define RECORDS_FILE_MAX (8192 * (2 + RECORD_LEN_MAX))
+#define PATHS_MAX 16384		/* two of each node */
+#define PATH_LEN (NODE_ID_LEN + ENDPOINT_WIRE_LEN)
+#define PINS_FILE_MAX (NAMES_PINS_MAX * (sizeof("name  \n") + MESH_NAME_MAX + NODE_ID_HEX_LEN))
 
 struct netstore {
 	int mesh_fd, networks_fd;	/* -1 where there is no such directory yet: no networks */
@@ -55,7 +63,10 @@ struct network_ids {
 	size_t count;
 };
 WARN_UNUSED int netstore_ids(const struct netstore *s, struct network_ids *ids, struct error *err);
-/* Changes when a network comes, goes, rotates, or has other rules or evicted nodes; not with what a daemon writes. */
+/*
+ * Changes when a network comes, goes, rotates, or has other rules, forwards or evicted nodes; not with what a daemon
+ * writes, but for places of forwards that it gives.
+ */
 WARN_UNUSED int netstore_stamp(const struct netstore *s, uint64_t *stamp, struct error *err);
 
 struct former {
@@ -69,6 +80,7 @@ struct network {
 	struct nodekey node;
 	bool owned;			/* owner.key is here, and is this network's */
 	struct allow_list allow;
+	struct forward_list forwards;
 	struct former former[FORMER_MAX];	/* newest first */
 	size_t former_count;
 	struct claim claims[CLAIMS_MAX];
@@ -100,13 +112,16 @@ struct node_ids {
 void node_ids_release(struct node_ids *ids);
 
 /*
- * Put a newer generation in force; the former one has grace until then. The name stays what it is here. staylist: signed
- * bytes, or empty. evicted: whom this rotation evicts, or NULL. ERR_REFUSED: another network under this id, or not newer.
+ * Put a newer generation in force; the former one has grace until then. The name stays what it is here. staylist:
+ * signed bytes, or empty. evicted: whom this rotation evicts, or NULL. ERR_REFUSED: another network under this id, or
+ * not newer.
  */
 WARN_UNUSED int network_renew(struct netstore *s, const char *hex, const struct netkey *next, struct slice staylist,
 			      const struct node_ids *evicted, int64_t grace_until_s, struct error *err);
 WARN_UNUSED int network_set_allow(struct netstore *s, const char *hex, const struct allow_list *allow,
 				  struct error *err);
+WARN_UNUSED int network_set_forwards(struct netstore *s, const char *hex, const struct forward_list *forwards,
+				     struct error *err);
 /* Leave: it is gone at once, its files are overwritten and removed. ERR_NOT_FOUND. */
 WARN_UNUSED int network_remove(struct netstore *s, const char *hex, struct error *err);
 
@@ -130,6 +145,29 @@ WARN_UNUSED int network_records(const struct netstore *s, const struct network *
 void records_put(struct buf *out, struct slice record);
 WARN_UNUSED int network_set_records(struct netstore *s, const char *hex, struct slice records, struct error *err);
 
+/* Where a node was reached. */
+struct last_path {
+	uint8_t node[NODE_ID_LEN];
+	struct endpoint at;
+};
+struct path_list {
+	struct last_path *all;	/* owned */
+	size_t count;
+};
+void path_list_release(struct path_list *l);
+/* In the order in which they were set; empty where there is no file. ERR_MALFORMED: they are hints, go on without. */
+WARN_UNUSED int network_paths(const struct netstore *s, const struct network *n, struct path_list *out,
+			      struct error *err);
+WARN_UNUSED int network_set_paths(struct netstore *s, const char *hex, const struct last_path *paths, size_t count,
+				  struct error *err);
+/* Each pin of the file, for names_pin; pin->network and pin->now are not set. An `each` that returns -1 ends it. */
+WARN_UNUSED int network_pins(const struct netstore *s, const struct network *n,
+			     int (*each)(void *arg, const struct names_change *pin, struct error *err), void *arg,
+			     struct error *err);
+/* Append one pin, as names_pins_each hands it out, in the form of the file, which network_set_pins writes. */
+void pins_put(struct buf *out, const struct names_change *pin);
+WARN_UNUSED int network_set_pins(struct netstore *s, const char *hex, struct slice pins, struct error *err);
+
 /* ---- the forms of the files, for tests ---- */
 WARN_UNUSED int former_parse(struct former *f, struct slice text, struct error *err);
 void former_put(struct buf *secret_out, const struct former *f);
@@ -137,6 +175,11 @@ WARN_UNUSED int claims_file_parse(struct claim *claims, size_t *count, struct sl
 void claims_file_put(struct buf *out, const struct claim *claims, size_t count);
 WARN_UNUSED int evicted_parse(struct node_ids *out, uint32_t generation, struct slice text, struct error *err);
 WARN_UNUSED int epoch_parse(uint32_t *epoch, struct slice text, struct error *err);
+/* *out is released by path_list_release, also after an error. */
+WARN_UNUSED int paths_parse(struct path_list *out, struct slice bytes, struct error *err);
+void paths_put(struct buf *out, const struct last_path *paths, size_t count);
+WARN_UNUSED int pins_parse(int (*each)(void *arg, const struct names_change *pin, struct error *err), void *arg,
+			   struct slice text, struct error *err);
 /* The next record of the file, borrowed; false at the end or, with *bad, at what is none. */
 bool records_next(struct slice *rest, struct slice *record, bool *bad);
 

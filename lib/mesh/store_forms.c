@@ -155,6 +155,95 @@ int epoch_parse(uint32_t *epoch, struct slice text, struct error *err)
 	return 0;
 }
 
+/* ---- paths and pins ---- */
+
+void path_list_release(struct path_list *l)
+{
+	free(l->all);
+	*l = (struct path_list){NULL, 0};
+}
+
+int paths_parse(struct path_list *out, struct slice bytes, struct error *err)
+{
+	size_t count = bytes.len / PATH_LEN, i;
+
+	*out = (struct path_list){NULL, 0};
+	if (bytes.len % PATH_LEN != 0 || count > PATHS_MAX)
+		return error_set(err, ERR_MALFORMED, "is cut short, or too long");
+	out->all = xcalloc(count + 1, sizeof(*out->all));
+	for (i = 0; i < count; i++) {
+		const uint8_t *p = bytes.ptr + i * PATH_LEN;
+		struct last_path *path = &out->all[i];
+
+		memcpy(path->node, p, NODE_ID_LEN);
+		if (endpoint_get(&path->at, p + NODE_ID_LEN) < 0 || !endpoint_usable(&path->at)) {
+			path_list_release(out);
+			return error_set(err, ERR_MALFORMED, "entry %zu is no place where a node can be", i + 1);
+		}
+	}
+	out->count = count;
+	return 0;
+}
+
+void paths_put(struct buf *out, const struct last_path *paths, size_t count)
+{
+	uint8_t at[ENDPOINT_WIRE_LEN];
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		endpoint_put(at, &paths[i].at);
+		buf_put(out, paths[i].node, NODE_ID_LEN);
+		buf_put(out, at, sizeof(at));
+	}
+}
+
+void pins_put(struct buf *out, const struct names_change *pin)
+{
+	char hex[NODE_ID_HEX_LEN];
+
+	hex_encode(hex, pin->before, NODE_ID_LEN);
+	if (pin->kind == NAMES_NAME)
+		buf_printf(out, "name %s %s\n", pin->name, hex);
+	else
+		buf_printf(out, "block %" PRIu32 " %s\n", pin->block, hex);
+}
+
+static int parse_pin(struct names_change *pin, struct slice line)
+{
+	struct slice kind = next_word(&line), what = next_word(&line);
+	struct error ignored = ERROR_INIT;
+	uint64_t block = 0;
+
+	*pin = (struct names_change){.kind = slice_equal_str(kind, "name") ? NAMES_NAME : NAMES_BLOCK};
+	if (pin->kind == NAMES_NAME) {
+		if (mesh_name_check(what, "a pin", &ignored) < 0)
+			return -1;
+		memcpy(pin->name, what.ptr, what.len);
+	} else if (!slice_equal_str(kind, "block") || get_number(&block, what, UINT32_MAX) < 0) {
+		return -1;
+	}
+	pin->block = (uint32_t)block;
+	return hex_decode(pin->before, NODE_ID_LEN, line, &ignored);
+}
+
+int pins_parse(int (*each)(void *arg, const struct names_change *pin, struct error *err), void *arg, struct slice text,
+	       struct error *err)
+{
+	struct names_change pin;
+	struct slice line;
+	size_t n;
+
+	for (n = 1; text.len > 0; n++) {
+		if (n > NAMES_PINS_MAX || !next_line(&text, &line) || parse_pin(&pin, line) < 0)
+			return error_set(err, ERR_MALFORMED, "line %zu is no pin", n);
+		if (each(arg, &pin, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- records ---- */
+
 void records_put(struct buf *out, struct slice record)
 {
 	buf_put_u16be(out, (uint16_t)record.len);

@@ -171,7 +171,7 @@ static void stamp_bytes(uint64_t *stamp, const void *p, size_t n)
 
 int netstore_stamp(const struct netstore *s, uint64_t *stamp, struct error *err)
 {
-	static const char *const files[] = {"key", "scope", "evicted"};
+	static const char *const files[] = {"key", "scope", "forwards", "evicted"};
 	struct network_ids ids;
 	size_t i, j;
 
@@ -296,6 +296,19 @@ static int read_allow(int dir, const char *hex, struct allow_list *l, struct err
 	return r;
 }
 
+static int read_forwards(int dir, const char *hex, struct forward_list *l, struct error *err)
+{
+	struct buf text = BUF_INIT(FORWARDS_FILE_MAX);
+	bool there;
+	int r = store_read_file(dir, hex, "forwards", &text, &there, err);
+
+	l->count = 0;
+	if (r == 0 && there && (r = forwards_parse(l, buf_slice(&text), err)) < 0)
+		error_wrap(err, "network %.12s: file 'forwards'", hex);
+	buf_release(&text);
+	return r;
+}
+
 static int read_claims(int dir, struct network *n, struct error *err)
 {
 	struct buf text = BUF_INIT(STORE_TEXT_MAX);
@@ -369,7 +382,8 @@ int network_read(const struct netstore *s, const char *hex, struct network *n, s
 	memcpy(n->hex, hex, NETWORK_ID_HEX_LEN);
 	if (read_key(dir, hex, &n->key, err) == 0 && read_node(dir, hex, &n->node, err) == 0 &&
 	    read_owner(dir, &n->key, hex, NULL, &n->owned, err) == 0 && read_allow(dir, hex, &n->allow, err) == 0 &&
-	    read_claims(dir, n, err) == 0 && read_former(dir, n, err) == 0)
+	    read_forwards(dir, hex, &n->forwards, err) == 0 && read_claims(dir, n, err) == 0 &&
+	    read_former(dir, n, err) == 0)
 		r = 0;
 	if (r < 0)
 		network_wipe(n);
@@ -528,5 +542,40 @@ int network_records(const struct netstore *s, const struct network *n,
 	*left_out += bad;
 	file_close(&dir);
 	buf_release(&file);
+	return r;
+}
+
+int network_paths(const struct netstore *s, const struct network *n, struct path_list *out, struct error *err)
+{
+	struct buf bytes = BUF_INIT((size_t)PATHS_MAX * PATH_LEN);
+	bool there;
+	int dir = store_open_network(s, n->hex, err), r;
+
+	*out = (struct path_list){NULL, 0};
+	if (dir < 0)
+		return -1;
+	r = store_read_file(dir, n->hex, "paths", &bytes, &there, err);
+	if (r == 0 && there && (r = paths_parse(out, buf_slice(&bytes), err)) < 0)
+		error_wrap(err, "network %.12s: file 'paths'", n->hex);
+	file_close(&dir);
+	buf_release(&bytes);
+	return r;
+}
+
+int network_pins(const struct netstore *s, const struct network *n,
+		 int (*each)(void *arg, const struct names_change *pin, struct error *err), void *arg,
+		 struct error *err)
+{
+	struct buf text = BUF_INIT(PINS_FILE_MAX);
+	bool there;
+	int dir = store_open_network(s, n->hex, err), r;
+
+	if (dir < 0)
+		return -1;
+	r = store_read_file(dir, n->hex, "pins", &text, &there, err);
+	if (r == 0 && there && (r = pins_parse(each, arg, buf_slice(&text), err)) < 0)
+		error_wrap(err, "network %.12s: file 'pins'", n->hex);
+	file_close(&dir);
+	buf_release(&text);
 	return r;
 }

@@ -10,17 +10,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "sys/netlink_internal.h"
+
 /* The kernel sends dumps in parts of at most 32 KiB to a reader with so much room. */
 #define ANSWER_MAX 32768
-#define REQUEST_MAX 256
 #define ANSWER_WAIT_S 5
 
-/* A message under construction: the header, one fixed structure, attributes. */
-struct request {
-	_Alignas(struct nlmsghdr) uint8_t bytes[REQUEST_MAX];
-};
-
-static struct nlmsghdr *head_of(struct request *q)
+static struct nlmsghdr *head_of(struct netlink_request *q)
 {
 	return (struct nlmsghdr *)(void *)q->bytes;
 }
@@ -59,7 +55,7 @@ void netlink_close(struct netlink *n)
 	n->fd = -1;
 }
 
-static void *start(struct request *q, uint16_t type, uint16_t flags, size_t body)
+void *netlink_start(struct netlink_request *q, uint16_t type, uint16_t flags, size_t body)
 {
 	memset(q, 0, sizeof(*q));
 	head_of(q)->nlmsg_len = (uint32_t)NLMSG_LENGTH(body);
@@ -68,8 +64,7 @@ static void *start(struct request *q, uint16_t type, uint16_t flags, size_t body
 	return NLMSG_DATA(head_of(q));
 }
 
-/* All that is put into requests has a small fixed size, so that room is no question. */
-static struct rtattr *put(struct request *q, uint16_t type, const void *value, size_t len)
+struct rtattr *netlink_put(struct netlink_request *q, uint16_t type, const void *value, size_t len)
 {
 	size_t at = NLMSG_ALIGN(head_of(q)->nlmsg_len);
 	struct rtattr *a = (struct rtattr *)(void *)(q->bytes + at);
@@ -82,12 +77,12 @@ static struct rtattr *put(struct request *q, uint16_t type, const void *value, s
 	return a;
 }
 
-static void put_end(struct request *q, struct rtattr *nest)
+static void put_end(struct netlink_request *q, struct rtattr *nest)
 {
 	nest->rta_len = (unsigned short)(q->bytes + head_of(q)->nlmsg_len - (uint8_t *)nest);
 }
 
-static int send_request(struct netlink *n, struct request *q, struct error *err)
+static int send_request(struct netlink *n, struct netlink_request *q, struct error *err)
 {
 	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
 
@@ -128,7 +123,7 @@ static int status_of(const struct nlmsghdr *h)
 }
 
 /* Send it and wait for its status: 0, or an errno in *status. */
-static int transact(struct netlink *n, struct request *q, int *status, struct error *err)
+static int transact(struct netlink *n, struct netlink_request *q, int *status, struct error *err)
 {
 	_Alignas(struct nlmsghdr) uint8_t room[ANSWER_MAX];
 
@@ -147,7 +142,7 @@ static int transact(struct netlink *n, struct request *q, int *status, struct er
 	}
 }
 
-static int change(struct netlink *n, struct request *q, int allowed, const char *what, struct error *err)
+int netlink_change(struct netlink *n, struct netlink_request *q, int allowed, const char *what, struct error *err)
 {
 	int status = 0;
 
@@ -165,24 +160,24 @@ static int change(struct netlink *n, struct request *q, int allowed, const char 
 
 int netlink_link_up(struct netlink *n, uint32_t ifindex, bool up, struct error *err)
 {
-	struct request q;
-	struct ifinfomsg *i = start(&q, RTM_NEWLINK, NLM_F_ACK, sizeof(*i));
+	struct netlink_request q;
+	struct ifinfomsg *i = netlink_start(&q, RTM_NEWLINK, NLM_F_ACK, sizeof(*i));
 
 	i->ifi_index = (int)ifindex;
 	i->ifi_change = IFF_UP;
 	i->ifi_flags = up ? IFF_UP : 0;
-	return change(n, &q, 0, up ? "set the interface up" : "set the interface down", err);
+	return netlink_change(n, &q, 0, up ? "set the interface up" : "set the interface down", err);
 }
 
 static int link_u32(struct netlink *n, uint32_t ifindex, uint16_t attribute, uint32_t value, const char *what,
 		    struct error *err)
 {
-	struct request q;
-	struct ifinfomsg *i = start(&q, RTM_NEWLINK, NLM_F_ACK, sizeof(*i));
+	struct netlink_request q;
+	struct ifinfomsg *i = netlink_start(&q, RTM_NEWLINK, NLM_F_ACK, sizeof(*i));
 
 	i->ifi_index = (int)ifindex;
-	put(&q, attribute, &value, sizeof(value));
-	return change(n, &q, 0, what, err);
+	netlink_put(&q, attribute, &value, sizeof(value));
+	return netlink_change(n, &q, 0, what, err);
 }
 
 int netlink_link_mtu(struct netlink *n, uint32_t ifindex, uint32_t mtu, struct error *err)
@@ -197,19 +192,19 @@ int netlink_link_queue(struct netlink *n, uint32_t ifindex, uint32_t packets, st
 
 int netlink_link_no_ll(struct netlink *n, uint32_t ifindex, struct error *err)
 {
-	struct request q;
-	struct ifinfomsg *i = start(&q, RTM_NEWLINK, NLM_F_ACK, sizeof(*i));
+	struct netlink_request q;
+	struct ifinfomsg *i = netlink_start(&q, RTM_NEWLINK, NLM_F_ACK, sizeof(*i));
 	uint8_t mode = IN6_ADDR_GEN_MODE_NONE;
 	struct rtattr *spec, *inet6;
 
 	i->ifi_index = (int)ifindex;
-	spec = put(&q, IFLA_AF_SPEC, NULL, 0);
-	inet6 = put(&q, AF_INET6, NULL, 0);
-	put(&q, IFLA_INET6_ADDR_GEN_MODE, &mode, sizeof(mode));
+	spec = netlink_put(&q, IFLA_AF_SPEC, NULL, 0);
+	inet6 = netlink_put(&q, AF_INET6, NULL, 0);
+	netlink_put(&q, IFLA_INET6_ADDR_GEN_MODE, &mode, sizeof(mode));
 	put_end(&q, inet6);
 	put_end(&q, spec);
 	/* Where IPv6 is off there is nothing to turn off. */
-	return change(n, &q, EAFNOSUPPORT, "turn off link-local addresses of the interface", err);
+	return netlink_change(n, &q, EAFNOSUPPORT, "turn off link-local addresses of the interface", err);
 }
 
 static size_t addr_size(int family)
@@ -217,39 +212,39 @@ static size_t addr_size(int family)
 	return family == AF_INET6 ? 16 : 4;
 }
 
-static void address_request(struct request *q, uint16_t type, uint16_t flags, uint32_t ifindex,
+static void address_request(struct netlink_request *q, uint16_t type, uint16_t flags, uint32_t ifindex,
 			    const struct netlink_prefix *p)
 {
-	struct ifaddrmsg *a = start(q, type, (uint16_t)(NLM_F_ACK | flags), sizeof(*a));
+	struct ifaddrmsg *a = netlink_start(q, type, (uint16_t)(NLM_F_ACK | flags), sizeof(*a));
 
 	a->ifa_family = (uint8_t)p->family;
 	a->ifa_prefixlen = p->len;
 	a->ifa_index = ifindex;
 	a->ifa_flags = p->family == AF_INET6 && type == RTM_NEWADDR ? IFA_F_NODAD : 0;
-	put(q, IFA_LOCAL, p->addr, addr_size(p->family));
-	put(q, IFA_ADDRESS, p->addr, addr_size(p->family));
+	netlink_put(q, IFA_LOCAL, p->addr, addr_size(p->family));
+	netlink_put(q, IFA_ADDRESS, p->addr, addr_size(p->family));
 }
 
 int netlink_address_add(struct netlink *n, uint32_t ifindex, const struct netlink_prefix *p, struct error *err)
 {
-	struct request q;
+	struct netlink_request q;
 
 	address_request(&q, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, ifindex, p);
-	return change(n, &q, EEXIST, "add an address", err);
+	return netlink_change(n, &q, EEXIST, "add an address", err);
 }
 
 int netlink_address_remove(struct netlink *n, uint32_t ifindex, const struct netlink_prefix *p, struct error *err)
 {
-	struct request q;
+	struct netlink_request q;
 
 	address_request(&q, RTM_DELADDR, 0, ifindex, p);
-	return change(n, &q, EADDRNOTAVAIL, "remove an address", err);
+	return netlink_change(n, &q, EADDRNOTAVAIL, "remove an address", err);
 }
 
-static void route_request(struct request *q, uint16_t type, uint16_t flags, uint32_t ifindex,
+static void route_request(struct netlink_request *q, uint16_t type, uint16_t flags, uint32_t ifindex,
 			  const struct netlink_prefix *to)
 {
-	struct rtmsg *r = start(q, type, (uint16_t)(NLM_F_ACK | flags), sizeof(*r));
+	struct rtmsg *r = netlink_start(q, type, (uint16_t)(NLM_F_ACK | flags), sizeof(*r));
 
 	r->rtm_family = (uint8_t)to->family;
 	r->rtm_dst_len = to->len;
@@ -258,28 +253,27 @@ static void route_request(struct request *q, uint16_t type, uint16_t flags, uint
 	r->rtm_scope = type == RTM_DELROUTE ? RT_SCOPE_NOWHERE :
 		       to->family == AF_INET ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
 	r->rtm_type = RTN_UNICAST;
-	put(q, RTA_DST, to->addr, addr_size(to->family));
-	put(q, RTA_OIF, &ifindex, sizeof(ifindex));
+	netlink_put(q, RTA_DST, to->addr, addr_size(to->family));
+	netlink_put(q, RTA_OIF, &ifindex, sizeof(ifindex));
 }
 
 int netlink_route_add(struct netlink *n, uint32_t ifindex, const struct netlink_prefix *to, struct error *err)
 {
-	struct request q;
+	struct netlink_request q;
 
 	route_request(&q, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, ifindex, to);
-	return change(n, &q, EEXIST, "add a route", err);
+	return netlink_change(n, &q, EEXIST, "add a route", err);
 }
 
 int netlink_route_remove(struct netlink *n, uint32_t ifindex, const struct netlink_prefix *to, struct error *err)
 {
-	struct request q;
+	struct netlink_request q;
 
 	route_request(&q, RTM_DELROUTE, 0, ifindex, to);
-	return change(n, &q, ESRCH, "remove a route", err);
+	return netlink_change(n, &q, ESRCH, "remove a route", err);
 }
 
-/* The attributes of a message behind its fixed structure, by type; later ones win. */
-static void attributes(const struct nlmsghdr *h, size_t body, const struct rtattr **out, size_t n)
+void netlink_attributes(const struct nlmsghdr *h, size_t body, const struct rtattr **out, size_t n)
 {
 	size_t room = NLMSG_LENGTH(body), left = h->nlmsg_len > NLMSG_ALIGN(room) ? h->nlmsg_len - NLMSG_ALIGN(room) : 0;
 	const struct rtattr *a = (const void *)((const uint8_t *)h + NLMSG_ALIGN(room));
@@ -293,7 +287,7 @@ static void attributes(const struct nlmsghdr *h, size_t body, const struct rtatt
 	}
 }
 
-static bool copy_attribute(void *to, size_t len, const struct rtattr *a)
+bool netlink_copy(void *to, size_t len, const struct rtattr *a)
 {
 	if (a == NULL || RTA_PAYLOAD(a) < len)
 		return false;
@@ -301,27 +295,14 @@ static bool copy_attribute(void *to, size_t len, const struct rtattr *a)
 	return true;
 }
 
-/* A dump and what to do with each of its messages; take returns false to end it. */
-struct dump {
-	uint16_t answer;
-	size_t body;
-	bool (*take)(const struct dump *d, const struct nlmsghdr *h);
-	void *arg;
-	union {
-		bool (*link)(void *arg, const struct netlink_link *l);
-		bool (*address)(void *arg, const struct netlink_address *a);
-		bool (*route)(void *arg, const struct netlink_route *r);
-	} each;
-};
-
 /* The whole dump is read also after the callback has had enough, so that the next request finds a clean socket. */
-static int run_dump(struct netlink *n, const struct dump *d, uint16_t type, struct error *err)
+int netlink_run_dump(struct netlink *n, const struct netlink_dump *d, uint16_t type, uint8_t family, struct error *err)
 {
 	_Alignas(struct nlmsghdr) uint8_t room[ANSWER_MAX];
-	struct request q;
+	struct netlink_request q;
 	bool enough = false;
 
-	start(&q, type, NLM_F_DUMP, d->body);
+	*(uint8_t *)netlink_start(&q, type, NLM_F_DUMP, d->body) = family;
 	if (send_request(n, &q, err) < 0)
 		return -1;
 	for (;;) {
@@ -345,30 +326,30 @@ static int run_dump(struct netlink *n, const struct dump *d, uint16_t type, stru
 	}
 }
 
-static bool take_link(const struct dump *d, const struct nlmsghdr *h)
+static bool take_link(const struct netlink_dump *d, const struct nlmsghdr *h)
 {
 	const struct ifinfomsg *i = NLMSG_DATA(h);
 	const struct rtattr *a[IFLA_MTU + 1];
 	struct netlink_link l = {.ifindex = (uint32_t)i->ifi_index, .flags = i->ifi_flags};
 
-	attributes(h, sizeof(*i), a, ARRAY_SIZE(a));
+	netlink_attributes(h, sizeof(*i), a, ARRAY_SIZE(a));
 	if (a[IFLA_IFNAME] != NULL) {
 		size_t len = RTA_PAYLOAD(a[IFLA_IFNAME]);
 
 		memcpy(l.name, RTA_DATA(a[IFLA_IFNAME]), len < sizeof(l.name) ? len : sizeof(l.name) - 1);
 	}
-	(void)copy_attribute(&l.mtu, sizeof(l.mtu), a[IFLA_MTU]);
+	(void)netlink_copy(&l.mtu, sizeof(l.mtu), a[IFLA_MTU]);
 	return d->each.link(d->arg, &l);
 }
 
 int netlink_links(struct netlink *n, bool (*each)(void *arg, const struct netlink_link *l), void *arg, struct error *err)
 {
-	struct dump d = {RTM_NEWLINK, sizeof(struct ifinfomsg), take_link, arg, {.link = each}};
+	struct netlink_dump d = {RTM_NEWLINK, sizeof(struct ifinfomsg), take_link, arg, {.link = each}};
 
-	return run_dump(n, &d, RTM_GETLINK, err);
+	return netlink_run_dump(n, &d, RTM_GETLINK, 0, err);
 }
 
-static bool take_address(const struct dump *d, const struct nlmsghdr *h)
+static bool take_address(const struct netlink_dump *d, const struct nlmsghdr *h)
 {
 	const struct ifaddrmsg *i = NLMSG_DATA(h);
 	const struct rtattr *a[IFA_FLAGS + 1];
@@ -379,13 +360,13 @@ static bool take_address(const struct dump *d, const struct nlmsghdr *h)
 
 	if (i->ifa_family != AF_INET && i->ifa_family != AF_INET6)
 		return true;
-	attributes(h, sizeof(*i), a, ARRAY_SIZE(a));
-	(void)copy_attribute(&flags, sizeof(flags), a[IFA_FLAGS]);
+	netlink_attributes(h, sizeof(*i), a, ARRAY_SIZE(a));
+	(void)netlink_copy(&flags, sizeof(flags), a[IFA_FLAGS]);
 	out.usable = (flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_DEPRECATED)) == 0;
 	/* IFA_LOCAL is ours and IFA_ADDRESS the peer's where both are there. */
-	if (!copy_attribute(there, size, a[IFA_ADDRESS]))
+	if (!netlink_copy(there, size, a[IFA_ADDRESS]))
 		memset(there, 0, sizeof(there));
-	if (!copy_attribute(out.prefix.addr, size, a[IFA_LOCAL]))
+	if (!netlink_copy(out.prefix.addr, size, a[IFA_LOCAL]))
 		memcpy(out.prefix.addr, there, size);
 	out.point = memcmp(out.prefix.addr, there, size) != 0;
 	return d->each.address(d->arg, &out);
@@ -394,12 +375,12 @@ static bool take_address(const struct dump *d, const struct nlmsghdr *h)
 int netlink_addresses(struct netlink *n, bool (*each)(void *arg, const struct netlink_address *a), void *arg,
 		      struct error *err)
 {
-	struct dump d = {RTM_NEWADDR, sizeof(struct ifaddrmsg), take_address, arg, {.address = each}};
+	struct netlink_dump d = {RTM_NEWADDR, sizeof(struct ifaddrmsg), take_address, arg, {.address = each}};
 
-	return run_dump(n, &d, RTM_GETADDR, err);
+	return netlink_run_dump(n, &d, RTM_GETADDR, 0, err);
 }
 
-static bool take_route(const struct dump *d, const struct nlmsghdr *h)
+static bool take_route(const struct netlink_dump *d, const struct nlmsghdr *h)
 {
 	const struct rtmsg *i = NLMSG_DATA(h);
 	const struct rtattr *a[RTA_TABLE + 1];
@@ -408,20 +389,20 @@ static bool take_route(const struct dump *d, const struct nlmsghdr *h)
 
 	if ((i->rtm_family != AF_INET && i->rtm_family != AF_INET6) || (i->rtm_flags & RTM_F_CLONED) != 0)
 		return true;
-	attributes(h, sizeof(*i), a, ARRAY_SIZE(a));
-	(void)copy_attribute(out.to.addr, size, a[RTA_DST]);
-	(void)copy_attribute(&out.ifindex, sizeof(out.ifindex), a[RTA_OIF]);
-	(void)copy_attribute(out.gateway, size, a[RTA_GATEWAY]);
-	(void)copy_attribute(&out.table, sizeof(out.table), a[RTA_TABLE]);
-	(void)copy_attribute(&out.metric, sizeof(out.metric), a[RTA_PRIORITY]);
+	netlink_attributes(h, sizeof(*i), a, ARRAY_SIZE(a));
+	(void)netlink_copy(out.to.addr, size, a[RTA_DST]);
+	(void)netlink_copy(&out.ifindex, sizeof(out.ifindex), a[RTA_OIF]);
+	(void)netlink_copy(out.gateway, size, a[RTA_GATEWAY]);
+	(void)netlink_copy(&out.table, sizeof(out.table), a[RTA_TABLE]);
+	(void)netlink_copy(&out.metric, sizeof(out.metric), a[RTA_PRIORITY]);
 	return d->each.route(d->arg, &out);
 }
 
 int netlink_routes(struct netlink *n, bool (*each)(void *arg, const struct netlink_route *r), void *arg, struct error *err)
 {
-	struct dump d = {RTM_NEWROUTE, sizeof(struct rtmsg), take_route, arg, {.route = each}};
+	struct netlink_dump d = {RTM_NEWROUTE, sizeof(struct rtmsg), take_route, arg, {.route = each}};
 
-	return run_dump(n, &d, RTM_GETROUTE, err);
+	return netlink_run_dump(n, &d, RTM_GETROUTE, 0, err);
 }
 
 int netlink_watch(int *fd, struct error *err)
@@ -438,8 +419,8 @@ static bool concerns(const struct nlmsghdr *h, uint32_t ignore)
 
 	if (ignore == 0)
 		return true;
-	attributes(h, sizeof(struct rtmsg), a, ARRAY_SIZE(a));
-	return !copy_attribute(&out, sizeof(out), a[RTA_OIF]) || out != ignore;
+	netlink_attributes(h, sizeof(struct rtmsg), a, ARRAY_SIZE(a));
+	return !netlink_copy(&out, sizeof(out), a[RTA_OIF]) || out != ignore;
 }
 
 static unsigned change_of(const struct nlmsghdr *h, uint32_t ignore)

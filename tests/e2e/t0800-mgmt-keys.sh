@@ -53,7 +53,7 @@ test_expect 'a node without networks says so' '
 
 test_expect 'a network is made as the contract says' '
 	keys a add --name "Home network" --caps mesh-route --never-expires --allow tcp:22 --allow tcp:445 --allow udp:5353 >out &&
-	grep "^name  *Home network$" out && grep "^expires  *never$" out && grep "^allows  *tcp:22 tcp:445 udp:5353$" out &&
+	grep "^name  *Home network$" out && grep "^expires  *never$" out && grep "^allows  *tcp:22, tcp:445, udp:5353$" out &&
 	! grep mrk1 out && [ -z "$(modes a)" ] &&
 	keys a list >out && grep "^Home network .* 1 .*never .*198\.1[89]\." out && ! grep mrk1 out &&
 	keys a list --json >out && test_json "

@@ -61,6 +61,44 @@ static void evicted(struct slice text)
 	node_ids_release(&none);
 }
 
+static void devices(struct slice text, struct buf *out)
+{
+	struct error err = ERROR_INIT;
+	struct forward_list list;
+
+	if (forwards_parse(&list, text, &err) == 0) {
+		forwards_put(out, &list);
+		must_be(out, text);
+	}
+}
+
+static void paths(struct slice bytes, struct buf *out)
+{
+	struct error err = ERROR_INIT;
+	struct path_list list;
+
+	if (paths_parse(&list, bytes, &err) == 0) {
+		paths_put(out, list.all, list.count);
+		must_be(out, bytes);
+	}
+	path_list_release(&list);
+}
+
+static int put_pin(void *arg, const struct names_change *pin, struct error *err)
+{
+	(void)err;
+	pins_put(arg, pin);
+	return 0;
+}
+
+static void pins(struct slice text, struct buf *out)
+{
+	struct error err = ERROR_INIT;
+
+	if (pins_parse(put_pin, out, text, &err) == 0)
+		must_be(out, text);
+}
+
 static void records(struct slice text, struct buf *out)
 {
 	struct slice rest = text, record;
@@ -86,6 +124,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 'c':
 		claims(text, &out);
 		break;
+	case 'd':
+		devices(text, &out);
+		break;
 	case 'e':
 		(void)!epoch_parse(&epoch, text, &err);
 		break;
@@ -94,6 +135,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 'o':
 		evicted(text);
+		break;
+	case 'p':
+		paths(text, &out);
+		break;
+	case 'n':
+		pins(text, &out);
 		break;
 	case 'r':
 		records(text, &out);

@@ -5,6 +5,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static const char *const members[] = {"name", "target", "network", NULL};
 static const struct yaml_key keys[] = {
 	{.key = "site", .type = YAML_STRING},
 	{.key = "serve.workers", .type = YAML_INT, .min = 1, .max = 64},
@@ -13,6 +14,7 @@ static const struct yaml_key keys[] = {
 	{.key = "agent.interval", .type = YAML_DURATION},
 	{.key = "agent.reserve", .type = YAML_SIZE},
 	{.key = "forward.*.target", .type = YAML_STRING},
+	{.key = "mesh.devices", .type = YAML_MAPS, .members = members, .needed = 2},
 	{.key = NULL},
 };
 
@@ -30,12 +32,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		e = &doc.entries[i];
 		if (yaml_find(&doc, e->key) != e || e->line == 0 || e->column == 0)
 			abort();
-		if (e->known->type != YAML_LIST && e->count != 1)
+		if (e->known->type != YAML_LIST && e->known->type != YAML_MAPS && e->count != 1)
 			abort();
 		if (e->known->max != 0 && (e->number < e->known->min || e->number > e->known->max))
 			abort();
-		for (v = 0; v < e->count; v++)
+		for (v = 0; v < e->count; v++) {
 			sum += strlen(e->values[v]);
+			if (e->known->type == YAML_MAPS &&
+			    (e->values[v][0] == '=' || strchr(e->values[v], '=') == NULL || strchr(e->values[v], '=')[1] == '\0'))
+				abort();
+		}
 	}
 	if (sum > size * 4)
 		abort();

@@ -71,6 +71,8 @@ struct sim_node {
 	size_t out_count, out_new;	/* the latter: of the generation that comes next */
 	struct subkeys masks[2];
 	size_t masks_count;
+	struct mesh_act asked, answer;	/* the last ones; kind 0: none */
+	char answer_text[ANSWER_TEXT_MAX + 1];
 };
 
 struct sim_mapping {
@@ -484,6 +486,14 @@ static UNUSED void sim_act(struct sim_node *n, const struct mesh_act *a)
 	case MESH_ACT_EVENT:
 		n->moved += a->event == MESH_EVENT_MOVED;
 		n->ups += a->event == MESH_EVENT_UP;
+		break;
+	case MESH_ACT_ASKED:
+		n->asked = *a;
+		break;
+	case MESH_ACT_ANSWER:
+		n->answer = *a;
+		memcpy(n->answer_text, a->bytes.ptr, a->bytes.len);
+		n->answer_text[a->bytes.len] = '\0';
 		break;
 	default:
 		break;

@@ -82,13 +82,15 @@ TEST(the_arguments_of_resolvectl)
 
 	REQUIRE(resolvectl_up(up, "mesh0", "198.18.58.9", "mesh", &err) == 0);
 	check_argv(&up[0], "resolvectl|default-route|mesh0|false");
-	check_argv(&up[1], "resolvectl|domain|mesh0|~mesh");
-	check_argv(&up[2], "resolvectl|dnssec|mesh0|no");
-	check_argv(&up[3], "resolvectl|dnsovertls|mesh0|no");
-	check_argv(&up[4], "resolvectl|dns|mesh0|198.18.58.9");
+	check_argv(&up[1], "resolvectl|llmnr|mesh0|no");
+	check_argv(&up[2], "resolvectl|mdns|mesh0|no");
+	check_argv(&up[3], "resolvectl|dnssec|mesh0|no");
+	check_argv(&up[4], "resolvectl|dnsovertls|mesh0|no");
+	check_argv(&up[5], "resolvectl|domain|mesh0|~mesh");
+	check_argv(&up[6], "resolvectl|dns|mesh0|198.18.58.9");
 	REQUIRE(resolvectl_up(up, "a-b_c.d12345678", "fd12:22c3:9932:341::1", "mesh.example.net", &err) == 0);
-	check_argv(&up[1], "resolvectl|domain|a-b_c.d12345678|~mesh.example.net");
-	check_argv(&up[4], "resolvectl|dns|a-b_c.d12345678|fd12:22c3:9932:341::1");
+	check_argv(&up[5], "resolvectl|domain|a-b_c.d12345678|~mesh.example.net");
+	check_argv(&up[6], "resolvectl|dns|a-b_c.d12345678|fd12:22c3:9932:341::1");
 	REQUIRE(resolvectl_down(&down, "mesh0", &err) == 0);
 	check_argv(&down, "resolvectl|revert|mesh0");
 }

@@ -132,7 +132,8 @@ TEST(a_network_is_not_joined_twice_and_a_removed_one_leaves_nothing)
 
 TEST(what_others_could_have_changed_is_refused)
 {
-	static const char *const files[] = {"key", "node.key", "owner.key", "scope"};
+	static const char *const files[] = {"key", "node.key", "owner.key", "scope", "forwards"};
+	struct forward_list none = {.count = 0};
 	struct netstore s = NETSTORE_INIT;
 	struct error err = ERROR_INIT;
 	struct network n;
@@ -142,6 +143,7 @@ TEST(what_others_could_have_changed_is_refused)
 
 	enter(&net, hex, true);
 	open_store(&s);
+	REQUIRE(network_set_forwards(&s, hex, &none, &err) == 0);
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
 		change_mode(hex, files[i], 0640);
 		CHECK(network_read(&s, hex, &n, &err) < 0);
@@ -178,7 +180,7 @@ TEST(damaged_files_are_refused_by_name)
 		const char *file, *text;
 	} bad[] = {
 		{"key", "mrk1AAEC"}, {"node.key", "mrn1"}, {"owner.key", "mro1AAAA"}, {"scope", "allow tcp:0\n"},
-		{"scope", "allow tcp:22"}, {"claims", "0 0\n"}, {"claims", "1 0 5\n0 0 5\n"}, {"former.1", "x\n"},
+		{"scope", "allow tcp:22"}, {"claims", "0 0\n"}, {"forwards", "printer\n"}, {"scope", "allow tcp:22 from nas\n"}, {"claims", "1 0 5\n0 0 5\n"}, {"former.1", "x\n"},
 	};
 	struct netstore s = NETSTORE_INIT;
 	struct buf keep = BUF_SECRET(4096);
@@ -395,11 +397,147 @@ TEST(claims_and_records_come_back)
 	leave();
 }
 
+TEST(one_process_changes_networks_at_a_time)
+{
+	struct netstore s = NETSTORE_INIT, other = NETSTORE_INIT;
+	struct error err = ERROR_INIT;
+	struct mesh_net net;
+	char hex[NETWORK_ID_HEX_LEN];
+
+	enter(&net, hex, true);
+	open_store(&s);
+	CHECK(netstore_open_locked(&other, home, &err) < 0);
+	CHECK_INT(err.kind, ERR_RETRY);
+	err = ERROR_INIT;
+	CHECK_INT(netstore_open(&other, home, &err), 0);	/* to read is free */
+	netstore_close(&other);
+	netstore_close(&s);
+	CHECK_INT(netstore_open_locked(&other, home, &err), 0);
+	netstore_close(&other);
+	leave();
+}
+
+TEST(forwards_and_paths_come_back)
+{
+	static const struct last_path paths[] = {
+		{{1}, {ENDPOINT_V4, {192, 0, 2, 7}, 7783}}, {{1}, {ENDPOINT_V6, {0x20, 1, [15] = 1}, 7783}},
+		{{2}, {ENDPOINT_V4, {192, 0, 2, 8}, 1}},
+	};
+	struct forward_list forwards = {.count = 0};
+	struct forward f = {.name = "printer", .named_s = 60, .target = {ENDPOINT_V4, {192, 168, 1, 50}, 0}};
+	struct netstore s = NETSTORE_INIT;
+	struct error err = ERROR_INIT;
+	struct path_list back;
+	struct network n;
+	struct mesh_net net;
+	char hex[NETWORK_ID_HEX_LEN];
+	size_t i;
+
+	enter(&net, hex, false);
+	open_store(&s);
+	REQUIRE(network_read(&s, hex, &n, &err) == 0);
+	CHECK_INT(n.forwards.count, 0);
+	REQUIRE(network_paths(&s, &n, &back, &err) == 0);
+	CHECK_INT(back.count, 0);
+	path_list_release(&back);
+	REQUIRE(forwards_add(&forwards, &f, &err) == 0);
+	REQUIRE(network_set_forwards(&s, hex, &forwards, &err) == 0 && network_set_paths(&s, hex, paths, 3, &err) == 0);
+	REQUIRE(network_read(&s, hex, &n, &err) == 0 && network_paths(&s, &n, &back, &err) == 0);
+	CHECK_INT(n.forwards.count, 1);
+	CHECK_STR(n.forwards.all[0].name, "printer");
+	CHECK_INT(back.count, 3);
+	for (i = 0; i < back.count; i++)
+		CHECK(memcmp(back.all[i].node, paths[i].node, NODE_ID_LEN) == 0 && endpoint_equal(&back.all[i].at, &paths[i].at));
+	path_list_release(&back);
+	put_content(hex, "paths", "cut short");
+	CHECK(network_paths(&s, &n, &back, &err) < 0);
+	CHECK_INT(err.kind, ERR_MALFORMED);
+	CHECK(strstr(err.text, "file 'paths'") != NULL);
+	CHECK_INT(network_read(&s, hex, &n, &err), 0);	/* hints do not matter to it */
+	path_list_release(&back);
+	netstore_close(&s);
+	leave();
+}
+
+TEST(places_where_no_node_can_be_are_refused)
+{
+	struct last_path path = {{1}, {ENDPOINT_V4, {127, 0, 0, 1}, 7783}};
+	struct buf bytes = BUF_INIT(4096);
+	struct error err = ERROR_INIT;
+	struct path_list back;
+
+	paths_put(&bytes, &path, 1);
+	CHECK(paths_parse(&back, buf_slice(&bytes), &err) < 0);
+	path.at.addr[0] = 10;
+	buf_clear(&bytes);
+	paths_put(&bytes, &path, 1);
+	REQUIRE(paths_parse(&back, buf_slice(&bytes), &err) == 0);
+	path_list_release(&back);
+	CHECK(paths_parse(&back, slice_sub(buf_slice(&bytes), 0, PATH_LEN - 1), &err) < 0);
+	bytes.ptr[NODE_ID_LEN] = 5;	/* of no family */
+	CHECK(paths_parse(&back, buf_slice(&bytes), &err) < 0);
+	CHECK_INT(err.kind, ERR_MALFORMED);
+	buf_release(&bytes);
+}
+
+static int put_pin(void *arg, const struct names_change *pin, struct error *err)
+{
+	(void)err;
+	pins_put(arg, pin);
+	return 0;
+}
+
+static int refuse_pin(void *arg, const struct names_change *pin, struct error *err)
+{
+	(void)arg;
+	(void)pin;
+	return error_set(err, ERR_CONFLICT, "pinned already");
+}
+
+TEST(pins_come_back)
+{
+	static const char text[] = "name nas 00112233445566778899aabbccddeeff\nname block ff112233445566778899aabbccddeeff\n"
+				   "block 0 00112233445566778899aabbccddeeff\nblock 65535 00112233445566778899aabbccddeeff\n";
+	static const char *const bad[] = {"name nas\n", "name Nas 00112233445566778899aabbccddeeff\n",
+					  "name  00112233445566778899aabbccddeeff\n", "name nas 00112233445566778899aabbccddeef\n",
+					  "name nas 00112233445566778899aabbccddeeff", "block -1 00112233445566778899aabbccddeeff\n",
+					  "block 01 00112233445566778899aabbccddeeff\n", "node 1 00112233445566778899aabbccddeeff\n",
+					  "block 1 00112233445566778899aabbccddeeff \n", "\n",
+					  "block 4294967296 00112233445566778899aabbccddeeff\n"};
+	struct netstore s = NETSTORE_INIT;
+	struct buf back = BUF_INIT(4096);
+	struct error err = ERROR_INIT;
+	struct network n;
+	struct mesh_net net;
+	char hex[NETWORK_ID_HEX_LEN];
+	size_t i;
+
+	enter(&net, hex, false);
+	open_store(&s);
+	REQUIRE(network_read(&s, hex, &n, &err) == 0);
+	CHECK_INT(network_pins(&s, &n, put_pin, &back, &err), 0);
+	CHECK_INT(back.len, 0);
+	REQUIRE(network_set_pins(&s, hex, slice_str(text), &err) == 0);
+	CHECK_INT(network_pins(&s, &n, put_pin, &back, &err), 0);
+	CHECK_STR(buf_cstr(&back), text);
+	CHECK(network_pins(&s, &n, refuse_pin, NULL, &err) < 0);
+	CHECK_INT(err.kind, ERR_CONFLICT);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		put_content(hex, "pins", bad[i]);
+		CHECK(network_pins(&s, &n, put_pin, &back, &err) < 0);
+		CHECK_INT(err.kind, ERR_MALFORMED);
+	}
+	buf_release(&back);
+	netstore_close(&s);
+	leave();
+}
+
 TEST(the_stamp_changes_with_what_an_operator_changes)
 {
 	struct netstore s = NETSTORE_INIT;
 	struct allow_list none = {.count = 0};
 	struct error err = ERROR_INIT;
+	struct forward_list printer = {.count = 1, .all = {{.name = "printer", .slot = 2}}};
 	uint64_t stamps[5];
 	uint32_t epoch;
 	struct netkey next;
@@ -416,8 +554,13 @@ TEST(the_stamp_changes_with_what_an_operator_changes)
 	REQUIRE(network_set_allow(&s, hex, &none, &err) == 0 && netstore_stamp(&s, &stamps[1], &err) == 0);
 	REQUIRE(netkey_next(&next, &net.key, 0, &err) == 0);
 	REQUIRE(network_renew(&s, hex, &next, SLICE_EMPTY, NULL, 0, &err) == 0 && netstore_stamp(&s, &stamps[2], &err) == 0);
-	REQUIRE(network_remove(&s, hex, &err) == 0 && netstore_stamp(&s, &stamps[3], &err) == 0);
-	for (i = 0; i < 4; i++) {
+	printer.all[0].target = (struct endpoint){ENDPOINT_V4, {10, 0, 0, 1}, 0};
+	REQUIRE(network_set_forwards(&s, hex, &printer, &err) == 0 && netstore_stamp(&s, &stamps[3], &err) == 0);
+	REQUIRE(network_set_paths(&s, hex, NULL, 0, &err) == 0 && network_set_pins(&s, hex, SLICE_EMPTY, &err) == 0);
+	REQUIRE(netstore_stamp(&s, &stamps[4], &err) == 0);
+	CHECK(stamps[3] == stamps[4]);
+	REQUIRE(network_remove(&s, hex, &err) == 0 && netstore_stamp(&s, &stamps[4], &err) == 0);
+	for (i = 0; i < 5; i++) {
 		for (j = 0; j < i; j++)
 			CHECK(stamps[i] != stamps[j]);
 	}
@@ -457,8 +600,8 @@ TEST(rules_have_one_form)
 	CHECK(allow_list_parse(&again, SLICE_LIT("deny tcp:22\n"), &err) < 0);
 	CHECK_INT(err.kind, ERR_MALFORMED);
 	for (list.count = 0, i = 1; i <= ALLOW_MAX; i++)
-		REQUIRE(allow_list_add(&list, &(struct allow){.proto = 6, .first = (uint16_t)i, .last = (uint16_t)i}, &err) == 0);
-	CHECK(allow_list_add(&list, &(struct allow){.proto = 6, .first = 999, .last = 999}, &err) < 0);
+		REQUIRE(allow_list_add(&list, &(struct allow){.proto = SCOPE_TCP, .first = (uint16_t)i, .last = (uint16_t)i}, &err) == 0);
+	CHECK(allow_list_add(&list, &(struct allow){.proto = SCOPE_TCP, .first = 999, .last = 999}, &err) < 0);
 	CHECK_INT(err.kind, ERR_LIMIT);
 	buf_release(&text);
 }
@@ -517,6 +660,16 @@ static int do_epoch(struct netstore *s, const char *hex, struct error *err)
 	uint32_t epoch;
 
 	return network_next_epoch(s, hex, 10, &epoch, err);
+}
+
+static int do_forwards(struct netstore *s, const char *hex, struct error *err)
+{
+	struct forward f = {.name = "printer", .target = {ENDPOINT_V4, {192, 168, 1, 50}, 0}};
+	struct forward_list l = {.count = 0};
+
+	if (forwards_add(&l, &f, err) < 0)
+		return -1;
+	return network_set_forwards(s, hex, &l, err);
 }
 
 static int do_remove(struct netstore *s, const char *hex, struct error *err)
@@ -620,6 +773,11 @@ TEST(rotating_is_all_or_nothing_at_every_call)
 TEST(an_epoch_is_all_or_nothing_at_every_call)
 {
 	walk(do_epoch);
+}
+
+TEST(forwards_are_all_or_nothing_at_every_call)
+{
+	walk(do_forwards);
 }
 
 TEST(leaving_is_all_or_nothing_at_every_call)

@@ -14,6 +14,8 @@
 static struct error err;
 static struct plane *plane;
 static atomic_int sealed, freed;
+static uint8_t last[2048];	/* content of what was sealed last; to be read once `sealed` says so */
+static atomic_int last_len;
 
 /* Sessions that only count. */
 static bool seal(struct session *s, uint8_t *dgram, size_t n, uint8_t type, uint8_t flags)
@@ -24,6 +26,10 @@ static bool seal(struct session *s, uint8_t *dgram, size_t n, uint8_t type, uint
 	dgram[4] = type;
 	dgram[5] = flags;
 	dgram[PLANE_HEADER_LEN + n] = 0;
+	if (n <= sizeof(last)) {
+		memcpy(last, dgram + PLANE_HEADER_LEN, n);
+		atomic_store(&last_len, (int)n);
+	}
 	atomic_fetch_add(&sealed, 1);
 	return true;
 }
@@ -33,7 +39,7 @@ static bool peek(const void *masks, const uint8_t *dgram, size_t len, bool (*kno
 {
 	(void)masks;
 	(void)len;
-	head->index = get_be32(dgram);
+	*head = (struct plane_head){.index = get_be32(dgram), .type = dgram[4], .flags = dgram[5]};
 	return known(arg, head->index);
 }
 
@@ -55,7 +61,7 @@ static void session_done(struct session *s)
 static const struct plane_crypto crypto = {
 	.type_data = 16, .seal = seal, .peek = peek, .open = open_it, .session_free = session_done, .masks_free = free,
 };
-static const struct plane_scope scope = {.arg = NULL};
+static struct plane_scope scope;
 
 static struct session *new_session(void)
 {
@@ -65,17 +71,24 @@ static struct session *new_session(void)
 	return (struct session *)(void *)s;
 }
 
-static void start(void)
+static struct plane_options options(void)
 {
 	struct plane_options o = {.interface = "mesh%d", .tun_offloads = ~0u, .range4 = 0xc6120000, .range4_len = 19,
 				  .range6 = {0xfd, 0x12}};
+
+	o.listen4.in.sin_family = AF_INET;
+	o.listen4.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return o;
+}
+
+static void start(void)
+{
+	struct plane_options o = options();
 	struct netlink_prefix ours = {.family = AF_INET, .addr = {198, 18, 0, 9}, .len = 19};
 	struct netlink n;
 
 	if (unshare(CLONE_NEWNET) < 0)
 		SKIP("not root");
-	o.listen4.in.sin_family = AF_INET;
-	o.listen4.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	CHECK(netlink_open(&n, &err) == 0 && netlink_link_up(&n, 1, true, &err) == 0);
 	plane = plane_new(&o, &crypto, &scope, &err);
 	if (plane == NULL && (err.kind == ERR_NOT_FOUND || err.kind == ERR_DENIED))
@@ -144,6 +157,157 @@ static void use_loopback(uint32_t peer)
 	e.path.remote.in.sin_port = htons(9);
 	e.path.remote.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	plane_endpoint_set(plane, peer, &e);
+}
+
+/* A peer in block 2 that can be sent to; returns the index of its session. */
+static uint32_t join_peer(uint32_t *peer)
+{
+	uint32_t index = 0;
+
+	CHECK(plane_peer_add(plane, peer, &err) == 0 && plane_index_take(plane, &index, &err) == 0);
+	plane_block_set(plane, 2, *peer);
+	use_loopback(*peer);
+	plane_session_publish(plane, index, *peer, new_session(), PLANE_USE_NOW);
+	return index;
+}
+
+static bool sealed_becomes(int n)
+{
+	for (int i = 0; i < 3000 && atomic_load(&sealed) < n; i++)
+		usleep(1000);
+	return atomic_load(&sealed) == n;
+}
+
+/* An empty-checksum UDP packet of 28 + n bytes over IPv4 between hosts of the range. */
+static size_t udp_packet(uint8_t *ip, uint8_t from, uint8_t to, uint16_t from_port, uint16_t to_port, size_t n)
+{
+	uint32_t sum = 0;
+
+	memset(ip, 0, 28 + n);
+	ip[0] = 0x45;
+	put_be16(ip + 2, (uint16_t)(28 + n));
+	ip[6] = 0x40;
+	ip[8] = 64;
+	ip[9] = IPPROTO_UDP;
+	memcpy(ip + 12, (uint8_t[]){198, 18, 0, from, 198, 18, 0, to}, 8);
+	for (size_t i = 0; i < 20; i += 2)
+		sum += get_be16(ip + i);
+	put_be16(ip + 10, (uint16_t)~((sum & 0xffff) + (sum >> 16)));
+	put_be16(ip + 20, from_port);
+	put_be16(ip + 22, to_port);
+	put_be16(ip + 24, (uint16_t)(8 + n));
+	return 28 + n;
+}
+
+TEST(a_packet_of_our_own_is_sealed_also_without_an_interface)
+{
+	struct plane_options o = options();
+	struct plane_event e;
+	uint8_t ip[9100];
+	uint32_t peer = 0;
+	size_t n;
+
+	o.no_interface = true;
+	plane = plane_new(&o, &crypto, &scope, &err);
+	CHECK(plane != NULL && plane_tun(plane)->fd < 0 && plane_start(plane, &err) == 0);
+	plane_block_set(plane, 1, PLANE_SELF);
+	n = udp_packet(ip, 9, 17, 5, 6, 100);
+	(void)join_peer(&peer);
+	CHECK(plane_send_packet(plane, peer, ip, n) && sealed_becomes(1));
+	CHECK(atomic_load(&last_len) == (int)n && memcmp(last, ip, n) == 0);
+	CHECK(!plane_inject(plane, ip, n));
+	/* Not for this peer; not a packet; larger than the path; larger than anything. */
+	ip[19] = 25;
+	CHECK(plane_send_packet(plane, peer, ip, n) && plane_send_packet(plane, peer, "x", 1));
+	n = udp_packet(ip, 9, 17, 5, 6, 1500);
+	CHECK(plane_send_packet(plane, peer, ip, n) && !plane_send_packet(plane, peer, ip, PLANE_CONTENT_MAX + 1));
+	n = udp_packet(ip, 9, 17, 5, 6, 10);
+	CHECK(plane_send_packet(plane, peer, ip, n) && sealed_becomes(2) && atomic_load(&last_len) == 38);
+	/* And it waits for a session. */
+	plane_session_retire(plane, plane_session_sending(plane, peer));
+	CHECK(plane_send_packet(plane, peer, ip, n) && hear(PLANE_EVENT_WANTED, &e) && staged() == 1);
+	plane_peer_remove(plane, peer);
+	CHECK(plane_send_packet(plane, peer, ip, n) && reaped() && staged() == 0);
+	plane_free(plane);
+}
+
+static void port_out(void *arg, struct plane_packet *p)
+{
+	CHECK(arg == NULL && p->bytes == p->ip && p->version == 4);
+	/* To the peer in block 2, who is not who was asked for; the header's sum grows by what the address loses. */
+	if (p->protocol == IPPROTO_UDP && p->ip[19] == 33) {
+		p->bytes[19] = 17;
+		put_be16(p->bytes + 10, (uint16_t)(get_be16(p->ip + 10) + 16));
+		put_be16(p->bytes + p->l4 + 2, 4242);
+	}
+}
+
+static void port_in(void *arg, uint32_t peer, struct plane_packet *p)
+{
+	CHECK(arg == NULL && peer < PLANE_PEERS_MAX && p->bytes == p->ip);
+	if (p->protocol == IPPROTO_UDP && get_be16(p->ip + p->l4 + 2) == 4242)
+		put_be16(p->bytes + p->l4 + 2, 2424);
+}
+
+TEST(addresses_and_ports_are_changed_on_the_way_out)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr = {htonl(0xc6120021)}};
+	static uint8_t bytes[3000];
+	uint32_t peer = 0, sum = 0;
+	int s;
+
+	scope.rewrite_out = port_out;
+	start();
+	(void)join_peer(&peer);
+	s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	CHECK(sendto(s, bytes, 100, 0, (struct sockaddr *)&to, sizeof(to)) == 100);
+	CHECK(sealed_becomes(1) && last[19] == 17 && get_be16(last + 22) == 4242);
+	for (size_t i = 0; i < 20; i += 2)
+		sum += get_be16(last + i);
+	CHECK((sum & 0xffff) + (sum >> 16) == 0xffff);
+	close(s);
+	plane_free(plane);
+}
+
+TEST(and_on_the_way_in_for_joined_ones_as_for_single_ones)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(2424)};
+	struct udp_path from = {.remote.in.sin_family = AF_INET};
+	uint8_t dgram[2][PLANE_OVERHEAD + 128] = {0}, got[200];
+	int s, burst, each = sizeof(dgram[0]);
+	union udp_addr to, none;
+	struct plane_stats stats;
+	uint32_t peer = 0, index;
+	size_t n = 0;
+
+	scope.rewrite_in = port_in;
+	start();
+	index = join_peer(&peer);
+	s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	CHECK(bind(s, (struct sockaddr *)&at, sizeof(at)) == 0);
+	for (size_t i = 0; i < 2; i++) {
+		put_be32(dgram[i], index);
+		dgram[i][4] = 16;
+		n = udp_packet(dgram[i] + PLANE_HEADER_LEN, 17, 9, 7, 4242, 100) + PLANE_OVERHEAD;
+		CHECK(n == sizeof(dgram[0]));
+	}
+	/* One that has no checksum, one whose checksum the kernel is asked to compute, and two that may be joined. */
+	CHECK(plane_feed(plane, &from, dgram[0], n));
+	CHECK(poll(&(struct pollfd){.fd = s, .events = POLLIN}, 1, 3000) == 1 && recv(s, got, sizeof(got), 0) == 100);
+	dgram[0][5] = dgram[1][5] = PLANE_FLAG_NO_CHECKSUM;
+	CHECK(plane_feed(plane, &from, dgram[0], n));
+	CHECK(poll(&(struct pollfd){.fd = s, .events = POLLIN}, 1, 3000) == 1 && recv(s, got, sizeof(got), 0) == 100);
+	plane_listening(plane, &to, &none);
+	burst = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	CHECK(setsockopt(burst, IPPROTO_UDP, 103 /* UDP_SEGMENT */, &each, sizeof(each)) == 0);
+	CHECK(sendto(burst, dgram, sizeof(dgram), 0, &to.sa, sizeof(to.in)) == sizeof(dgram));
+	for (int i = 0; i < 2; i++)
+		CHECK(poll(&(struct pollfd){.fd = s, .events = POLLIN}, 1, 3000) == 1 && recv(s, got, sizeof(got), 0) == 100);
+	plane_stats(plane, &stats);
+	CHECK(stats.tun_written == 4 && stats.tun_writes == ((plane_tun(plane)->offloads & TUN_USO) != 0 ? 3 : 4));
+	close(burst);
+	close(s);
+	plane_free(plane);
 }
 
 TEST(packets_wait_for_a_session_and_the_oldest_give_way)

@@ -3,6 +3,7 @@
 
 #include "base/yaml.h"
 
+static const char *const members[] = {"name", "target", "network", NULL};
 static const struct yaml_key keys[] = {
 	{.key = "site", .type = YAML_STRING},
 	{.key = "serve.workers", .type = YAML_INT, .min = 1, .max = 64},
@@ -15,6 +16,7 @@ static const struct yaml_key keys[] = {
 	{.key = "agent.reserve", .type = YAML_SIZE},
 	{.key = "relay.upstream.*", .type = YAML_STRING},
 	{.key = "forward.*.target", .type = YAML_STRING},
+	{.key = "mesh.devices", .type = YAML_MAPS, .members = members, .needed = 2},
 	{.key = NULL},
 };
 
@@ -86,6 +88,60 @@ TEST(yaml_reads_every_type)
 	CHECK(yaml_find(&doc, "serve") == NULL);
 	yaml_release(&doc);
 	yaml_release(&doc);
+}
+
+TEST(yaml_reads_lists_of_maps)
+{
+	static const char text[] = "mesh:\n"
+				   "  devices:\n"
+				   "    - name: Office Printer\n"
+				   "      target: 192.168.1.50\n"
+				   "    - {network: 'home=2', target: \"fd00::9\", name: cam}\n"
+				   "site: a\n";
+
+	REQUIRE(yaml_parse(&doc, slice_str(text), "c.yaml", keys, &err) == 0);
+	CHECK_INT(doc.count, 2);
+	CHECK_INT(yaml_find(&doc, "mesh.devices")->count, 2);
+	CHECK_INT(yaml_find(&doc, "mesh.devices")->line, 3);
+	CHECK_STR(value("mesh.devices", 0), "Office Printer=192.168.1.50");
+	CHECK_STR(value("mesh.devices", 1), "cam=fd00::9=home=2");
+	CHECK_STR(value("site", 0), "a");
+	yaml_release(&doc);
+	CHECK_STR(complaint("mesh: {devices: []}"), "");
+}
+
+TEST(yaml_refuses_maps_that_are_not_whole)
+{
+	static const struct {
+		const char *text, *why;
+	} bad[] = {
+		{"mesh: {devices: [{name: a}]}", "c.yaml:1:18: this one of 'mesh.devices' has no 'target'"},
+		{"mesh: {devices: [{target: a}]}", "c.yaml:1:18: this one of 'mesh.devices' has no 'name'"},
+		{"mesh: {devices: [{}]}", "c.yaml:1:18: this one of 'mesh.devices' has no 'name'"},
+		{"mesh: {devices: [{name: a, nam: b}]}", "c.yaml:1:28: unknown key 'mesh.devices.nam'"},
+		{"mesh: {devices: [{name: a, name: b}]}", "c.yaml:1:28: key 'mesh.devices.name' occurs twice"},
+		{"mesh: {devices: [{name: a=b, target: c}]}", "c.yaml:1:25: 'mesh.devices.name' has a '=' in it"},
+		{"mesh: {devices: [{name: \"\", target: c}]}", "c.yaml:1:25: 'mesh.devices.name' is empty"},
+		{"mesh: {devices: [{name: ~, target: c}]}", "c.yaml:1:25: 'mesh.devices.name' has no value"},
+		{"mesh: {devices: [{name: \"a\\0\", target: c}]}", "c.yaml:1:25: 'mesh.devices.name' has a NUL byte in it"},
+		{"mesh: {devices: [{name: [a], target: c}]}", "c.yaml:1:25: 'mesh.devices.name' takes one value"},
+		{"mesh: {devices: [{name: {a: b}, target: c}]}", "c.yaml:1:25: 'mesh.devices.name' takes one value"},
+		{"mesh: {devices: [{[a]: b}]}", "c.yaml:1:19: a key must be one word"},
+		{"mesh: {devices: [a=b]}", "c.yaml:1:18: 'mesh.devices' takes a list of sections"},
+		{"mesh: {devices: [[a]]}", "c.yaml:1:18: 'mesh.devices' takes a list of sections"},
+		{"mesh: {devices: a=b}", "c.yaml:1:17: 'mesh.devices' takes a list of sections, not one value"},
+		{"mesh: {devices: {name: a, target: b}}",
+		 "c.yaml:1:17: 'mesh.devices' takes a list of sections, not a section"},
+		{"mesh: {devices: [{name: &x a, target: b}]}", "c.yaml:1:25: anchors are not allowed"},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		CHECK_STR(complaint(bad[i].text), bad[i].why);
+		CHECK_INT(err.kind, ERR_MALFORMED);
+	}
+	CHECK_STR(complaint("mesh: {devices: [{nam: b}]}"), "c.yaml:1:19: unknown key 'mesh.devices.nam'");
+	CHECK_STR(err.hint, "did you mean 'name'?");
 }
 
 TEST(yaml_takes_empty_files_sections_and_single_values_of_lists)

@@ -1,0 +1,67 @@
+/* `meshlan explain`: which rule lets a call pass, or why none does. */
+#include "commands/meshlans.h"
+
+#define ASK_MS 10000
+
+static const struct option options[] = {
+	{ .name = "from", .type = OPT_STRING, .value = "NODE", .help = "who calls (default: any member, or this node)" },
+	{ .name = NULL },
+};
+
+static void put_people(struct cmd *cmd, struct json_value x)
+{
+	bool in = slice_equal_str(json_string(json_get(x, "end")), "in"), allowed = json_bool(json_get(x, "allowed"));
+	char target[64], what[32], from[64], path[16];
+	const char *t = meshlans_text(target, sizeof(target), x, "target", "that node");
+	const char *w = meshlans_text(what, sizeof(what), x, "what", "?");
+
+	cmd_printf(cmd, "%s %s from %s: %s\n", w, in ? "here" : t,
+		   meshlans_text(from, sizeof(from), x, "from", "any member"),
+		   in ? allowed ? "let in" : "denied" : "free to go out");
+	cmd_printf(cmd, "  why: %.*s\n", SLICE_ARG(json_string(json_get(x, "why"))));
+	if (json_type(json_get(x, "flows")) == JSON_STRING)
+		cmd_printf(cmd, "  now: %.*s\n", SLICE_ARG(json_string(json_get(x, "flows"))));
+	if (strcmp(meshlans_text(path, sizeof(path), x, "path", ""), "none") == 0)
+		cmd_printf(cmd, "  and: there is no session with %s now; 'meshanics meshlan ping' tries\n", in ? "the caller" : t);
+	if (!in)
+		cmd_note(cmd, "the other end decides: run 'meshanics meshlan explain %s %s --from %s' there", t, w,
+			 meshlans_text(from, sizeof(from), x, "from", "NAME"));
+}
+
+static int meshlan_explain_run(struct cmd *cmd, struct error *err)
+{
+	struct buf question = BUF_INIT(4096);
+	struct json_writer w = JSON_WRITER(&question);
+	struct answer a;
+	int r;
+
+	json_open_object(&w, NULL);
+	json_put_string(&w, "target", cmd_operand(cmd, 0));
+	json_put_string(&w, "what", cmd_operand(cmd, 1));
+	if (cmd_has(cmd, "from"))
+		json_put_string(&w, "from", cmd_string(cmd, "from", NULL));
+	json_close(&w);
+	if (question.failed) {
+		buf_release(&question);
+		return error_set(err, ERR_USAGE, "no name is as long as that");
+	}
+	r = meshlans_ask(cmd, "POST", "/explain", buf_slice(&question), ASK_MS, &a, err);
+	if (r == 0 && cmd_json(cmd))
+		cmd_write_json(cmd, &a.text);
+	else if (r == 0)
+		put_people(cmd, json_root(&a.doc));
+	meshlans_release(&a);
+	buf_release(&question);
+	return r;
+}
+
+const struct command cmd_meshlan_explain = {
+	.name = "meshlan explain",
+	.usage = "NODE PROTO:PORT",
+	.summary = "say which rule lets a call pass, or why none does",
+	.options = options,
+	.needs = NEEDS_HOME,
+	.operands_min = 2,
+	.operands_max = 2,
+	.run = meshlan_explain_run,
+};

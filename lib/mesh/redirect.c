@@ -1,0 +1,644 @@
+/* The table of redirected flows, and what the proxy asks of it. */
+#include <netinet/in.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "mesh/bytes.h"
+#include "mesh/plane_packet.h"
+#include "mesh/redirect_internal.h"
+#include "sys/rng.h"
+
+#define CELLS 8192		/* of the hashes; a power of two */
+#define SWEEP 16		/* slots looked at for each new flow */
+#define ALIAS_TRIES 64
+#define ALIAS_MIN 1024
+#define SLOT_BITS 12
+#define NO_TIME INT64_MIN	/* in place of now: what has expired counts, too, since it still has the name */
+#define TCP_FIN 1
+#define TCP_RST 4
+
+_Static_assert(REDIRECT_FLOWS_MAX <= 1 << SLOT_BITS, "a slot fits into an id");
+_Static_assert(crypto_shorthash_KEYBYTES == sizeof(((struct redirect *)0)->seed), "the seed is a key");
+
+struct redirect *redirect_new(void)
+{
+	struct redirect *r = xcalloc(1, sizeof(*r));
+
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_mutex_init(&r->options_lock, NULL);
+	rng_bytes(r->seed, sizeof(r->seed));
+	r->flows = xcalloc(REDIRECT_FLOWS_MAX, sizeof(*r->flows));
+	r->by_called = xcalloc(CELLS, sizeof(*r->by_called));
+	r->by_seen = xcalloc(CELLS, sizeof(*r->by_seen));
+	r->of_peer = xcalloc(PLANE_PEERS_MAX + 1, sizeof(*r->of_peer));
+	r->room = xmalloc(TUN_PACKET_MAX);
+	return r;
+}
+
+void redirect_free(struct redirect *r)
+{
+	if (r == NULL)
+		return;
+	pthread_mutex_destroy(&r->lock);
+	pthread_mutex_destroy(&r->options_lock);
+	free(r->flows);
+	free(r->by_called);
+	free(r->by_seen);
+	free(r->of_peer);
+	free(r->room);
+	free(r);
+}
+
+/* ---- the table ---- */
+
+static bool same_ends(const struct ends *a, const struct ends *b)
+{
+	return a->from_port == b->from_port && a->to_port == b->to_port && a->protocol == b->protocol &&
+	       redirect_same(&a->from, &b->from) && redirect_same(&a->to, &b->to);
+}
+
+static uint32_t hash(const struct redirect *r, const struct ends *e)
+{
+	uint8_t in[38], out[crypto_shorthash_BYTES];
+
+	in[0] = e->protocol;
+	in[1] = e->from.version;
+	memcpy(in + 2, e->from.bytes, 16);
+	memcpy(in + 18, e->to.bytes, 16);
+	put_be16(in + 34, e->from_port);
+	put_be16(in + 36, e->to_port);
+	crypto_shorthash(out, in, sizeof(in), r->seed);
+	return get_be32(out) & (CELLS - 1);
+}
+
+static void count_ports(struct redirect *r, const struct rflow *f, int by)
+{
+	atomic_fetch_add(&r->called_ports[redirect_cell(f->called.protocol, f->called.to_port)], (uint16_t)by);
+	atomic_fetch_add(&r->seen_ports[redirect_cell(f->seen.protocol, f->seen.to_port)], (uint16_t)by);
+	atomic_fetch_add(&r->live, (uint32_t)by);
+	r->counts.flows += (uint32_t)by;
+	r->of_peer[f->f.peer < PLANE_PEERS_MAX ? f->f.peer : PLANE_PEERS_MAX] += (uint16_t)by;
+}
+
+static void link_in(struct redirect *r, struct rflow *f)
+{
+	uint32_t slot = (uint32_t)(f - r->flows) + 1, *head = &r->by_called[hash(r, &f->called)];
+
+	f->next_called = *head;
+	*head = slot;
+	head = &r->by_seen[hash(r, &f->seen)];
+	f->next_seen = *head;
+	*head = slot;
+}
+
+void redirect_drop(struct redirect *r, struct rflow *f)
+{
+	uint32_t slot = (uint32_t)(f - r->flows) + 1, *at;
+
+	for (at = &r->by_called[hash(r, &f->called)]; *at != slot; at = &r->flows[*at - 1].next_called)
+		;
+	*at = f->next_called;
+	for (at = &r->by_seen[hash(r, &f->seen)]; *at != slot; at = &r->flows[*at - 1].next_seen)
+		;
+	*at = f->next_seen;
+	count_ports(r, f, -1);
+	f->used = false;
+	f->next_free = r->free;
+	r->free = slot;
+}
+
+static bool is_open(const struct rflow *f)
+{
+	return f->ready && f->answered && !f->closed;
+}
+
+static bool expired(const struct rflow *f, int64_t now_ms)
+{
+	int64_t idle;
+
+	if (now_ms == NO_TIME)
+		return false;
+	idle = now_ms - f->last_ms;
+	if (f->closed)
+		return idle > REDIRECT_CLOSED_MS;
+	if (f->f.protocol == IPPROTO_UDP)
+		return idle > REDIRECT_UDP_MS;
+	return idle > (is_open(f) ? REDIRECT_TCP_OPEN_MS : REDIRECT_TCP_NEW_MS);
+}
+
+/* One that has expired is found as well where now_ms is INT64_MIN: it is about to be used. */
+struct rflow *redirect_find(struct redirect *r, const struct ends *called, int64_t now_ms)
+{
+	for (uint32_t at = r->by_called[hash(r, called)]; at != 0; at = r->flows[at - 1].next_called) {
+		struct rflow *f = &r->flows[at - 1];
+
+		if (!same_ends(&f->called, called))
+			continue;
+		if (now_ms == INT64_MIN || !expired(f, now_ms))
+			return f;
+		redirect_drop(r, f);
+		return NULL;
+	}
+	return NULL;
+}
+
+struct rflow *redirect_find_seen(struct redirect *r, const struct ends *seen, int64_t now_ms)
+{
+	for (uint32_t at = r->by_seen[hash(r, seen)]; at != 0; at = r->flows[at - 1].next_seen) {
+		struct rflow *f = &r->flows[at - 1];
+
+		if (same_ends(&f->seen, seen))
+			return expired(f, now_ms) ? NULL : f;
+	}
+	return NULL;
+}
+
+static struct rflow *by_id(struct redirect *r, uint64_t id)
+{
+	struct rflow *f = &r->flows[id & (REDIRECT_FLOWS_MAX - 1)];
+
+	return f->used && f->f.id == id ? f : NULL;
+}
+
+/* ---- room ---- */
+
+static void sweep(struct redirect *r, int64_t now_ms)
+{
+	for (uint32_t i = 0; i < SWEEP && r->made > 0; i++) {
+		struct rflow *f = &r->flows[r->sweep++ % r->made];
+
+		if (f->used && expired(f, now_ms))
+			redirect_drop(r, f);
+	}
+}
+
+/* The flow not open that was quiet for longest gives way; peer: of this member alone, UINT32_MAX: of any. */
+static bool evict(struct redirect *r, uint32_t peer, bool all, int64_t now_ms)
+{
+	struct rflow *oldest = NULL;
+
+	for (uint32_t i = 0; i < r->made; i++) {
+		struct rflow *f = &r->flows[i];
+
+		if (!f->used || (is_open(f) && !expired(f, now_ms)) || (!all && f->f.peer != peer))
+			continue;
+		if (oldest == NULL || f->last_ms < oldest->last_ms)
+			oldest = f;
+	}
+	if (oldest == NULL)
+		return false;
+	redirect_drop(r, oldest);
+	r->counts.evicted++;
+	return true;
+}
+
+static struct rflow *take_slot(struct redirect *r, uint32_t peer, int64_t now_ms)
+{
+	uint32_t at = peer < PLANE_PEERS_MAX ? peer : PLANE_PEERS_MAX, slot;
+
+	sweep(r, now_ms);
+	if ((r->of_peer[at] >= REDIRECT_PEER_MAX && !evict(r, peer, false, now_ms)) ||
+	    (r->free == 0 && r->made == REDIRECT_FLOWS_MAX && !evict(r, peer, true, now_ms))) {
+		r->counts.full++;
+		return NULL;
+	}
+	if (r->free == 0)
+		return &r->flows[r->made++];
+	slot = r->free - 1;
+	r->free = r->flows[slot].next_free;
+	return &r->flows[slot];
+}
+
+/* ---- a new flow ---- */
+
+/* Who listens, as the kernel sees it. false: the proxy has no such port. */
+static bool listener_of(const struct redirect *r, const struct redirect_flow *w, struct ends *seen)
+{
+	const struct redirect_own *o = &r->own;
+	bool tcp = w->protocol == IPPROTO_TCP;
+
+	if (w->kind == REDIRECT_ADDRESS) {
+		seen->to = w->service;
+		seen->to_port = w->called_port;
+		return true;
+	}
+	seen->to = w->called.version == 4 ? o->node4 : o->node6;
+	if (w->called.version == 4)
+		seen->to_port = tcp ? o->tcp4 : o->udp4;
+	else
+		seen->to_port = tcp ? o->tcp6 : o->udp6;
+	return seen->to.version != 0 && seen->to_port != 0;
+}
+
+/* The caller's own port where it can be; two of its flows to different services meet at the proxy's one port. */
+static bool choose_alias(struct redirect *r, struct ends *seen, uint16_t wanted)
+{
+	seen->from_port = wanted;
+	for (int i = 0; i < ALIAS_TRIES; i++) {
+		if (redirect_find_seen(r, seen, NO_TIME) == NULL)
+			return true;
+		seen->from_port = (uint16_t)(ALIAS_MIN + rng_below(65536 - ALIAS_MIN));
+	}
+	return false;
+}
+
+struct rflow *redirect_begin(struct redirect *r, const struct redirect_flow *wanted, int64_t now_ms)
+{
+	struct ends called = {.from = wanted->caller, .to = wanted->called, .from_port = wanted->caller_port,
+			      .to_port = wanted->called_port, .protocol = wanted->protocol};
+	/* The kernel takes no packet from an address of its own: this host's come from the forward. */
+	struct ends seen = {.from = wanted->peer == PLANE_SELF ? wanted->called : wanted->caller,
+			    .protocol = wanted->protocol};
+	struct rflow *f;
+
+	if (!listener_of(r, wanted, &seen))
+		return NULL;
+	f = take_slot(r, wanted->peer, now_ms);
+	if (f == NULL)
+		return NULL;
+	*f = (struct rflow){.f = *wanted, .called = called, .last_ms = now_ms};
+	f->ready = wanted->kind == REDIRECT_ADDRESS || wanted->protocol == IPPROTO_UDP;
+	f->f.id = ++r->next_id << SLOT_BITS | (uint64_t)(f - r->flows);
+	if (!choose_alias(r, &seen, wanted->caller_port)) {
+		f->next_free = r->free;
+		r->free = (uint32_t)(f - r->flows) + 1;
+		r->counts.full++;
+		return NULL;
+	}
+	f->seen = seen;
+	f->f.alias = seen.from;
+	f->f.alias_port = seen.from_port;
+	f->used = true;
+	link_in(r, f);
+	count_ports(r, f, 1);
+	r->counts.opened++;
+	return f;
+}
+
+void redirect_note(struct rflow *f, const struct plane_packet *p, enum flow_end way)
+{
+	uint8_t flags;
+
+	/* The time after the end of a flow is not prolonged by what is still sent. */
+	if (!f->closed)
+		f->last_ms = p->now_ms;
+	f->answered |= way == END_OUT;
+	if (p->protocol != IPPROTO_TCP || p->fragment)
+		return;
+	flags = p->ip[p->l4 + 13];
+	if (flags & TCP_FIN)
+		f->ends |= (uint8_t)way;
+	f->closed |= (flags & TCP_RST) != 0 || f->ends == (END_IN | END_OUT);
+}
+
+/* ---- packets that pass ---- */
+
+static void keep_fragment(struct rfragments *all, const struct plane_packet *p, const struct redirect_address *from,
+			  const struct redirect_address *to, const struct ends *now)
+{
+	struct rfragment *k = &all->kept[all->next++ % REDIRECT_FRAGMENTS];
+
+	*k = (struct rfragment){.from = *from, .to = *to, .new_from = now->from, .new_to = now->to, .protocol = p->protocol,
+				.id = redirect_fragment_id(p), .until_ms = p->now_ms + 10000};
+	atomic_store(&all->until_ms, k->until_ms);
+}
+
+static bool later_fragment(struct redirect *r, struct rfragments *all, struct plane_packet *p)
+{
+	struct redirect_address from, to;
+	uint32_t id;
+	bool found = false;
+
+	if (atomic_load(&all->until_ms) < p->now_ms)
+		return false;
+	from = redirect_source(p);
+	to = redirect_target(p);
+	id = redirect_fragment_id(p);
+	pthread_mutex_lock(&r->lock);
+	for (size_t i = 0; i < REDIRECT_FRAGMENTS && !found; i++) {
+		const struct rfragment *k = &all->kept[i];
+
+		found = k->until_ms >= p->now_ms && k->id == id && k->protocol == p->protocol && redirect_same(&k->from, &from) &&
+			redirect_same(&k->to, &to);
+		if (found)
+			redirect_write_addresses(p, &k->new_from, &k->new_to);
+	}
+	pthread_mutex_unlock(&r->lock);
+	return found;
+}
+
+static void carry(struct rfragments *all, struct plane_packet *p, struct rflow *f, const struct ends *old,
+		  const struct ends *new, enum flow_end way)
+{
+	redirect_note(f, p, way);
+	if (p->fragment)
+		keep_fragment(all, p, &old->from, &old->to, new);
+	redirect_write(p, new);
+}
+
+/* About a packet of ours, from the member's side. */
+static void error_in(struct redirect *r, struct plane_packet *p)
+{
+	struct ends quoted, called;
+	struct rflow *f;
+
+	if (atomic_load(&r->live) == 0 || !redirect_quoted(p, &quoted))
+		return;
+	redirect_turn(&quoted, &called);
+	pthread_mutex_lock(&r->lock);
+	f = redirect_find(r, &called, p->now_ms);
+	if (f != NULL) {
+		struct redirect_address from = redirect_source(p), *outer = redirect_same(&from, &f->called.from) ? &f->seen.from : &from;
+		struct ends turned;
+
+		redirect_turn(&f->seen, &turned);
+		redirect_write_error(p, &turned, outer, &f->seen.to);
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
+static void error_out(struct redirect *r, struct plane_packet *p)
+{
+	struct ends quoted;
+	struct rflow *f;
+
+	if (atomic_load(&r->live) == 0 || !redirect_quoted(p, &quoted))
+		return;
+	pthread_mutex_lock(&r->lock);
+	f = redirect_find_seen(r, &quoted, p->now_ms);
+	if (f != NULL)
+		redirect_write_error(p, &f->called, &f->called.to, &f->called.from);
+	pthread_mutex_unlock(&r->lock);
+}
+
+void redirect_in(struct redirect *r, struct plane_packet *p)
+{
+	struct ends e;
+	struct rflow *f;
+
+	if (redirect_is_later_fragment(p)) {
+		(void)later_fragment(r, &r->in_fragments, p);
+		return;
+	}
+	if (!redirect_ends(p, &e)) {
+		error_in(r, p);
+		return;
+	}
+	if (redirect_none_called(r, &e))
+		return;
+	pthread_mutex_lock(&r->lock);
+	f = redirect_find(r, &e, p->now_ms);
+	if (f != NULL && f->ready)
+		carry(&r->in_fragments, p, f, &e, &f->seen, END_IN);
+	pthread_mutex_unlock(&r->lock);
+}
+
+void redirect_out(struct redirect *r, struct plane_packet *p)
+{
+	struct ends e, seen, turned;
+	struct rflow *f;
+
+	if (redirect_is_later_fragment(p)) {
+		(void)later_fragment(r, &r->out_fragments, p);
+		return;
+	}
+	if (!redirect_ends(p, &e)) {
+		error_out(r, p);
+		return;
+	}
+	if (atomic_load_explicit(&r->seen_ports[redirect_cell(e.protocol, e.from_port)], memory_order_relaxed) == 0)
+		return;
+	redirect_turn(&e, &seen);
+	pthread_mutex_lock(&r->lock);
+	f = redirect_find_seen(r, &seen, p->now_ms);
+	/* This host's own flows turn round in redirect_own. */
+	if (f != NULL && f->f.peer != PLANE_SELF) {
+		redirect_turn(&f->called, &turned);
+		carry(&r->out_fragments, p, f, &e, &turned, END_OUT);
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
+/* ---- this host's own packets to its forwards ---- */
+
+/* Either way: to the proxy, or back from it. false: of no flow that passes. */
+static bool turn_round(struct redirect *r, struct plane_packet *p)
+{
+	struct ends e, seen, turned;
+	struct rflow *f;
+	bool found = false;
+
+	if (redirect_is_later_fragment(p))
+		return later_fragment(r, &r->own_fragments, p);
+	if (!redirect_ends(p, &e))
+		return false;
+	redirect_turn(&e, &seen);
+	pthread_mutex_lock(&r->lock);
+	if ((f = redirect_find_seen(r, &seen, p->now_ms)) != NULL && f->f.peer == PLANE_SELF) {
+		redirect_turn(&f->called, &turned);
+		carry(&r->own_fragments, p, f, &e, &turned, END_OUT);
+		found = true;
+	} else if ((f = redirect_find(r, &e, p->now_ms)) != NULL && f->ready) {
+		carry(&r->own_fragments, p, f, &e, &f->seen, END_IN);
+		found = true;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return found;
+}
+
+/* ip: len bytes, whose TCP or UDP checksum is not computed unless it is a fragment's. */
+static bool turn_one(struct redirect *r, uint8_t *ip, size_t len, int64_t now_ms)
+{
+	struct plane_packet p;
+
+	if (!plane_packet_parse(ip, len, &p))
+		return false;
+	p.bytes = ip;
+	p.now_ms = now_ms;
+	p.partial = !p.fragment;
+	if (!turn_round(r, &p))
+		return false;
+	plane_checksum_fill(&p, ip);
+	return true;
+}
+
+/* A buffer of many datagrams, one by one: there is no other way to say where one ends. */
+static bool turn_datagrams(struct redirect *r, const struct plane_packet *p, void (*inject)(void *arg, const void *ip, size_t len),
+			   void *arg)
+{
+	size_t headers = p->l4 + 8u, at = headers;
+
+	while (at < p->len) {
+		size_t n = p->len - at < p->segment ? p->len - at : p->segment;
+		uint8_t *ip = r->room;
+
+		memcpy(ip, p->ip, headers);
+		memcpy(ip + headers, p->ip + at, n);
+		put_be16(ip + (p->version == 4 ? 2 : 4), (uint16_t)(headers + n - (p->version == 4 ? 0 : 40)));
+		if (p->version == 4) {
+			uint16_t sum;
+
+			memset(ip + 10, 0, 2);
+			sum = (uint16_t)~plane_sum_fold(plane_sum(ip, p->l4, 0));
+			memcpy(ip + 10, &sum, 2);
+		}
+		put_be16(ip + p->l4 + 4, (uint16_t)(8 + n));
+		if (!turn_one(r, ip, headers + n, p->now_ms))
+			return false;
+		inject(arg, ip, headers + n);
+		at += n;
+	}
+	return true;
+}
+
+static bool turn(struct redirect *r, const struct plane_packet *p, void (*inject)(void *arg, const void *ip, size_t len), void *arg)
+{
+	if (p->segment != 0 && p->protocol == IPPROTO_UDP)
+		return turn_datagrams(r, p, inject, arg);
+	memcpy(r->room, p->ip, p->len);
+	if (!turn_one(r, r->room, p->len, p->now_ms))
+		return false;
+	inject(arg, r->room, p->len);
+	return true;
+}
+
+static bool is_echo(const struct plane_packet *p)
+{
+	uint8_t type = p->len >= p->l4 + 8u && !p->fragment ? p->ip[p->l4] : 0;
+
+	return p->version == 4 ? p->protocol == IPPROTO_ICMP && type == 8 : p->protocol == IPPROTO_ICMPV6 && type == 128;
+}
+
+enum redirect_verdict redirect_own(struct redirect *r, const struct plane_packet *p,
+				   void (*inject)(void *arg, const void *ip, size_t len), void *arg)
+{
+	struct redirect_address to = redirect_target(p);
+	enum redirect_verdict v;
+	struct redirect_own own;
+	int forward;
+
+	if (p->len > TUN_PACKET_MAX)
+		return REDIRECT_DROP;
+	if (turn(r, p, inject, arg))
+		return REDIRECT_PASS;
+	pthread_mutex_lock(&r->lock);
+	own = r->own;
+	pthread_mutex_unlock(&r->lock);
+	forward = redirect_forward(&own, &to);
+	if (forward < 0)
+		return REDIRECT_DROP;
+	if (is_echo(p))
+		return REDIRECT_TAKE;
+	v = redirect_admit_forward(r, &own, forward, PLANE_SELF, p);
+	/* It has just begun. */
+	return v == REDIRECT_PASS && !turn(r, p, inject, arg) ? REDIRECT_DROP : v;
+}
+
+/* ---- the proxy ---- */
+
+void redirect_set_options(struct redirect *r, const struct redirect_options *o)
+{
+	pthread_mutex_lock(&r->options_lock);
+	r->options = o != NULL ? *o : (struct redirect_options){0};
+	pthread_mutex_unlock(&r->options_lock);
+}
+
+/* Would it begin like this now? */
+static bool still_holds(const struct redirect *r, const struct rflow *f)
+{
+	struct ends seen = f->seen;
+	int forward;
+
+	if (!listener_of(r, &f->f, &seen) || !redirect_same(&seen.to, &f->seen.to) || seen.to_port != f->seen.to_port)
+		return false;
+	if (f->f.kind != REDIRECT_FORWARD)
+		return redirect_same(&f->f.called, &r->own.node4) || redirect_same(&f->f.called, &r->own.node6);
+	forward = redirect_forward(&r->own, &f->f.called);
+	return forward >= 0 && r->own.forward_of[forward] == f->f.forward;
+}
+
+void redirect_set(struct redirect *r, const struct redirect_own *own)
+{
+	pthread_mutex_lock(&r->lock);
+	r->own = *own;
+	atomic_fetch_add(&r->generation, 1);
+	for (uint32_t i = 0; i < r->made; i++)
+		if (r->flows[i].used && !still_holds(r, &r->flows[i]))
+			redirect_drop(r, &r->flows[i]);
+	pthread_mutex_unlock(&r->lock);
+}
+
+bool redirect_of_packet(struct redirect *r, const uint8_t *ip, size_t len, struct redirect_flow *out)
+{
+	struct plane_packet p;
+	struct rflow *f;
+	struct ends e;
+
+	if (!plane_packet_parse(ip, len, &p) || redirect_is_later_fragment(&p) || !redirect_ends(&p, &e))
+		return false;
+	pthread_mutex_lock(&r->lock);
+	f = redirect_find(r, &e, NO_TIME);
+	if (f != NULL)
+		*out = f->f;
+	pthread_mutex_unlock(&r->lock);
+	return f != NULL;
+}
+
+bool redirect_of_alias(struct redirect *r, uint8_t protocol, const struct redirect_address *alias, uint16_t port,
+		       struct redirect_flow *out)
+{
+	struct redirect_flow asked = {.kind = REDIRECT_LOOPBACK, .protocol = protocol, .called = *alias};
+	struct ends seen = {.from = *alias, .from_port = port, .protocol = protocol};
+	struct rflow *f = NULL;
+
+	pthread_mutex_lock(&r->lock);
+	if (listener_of(r, &asked, &seen))
+		f = redirect_find_seen(r, &seen, NO_TIME);
+	if (f != NULL)
+		*out = f->f;
+	pthread_mutex_unlock(&r->lock);
+	return f != NULL;
+}
+
+bool redirect_ready(struct redirect *r, uint64_t id, uint8_t *ip, size_t len)
+{
+	struct plane_packet p;
+	struct rflow *f;
+
+	if (!plane_packet_parse(ip, len, &p))
+		return false;
+	p.bytes = ip;
+	p.partial = true;
+	pthread_mutex_lock(&r->lock);
+	f = by_id(r, id);
+	if (f != NULL) {
+		f->ready = true;
+		redirect_write(&p, &f->seen);
+	}
+	pthread_mutex_unlock(&r->lock);
+	if (f != NULL)
+		plane_checksum_fill(&p, ip);
+	return f != NULL;
+}
+
+void redirect_end(struct redirect *r, uint64_t id, bool gone)
+{
+	struct rflow *f;
+
+	pthread_mutex_lock(&r->lock);
+	f = by_id(r, id);
+	if (f != NULL && gone)
+		redirect_drop(r, f);
+	else if (f != NULL)
+		f->closed = true;
+	pthread_mutex_unlock(&r->lock);
+}
+
+void redirect_count(struct redirect *r, struct redirect_counts *out)
+{
+	pthread_mutex_lock(&r->lock);
+	*out = r->counts;
+	pthread_mutex_unlock(&r->lock);
+}

@@ -1,0 +1,138 @@
+/* What the parts of redirect.h share: the table of flows (redirect.c), packets being changed (redirect_packet.c). */
+#ifndef MESHANICS_MESH_REDIRECT_INTERNAL_H
+#define MESHANICS_MESH_REDIRECT_INTERNAL_H
+
+#include <netinet/in.h>
+#include <pthread.h>
+
+#include "mesh/redirect.h"
+
+#define PORT_CELLS 1024		/* of counters by port; a power of two */
+#define DECISIONS 256		/* remembered; a power of two */
+
+/* Two ends of a flow as they stand in a packet. */
+struct ends {
+	struct redirect_address from, to;
+	uint16_t from_port, to_port;
+	uint8_t protocol;
+};
+
+enum flow_end { END_IN = 1, END_OUT = 2 };
+
+struct rflow {
+	struct redirect_flow f;
+	struct ends called;	/* caller -> called: as members see it */
+	struct ends seen;	/* alias -> who listens: as the kernel sees it */
+	uint32_t next_called, next_seen, next_free;	/* slot + 1 */
+	int64_t last_ms;
+	uint8_t ends;		/* of flow_end: who has sent FIN */
+	bool used;
+	bool ready;		/* packets pass */
+	bool answered;		/* the kernel has sent something back */
+	bool closed;
+};
+
+/* A datagram in fragments: all get the addresses of the first. */
+struct rfragment {
+	struct redirect_address from, to, new_from, new_to;
+	uint32_t id;
+	uint8_t protocol;
+	int64_t until_ms;
+};
+
+struct rfragments {
+	struct rfragment kept[REDIRECT_FRAGMENTS];
+	unsigned next;
+	_Atomic int64_t until_ms;	/* of the youngest: none is kept afterwards */
+};
+
+/* Where new flows to a port of the node go. */
+enum decided { GOES_ITS_WAY, GOES_TO_ADDRESS, GOES_TO_PROXY };
+
+struct decision {
+	uint8_t version, protocol;
+	uint16_t port;
+	enum decided what;
+	struct redirect_address service;
+	int64_t until_ms;
+};
+
+struct redirect {
+	pthread_mutex_t lock;		/* over all but what is said to be rx's, or atomic */
+	uint8_t seed[16];
+	uint64_t next_id;
+	struct rflow *flows;		/* REDIRECT_FLOWS_MAX */
+	uint32_t *by_called, *by_seen;	/* hash -> slot + 1 */
+	uint32_t made, free;		/* slots that were ever used; first that is free again, + 1 */
+	uint32_t sweep;
+	uint16_t *of_peer;		/* flows of each member; the last is this node's */
+	struct redirect_counts counts;
+	struct redirect_own own;
+	_Atomic uint32_t generation;	/* of own */
+	_Atomic uint32_t live;		/* flows */
+	_Atomic uint16_t called_ports[PORT_CELLS], seen_ports[PORT_CELLS];	/* flows by port: 0 is surely none */
+	struct rfragments in_fragments, out_fragments, own_fragments;
+	/* rx's */
+	struct redirect_own rx_own;
+	uint32_t rx_generation;
+	struct decision decisions[DECISIONS];
+	int64_t ask_ms;			/* a bucket of questions to the kernel */
+	uint32_t asked;
+	/* over options alone, held while they are called */
+	pthread_mutex_t options_lock;
+	struct redirect_options options;
+	/* tx's */
+	uint8_t *room;
+};
+
+static inline uint32_t redirect_cell(uint8_t protocol, uint16_t port)
+{
+	return (port ^ (protocol == IPPROTO_UDP ? PORT_CELLS / 2 : 0)) & (PORT_CELLS - 1);
+}
+
+/* Surely no flow: without the lock, and without a look at the table. */
+static inline bool redirect_none_called(const struct redirect *r, const struct ends *e)
+{
+	return atomic_load_explicit(&r->called_ports[redirect_cell(e->protocol, e->to_port)], memory_order_relaxed) == 0;
+}
+
+/* ---- redirect.c: with the lock held ---- */
+
+struct rflow *redirect_find(struct redirect *r, const struct ends *called, int64_t now_ms);
+struct rflow *redirect_find_seen(struct redirect *r, const struct ends *seen, int64_t now_ms);
+/* A new flow; NULL: no room, or the proxy has no port for it. */
+struct rflow *redirect_begin(struct redirect *r, const struct redirect_flow *wanted, int64_t now_ms);
+void redirect_drop(struct redirect *r, struct rflow *f);
+/* A packet of it has passed. */
+void redirect_note(struct rflow *f, const struct plane_packet *p, enum flow_end way);
+
+/* ---- redirect_admit.c: with no lock held ---- */
+
+/* The number of the forward with this address in own->forwards, or -1. */
+int redirect_forward(const struct redirect_own *own, const struct redirect_address *a);
+/* What becomes of a packet to a forward; it may begin a flow. */
+enum redirect_verdict redirect_admit_forward(struct redirect *r, const struct redirect_own *own, int forward, uint32_t peer,
+					     const struct plane_packet *p);
+
+/* ---- redirect_packet.c ---- */
+
+/* The ends of a TCP or UDP packet, first fragment or whole. false: it has none. */
+bool redirect_ends(const struct plane_packet *p, struct ends *out);
+void redirect_turn(const struct ends *e, struct ends *out);
+bool redirect_same(const struct redirect_address *a, const struct redirect_address *b);
+struct redirect_address redirect_source(const struct plane_packet *p);
+struct redirect_address redirect_target(const struct plane_packet *p);
+/* Make `to` the packet's ends, checksums with them. */
+void redirect_write(struct plane_packet *p, const struct ends *to);
+/* Addresses alone, of a packet whose transport header is elsewhere. */
+void redirect_write_addresses(struct plane_packet *p, const struct redirect_address *from, const struct redirect_address *to);
+/* Whether it is an error of ICMP; then the ends of the packet that it quotes. */
+bool redirect_quoted(const struct plane_packet *p, struct ends *out);
+/* Make the quoted ends `to`, and the addresses of the error itself those given. */
+void redirect_write_error(struct plane_packet *p, const struct ends *to, const struct redirect_address *outer_from,
+			  const struct redirect_address *outer_to);
+/* A number that all fragments of a datagram have. */
+uint32_t redirect_fragment_id(const struct plane_packet *p);
+bool redirect_is_later_fragment(const struct plane_packet *p);
+
+#endif

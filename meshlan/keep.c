@@ -1,0 +1,268 @@
+/* What a network keeps on disk for its next start: epoch and claims at once, records soon. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "mesh/bytes.h"
+#include "mesh/stay.h"
+#include "meshlan/internal.h"
+#include "sys/clock.h"
+
+#define KEEP_MS 10000
+#define RECORD_OLDEST_S (30 * 86400)
+
+/* ---- at once ---- */
+
+int keep_epoch(struct lan *l, uint32_t above, uint32_t *epoch, struct error *err)
+{
+	struct netstore s = NETSTORE_INIT;
+	int r = -1;
+
+	if (netstore_open_locked(&s, l->m->home, err) == 0)
+		r = network_next_epoch(&s, l->net.hex, above, epoch, err);
+	netstore_close(&s);
+	return r;
+}
+
+void keep_claims(struct lan *l)
+{
+	const struct mesh_record *own = mesh_engine_record(l->engine);
+	struct netstore s = NETSTORE_INIT;
+	struct error err = ERROR_INIT;
+
+	if (own->claims_count == l->net.claims_count &&
+	    memcmp(own->claims, l->net.claims, own->claims_count * sizeof(own->claims[0])) == 0)
+		return;
+	if (netstore_open_locked(&s, l->m->home, &err) == 0 &&
+	    network_set_claims(&s, l->net.hex, own->claims, own->claims_count, &err) == 0) {
+		memcpy(l->net.claims, own->claims, sizeof(l->net.claims));
+		l->net.claims_count = own->claims_count;
+		lan_warn_clear(l, WARN_DISK);
+	} else {
+		lan_warn(l, WARN_DISK, "this node's addresses cannot be kept for its next start: %s", err.text);
+	}
+	netstore_close(&s);
+}
+
+void keep_rotation(struct lan *l, struct slice rotation)
+{
+	struct netstore s = NETSTORE_INIT;
+	struct error err = ERROR_INIT;
+	struct staylist list;
+	struct netkey next;
+	size_t key_len;
+
+	memset(&next, 0, sizeof(next));
+	if (rotation_parse(&next, &list, rotation, &l->net.key, l->net.node.id, &err) < 0) {
+		log_failure(LOG_LEVEL_ERROR, "mesh.rotation", &err);
+		return;
+	}
+	/* The list as it is signed stands behind the key and its length. */
+	key_len = 2 + get_be16(rotation.ptr);
+	if (netstore_open_locked(&s, l->m->home, &err) == 0 &&
+	    network_renew(&s, l->net.hex, &next, slice_of(rotation.ptr + key_len, rotation.len - key_len), &l->evicted,
+			  clock_now_s() + GRACE_DEFAULT_S, &err) == 0)
+		log_info("mesh.rotated", "network=\"%s\" generation=%u from=peer", l->net.key.name, next.generation);
+	else
+		lan_warn(l, WARN_DISK, "the key of the next generation cannot be kept, and this node is out when it stops: %s",
+			 err.text);
+	netstore_close(&s);
+	netkey_wipe(&next);
+	node_ids_release(&l->evicted);
+}
+
+/* ---- the last run ---- */
+
+struct reading {
+	struct lan *l;
+	struct kept *k;
+};
+
+static int read_each(void *arg, const struct mesh_record *r, struct slice bytes, struct error *err)
+{
+	struct reading *x = arg;
+
+	(void)err;
+	if (memcmp(r->id, x->l->net.node.id, NODE_ID_LEN) == 0)
+		x->k->own = *r;
+	else
+		records_put(&x->k->records, bytes);
+	return 0;
+}
+
+void keep_read(struct lan *l, struct kept *k)
+{
+	struct reading x = {l, k};
+	struct netstore s = NETSTORE_INIT;
+	struct error err = ERROR_INIT;
+	size_t left_out = 0;
+
+	memset(k, 0, sizeof(*k));
+	k->records = BUF_INIT(RECORDS_FILE_MAX);
+	if (netstore_open(&s, l->m->home, &err) < 0 || network_records(&s, &l->net, read_each, &x, &left_out, &err) < 0)
+		log_failure(LOG_LEVEL_WARN, "mesh.records", &err);
+	if (left_out > 0)
+		log_warn("mesh.records", "network=%s left_out=%zu", l->net.hex, left_out);
+	netstore_close(&s);
+}
+
+/* How long ago it was made; where that makes no sense, by this clock or the other one, it counts as new. */
+static int64_t age_of(const struct lan *l, const struct mesh_record *r)
+{
+	int64_t now_s = clock_now_s(), age_s = now_s - r->made_at_s;
+
+	return now_s < l->addressing.created_s || r->made_at_s < l->addressing.created_s || age_s < 0 ? 0 : age_s;
+}
+
+static void load_records(struct lan *l, struct slice rest)
+{
+	int64_t now_ms = loop_now_ms(l->m->loop);
+	struct mesh_record *r = xmalloc(sizeof(*r));
+	struct error err = ERROR_INIT;
+	struct slice bytes;
+	bool bad;
+
+	while (records_next(&rest, &bytes, &bad)) {
+		if (record_parse(r, bytes, &l->addressing, &err) < 0 || age_of(l, r) > RECORD_OLDEST_S)
+			continue;
+		if (mesh_engine_load(l->engine, bytes, age_of(l, r), now_ms, &err) < 0 || names_set(l->names, r, &err) < 0)
+			log_failure(LOG_LEVEL_WARN, "mesh.record", &err);
+		lan_pump(l);
+	}
+	free(r);
+}
+
+static void load_evicted(struct lan *l, const struct netstore *s)
+{
+	struct node_ids ids = {.count = 0};
+	struct error err = ERROR_INIT;
+	size_t i;
+
+	if (network_evicted(s, &l->net, &ids, &err) < 0)
+		lan_warn(l, WARN_RULES, "%s", err.text);
+	for (i = 0; i < ids.count; i++)
+		mesh_engine_evict(l->engine, ids.ids[i], loop_now_ms(l->m->loop));
+	node_ids_release(&ids);
+}
+
+static int pin_each(void *arg, const struct names_change *pin, struct error *err)
+{
+	return names_pin(((struct lan *)arg)->names, pin, err);
+}
+
+/* Hints, and what was told of before: the mesh goes on without. */
+static void load_hints(struct lan *l, const struct netstore *s)
+{
+	struct path_list paths = {.count = 0};
+	struct error err = ERROR_INIT;
+	size_t i;
+
+	if (network_pins(s, &l->net, pin_each, l, &err) < 0)
+		log_failure(LOG_LEVEL_WARN, "mesh.pins", &err);
+	err = ERROR_INIT;
+	if (network_paths(s, &l->net, &paths, &err) < 0)
+		log_failure(LOG_LEVEL_WARN, "mesh.paths", &err);
+	for (i = 0; i < paths.count; i++)
+		mesh_engine_load_endpoint(l->engine, paths.all[i].node, &paths.all[i].at);
+	path_list_release(&paths);
+}
+
+void keep_load(struct lan *l, const struct kept *k)
+{
+	struct netstore s = NETSTORE_INIT;
+	struct error err = ERROR_INIT;
+
+	if (netstore_open(&s, l->m->home, &err) == 0)
+		load_evicted(l, &s);
+	else
+		log_failure(LOG_LEVEL_WARN, "mesh.store", &err);
+	load_records(l, buf_slice(&k->records));
+	load_hints(l, &s);
+	netstore_close(&s);
+}
+
+/* ---- soon ---- */
+
+void keep_soon(struct lan *l)
+{
+	l->unkept = true;
+	if (l->keep.slot == 0)
+		loop_timer_set(l->m->loop, &l->keep, loop_now_ms(l->m->loop) + KEEP_MS);
+}
+
+static void pin_put(void *arg, const struct names_change *pin)
+{
+	pins_put(arg, pin);
+}
+
+struct keeping {
+	struct buf records, pins;
+	struct last_path *paths;
+	size_t paths_count;
+};
+
+static void collect(struct lan *l, struct keeping *k)
+{
+	struct mesh_peer_info i;
+	uint32_t at = 0;
+
+	k->records = BUF_INIT(RECORDS_FILE_MAX);
+	k->pins = BUF_INIT(PINS_FILE_MAX);
+	k->paths = xcalloc(mesh_engine_peers(l->engine) + 1, sizeof(*k->paths));
+	k->paths_count = 0;
+	if (l->own_bytes.len > 0)
+		records_put(&k->records, buf_slice(&l->own_bytes));
+	while (mesh_engine_each(l->engine, &at, &i)) {
+		if (i.record.len > 0)
+			records_put(&k->records, i.record);
+		if (i.at.family == ENDPOINT_NONE || i.relay != ENGINE_NOBODY)
+			continue;
+		memcpy(k->paths[k->paths_count].node, i.node, NODE_ID_LEN);
+		k->paths[k->paths_count++].at = i.at;
+	}
+	names_pins_each(l->names, pin_put, &k->pins);
+}
+
+static int keep(struct lan *l, const struct keeping *k, struct error *err)
+{
+	struct netstore s = NETSTORE_INIT;
+	int r = -1;
+
+	if (netstore_open_locked(&s, l->m->home, err) == 0 &&
+	    network_set_records(&s, l->net.hex, buf_slice(&k->records), err) == 0 &&
+	    network_set_paths(&s, l->net.hex, k->paths, k->paths_count, err) == 0 &&
+	    network_set_pins(&s, l->net.hex, buf_slice(&k->pins), err) == 0)
+		r = 0;
+	netstore_close(&s);
+	return r;
+}
+
+void keep_now(struct lan *l)
+{
+	struct error err = ERROR_INIT;
+	struct keeping k;
+
+	if (!l->unkept)
+		return;
+	l->unkept = false;
+	collect(l, &k);
+	if (keep(l, &k, &err) == 0) {
+		lan_warn_clear(l, WARN_DISK);
+	} else if (err.kind != ERR_NOT_FOUND) {
+		/* A network that was left has no place for them any more. */
+		lan_warn(l, WARN_DISK, "what is known of the network cannot be kept for the next start: %s", err.text);
+		l->unkept = true;
+	}
+	buf_release(&k.records);
+	buf_release(&k.pins);
+	free(k.paths);
+}
+
+void keep_fire(struct timer *t)
+{
+	struct lan *l = container_of(t, struct lan, keep);
+
+	keep_now(l);
+	if (l->unkept)
+		loop_timer_set(l->m->loop, t, loop_now_ms(l->m->loop) + 6 * KEEP_MS);
+}

@@ -1,0 +1,125 @@
+/* The resolver at work: it listens on the own address of every network, and systemd-resolved is told of each. */
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "meshlan/internal.h"
+#include "meshlan/resolved.h"
+#include "meshlan/resolver.h"
+#include "net/addr.h"
+
+/* "ADDRESS", IPv6 with or without brackets, or "ADDRESS:PORT". */
+static int parse_upstream(struct sockaddr_storage *out, const char *text, struct error *err)
+{
+	struct sockaddr_in6 a6 = {.sin6_family = AF_INET6};
+	struct sockaddr_in a4 = {.sin_family = AF_INET};
+	struct error ignored = ERROR_INIT;
+	socklen_t len;
+
+	memset(out, 0, sizeof(*out));
+	if (inet_pton(AF_INET, text, &a4.sin_addr) == 1) {
+		memcpy(out, &a4, sizeof(a4));
+		return 0;
+	}
+	if (inet_pton(AF_INET6, text, &a6.sin6_addr) == 1) {
+		memcpy(out, &a6, sizeof(a6));
+		return 0;
+	}
+	if (text[0] != ':' && addr_parse(out, &len, slice_str(text), &ignored) == 0)
+		return 0;
+	error_set(err, ERR_USAGE, "'%s' is no resolver to ask for other names", text);
+	return error_hint(err, "an address, as in 192.0.2.53, 2001:db8::53 or [2001:db8::53]:5353");
+}
+
+int nameserver_start(struct meshlan *m, struct error *err)
+{
+	struct sockaddr_storage upstreams[RESOLVER_UPSTREAMS_MAX];
+	struct resolver_options o = {.loop = m->loop, .names = m->names, .suffix = m->suffix, .upstreams = upstreams};
+	size_t i;
+
+	if (m->options->no_dns)
+		return 0;
+	if (m->options->dns_upstream_count > RESOLVER_UPSTREAMS_MAX)
+		return error_set(err, ERR_USAGE, "more than %d resolvers for other names", RESOLVER_UPSTREAMS_MAX);
+	for (i = 0; i < m->options->dns_upstream_count; i++)
+		if (parse_upstream(&upstreams[i], m->options->dns_upstream[i], err) < 0)
+			return -1;
+	o.upstream_count = i;
+	if ((m->resolver = resolver_new(&o, err)) == NULL)
+		return -1;
+	m->resolved = resolved_new(m->loop, m->options->resolvectl);
+	return 0;
+}
+
+void nameserver_stop(struct meshlan *m)
+{
+	resolved_free(m->resolved);
+	resolver_free(m->resolver);
+	m->resolved = NULL;
+	m->resolver = NULL;
+}
+
+static struct sockaddr_storage address4(const struct lan *l)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(RESOLVER_PORT),
+				.sin_addr.s_addr = htonl(block_v4(&l->addressing, l->address.block, SLOT_NODE))};
+	struct sockaddr_storage ss;
+
+	memset(&ss, 0, sizeof(ss));
+	memcpy(&ss, &a, sizeof(a));
+	return ss;
+}
+
+static struct sockaddr_storage address6(const struct lan *l)
+{
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(RESOLVER_PORT)};
+	struct sockaddr_storage ss;
+
+	block_v6(&l->addressing, l->address.block, SLOT_NODE, a.sin6_addr.s6_addr);
+	memset(&ss, 0, sizeof(ss));
+	memcpy(&ss, &a, sizeof(a));
+	return ss;
+}
+
+static void tell_resolved(struct lan *l)
+{
+	struct error err = ERROR_INIT;
+	char server[INET_ADDRSTRLEN];
+	struct in_addr a = {htonl(block_v4(&l->addressing, l->address.block, SLOT_NODE))};
+
+	if (inet_ntop(AF_INET, &a, server, sizeof(server)) == NULL)
+		return;
+	if (resolved_set(l->m->resolved, plane_tun(l->plane)->name, server, l->m->suffix, &err) < 0)
+		lan_warn(l, WARN_DNS, "systemd-resolved is not told of the names: %s", err.text);
+}
+
+void nameserver_follow(struct meshlan *m)
+{
+	struct sockaddr_storage list[2 * NETSTORE_NETWORKS_MAX];
+	struct error err = ERROR_INIT;
+	size_t n = 0, i;
+	bool all;
+
+	if (m->resolver == NULL)
+		return;
+	for (i = 0; i < m->lans_count; i++) {
+		const struct lan *l = m->lans[i];
+
+		if (!l->address.set)
+			continue;
+		list[n++] = address4(l);
+		if (l->address.v6)
+			list[n++] = address6(l);
+	}
+	all = resolver_listen(m->resolver, list, n, &err) == 0;
+	for (i = 0; i < m->lans_count; i++) {
+		struct lan *l = m->lans[i];
+
+		if (!l->address.set)
+			continue;
+		if (all)
+			lan_warn_clear(l, WARN_DNS);
+		else
+			lan_warn(l, WARN_DNS, "names are not answered everywhere: %s", err.text);
+		tell_resolved(l);
+	}
+}

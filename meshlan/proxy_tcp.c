@@ -1,0 +1,347 @@
+/* Connections through the proxy: the far end is dialled first, then the caller's is accepted, and bytes are carried. */
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "meshlan/proxy_internal.h"
+
+#define READS_MAX 8		/* of one direction, before others have their turn */
+#define ACCEPTS_MAX 64
+#define LATER_MS 100
+
+/*
+ *	DIALLING --far end connected, SYN let in--> WAITING --accepted--> OPEN --both directions ended--> gone
+ *	    |                                          |                   |
+ *	    +-- refused, late: RST or ICMP             +-- late            +-- error, idle: RST to both
+ */
+enum tcp_state {
+	DIALLING,	/* the far end has not taken the connection; the caller's SYN is kept */
+	WAITING,	/* it has; the caller's handshake with this host is under way */
+	OPEN,
+};
+
+/* One direction. */
+struct way {
+	uint8_t *kept;		/* read, not written; NULL: nothing */
+	size_t at, len;
+	bool ended;		/* no more will be read */
+	bool shut;		/* and the other end has been told */
+};
+
+struct tcp_flow {
+	struct proxy *p;
+	struct redirect_flow flow;
+	enum tcp_state state;
+	struct watch near, far;		/* the caller's end, the service's; fd -1: none */
+	struct way up, down;		/* near to far, far to near */
+	struct timer idle;
+	int64_t last_ms;
+	size_t syn_len;
+	uint8_t syn[];			/* of DIALLING; the size is the whole packet's */
+};
+
+static void close_end(struct watch *w, bool reset)
+{
+	struct linger now = {.l_onoff = 1};
+
+	loop_unwatch(w);
+	if (w->fd >= 0 && reset)
+		(void)setsockopt(w->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	if (w->fd >= 0)
+		close(w->fd);
+	w->fd = -1;
+}
+
+/* gone: the kernel here never knew of it, so that its last packets need no way. */
+static void finish(struct tcp_flow *t, bool reset, bool gone)
+{
+	struct proxy *p = t->p;
+
+	close_end(&t->near, reset);
+	close_end(&t->far, reset);
+	loop_timer_cancel(p->loop, &t->idle);
+	free(t->up.kept);
+	free(t->down.kept);
+	redirect_end(p->o.redirect, t->flow.id, gone);
+	p->tcp[proxy_slot(&t->flow)] = NULL;
+	atomic_fetch_sub(&p->tcp_n, 1);
+	free(t);
+}
+
+/* ---- bytes ---- */
+
+static void keep(struct way *way, const uint8_t *bytes, size_t len)
+{
+	way->kept = xmalloc(len);
+	memcpy(way->kept, bytes, len);
+	way->at = 0;
+	way->len = len;
+}
+
+/* -1: the connection is broken. */
+static ssize_t write_some(int fd, const uint8_t *bytes, size_t len)
+{
+	ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : n;
+}
+
+static int write_kept(struct way *way, int to)
+{
+	ssize_t n;
+
+	if (way->kept == NULL)
+		return 0;
+	n = write_some(to, way->kept + way->at, way->len - way->at);
+	if (n < 0)
+		return -1;
+	way->at += (size_t)n;
+	if (way->at == way->len) {
+		free(way->kept);
+		way->kept = NULL;
+	}
+	return 0;
+}
+
+static int carry(struct tcp_flow *t, struct way *way, int from, int to)
+{
+	uint8_t *room = t->p->room;
+
+	if (write_kept(way, to) < 0)
+		return -1;
+	for (int i = 0; i < READS_MAX && way->kept == NULL && !way->ended; i++) {
+		ssize_t got = recv(from, room, PROXY_BUFFER, MSG_DONTWAIT), put;
+
+		if (got < 0)
+			return errno == EAGAIN || errno == EINTR ? 0 : -1;
+		if (got == 0) {
+			way->ended = true;
+			break;
+		}
+		put = write_some(to, room, (size_t)got);
+		if (put < 0)
+			return -1;
+		if (put < got)
+			keep(way, room + put, (size_t)(got - put));
+	}
+	if (way->ended && way->kept == NULL && !way->shut) {
+		way->shut = true;
+		(void)shutdown(to, SHUT_WR);
+	}
+	return 0;
+}
+
+/* What the ends wait for now. One that is done in both directions would say so without end. */
+static void wait_for(struct watch *w, const struct way *out, const struct way *in)
+{
+	if (out->ended && in->shut)
+		loop_unwatch(w);
+	else
+		loop_watch_change(w, (out->kept == NULL && !out->ended ? (uint32_t)EPOLLIN : 0) |
+						(in->kept != NULL ? (uint32_t)EPOLLOUT : 0));
+}
+
+static void work(struct tcp_flow *t)
+{
+	t->last_ms = loop_now_ms(t->p->loop);
+	if (carry(t, &t->up, t->near.fd, t->far.fd) < 0 || carry(t, &t->down, t->far.fd, t->near.fd) < 0) {
+		finish(t, true, false);
+	} else if (t->up.shut && t->down.shut) {
+		finish(t, false, false);
+	} else {
+		wait_for(&t->near, &t->up, &t->down);
+		wait_for(&t->far, &t->down, &t->up);
+	}
+}
+
+static void near_ready(struct watch *w, uint32_t revents)
+{
+	(void)revents;
+	work(container_of(w, struct tcp_flow, near));
+}
+
+static void idle_fire(struct timer *timer)
+{
+	struct tcp_flow *t = container_of(timer, struct tcp_flow, idle);
+	int64_t at_ms = t->last_ms + PROXY_TCP_IDLE_MS;
+
+	if (loop_now_ms(t->p->loop) < at_ms)
+		loop_timer_set(t->p->loop, timer, at_ms);
+	else
+		finish(t, true, false);
+}
+
+/* ---- the far end ---- */
+
+static void refuse(struct tcp_flow *t, int error)
+{
+	atomic_fetch_add(&t->p->tcp_refused, 1);
+	proxy_refuse(t->p, t->flow.peer, t->syn, t->syn_len, proxy_reason(error));
+	finish(t, true, true);
+}
+
+/* It has taken the connection: now the caller's SYN goes on to our listening socket. */
+static void let_in(struct tcp_flow *t)
+{
+	t->state = WAITING;
+	loop_watch_change(&t->far, 0);
+	loop_watch_deadline(&t->far, loop_now_ms(t->p->loop) + PROXY_DIAL_MS);
+	if (!redirect_ready(t->p->o.redirect, t->flow.id, t->syn, t->syn_len))
+		finish(t, true, true);
+	else
+		(void)plane_inject(t->p->o.plane, t->syn, t->syn_len);
+}
+
+static void dialled(struct tcp_flow *t, uint32_t revents)
+{
+	socklen_t len = sizeof(int);
+	int error = ETIMEDOUT;
+
+	if (revents != 0 && getsockopt(t->far.fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+		error = errno;
+	if (error != 0)
+		refuse(t, error);
+	else
+		let_in(t);
+}
+
+static void far_ready(struct watch *w, uint32_t revents)
+{
+	struct tcp_flow *t = container_of(w, struct tcp_flow, far);
+
+	if (t->state == DIALLING)
+		dialled(t, revents);
+	else if (t->state == OPEN && revents != 0)
+		work(t);
+	else if (t->state == WAITING)
+		/* It has gone, or the caller does not come: a late one finds nobody, and is reset. */
+		finish(t, true, false);
+}
+
+/* ---- the caller's end ---- */
+
+void proxy_tcp_taken(struct proxy *p, const struct redirect_flow *f, const uint8_t *ip, size_t len)
+{
+	struct tcp_flow **at = &p->tcp[proxy_slot(f)], *t = *at;
+	int error;
+
+	/* Asked again, while the far end is being dialled. */
+	if (t != NULL && t->flow.id == f->id)
+		return;
+	/* Its place was taken from it, since it was not open. */
+	if (t != NULL)
+		finish(t, true, true);
+	if (!proxy_has(p, f)) {
+		redirect_end(p->o.redirect, f->id, true);
+		return;
+	}
+	t = xcalloc(1, sizeof(*t) + len);
+	t->p = p;
+	t->flow = *f;
+	t->idle.fire = idle_fire;
+	t->near = (struct watch){.fd = -1, .ready = near_ready, .events = EPOLLIN};
+	t->far = (struct watch){.fd = -1, .ready = far_ready, .events = EPOLLOUT};
+	t->syn_len = len;
+	memcpy(t->syn, ip, len);
+	*at = t;
+	atomic_fetch_add(&p->tcp_n, 1);
+	t->far.fd = proxy_dial(p, f, SOCK_STREAM, &error);
+	if (t->far.fd < 0) {
+		refuse(t, error);
+		return;
+	}
+	if (loop_watch(p->loop, &t->far, &(struct error){0}) < 0)
+		finish(t, true, true);
+	else
+		loop_watch_deadline(&t->far, loop_now_ms(p->loop) + PROXY_DIAL_MS);
+}
+
+static void set_nodelay(int fd)
+{
+	int on = 1;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+static struct tcp_flow *whose(struct proxy *p, const union udp_addr *from)
+{
+	struct redirect_address alias;
+	struct redirect_flow f;
+	struct tcp_flow *t;
+	uint16_t port;
+
+	proxy_from_sockaddr(from, &alias, &port);
+	if (!redirect_of_alias(p->o.redirect, IPPROTO_TCP, &alias, port, &f))
+		return NULL;
+	t = p->tcp[proxy_slot(&f)];
+	return t != NULL && t->flow.id == f.id && t->state == WAITING ? t : NULL;
+}
+
+static void accepted(struct proxy *p, int fd, const union udp_addr *from)
+{
+	struct tcp_flow *t = whose(p, from);
+	struct watch nobody = {.fd = fd};
+
+	if (t == NULL) {
+		close_end(&nobody, true);
+		return;
+	}
+	t->near.fd = fd;
+	set_nodelay(fd);
+	set_nodelay(t->far.fd);
+	t->state = OPEN;
+	atomic_fetch_add(&p->tcp_opened, 1);
+	proxy_trouble(p, PROXY_NO_ROOM, false);
+	loop_watch_deadline(&t->far, LOOP_NEVER);
+	if (loop_watch(p->loop, &t->near, &(struct error){0}) < 0) {
+		finish(t, true, false);
+		return;
+	}
+	loop_timer_set(p->loop, &t->idle, loop_now_ms(p->loop) + PROXY_TCP_IDLE_MS);
+	work(t);
+}
+
+void proxy_tcp_accept(struct watch *w, uint32_t revents)
+{
+	struct side *s = container_of(w, struct side, tcp);
+
+	(void)revents;
+	for (int i = 0; i < ACCEPTS_MAX; i++) {
+		union udp_addr from;
+		socklen_t len = sizeof(from);
+		int fd = accept4(w->fd, &from.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0) {
+			accepted(s->p, fd, &from);
+			continue;
+		}
+		if (errno == ECONNABORTED || errno == EINTR)
+			continue;
+		/* The socket would say without end that it is ready. */
+		if (errno != EAGAIN) {
+			proxy_trouble(s->p, PROXY_NO_ROOM, true);
+			loop_watch_change(w, 0);
+			loop_timer_set(s->p->loop, &s->later, loop_now_ms(s->p->loop) + LATER_MS);
+		}
+		return;
+	}
+}
+
+void proxy_tcp_again(struct timer *timer)
+{
+	struct side *s = container_of(timer, struct side, later);
+
+	loop_watch_change(&s->tcp, EPOLLIN);
+}
+
+void proxy_tcp_end(struct proxy *p, bool all)
+{
+	for (size_t i = 0; i < REDIRECT_FLOWS_MAX; i++)
+		if (p->tcp[i] != NULL && (all || !proxy_has(p, &p->tcp[i]->flow)))
+			finish(p->tcp[i], true, p->tcp[i]->state == DIALLING);
+}

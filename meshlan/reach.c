@@ -1,0 +1,79 @@
+/* What is reached behind this node in one network: services by the local proxy, devices by forwards (proxy.h). */
+#include <string.h>
+
+#include "meshlan/internal.h"
+#include "meshlan/proxy.h"
+
+void reach_start(struct lan *l)
+{
+	struct proxy_options o = {.redirect = l->redirect, .plane = l->plane, .addressing = l->addressing};
+	struct error err = ERROR_INIT;
+
+	if (l->plane == NULL || l->no_interface)
+		return;
+	o.ifindex = plane_tun(l->plane)->ifindex;
+	l->proxy = proxy_new(&o, &err);
+	if (l->proxy == NULL)
+		lan_warn(l, WARN_REACH, "services on loopback and forwards are not reached: %s", err.text);
+	l->gate.redirect = l->redirect;
+}
+
+void reach_stop(struct lan *l)
+{
+	proxy_free(l->proxy);
+	l->proxy = NULL;
+}
+
+/* Its addresses, if the block it lives in is claimed. */
+static bool place(const struct lan *l, const struct mesh_record *own, const struct forward *f, struct proxy_forward *out)
+{
+	struct endpoint target = f->target;
+	size_t i;
+
+	target.port = 1;
+	for (i = 0; i < own->claims_count && own->claims[i].ordinal != f->ordinal; i++)
+		;
+	if (i == own->claims_count)
+		return false;
+	out->v4 = block_v4(&l->addressing, block_index(&l->addressing, own->id, f->ordinal, own->claims[i].attempt), f->slot);
+	block_v6(&l->addressing, block_index(&l->addressing, own->id, f->ordinal, own->claims[i].attempt), f->slot, out->v6);
+	out->target = udp_addr_of(&target);
+	return true;
+}
+
+static void warn_of_troubles(struct lan *l)
+{
+	unsigned troubles = proxy_troubles(l->proxy), bit;
+
+	for (bit = 1; bit <= troubles; bit <<= 1) {
+		if ((troubles & bit) != 0) {
+			lan_warn(l, WARN_REACH, "%s", proxy_trouble_text((enum proxy_trouble)bit));
+			return;
+		}
+	}
+	lan_warn_clear(l, WARN_REACH);
+}
+
+void reach_follow(struct lan *l)
+{
+	const struct mesh_record *own = mesh_engine_record(l->engine);
+	struct proxy_forward forwards[FORWARDS_MAX];
+	struct error err = ERROR_INIT;
+	uint8_t v6[16] = {0};
+	uint32_t v4 = 0;
+	size_t n = 0, i;
+
+	if (l->proxy == NULL)
+		return;
+	memset(forwards, 0, sizeof(forwards));
+	for (i = 0; i < l->net.forwards.count; i++)
+		n += place(l, own, &l->net.forwards.all[i], &forwards[n]);
+	if (l->address.set)
+		v4 = block_v4(&l->addressing, l->address.block, SLOT_NODE);
+	if (l->address.set && l->address.v6)
+		block_v6(&l->addressing, l->address.block, SLOT_NODE, v6);
+	if (proxy_set(l->proxy, v4, v6, forwards, n, &err) < 0)
+		lan_warn(l, WARN_REACH, "services on loopback and forwards are not reached: %s", err.text);
+	else
+		warn_of_troubles(l);
+}

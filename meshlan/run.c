@@ -1,0 +1,393 @@
+/* The process: networks come and go with what is on the disk, and everything ends with a signal. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "crypto/key.h"
+#include "mesh/dns.h"
+#include "meshlan/internal.h"
+#include "net/addr.h"
+#include "sys/clock.h"
+#include "sys/file.h"
+
+#define RELOAD_SOON_MS 5
+#define RELOAD_ANYWAY_MS 60000	/* news can be lost, and keys expire */
+#define STORE_EVENTS (IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ONLYDIR)
+
+/* ---- networks ---- */
+
+struct lan *meshlan_find(struct meshlan *m, struct slice word)
+{
+	struct lan *found = NULL;
+	size_t i;
+
+	for (i = 0; i < m->lans_count; i++) {
+		struct lan *l = m->lans[i];
+
+		if (lan_is_called(l, word))
+			return l;
+		if (word.len >= 4 && word.len < strlen(l->net.hex) && memcmp(word.ptr, l->net.hex, word.len) == 0)
+			found = found == NULL ? l : found;
+	}
+	return found;
+}
+
+static struct lan *lan_of(struct meshlan *m, const char *hex)
+{
+	size_t i;
+
+	for (i = 0; i < m->lans_count; i++)
+		if (strcmp(m->lans[i]->net.hex, hex) == 0)
+			return m->lans[i];
+	return NULL;
+}
+
+static bool is_among(const struct network_ids *ids, const char *hex)
+{
+	size_t i;
+
+	for (i = 0; i < ids->count; i++)
+		if (strcmp(ids->hex[i], hex) == 0)
+			return true;
+	return false;
+}
+
+static void drop(struct meshlan *m, size_t at, enum goodbye why)
+{
+	lan_stop(m->lans[at], why);
+	m->lans_count--;
+	memmove(&m->lans[at], &m->lans[at + 1], (m->lans_count - at) * sizeof(m->lans[0]));
+}
+
+/* When a network was joined: node.key is made then, and never written again. */
+static int64_t joined_at(const struct netstore *s, const char *hex)
+{
+	char path[4096];
+	struct stat st;
+
+	path_join(path, hex, "node.key");
+	if (fstatat(s->networks_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return INT64_MAX;
+	return (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+}
+
+static void sort_by_joining(const struct netstore *s, struct network_ids *ids)
+{
+	int64_t at[NETSTORE_NETWORKS_MAX];
+	size_t i, k;
+
+	for (i = 0; i < ids->count; i++) {
+		char hex[NETWORK_ID_HEX_LEN];
+		int64_t t = joined_at(s, ids->hex[i]);
+
+		memcpy(hex, ids->hex[i], sizeof(hex));
+		for (k = i; k > 0 && at[k - 1] > t; k--) {
+			at[k] = at[k - 1];
+			memcpy(ids->hex[k], ids->hex[k - 1], sizeof(hex));
+		}
+		at[k] = t;
+		memcpy(ids->hex[k], hex, sizeof(hex));
+	}
+}
+
+static void take_network(struct meshlan *m, const struct netstore *s, const char *hex)
+{
+	struct network *n = xcalloc(1, sizeof(*n));
+	struct lan *l = lan_of(m, hex);
+	struct error err = ERROR_INIT;
+
+	if (network_read(s, hex, n, &err) < 0) {
+		if (l != NULL)
+			lan_warn(l, WARN_RULES, "%s; what held before still holds", err.text);
+		else
+			log_failure(LOG_LEVEL_ERROR, "mesh.network", &err);
+	} else if (l != NULL) {
+		lan_warn_clear(l, WARN_RULES);
+		lan_update(l, n);
+	} else if (m->lans_count == NETSTORE_NETWORKS_MAX) {
+		log_error("mesh.network", "network=%s error=\"more than %d networks\"", hex, NETSTORE_NETWORKS_MAX);
+	} else if ((l = lan_start(m, n, m->lans_count == 0, &err)) == NULL) {
+		log_failure(LOG_LEVEL_ERROR, "mesh.network", &err);
+	} else {
+		m->lans[m->lans_count++] = l;
+	}
+	network_wipe(n);
+	free(n);
+}
+
+static void watch_store(struct meshlan *m, const struct network_ids *ids)
+{
+	char path[sizeof(m->home) + NETWORK_ID_HEX_LEN + 32];
+	size_t i;
+
+	/* Adding a directory that is watched already changes nothing. */
+	for (i = 0; i < ids->count; i++) {
+		snprintf(path, sizeof(path), "%s/mesh/networks/%s", m->home, ids->hex[i]);
+		(void)inotify_add_watch(m->store.fd, path, STORE_EVENTS);
+	}
+}
+
+static int reload(struct meshlan *m, struct error *err)
+{
+	struct netstore s = NETSTORE_INIT;
+	struct network_ids ids;
+	uint64_t stamp;
+	int r = -1;
+	size_t i;
+
+	/* The stamp first: what changes from here on changes it again. Watched before it is read: no change falls between. */
+	if (netstore_open(&s, m->home, err) < 0 || netstore_stamp(&s, &stamp, err) < 0 || netstore_ids(&s, &ids, err) < 0)
+		goto out;
+	watch_store(m, &ids);
+	r = 0;
+	if (stamp == m->stamp)
+		goto out;
+	m->stamp = stamp;
+	for (i = m->lans_count; i-- > 0;)
+		if (!is_among(&ids, m->lans[i]->net.hex))
+			drop(m, i, GOODBYE_LEAVING);
+	sort_by_joining(&s, &ids);
+	for (i = 0; i < ids.count; i++)
+		take_network(m, &s, ids.hex[i]);
+	loop_timer_set(m->loop, &m->follow, loop_now_ms(m->loop));
+out:
+	netstore_close(&s);
+	return r;
+}
+
+void meshlan_reload(struct meshlan *m)
+{
+	struct error err = ERROR_INIT;
+
+	if (reload(m, &err) < 0)
+		log_failure(LOG_LEVEL_WARN, "mesh.store", &err);
+	for (size_t i = 0; i < m->lans_count; i++)
+		lan_expiry(m->lans[i]);
+	loop_timer_set(m->loop, &m->reload, loop_now_ms(m->loop) + RELOAD_ANYWAY_MS);
+}
+
+static void follow_fire(struct timer *t)
+{
+	nameserver_follow(container_of(t, struct meshlan, follow));
+}
+
+static void reload_fire(struct timer *t)
+{
+	meshlan_reload(container_of(t, struct meshlan, reload));
+}
+
+static void store_ready(struct watch *w, uint32_t revents)
+{
+	struct meshlan *m = container_of(w, struct meshlan, store);
+	char news[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+
+	(void)revents;
+	while (read(w->fd, news, sizeof(news)) > 0)
+		;
+	if (m->reload.slot == 0 || m->reload.at_ms > loop_now_ms(m->loop) + RELOAD_SOON_MS)
+		loop_timer_set(m->loop, &m->reload, loop_now_ms(m->loop) + RELOAD_SOON_MS);
+}
+
+static int start_store(struct meshlan *m, struct error *err)
+{
+	struct netstore s = NETSTORE_INIT;
+	char path[sizeof(m->home) + 32];
+
+	/* Makes what is not there yet. */
+	if (netstore_open_locked(&s, m->home, err) < 0)
+		return -1;
+	m->lock_fd = file_lock(s.mesh_fd, "running", err);
+	netstore_close(&s);
+	if (m->lock_fd < 0)
+		return err->kind == ERR_RETRY ? error_wrap(err, "another mesh process runs in '%s'", m->home) : -1;
+	m->store = (struct watch){.fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK), .events = EPOLLIN, .ready = store_ready};
+	if (m->store.fd < 0)
+		return error_errno(err, errno, "cannot watch '%s/mesh'", m->home);
+	snprintf(path, sizeof(path), "%s/mesh/networks", m->home);
+	if (inotify_add_watch(m->store.fd, path, STORE_EVENTS) < 0)
+		return error_errno(err, errno, "cannot watch '%s'", path);
+	return loop_watch(m->loop, &m->store, err);
+}
+
+/* ---- life ---- */
+
+static void signal_ready(struct watch *w, uint32_t revents)
+{
+	struct meshlan *m = container_of(w, struct meshlan, signals);
+	struct signalfd_siginfo info;
+
+	(void)revents;
+	while (read(w->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGHUP) {
+			m->stamp = 0;
+			meshlan_reload(m);
+		} else {
+			loop_stop(m->loop);
+		}
+	}
+}
+
+static int watch_signals(struct meshlan *m, struct error *err)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	signal(SIGPIPE, SIG_IGN);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	m->signals = (struct watch){.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .events = EPOLLIN, .ready = signal_ready};
+	if (m->signals.fd < 0)
+		return error_errno(err, errno, "cannot take signals");
+	return loop_watch(m->loop, &m->signals, err);
+}
+
+static void watchdog_fire(struct timer *t)
+{
+	struct meshlan *m = container_of(t, struct meshlan, watchdog);
+
+	notify_send(&m->notify, "WATCHDOG=1");
+	loop_timer_set(m->loop, t, loop_now_ms(m->loop) + m->options->watchdog_ms);
+}
+
+static int take_name(struct meshlan *m, struct error *err)
+{
+	char host[256] = "";
+
+	if (m->options->name != NULL) {
+		if (mesh_name_check(slice_str(m->options->name), "the name of this node", err) < 0) {
+			err->kind = ERR_USAGE;	/* the operator's word, not a stranger's */
+			return -1;
+		}
+		snprintf(m->name, sizeof(m->name), "%s", m->options->name);
+		return 0;
+	}
+	if (gethostname(host, sizeof(host) - 1) == 0) {
+		host[strcspn(host, ".")] = '\0';
+		names_label(m->name, slice_str(host));
+	}
+	/* Every second box is called that. */
+	if (strcmp(m->name, "localhost") == 0)
+		m->name[0] = '\0';
+	return 0;
+}
+
+static int take_listen(struct meshlan *m, struct error *err)
+{
+	socklen_t len;
+
+	if (m->options->listen == NULL)
+		return 0;
+	if (addr_parse(&m->listen, &len, slice_str(m->options->listen), err) < 0)
+		return error_wrap(err, "where the mesh listens");
+	m->listen_set = true;
+	m->listen_any = m->options->listen[0] == ':';
+	m->listen_port = ntohs(m->listen.ss_family == AF_INET ? ((struct sockaddr_in *)&m->listen)->sin_port
+							      : ((struct sockaddr_in6 *)&m->listen)->sin6_port);
+	return 0;
+}
+
+static int take_options(struct meshlan *m, struct error *err)
+{
+	const struct meshlan_options *o = m->options;
+	const char *suffix = o->dns_suffix != NULL ? o->dns_suffix : MESHLAN_SUFFIX;
+
+	if (strlen(o->home) >= sizeof(m->home))
+		return error_set(err, ERR_USAGE, "the home's path is longer than %zu bytes", sizeof(m->home) - 1);
+	snprintf(m->home, sizeof(m->home), "%s", o->home);
+	if (strlen(suffix) >= sizeof(m->suffix))
+		return error_set(err, ERR_USAGE, "the suffix of names is longer than %zu bytes", sizeof(m->suffix) - 1);
+	snprintf(m->suffix, sizeof(m->suffix), "%s", suffix);
+	if (dns_suffix_check(slice_str(suffix), err) < 0)
+		return -1;
+	return take_listen(m, err) < 0 ? -1 : take_name(m, err);
+}
+
+static struct meshlan *meshlan_new(const struct meshlan_options *o)
+{
+	struct meshlan *m = xcalloc(1, sizeof(*m));
+
+	m->options = o;
+	m->lock_fd = m->door_fd = m->store.fd = m->signals.fd = m->links.fd = m->beacon4.fd = m->beacon6.fd = m->lookup_cancel = -1;
+	m->notify = NOTIFY_INIT;
+	m->reload.fire = reload_fire;
+	m->watchdog.fire = watchdog_fire;
+	m->follow.fire = follow_fire;
+	m->names = names_new();
+	return m;
+}
+
+static void close_watch(struct watch *w)
+{
+	loop_unwatch(w);
+	file_close(&w->fd);
+}
+
+static void meshlan_free(struct meshlan *m)
+{
+	door_stop(m);
+	while (m->lans_count > 0)
+		drop(m, m->lans_count - 1, GOODBYE_STOPPING);
+	nameserver_stop(m);
+	if (m->loop != NULL) {
+		underlay_stop(m);
+		loop_timer_cancel(m->loop, &m->follow);
+		loop_timer_cancel(m->loop, &m->reload);
+		loop_timer_cancel(m->loop, &m->watchdog);
+		close_watch(&m->store);
+		close_watch(&m->signals);
+	}
+	loop_free(m->loop);
+	names_free(m->names);
+	notify_release(&m->notify);
+	file_close(&m->lock_fd);
+	free(m);
+}
+
+static int start(struct meshlan *m, struct error *err)
+{
+	const struct meshlan_options *o = m->options;
+
+	if (crypto_start(err) < 0 || take_options(m, err) < 0 || (m->loop = loop_new(err)) == NULL ||
+	    watch_signals(m, err) < 0 || start_store(m, err) < 0 ||
+	    (o->notify_socket != NULL && notify_open(&m->notify, o->notify_socket, err) < 0) || underlay_start(m, err) < 0 ||
+	    nameserver_start(m, err) < 0)
+		return -1;
+	m->started_s = clock_now_s();
+	meshlan_reload(m);
+	if (door_start(m, err) < 0)
+		return -1;
+	if (o->watchdog_ms > 0)
+		loop_timer_set(m->loop, &m->watchdog, loop_now_ms(m->loop) + o->watchdog_ms);
+	return 0;
+}
+
+int meshlan_run(const struct meshlan_options *options, struct error *err)
+{
+	struct meshlan *m = meshlan_new(options);
+	int r = start(m, err);
+
+	if (r == 0) {
+		log_info("mesh.ready", "networks=%zu version=%s", m->lans_count, MESHANICS_VERSION);
+		notify_send(&m->notify, "READY=1");
+		r = loop_run(m->loop, err);
+		notify_send(&m->notify, "STOPPING=1");
+	}
+	if (r == 0 && m->fatal.kind != ERR_NONE) {
+		*err = m->fatal;
+		r = -1;
+	}
+	meshlan_free(m);
+	if (r == 0)
+		log_info("mesh.stopped", "clean=true");
+	return r;
+}
