@@ -10,22 +10,20 @@ static const struct option options[] = {
 
 static void put_people(struct cmd *cmd, struct json_value x)
 {
-	bool in = slice_equal_str(json_string(json_get(x, "end")), "in"), allowed = json_bool(json_get(x, "allowed"));
+	bool in = slice_equal_str(json_string(json_get(x, "end")), "in");
 	char target[64], what[32], from[64], path[16];
 	const char *t = meshlans_text(target, sizeof(target), x, "target", "that node");
-	const char *w = meshlans_text(what, sizeof(what), x, "what", "?");
 
-	cmd_printf(cmd, "%s %s from %s: %s\n", w, in ? "here" : t,
-		   meshlans_text(from, sizeof(from), x, "from", "any member"),
-		   in ? allowed ? "let in" : "denied" : "free to go out");
-	cmd_printf(cmd, "  why: %.*s\n", SLICE_ARG(json_string(json_get(x, "why"))));
+	cmd_printf(cmd, "%.*s\n", SLICE_ARG(json_string(json_get(x, "why"))));
 	if (json_type(json_get(x, "flows")) == JSON_STRING)
-		cmd_printf(cmd, "  now: %.*s\n", SLICE_ARG(json_string(json_get(x, "flows"))));
+		cmd_printf(cmd, "%.*s\n", SLICE_ARG(json_string(json_get(x, "flows"))));
 	if (strcmp(meshlans_text(path, sizeof(path), x, "path", ""), "none") == 0)
-		cmd_printf(cmd, "  and: there is no session with %s now; 'meshanics meshlan ping' tries\n", in ? "the caller" : t);
+		cmd_printf(cmd, "there is no session with %s now; 'meshanics meshlan ping' makes one\n",
+			   in ? meshlans_text(from, sizeof(from), x, "from", "the caller") : t);
 	if (!in)
-		cmd_note(cmd, "the other end decides: run 'meshanics meshlan explain %s %s --from %s' there", t, w,
-			 meshlans_text(from, sizeof(from), x, "from", "NAME"));
+		cmd_note(cmd, "ask there: meshanics meshlan explain %s %s --from %s", t,
+			 meshlans_text(what, sizeof(what), x, "what", "?"),
+			 meshlans_text(from, sizeof(from), x, "from", "NODE"));
 }
 
 static int meshlan_explain_run(struct cmd *cmd, struct error *err)

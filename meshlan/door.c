@@ -285,10 +285,10 @@ static void door_begin(struct exchange *x)
 		answer_question(x, status_put);
 	else if (asks(x, "GET", "/names"))
 		answer_question(x, names_put);
-	else if (asks(x, "POST", "/explain"))
+	else if (asks(x, "POST", "/explain") || asks(x, "POST", "/ping"))
 		exchange_take_body(x, QUESTION_MAX);
 	else
-		refuse(x, ERR_NOT_FOUND, "the mesh answers GET /status and /names, POST /explain");
+		refuse(x, ERR_NOT_FOUND, "the mesh answers GET /status and /names, POST /explain and /ping");
 }
 
 /* -1: not answered yet, err says why not. */
@@ -298,6 +298,8 @@ static int answer_body(struct exchange *x, struct json_value q, struct error *er
 	struct json_writer w = JSON_WRITER(&body);
 	int r;
 
+	if (slice_equal_str(x->head.path, "/ping"))
+		return ping_begin(x->arg, x, q, err);
 	if ((r = explain_put(x->arg, q, &w, err)) == 0)
 		door_answer(x, &body, NULL);
 	buf_release(&body);
@@ -330,6 +332,7 @@ int door_start(struct meshlan *m, struct error *err)
 
 void door_stop(struct meshlan *m)
 {
+	ping_stop_all(m);
 	if (m->server != NULL)
 		server_free(m->server);
 	m->server = NULL;
