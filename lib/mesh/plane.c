@@ -120,7 +120,7 @@ struct plane *plane_new(const struct plane_options *o, const struct plane_crypto
 	p->o = *o;
 	p->crypto = crypto;
 	p->scope = scope;
-	p->tun.fd = p->udp4.fd = p->udp6.fd = p->event_fd = p->tx.wake = p->rx.wake = -1;
+	p->tun.fd = p->udp4.fd = p->udp6.fd = p->event_fd = p->tx.wake = p->tx.call = p->rx.wake = -1;
 	if (p->o.mtu == 0)
 		p->o.mtu = PLANE_MTU;
 	init_tables(p);
@@ -130,8 +130,9 @@ struct plane *plane_new(const struct plane_options *o, const struct plane_crypto
 	}
 	p->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	p->tx.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	p->tx.call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	p->rx.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (p->event_fd < 0 || p->tx.wake < 0 || p->rx.wake < 0) {
+	if (p->event_fd < 0 || p->tx.wake < 0 || p->tx.call < 0 || p->rx.wake < 0) {
 		error_errno(err, errno, "cannot make an event descriptor");
 		goto fail;
 	}
@@ -139,6 +140,7 @@ struct plane *plane_new(const struct plane_options *o, const struct plane_crypto
 		goto fail;
 	if (open_sockets(p, err) < 0 || (!o->no_interface && set_up_link(p, err) < 0))
 		goto fail;
+	p->tx.gone = o->no_interface;
 	p->rx.udp_may_join = (p->tun.offloads & TUN_USO) != 0;
 	return p;
 fail:
@@ -170,11 +172,11 @@ static void stop_thread(pthread_t t, int wake)
 
 int plane_start(struct plane *p, struct error *err)
 {
-	if (start_thread(&p->tx.thread, plane_tx_run, p, "mesh-tx", err) < 0)
+	if (start_thread(&p->helper, plane_help_run, p, "mesh-helper", err) < 0)
 		return -1;
-	if (start_thread(&p->rx.thread, plane_rx_run, p, "mesh-rx", err) < 0) {
+	if (start_thread(&p->thread, plane_run, p, "mesh", err) < 0) {
 		atomic_store(&p->stop, true);
-		stop_thread(p->tx.thread, p->tx.wake);
+		stop_thread(p->helper, p->tx.call);
 		return -1;
 	}
 	p->started = true;
@@ -206,8 +208,9 @@ void plane_free(struct plane *p)
 		return;
 	atomic_store(&p->stop, true);
 	if (p->started) {
-		stop_thread(p->tx.thread, p->tx.wake);
-		stop_thread(p->rx.thread, p->rx.wake);
+		plane_wake(p->tx.wake);
+		stop_thread(p->helper, p->tx.call);
+		stop_thread(p->thread, p->rx.wake);
 	}
 	release_all(p);
 	tun_close(&p->tun);
@@ -217,6 +220,8 @@ void plane_free(struct plane *p)
 		close(p->event_fd);
 	if (p->tx.wake >= 0)
 		close(p->tx.wake);
+	if (p->tx.call >= 0)
+		close(p->tx.call);
 	if (p->rx.wake >= 0)
 		close(p->rx.wake);
 	plane_tx_release(p);
