@@ -77,6 +77,21 @@ static int open_sockets(struct plane *p, struct error *err)
 	return -1;
 }
 
+/*
+ * As many as leave in one burst: of a buffer of 64 KiB a tail would go by itself, at nearly the price of all the
+ * others. A kernel that will not have it only has more work.
+ */
+static void limit_segments(const struct plane *p, struct netlink *n)
+{
+	uint32_t segments = UDP_BURST_BYTES / (p->o.mtu + (unsigned)PLANE_OVERHEAD);
+	struct error ignored = ERROR_INIT;
+
+	if (segments > UDP_BURST_SEGMENTS)
+		segments = UDP_BURST_SEGMENTS;
+	if (netlink_link_segments(n, p->tun.ifindex, segments, &ignored) < 0)
+		return;
+}
+
 static int set_up_link(struct plane *p, struct error *err)
 {
 	struct netlink n;
@@ -89,6 +104,8 @@ static int set_up_link(struct plane *p, struct error *err)
 	    netlink_link_no_ll(&n, p->tun.ifindex, err) < 0 ||
 	    netlink_link_up(&n, p->tun.ifindex, true, err) < 0)
 		goto out;
+	if (p->tun.offloads & (TUN_TSO | TUN_USO))
+		limit_segments(p, &n);
 	r = 0;
 out:
 	netlink_close(&n);
