@@ -153,7 +153,7 @@ struct plane_options {
 	bool no_merge;			/* what arrives goes to the interface packet by packet */
 	union udp_addr listen4, listen6;	/* AF_UNSPEC: not that family */
 	bool listen6_may_fail;		/* a machine without IPv6 is no error */
-	int socket_buffer;		/* bytes; 0: 1 MiB */
+	int socket_buffer;		/* bytes, for each direction; 0: 4 MiB to receive, 1 MiB to send */
 	uint32_t range4;		/* the network's IPv4 range, host order, and its prefix length (13..26) */
 	uint8_t range4_len;
 	uint8_t range6[6];		/* the first 48 bits of its IPv6 addresses: fd12:NNNN:NNNN */
