@@ -105,6 +105,7 @@ struct lan {
 	uint16_t port4, port6;		/* of the sockets; 0: none */
 	struct node_ids evicted;	/* told by the engine, for the rotation that follows */
 	bool unkept;			/* something waits for `keep` */
+	int64_t kept_ms;		/* when it was kept last */
 	bool review;			/* names are to be reviewed at the end of this round */
 	bool first;			/* joined before the others: meshlan.listen is its */
 	bool no_interface;		/* the plane has sockets alone */

@@ -211,7 +211,7 @@ void call_start(struct mesh_engine *e, struct node *n, unsigned tries, int64_t n
 void call_again(struct mesh_engine *e, struct node *n, int64_t now_ms)
 {
 	n->call->tries = 0;
-	n->call->next_ms = now_ms;
+	n->call->started_ms = n->call->next_ms = now_ms;
 	node_due(e, n, now_ms);
 }
 

@@ -92,7 +92,7 @@ void mesh_engine_free(struct mesh_engine *e);
 
 /* ---- before the first datagram ---- */
 
-/* A record from disk. Verified; -1 for one that does not hold. age_s: since it was last renewed. */
+/* A record from disk, verified by whoever read it (network_records). -1: not in form. age_s: since it was last renewed. */
 WARN_UNUSED int mesh_engine_load(struct mesh_engine *e, struct slice record, int64_t age_s, int64_t now_ms,
 				 struct error *err);
 /* Where a node was reached last (MESH_ACT_ENDPOINT, kept by the daemon): tried first. */
