@@ -73,7 +73,7 @@ struct lan_address {
 
 /* Subkeys whose masks are tried. Former ones are kept until the network stops: rotations are rare, readers are not. */
 struct generations {
-	struct subkeys k[2];
+	struct subkeys k[1 + ENGINE_FORMER_MAX];
 	size_t n;
 	struct generations *before;
 };

@@ -77,21 +77,19 @@ bool lan_is_called(const struct lan *l, struct slice word)
 
 /* ---- generations ---- */
 
-/* The engine says which hold. */
+/* The engine says which hold for packets, and which are remembered for those who were away. */
 void lan_generations(struct lan *l)
 {
 	struct generations *g = xcalloc(1, sizeof(*g));
 	const struct subkeys *k[2] = {&g->k[0], &g->k[1]};
-	const struct netkey *before = mesh_engine_key_before(l->engine);
+	const struct netkey *key;
 
-	netkey_subkeys(&g->k[0], mesh_engine_key(l->engine));
-	g->n = 1;
-	if (before != NULL)
-		netkey_subkeys(&g->k[g->n++], before);
+	while (g->n < ARRAY_SIZE(g->k) && (key = mesh_engine_key_at(l->engine, g->n)) != NULL)
+		netkey_subkeys(&g->k[g->n++], key);
 	g->before = atomic_load(&l->generations);
 	atomic_store(&l->generations, g);
 	if (l->plane != NULL)
-		plane_masks_set(l->plane, plane_masks_new(k, g->n));
+		plane_masks_set(l->plane, plane_masks_new(k, mesh_engine_key_before(l->engine) != NULL ? 2 : 1));
 }
 
 static void free_generations(struct lan *l)
@@ -100,8 +98,8 @@ static void free_generations(struct lan *l)
 
 	for (; g != NULL; g = before) {
 		before = g->before;
-		subkeys_wipe(&g->k[0]);
-		subkeys_wipe(&g->k[1]);
+		for (size_t i = 0; i < g->n; i++)
+			subkeys_wipe(&g->k[i]);
 		free(g);
 	}
 }
