@@ -614,9 +614,19 @@ void lan_expiry(struct lan *l)
 		mesh_engine_wall(l->engine, loop_now_ms(l->m->loop), clock_now_s());
 }
 
+/* What goes on without an interface is not disturbed before there can be one. */
 static void again_fire(struct timer *t)
 {
-	lan_restart(container_of(t, struct lan, again), GOODBYE_STOPPING);
+	struct lan *l = container_of(t, struct lan, again);
+	struct tun tun = {.fd = -1};
+	struct error err = ERROR_INIT;
+
+	if (l->no_interface && l->plane != NULL && tun_open(&tun, "mesh%d", 0, &err) < 0) {
+		loop_timer_set(l->m->loop, t, loop_now_ms(l->m->loop) + AGAIN_MS);
+		return;
+	}
+	tun_close(&tun);
+	lan_restart(l, GOODBYE_STOPPING);
 }
 
 static void due_fire(struct timer *t)
