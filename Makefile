@@ -55,7 +55,7 @@ FUZZBIN := $(FUZZ:%=$B/tests/fuzz/fuzz_%)
 E2E     := $(sort $(wildcard tests/e2e/t[0-9]*.sh))
 # Scripts that ask for much more under `make soak`: they honour SOAK_ROUNDS, or WALK_ALL=1.
 SOAK    := $(addprefix tests/e2e/,t0530-agent-crash.sh t0531-serve-crash.sh soak-agent-network.sh soak-bundle-sizes.sh \
-	t0420-restart.sh) \
+	t0420-restart.sh t0847-mesh-flood.sh) \
 	$(if $(SAN),tests/e2e/t0014-power-cut.sh tests/e2e/t0536-agent-walk.sh \
 	$B/tests/unit/test_agent_walk $B/tests/unit/test_store_walk)
 SOAK_ROUNDS ?= 1000

@@ -6,6 +6,7 @@
  *	lan.c		one network: plane, filter, engine, names, and what of it follows the store
  *	act.c		what the engine wants done
  *	event.c		what the plane has heard
+ *	asked.c		what members ask of our rules
  *	keep.c		what is kept on disk for the next start
  *	underlay.c	interfaces and addresses of this machine, beacons, configured peers
  *	reach.c		services and devices behind this node
@@ -29,6 +30,7 @@
 #include <sys/socket.h>
 
 struct proxy;
+struct door;
 struct resolved;
 struct resolver;
 struct server;
@@ -103,6 +105,7 @@ struct lan {
 	uint16_t port4, port6;		/* of the sockets; 0: none */
 	struct node_ids evicted;	/* told by the engine, for the rotation that follows */
 	bool unkept;			/* something waits for `keep` */
+	int64_t kept_ms;		/* when it was kept last */
 	bool review;			/* names are to be reviewed at the end of this round */
 	bool first;			/* joined before the others: meshlan.listen is its */
 	bool no_interface;		/* the plane has sockets alone */
@@ -155,7 +158,7 @@ struct meshlan {
 	/* door.c */
 	struct server *server;
 	int door_fd;
-	void *door;			/* its own */
+	struct door *door;		/* its own */
 	int64_t started_s;
 	struct error fatal;
 };
@@ -193,6 +196,12 @@ const char *lan_label(const struct lan *l);	/* of its names, for people; its nam
 /* ---- act.c ---- */
 void lan_act(struct lan *l, const struct mesh_act *a);
 union udp_addr udp_addr_of(const struct endpoint *e);
+
+/* ---- explain.c ---- */
+void explain_answered(struct lan *l, const struct mesh_act *a);	/* MESH_ACT_ANSWER */
+
+/* ---- asked.c ---- */
+void asked(struct lan *l, const struct mesh_act *a);
 
 /* ---- event.c ---- */
 void lan_events_ready(struct watch *w, uint32_t revents);

@@ -162,6 +162,12 @@ static void op_traffic(void *arg, uint32_t peer, struct engine_traffic *out)
 	*out = (struct engine_traffic){ever(s.rx_ms), ever(s.tx_ms), ever(s.rx_data_ms), ever(s.tx_data_ms)};
 }
 
+static int64_t op_now_us(void *arg)
+{
+	(void)arg;
+	return clock_mono_us();
+}
+
 /* ---- plane ---- */
 
 static union udp_addr any(int family, uint16_t port)
@@ -674,7 +680,7 @@ struct lan *lan_start(struct meshlan *m, const struct network *net, bool first, 
 	l->own_bytes = BUF_INIT(RECORD_LEN_MAX);
 	l->slot_of = xcalloc(ENGINE_PEERS_MAX, sizeof(*l->slot_of));
 	l->peer_of = xcalloc(PLANE_PEERS_MAX, sizeof(*l->peer_of));
-	l->ops = (struct engine_ops){l, op_random, op_index_take, op_index_give, op_traffic};
+	l->ops = (struct engine_ops){l, op_random, op_index_take, op_index_give, op_traffic, op_now_us};
 	l->due.fire = due_fire;
 	l->again.fire = again_fire;
 	l->keep.fire = keep_fire;

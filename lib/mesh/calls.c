@@ -211,7 +211,7 @@ void call_start(struct mesh_engine *e, struct node *n, unsigned tries, int64_t n
 void call_again(struct mesh_engine *e, struct node *n, int64_t now_ms)
 {
 	n->call->tries = 0;
-	n->call->next_ms = now_ms;
+	n->call->started_ms = n->call->next_ms = now_ms;
 	node_due(e, n, now_ms);
 }
 
@@ -526,9 +526,8 @@ static bool idle(struct mesh_engine *e, struct node *n, int64_t now_ms)
 	struct engine_traffic t;
 
 	traffic_of(e, n, &t);
-	/* "Never" is the least number there is: nothing may be taken off it. */
-	return !n->anchor && t.rx_data_ms <= now_ms - SESSION_IDLE_MS && t.tx_data_ms <= now_ms - SESSION_IDLE_MS &&
-	       n->path_ms <= now_ms - SESSION_IDLE_MS;
+	return !n->anchor && now_ms - t.rx_data_ms >= SESSION_IDLE_MS && now_ms - t.tx_data_ms >= SESSION_IDLE_MS &&
+	       now_ms - n->path_ms >= SESSION_IDLE_MS;
 }
 
 void calls_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)

@@ -319,10 +319,21 @@ int64_t engine_now_us(const struct mesh_engine *e, int64_t now_ms)
 	return e->ops->now_us == NULL ? now_ms * 1000 : e->ops->now_us(e->ops->arg);
 }
 
+/* "Never" as a time from which others may be taken off. */
+static void no_earlier(int64_t *ms)
+{
+	if (*ms < LONG_AGO)
+		*ms = LONG_AGO;
+}
+
 void traffic_of(const struct mesh_engine *e, const struct node *n, struct engine_traffic *t)
 {
 	*t = (struct engine_traffic){LONG_AGO, LONG_AGO, LONG_AGO, LONG_AGO};
 	e->ops->traffic(e->ops->arg, n->peer, t);
+	no_earlier(&t->rx_ms);
+	no_earlier(&t->tx_ms);
+	no_earlier(&t->rx_data_ms);
+	no_earlier(&t->tx_data_ms);
 }
 
 /* ---- life ---- */
@@ -406,7 +417,7 @@ int mesh_engine_load(struct mesh_engine *e, struct slice record, int64_t age_s, 
 {
 	struct mesh_record r;
 
-	if (record_parse(&r, record, &e->addressing, err) < 0)
+	if (record_read(&r, record, &e->addressing, err) < 0)
 		return -1;
 	if (age_s < 0 || age_s > RECORD_FORGET_MS / 1000)
 		age_s = RECORD_FORGET_MS / 1000;
@@ -599,6 +610,12 @@ void mesh_engine_message(struct mesh_engine *e, uint32_t peer, uint32_t index, c
 	case MESSAGE_GOODBYE:
 		goodbye(e, n);
 		break;
+	case MESSAGE_ASK:
+		ask_asked(e, n, &m);
+		break;
+	case MESSAGE_ANSWER:
+		ask_answered(e, n, &m);
+		break;
 	default:
 		break;
 	}
@@ -625,7 +642,8 @@ void mesh_engine_roamed(struct mesh_engine *e, uint32_t peer, const struct endpo
 {
 	struct node *n = node_of(e, peer);
 
-	if (n == NULL || n->current.index == 0 || endpoint_equal(&n->path, from) || !endpoint_usable(from))
+	if (n == NULL || n->current.index == 0 || endpoint_equal(&n->path, from) || !endpoint_usable(from) ||
+	    (relay_is(e, from) && relay_end(e, from) != n))
 		return;
 	/* Who takes the long way has a reason: whether ours still is what it was shows whether to follow. */
 	if (relay_is(e, from) && n->path.family != ENDPOINT_NONE && !relay_is(e, &n->path))

@@ -55,6 +55,14 @@ struct engine_former {
 	int64_t grace_ms;	/* what is left of its grace; 0 or less: it is over */
 };
 
+/* May a node call this of another one's? */
+struct mesh_ask {
+	uint64_t token;		/* the asker's, comes back */
+	uint8_t protocol;	/* IPPROTO_TCP, IPPROTO_UDP, or IPPROTO_ICMP: echo */
+	uint16_t port;		/* of echo 0 */
+	uint8_t ordinal, slot;	/* of the one who is asked: SLOT_NODE of ordinal 0, or a forward */
+};
+
 struct engine_options {
 	struct netkey key;	/* copied, as everything here */
 	struct nodekey node;
@@ -84,7 +92,7 @@ void mesh_engine_free(struct mesh_engine *e);
 
 /* ---- before the first datagram ---- */
 
-/* A record from disk. Verified; -1 for one that does not hold. age_s: since it was last renewed. */
+/* A record from disk, verified by whoever read it (network_records). -1: not in form. age_s: since it was last renewed. */
 WARN_UNUSED int mesh_engine_load(struct mesh_engine *e, struct slice record, int64_t age_s, int64_t now_ms,
 				 struct error *err);
 /* Where a node was reached last (MESH_ACT_ENDPOINT, kept by the daemon): tried first. */
@@ -151,6 +159,12 @@ WARN_UNUSED int mesh_engine_probe(struct mesh_engine *e, const uint8_t node[stat
  */
 WARN_UNUSED int mesh_engine_rotate(struct mesh_engine *e, const struct netkey *next, struct slice staylist,
 				   int64_t grace_ms, int64_t now_ms, struct error *err);
+/*
+ * Ask a live peer whether it lets a call of this node in, MESH_ACT_ANSWER with the same token follows if it answers. -1: no
+ * session stands with it. And the answer to a MESH_ACT_ASKED; text is cut at ANSWER_TEXT_MAX.
+ */
+WARN_UNUSED int mesh_engine_ask(struct mesh_engine *e, const uint8_t node[static NODE_ID_LEN], const struct mesh_ask *ask);
+void mesh_engine_answer(struct mesh_engine *e, uint32_t peer, uint64_t token, enum answer verdict, struct slice text);
 /* The key in force, which a rotation over the wire changes; and the one before, when it still holds, or NULL. */
 const struct netkey *mesh_engine_key(const struct mesh_engine *e);
 const struct netkey *mesh_engine_key_before(const struct mesh_engine *e);
@@ -190,6 +204,8 @@ enum mesh_act_kind {
 	MESH_ACT_GENERATION,	/* bytes, secret: a rotation (rotation_parse) that came over the wire: keep it (network_renew with
 				 * those evicted). The engine uses it from now on */
 	MESH_ACT_MASKS,		/* other generations hold now: mesh_engine_key and mesh_engine_key_before (plane_masks_set) */
+	MESH_ACT_ASKED,		/* `peer`, `node` asks `ask`: mesh_engine_answer */
+	MESH_ACT_ANSWER,	/* `peer`, `node` answers ask.token: `verdict`, bytes: its text, not to be believed */
 	MESH_ACT_EVENT,		/* for people: `event`, `node`, `peer`, `name` */
 };
 
@@ -214,6 +230,8 @@ struct mesh_act {
 	uint16_t mtu;
 	enum mesh_use use;
 	enum mesh_event event;
+	struct mesh_ask ask;
+	enum answer verdict;
 	struct session *session;
 	char name[MESH_NAME_MAX + 1];
 	struct slice bytes;	/* borrowed until the next call of anything here */

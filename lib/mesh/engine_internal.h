@@ -301,7 +301,10 @@ struct node *gossip_take(struct mesh_engine *e, const struct mesh_record *r, str
 			 bool push, int64_t renewed_ms, int64_t now_ms);
 void gossip_forget(struct mesh_engine *e, struct node *n, int64_t now_ms);
 void gossip_begin(struct mesh_engine *e, struct node *n, int64_t now_ms);
-void gossip_push(struct mesh_engine *e, struct slice record, const struct node *not_this);
+/* Pass a record on to live peers, a random few or most of them. */
+#define PUSH_PEERS 3
+#define PUSH_FIRST 64	/* by whoever has it from the node itself */
+void gossip_push(struct mesh_engine *e, struct slice record, const struct node *not_this, size_t most);
 void gossip_digest(struct mesh_engine *e, struct node *n, const struct message *m, int64_t now_ms);
 void gossip_have(struct mesh_engine *e, struct node *n, const struct message *m, int64_t now_ms);
 void gossip_want(struct mesh_engine *e, struct node *n, const struct message *m, int64_t now_ms);
@@ -325,6 +328,10 @@ void paths_lost(struct mesh_engine *e, struct node *n, int64_t now_ms);
 /* Own endpoints are others now: every live peer is to see it. */
 void paths_moved(struct mesh_engine *e, struct node *n, int64_t now_ms);
 uint16_t paths_mtu_full(const struct mesh_engine *e, const struct node *n);
+
+/* ---- ask.c ---- */
+void ask_asked(struct mesh_engine *e, struct node *n, const struct message *m);
+void ask_answered(struct mesh_engine *e, struct node *n, const struct message *m);
 
 /* ---- discover.c ---- */
 void discover_who(struct mesh_engine *e, const struct generation *g, const struct endpoint *from, struct slice body);

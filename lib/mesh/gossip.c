@@ -5,7 +5,6 @@
 #include "base/buf.h"
 #include "mesh/engine_internal.h"
 
-#define PUSH_PEERS 3
 #define DIGEST_GAP_MS 1000	/* between two answers to digests of one peer */
 #define REGOSSIP_MS 1000	/* until the next digest, while there is more than the limits let through */
 #define STRANGER_CHANCE 4	/* one tick in so many goes to a known node without a session, so that partitions meet again */
@@ -105,8 +104,9 @@ struct node *gossip_take(struct mesh_engine *e, const struct mesh_record *r, str
 	memcpy(a.node, n->id, NODE_ID_LEN);
 	act(e, &a);
 	e->stats.records_taken++;
+	/* Whoever hears it from the node itself is the one that all others may know. */
 	if (push)
-		gossip_push(e, bytes, from);
+		gossip_push(e, bytes, from, from != NULL && from == n ? PUSH_FIRST : PUSH_PEERS);
 	return n;
 }
 
@@ -172,26 +172,29 @@ enum taken gossip_record(struct mesh_engine *e, struct slice bytes, struct node 
 
 /* ---- telling ---- */
 
-void gossip_push(struct mesh_engine *e, struct slice record, const struct node *not_this)
+/* By this node's own session; it may be told again by others, which costs a message. */
+static void push_to(struct mesh_engine *e, struct node *n, struct slice record, struct slice content)
 {
-	struct node *told[PUSH_PEERS] = {NULL};
+	node_say_bytes(e, n, content, NULL, false);
+	if (record.ptr == e->own_bytes)
+		n->told = e->own.sequence;
+}
+
+void gossip_push(struct mesh_engine *e, struct slice record, const struct node *not_this, size_t most)
+{
+	uint32_t i, from = e->nodes_top == 0 ? 0 : engine_random(e, e->nodes_top);
 	uint8_t content[MESSAGE_GOSSIP_MAX];
-	size_t len = 0, i, k;
+	size_t len = 0, told = 0;
 
 	if (!message_add_record(content, &len, record))
 		return;
-	for (i = 0; i < PUSH_PEERS; i++) {
-		struct node *n = node_random_live(e, not_this);
+	for (i = 0; i < e->nodes_top && told < most; i++) {
+		struct node *n = e->nodes[(from + i) % e->nodes_top];
 
-		for (k = 0; k < i && n != NULL; k++)
-			if (told[k] == n)
-				n = NULL;
-		if (n == NULL)
+		if (n == NULL || n == not_this || !node_live(n))
 			continue;
-		told[i] = n;
-		node_say_bytes(e, n, slice_of(content, len), NULL, false);
-		if (record.ptr == e->own_bytes)
-			n->told = e->own.sequence;
+		push_to(e, n, record, slice_of(content, len));
+		told++;
 	}
 }
 

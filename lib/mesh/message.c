@@ -1,6 +1,8 @@
 /* Control messages: their bytes. */
 #include "mesh/message.h"
 
+#include <netinet/in.h>
+
 #include "mesh/bytes.h"
 
 #define STAY_PARTS_MAX 129
@@ -160,6 +162,17 @@ static void put_fields(struct writer *w, const struct message *m)
 		break;
 	case MESSAGE_GOODBYE:
 		put_u8(w, m->u.goodbye);
+		break;
+	case MESSAGE_ASK:
+		put_u64(w, m->u.ask.token);
+		put_u8(w, m->u.ask.protocol);
+		put_u16(w, m->u.ask.port);
+		put_u8(w, m->u.ask.place);
+		break;
+	case MESSAGE_ANSWER:
+		put_u64(w, m->u.answer.token);
+		put_u8(w, m->u.answer.verdict);
+		put(w, m->u.answer.text.ptr, m->u.answer.text.len);
 		break;
 	}
 }
@@ -322,6 +335,31 @@ static int get_goodbye(struct reader *r, struct message *m)
 	return m->u.goodbye < GOODBYE_STOPPING || m->u.goodbye > GOODBYE_ROTATED ? -1 : 0;
 }
 
+static int get_ask(struct reader *r, struct message *m)
+{
+	m->u.ask.token = read_be64(r);
+	m->u.ask.protocol = read_u8(r);
+	m->u.ask.port = read_be16(r);
+	m->u.ask.place = read_u8(r);
+	if (m->u.ask.protocol != IPPROTO_TCP && m->u.ask.protocol != IPPROTO_UDP && m->u.ask.protocol != IPPROTO_ICMP)
+		return -1;
+	if ((m->u.ask.port == 0) != (m->u.ask.protocol == IPPROTO_ICMP))
+		return -1;
+	return m->u.ask.place >> 3 >= CLAIMS_MAX || (m->u.ask.place & 7) < SLOT_NODE || (m->u.ask.place & 7) > SLOT_FORWARD_MAX
+		? -1 : 0;
+}
+
+static int get_answer(struct reader *r, struct message *m)
+{
+	size_t n;
+
+	m->u.answer.token = read_be64(r);
+	m->u.answer.verdict = read_u8(r);
+	n = r->left;
+	m->u.answer.text = slice_of(read_bytes(r, n), n);
+	return m->u.answer.verdict < ANSWER_ALLOWED || m->u.answer.verdict > ANSWER_NOTHING || n > ANSWER_TEXT_MAX ? -1 : 0;
+}
+
 int message_get(struct message *m, struct slice content)
 {
 	static int (*const get[])(struct reader *r, struct message *m) = {
@@ -330,6 +368,7 @@ int message_get(struct message *m, struct slice content)
 		[MESSAGE_ROTATE] = get_rotate, [MESSAGE_INTRODUCE] = get_introduce,
 		[MESSAGE_INTRODUCED] = get_introduce, [MESSAGE_RELAY] = get_relay, [MESSAGE_RELAYED] = get_relay,
 		[MESSAGE_RELAY_NO] = get_relay_no, [MESSAGE_GOODBYE] = get_goodbye,
+		[MESSAGE_ASK] = get_ask, [MESSAGE_ANSWER] = get_answer,
 	};
 	struct reader r = reader_of(content);
 	uint8_t type;

@@ -15,6 +15,7 @@
 #define WANT_MAX 64			/* ids of one message */
 #define CANDIDATES_MAX 8		/* endpoints of INTRODUCE */
 #define ROTATE_CHUNK 1024
+#define ANSWER_TEXT_MAX 255
 
 enum message_type {
 	MESSAGE_KEEPALIVE = 0,	/* no bytes at all */
@@ -31,9 +32,12 @@ enum message_type {
 	MESSAGE_RELAYED = 11,	/* it came from that node */
 	MESSAGE_RELAY_NO = 12,
 	MESSAGE_GOODBYE = 13,
+	MESSAGE_ASK = 14,	/* may I call this? */
+	MESSAGE_ANSWER = 15,
 };
 
 enum relay_no { RELAY_NO_ROUTE = 1, RELAY_NO_SERVICE = 2, RELAY_NO_ROOM = 3 };
+enum answer { ANSWER_ALLOWED = 1, ANSWER_DENIED = 2, ANSWER_NOTHING = 3 };
 enum goodbye { GOODBYE_STOPPING = 1, GOODBYE_LEAVING = 2, GOODBYE_ROTATED = 3 };
 
 struct message_have { uint8_t id[NODE_ID_LEN]; uint64_t sequence; };
@@ -57,6 +61,10 @@ struct message {
 		/* node: RELAY: to; RELAYED: from; RELAY_NO: to, without a datagram. */
 		struct { uint8_t node[NODE_ID_LEN]; uint8_t reason; struct slice datagram; } relay;
 		uint8_t goodbye;
+		/* protocol: of IP (6, 17; 1 is echo, of either version); place: ordinal * 8 + slot of the receiver's. */
+		struct { uint64_t token; uint8_t protocol; uint16_t port; uint8_t place; } ask;
+		/* text: for people, UTF-8 that may be anything. */
+		struct { uint64_t token; uint8_t verdict; struct slice text; } answer;
 	} u;
 };
 

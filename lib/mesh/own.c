@@ -148,7 +148,7 @@ int own_make(struct mesh_engine *e, int64_t now_ms, struct error *err)
 	memcpy(a.node, e->nodekey.id, NODE_ID_LEN);
 	act(e, &a);
 	own_block_acts(e, now_ms);
-	gossip_push(e, e->self.record, NULL);
+	gossip_push(e, e->self.record, NULL, PUSH_PEERS);
 	engine_due(e, now_ms + RECORD_RENEW_MS);
 	return 0;
 }

@@ -106,6 +106,9 @@ static void tell(struct mesh_engine *e, struct node *n)
 
 void paths_set(struct mesh_engine *e, struct node *n, const struct endpoint *at, int64_t now_ms)
 {
+	/* A member that says so does not make a packet come from somebody else. */
+	if (relay_is(e, at) && relay_end(e, at) != n)
+		return;
 	n->path_ms = n->quiet_ms = now_ms;
 	if (at->family == ENDPOINT_NONE || (endpoint_equal(&n->path, at) && n->mtu != 0))
 		return;
@@ -350,6 +353,8 @@ static void try_direct(struct mesh_engine *e, struct node *n, bool in_use, int64
 	}
 	if (in_use)
 		paths_probe(e, n, &n->path, 0, false, now_ms);
+	if (in_use && n->mtu_known == 0)
+		paths_probe(e, n, &n->path, (uint16_t)(n->mtu + SESSION_OVERHEAD), false, now_ms);
 	node_due(e, n, now_ms + every_ms);
 }
 
@@ -389,6 +394,11 @@ void paths_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
 		paths_lost(e, n, now_ms);
 	if (!node_live(n))
 		return;
+	/* No more gets through than to the one in between. */
+	if (relay_is(e, &n->path) && n->mtu > relay_mtu(e, &n->path)) {
+		n->mtu = relay_mtu(e, &n->path);
+		tell(e, n);
+	}
 	traffic_of(e, n, &t);
 	heard = t.rx_ms > n->quiet_ms ? t.rx_ms : n->quiet_ms;
 	n->anchor = is_anchor(e, n);
@@ -396,7 +406,7 @@ void paths_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
 		paths_probe(e, n, &n->path, 0, false, now_ms);
 	if (relay_is(e, &n->path))
 		try_direct(e, n, now_ms - t.tx_data_ms < IN_USE_MS || now_ms - t.rx_data_ms < IN_USE_MS, now_ms);
-	else if (now_ms - t.tx_data_ms < POLL_MS * 10)
+	else if (now_ms - t.tx_data_ms < POLL_MS * 10 || relay_needed(e, n))
 		explore(e, n, now_ms);
 	ask_rival(e, n, now_ms);
 	if (t.rx_data_ms > t.tx_ms && now_ms - t.rx_data_ms >= PASSIVE_MS && n->keepalive_ms < t.rx_data_ms) {

@@ -5,18 +5,20 @@
 #							lost; says "unreachable CODE AFTER-MS" when that is the answer
 #	mesh-io.pl tcp-serve ADDRESS PORT		echoes back "BYTES SHA-256" of each connection's bytes; never ends
 #	mesh-io.pl tcp-send ADDRESS PORT BYTES		sends so many bytes, checks the echo; prints "mbit N"
-#	mesh-io.pl tcp-get ADDRESS PORT			connects and says "open", or why not, and "after MS"
+#	mesh-io.pl tcp-get ADDRESS PORT [SECONDS]	connects and says "open", or why not, and "after MS"
+#	mesh-io.pl talk-serve ADDRESS PORT		says "called by ADDRESS", echoes each line of a connection; never ends
+#	mesh-io.pl talk ADDRESS PORT			a line each 20 ms, "beat N" for each echo, until "broken WHY"
 #	mesh-io.pl udp-serve ADDRESS PORT		echoes every datagram; never ends
 #	mesh-io.pl udp-echo ADDRESS PORT SIZE COUNT	prints "answered N" of COUNT, "toobig MTU" where the kernel refuses
 #	mesh-io.pl udp-sink ADDRESS PORT SECONDS	prints "got N bytes B" of what came
-#	mesh-io.pl udp-flood ADDRESS PORT SIZE COUNT	sends as fast as it goes
+#	mesh-io.pl udp-flood ADDRESS PORT SIZE COUNT [FROM]	sends as fast as it goes, from that address
 use strict;
 use warnings;
 use Digest::SHA ();
 use Errno qw(EMSGSIZE EHOSTUNREACH EINTR);
 use IO::Handle;
 use Socket qw(:all);
-use Time::HiRes qw(time sleep);
+use Time::HiRes qw(alarm time sleep);
 
 $| = 1;
 my ($verb, @args) = @ARGV;
@@ -145,12 +147,48 @@ sub tcp_send {
 }
 
 sub tcp_get {
-	my ($address, $port) = @_;
+	my ($address, $port, $seconds) = @_;
 	my ($s, $start) = (sock($address, SOCK_STREAM, 0), time);
-	alarm 5;
+	local $SIG{ALRM} = sub { };
+	alarm($seconds // 5);
 	my $ok = connect $s, at($address, $port);
 	printf "%s after %.0f\n", $ok ? 'open' : $!, (time - $start) * 1e3;
 	exit(!$ok);
+}
+
+sub talk_serve {
+	my ($address, $port) = @_;
+	my $l = sock($address, SOCK_STREAM, 0);
+	setsockopt $l, SOL_SOCKET, SO_REUSEADDR, 1;
+	bind $l, at($address, $port) or die "bind: $!\n";
+	listen $l, 16 or die "listen: $!\n";
+	local $SIG{CHLD} = 'IGNORE';
+	print "listening\n";
+	for (;;) {
+		my $from = accept my $c, $l or next;
+		next if fork;
+		my (undef, $caller) = family($address) == AF_INET6 ? unpack_sockaddr_in6($from) : unpack_sockaddr_in($from);
+		print 'called by ', inet_ntop(family($address), $caller), "\n";
+		while (sysread $c, my $bytes, 4096) {
+			syswrite $c, $bytes;
+		}
+		exit 0;
+	}
+}
+
+sub talk {
+	my ($address, $port) = @_;
+	my $s = sock($address, SOCK_STREAM, 0);
+	connect $s, at($address, $port) or die "connect: $!\n";
+	local $SIG{PIPE} = 'IGNORE';
+	for (my $n = 1;; $n++) {
+		defined syswrite $s, "line $n\n" or die "broken $!\n";
+		readable($s, 3) or die "broken: silence\n";
+		my $got = sysread $s, my $bytes, 4096;
+		defined $got && $got > 0 or die 'broken ', defined $got ? 'by its end' : $!, "\n";
+		print "beat $n\n";
+		sleep 0.02;
+	}
 }
 
 sub udp_serve {
@@ -204,8 +242,9 @@ sub udp_sink {
 }
 
 sub udp_flood {
-	my ($address, $port, $size, $count) = @_;
+	my ($address, $port, $size, $count, $from) = @_;
 	my $s = sock($address, SOCK_DGRAM, 0);
+	!defined $from or bind $s, at($from, 0) or die "bind: $!\n";
 	connect $s, at($address, $port) or die "connect: $!\n";
 	my ($bytes, $start) = ('u' x $size, time);
 	for (1 .. $count) {
@@ -216,6 +255,7 @@ sub udp_flood {
 
 my %verbs = (
 	'ping' => \&ping, 'tcp-serve' => \&tcp_serve, 'tcp-send' => \&tcp_send, 'tcp-get' => \&tcp_get,
+	'talk-serve' => \&talk_serve, 'talk' => \&talk,
 	'udp-serve' => \&udp_serve, 'udp-echo' => \&udp_echo, 'udp-sink' => \&udp_sink, 'udp-flood' => \&udp_flood,
 );
 die "usage: mesh-io.pl VERB ...\n" if !defined $verb || !$verbs{$verb};

@@ -47,14 +47,22 @@ struct sim_node {
 	uint64_t sequence;
 	struct mesh_record own;
 	struct endpoint at;	/* its socket */
+	struct endpoint also;	/* another address of it */
 	unsigned nat, lan, side;	/* nat: 0 none; lan: 0 none; side: of a partition */
 	bool up;
 	struct sim_session *sessions;
 	size_t sessions_count, sessions_room;
 	struct sim_peer *peers;
-	uint64_t sent, sent_bytes, received_data, refused, moved, ups;
+	uint64_t sent, sent_bytes, received_data, refused, moved, ups, given_up;
 	int64_t first_data_ms;
-	/* what its disk has of generations */
+	/* what its disk has of others */
+	struct sim_kept {
+		uint8_t id[NODE_ID_LEN], record[RECORD_LEN_MAX];
+		size_t len;
+		struct endpoint at;
+	} kept[SIM_NODES];
+	size_t kept_count;
+	/* and of generations */
 	struct netkey gen, former[ENGINE_FORMER_MAX];
 	size_t former_count;
 	int64_t grace_until_ms;
@@ -63,6 +71,8 @@ struct sim_node {
 	size_t out_count, out_new;	/* the latter: of the generation that comes next */
 	struct subkeys masks[2];
 	size_t masks_count;
+	struct mesh_act asked, answer;	/* the last ones; kind 0: none */
+	char answer_text[ANSWER_TEXT_MAX + 1];
 };
 
 struct sim_mapping {
@@ -100,6 +110,10 @@ struct sim {
 	int64_t delay_ms;
 	size_t mtu;			/* larger datagrams are lost; 0: none is */
 	bool parted;
+	bool cut[SIM_NODES + 1][SIM_NODES + 1];	/* [from][to]: nothing gets there */
+	struct endpoint slow;		/* datagrams to it take longer */
+	int64_t slow_ms;
+	bool disk;			/* records and endpoints outlive a kill */
 	struct endpoint victim;		/* datagrams to it are counted */
 	uint64_t at_victim;
 };
@@ -169,7 +183,7 @@ static UNUSED unsigned sim_target(struct sim *s, const struct sim_node *from, co
 	size_t k;
 
 	for (i = 1; i <= s->count; i++)
-		if (endpoint_equal(&s->node[i].at, to))
+		if (endpoint_equal(&s->node[i].at, to) || endpoint_equal(&s->node[i].also, to))
 			return s->node[i].nat == 0 || s->node[i].nat == from->nat ? i : 0;
 	for (i = 1; i <= SIM_NATS; i++) {
 		struct sim_nat *n = &s->nat[i];
@@ -195,7 +209,9 @@ static UNUSED void sim_wire(struct sim_node *from, const struct endpoint *to, co
 	/* Behind the same NAT they see each other as they are. */
 	if (ev.node != 0 && endpoint_equal(&s->node[ev.node].at, to))
 		ev.from = s->node[ev.node].nat == from->nat ? from->at : ev.from;
-	if (ev.node == 0 || !s->node[ev.node].up || (s->parted && s->node[ev.node].side != from->side) ||
+	if (endpoint_equal(to, &s->slow))
+		ev.at_ms += s->slow_ms;
+	if (ev.node == 0 || !s->node[ev.node].up || s->cut[from->number][ev.node] || (s->parted && s->node[ev.node].side != from->side) ||
 	    mesh_random(&s->seed) % 100 < s->loss_percent || (s->mtu > 0 && len > s->mtu))
 		return;
 	ev.bytes = xmalloc(len);
@@ -354,6 +370,51 @@ static UNUSED void sim_feed(struct sim_node *n, const struct mesh_act *a)
 	sim_receive(n, &from, bytes, len);
 }
 
+/* What the daemon keeps of a node, made when it is new; NULL: there is no room. */
+static UNUSED struct sim_kept *sim_kept(struct sim_node *n, const uint8_t *id)
+{
+	size_t i;
+
+	for (i = 0; i < n->kept_count; i++)
+		if (memcmp(n->kept[i].id, id, NODE_ID_LEN) == 0)
+			return &n->kept[i];
+	if (!n->sim->disk || n->kept_count == SIM_NODES)
+		return NULL;
+	memcpy(n->kept[n->kept_count].id, id, NODE_ID_LEN);
+	return &n->kept[n->kept_count++];
+}
+
+static UNUSED void sim_keep_of(struct sim_node *n, const struct mesh_act *a)
+{
+	struct sim_kept *k = sim_kept(n, a->node);
+
+	if (k == NULL)
+		return;
+	if (a->kind == MESH_ACT_STORE) {
+		memcpy(k->record, a->bytes.ptr, a->bytes.len);
+		k->len = a->bytes.len;
+	} else if (a->kind == MESH_ACT_FORGET) {
+		k->len = 0;
+	} else if (a->at.family != ENDPOINT_NONE && a->relay == ENGINE_NOBODY) {
+		k->at = a->at;
+	}
+}
+
+static UNUSED void sim_load(struct sim_node *n)
+{
+	struct error err = ERROR_INIT;
+	size_t i;
+
+	for (i = 0; i < n->kept_count; i++) {
+		struct sim_kept *k = &n->kept[i];
+
+		if (k->len == 0)
+			continue;
+		REQUIRE(mesh_engine_load(n->e, slice_of(k->record, k->len), 0, n->sim->now_ms, &err) == 0);
+		mesh_engine_load_endpoint(n->e, k->id, &k->at);
+	}
+}
+
 static UNUSED void sim_act(struct sim_node *n, const struct mesh_act *a)
 {
 	struct sim_peer *p = a->peer < ENGINE_PEERS_MAX ? &n->peers[a->peer] : NULL;
@@ -392,9 +453,15 @@ static UNUSED void sim_act(struct sim_node *n, const struct mesh_act *a)
 		p->at = a->at;
 		p->relay = a->relay;
 		p->mtu = a->mtu;
+		sim_keep_of(n, a);
 		sim_flush(n, p);
 		break;
+	case MESH_ACT_STORE:
+	case MESH_ACT_FORGET:
+		sim_keep_of(n, a);
+		break;
 	case MESH_ACT_UNREACHABLE:
+		n->given_up++;
 		p->staged = 0;
 		p->wanted = false;
 		break;
@@ -419,6 +486,14 @@ static UNUSED void sim_act(struct sim_node *n, const struct mesh_act *a)
 	case MESH_ACT_EVENT:
 		n->moved += a->event == MESH_EVENT_MOVED;
 		n->ups += a->event == MESH_EVENT_UP;
+		break;
+	case MESH_ACT_ASKED:
+		n->asked = *a;
+		break;
+	case MESH_ACT_ANSWER:
+		n->answer = *a;
+		memcpy(n->answer_text, a->bytes.ptr, a->bytes.len);
+		n->answer_text[a->bytes.len] = '\0';
 		break;
 	default:
 		break;
@@ -511,6 +586,7 @@ static UNUSED void sim_start(struct sim_node *n, int64_t wall_s)
 	if (n->e == NULL)
 		printf("# %s\n", err.text);
 	REQUIRE(n->e != NULL);
+	sim_load(n);
 	for (i = 0; i < n->out_count; i++)
 		mesh_engine_evict(n->e, n->out[i], n->sim->now_ms);
 	mesh_engine_endpoints(n->e, &own, 1, n->sim->now_ms);
@@ -643,6 +719,7 @@ static UNUSED bool sim_data(struct sim_node *from, const struct sim_node *to)
 		return false;
 	if (p->sending != 0 && p->at.family != ENDPOINT_NONE) {
 		sim_seal(from, p, p->sending, NULL, PACKET_DATA, SLICE_LIT("an IP packet of the tests"));
+		sim_pump(from);
 		return true;
 	}
 	p->staged += p->staged < SIM_STAGED;

@@ -396,6 +396,32 @@ static void say(struct sim_node *from, const struct sim_node *to, const struct m
 	sim_seal(from, p, p->sending, NULL, PACKET_CONTROL, slice_of(content, message_put(m, content, sizeof(content))));
 }
 
+TEST(a_peer_says_what_it_would_let_in)
+{
+	struct sim *s = network(21, 2);
+	struct mesh_ask ask = {77, 6, 445, 3, SLOT_FORWARD_MAX};
+	struct sim_node *a = &s->node[1], *b = &s->node[2];
+	uint8_t nobody[NODE_ID_LEN] = {1};
+	char long_text[400];
+
+	sim_wait(s, 5000);
+	CHECK(all_pairs(s, 100));
+	CHECK(mesh_engine_ask(a->e, nobody, &ask) < 0);
+	CHECK(mesh_engine_ask(a->e, b->key.id, &ask) == 0);
+	sim_pump(a);
+	sim_wait(s, 100);
+	CHECK(b->asked.kind == MESH_ACT_ASKED && b->asked.ask.token == 77 && b->asked.ask.protocol == 6 && b->asked.ask.port == 445 &&
+	      b->asked.ask.ordinal == 3 && b->asked.ask.slot == SLOT_FORWARD_MAX);
+	CHECK(memcmp(b->asked.node, a->key.id, NODE_ID_LEN) == 0);
+	memset(long_text, 'x', sizeof(long_text));
+	mesh_engine_answer(b->e, b->asked.peer, ask.token, ANSWER_DENIED, slice_of((const uint8_t *)long_text, sizeof(long_text)));
+	sim_pump(b);
+	sim_wait(s, 100);
+	CHECK(a->answer.kind == MESH_ACT_ANSWER && a->answer.ask.token == 77 && a->answer.verdict == ANSWER_DENIED);
+	CHECK_INT(strlen(a->answer_text), ANSWER_TEXT_MAX);
+	sim_free(s);
+}
+
 TEST(a_member_cannot_aim_the_others_at_a_victim)
 {
 	struct sim *s = network(15, 3);

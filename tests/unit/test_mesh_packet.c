@@ -290,7 +290,7 @@ static void comes_back(const struct message *m, struct message *got)
 	if (m->type == MESSAGE_PROBE || m->type == MESSAGE_RELAY)
 		return;		/* their ends are free */
 	for (i = 1; i < len; i++)
-		CHECK(message_get(&(struct message){0}, slice_of(out, i)) < 0 || m->type == MESSAGE_ROTATE);
+		CHECK(message_get(&(struct message){0}, slice_of(out, i)) < 0 || m->type == MESSAGE_ROTATE || m->type == MESSAGE_ANSWER);
 	if (len > 0 && len < sizeof(out) && m->type != MESSAGE_PONG && m->type != MESSAGE_ROTATE) {
 		out[len] = 0;
 		CHECK(message_get(&(struct message){0}, slice_of(out, len + 1)) < 0);
@@ -341,6 +341,12 @@ TEST(control_messages_come_back)
 	m = (struct message){.type = MESSAGE_GOODBYE, .u.goodbye = GOODBYE_ROTATED};
 	comes_back(&m, &got);
 	CHECK(got.u.goodbye == GOODBYE_ROTATED);
+	m = (struct message){.type = MESSAGE_ASK, .u.ask = {7, 6, 445, 12 * 8 + 6}};
+	comes_back(&m, &got);
+	CHECK(got.u.ask.token == 7 && got.u.ask.protocol == 6 && got.u.ask.port == 445 && got.u.ask.place == 102);
+	m = (struct message){.type = MESSAGE_ANSWER, .u.answer = {7, ANSWER_DENIED, slice_of(bytes, ANSWER_TEXT_MAX)}};
+	comes_back(&m, &got);
+	CHECK(got.u.answer.token == 7 && got.u.answer.verdict == ANSWER_DENIED && got.u.answer.text.len == ANSWER_TEXT_MAX);
 }
 
 TEST(records_travel_together_as_far_as_they_fit)
@@ -367,7 +373,7 @@ TEST(records_travel_together_as_far_as_they_fit)
 TEST(control_messages_that_say_what_they_may_not_are_refused)
 {
 	static const uint8_t cases[][40] = {
-		{14}, {255}, {MESSAGE_GOODBYE, 0}, {MESSAGE_GOODBYE, 4}, {MESSAGE_WANT, 0},
+		{16}, {255}, {MESSAGE_GOODBYE, 0}, {MESSAGE_GOODBYE, 4}, {MESSAGE_WANT, 0},
 	};
 	static const size_t lens[] = {1, 1, 2, 2, 2};
 	struct message m = {.type = MESSAGE_HAVE, .u.have = {.bucket = 16, .parts = 1}}, got;
@@ -388,6 +394,20 @@ TEST(control_messages_that_say_what_they_may_not_are_refused)
 	REFUSED();
 	m.u.have.part = 0;
 	m.u.have.count = 1;	/* an id of another bucket */
+	REFUSED();
+	m = (struct message){.type = MESSAGE_ASK, .u.ask = {7, 47, 445, 1}};
+	REFUSED();
+	m = (struct message){.type = MESSAGE_ASK, .u.ask = {7, 6, 0, 1}};
+	REFUSED();
+	m = (struct message){.type = MESSAGE_ASK, .u.ask = {7, 1, 22, 1}};
+	REFUSED();
+	m = (struct message){.type = MESSAGE_ASK, .u.ask = {7, 6, 22, 7}};
+	REFUSED();
+	m = (struct message){.type = MESSAGE_ASK, .u.ask = {7, 6, 22, 13 * 8 + 1}};
+	REFUSED();
+	m = (struct message){.type = MESSAGE_ANSWER, .u.answer = {7, ANSWER_NOTHING + 1, SLICE_EMPTY}};
+	REFUSED();
+	m = (struct message){.type = MESSAGE_ANSWER, .u.answer = {7, ANSWER_DENIED, slice_of(other, ANSWER_TEXT_MAX + 1)}};
 	REFUSED();
 	m = (struct message){.type = MESSAGE_ROTATE, .u.rotate = {2, 0, 2, slice_of(other, 1023)}};
 	REFUSED();
