@@ -14,8 +14,9 @@ IO=$(cd "$(dirname "$0")" && pwd)/e2e/mesh-io.pl
 
 # An ordinary user is root in a user namespace of his own, in which the machines are made.
 if [ "$(id -u)" -ne 0 ] && [ -z "${MESHANICS_DEMO_INSIDE:-}" ]; then
-	rm -rf "$T"
-	MESHANICS_DEMO_INSIDE=yes exec unshare -U -r "$0" "$@"
+	cd /
+	rmdir "$T"
+	MESHANICS_DEMO_INSIDE=yes exec unshare -U -r "${IO%/e2e/*}/demo-mesh.sh" "$@"
 fi
 if ! [ -c /dev/net/tun ]; then
 	echo 'demo: there is no /dev/net/tun here; modprobe tun makes it' >&2
