@@ -72,14 +72,15 @@ static int check_range(const struct option *o, int64_t n, const char *text, stru
 /* Are the parts of an item there that must be? */
 static int check_parts(const struct option *o, const char *text, struct error *err)
 {
+	const char *rest = text;
 	unsigned i;
 
 	for (i = 0; o->members != NULL && i < o->needed; i++) {
-		size_t len = i + 1 < o->needed || o->members[i + 1] != NULL ? strcspn(text, "=") : strlen(text);
+		size_t len = o->members[i + 1] != NULL ? strcspn(rest, "=") : strlen(rest);
 
 		if (len == 0)
 			return error_set(err, ERR_USAGE, "'%s' is not %s: it has no %s", text, o->value, o->members[i]);
-		text += len + (text[len] == '=');
+		rest += len + (rest[len] == '=');
 	}
 	return 0;
 }

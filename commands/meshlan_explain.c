@@ -8,24 +8,57 @@ static const struct option options[] = {
 	{ .name = NULL },
 };
 
+static void put_now(struct cmd *cmd, struct json_value x)
+{
+	if (json_type(json_get(x, "flows")) == JSON_STRING)
+		cmd_printf(cmd, "now: %.*s\n", SLICE_ARG(json_string(json_get(x, "flows"))));
+}
+
+static bool without_session(struct json_value x)
+{
+	char path[16];
+
+	return strcmp(meshlans_text(path, sizeof(path), x, "path", ""), "none") == 0;
+}
+
+/* A call to this node. */
+static void put_in(struct cmd *cmd, struct json_value x)
+{
+	char from[64];
+
+	cmd_printf(cmd, "%.*s\n", SLICE_ARG(json_string(json_get(x, "why"))));
+	put_now(cmd, x);
+	if (without_session(x))
+		cmd_printf(cmd, "there is no session with %s now; 'meshanics meshlan ping' makes one\n",
+			   meshlans_text(from, sizeof(from), x, "from", "the caller"));
+}
+
+/* A call from it: what this end says, and the other one, which decides. */
+static void put_out(struct cmd *cmd, struct json_value x)
+{
+	char target[64], what[32], from[64], far[512];
+	const char *t = meshlans_text(target, sizeof(target), x, "target", "that node");
+	const char *why = meshlans_text(far, sizeof(far), x, "far_why", "it gives no reason");
+
+	cmd_printf(cmd, "here: %.*s\n", SLICE_ARG(json_string(json_get(x, "why"))));
+	put_now(cmd, x);
+	if (json_type(json_get(x, "allowed")) == JSON_BOOL) {
+		bool allowed = json_bool(json_get(x, "allowed"));
+
+		cmd_printf(cmd, "%s: %s%s\n", t, !allowed ? "denied: " : strncmp(why, "allowed", 7) == 0 ? "" : "allowed: ", why);
+		return;
+	}
+	cmd_printf(cmd, "%s: %s\n", t, without_session(x) ? "not reached, so it cannot be asked" : "no answer when it was asked");
+	cmd_note(cmd, "ask there: meshanics meshlan explain %s %s --from %s", t,
+		 meshlans_text(what, sizeof(what), x, "what", "?"), meshlans_text(from, sizeof(from), x, "from", "NODE"));
+}
+
 static void put_people(struct cmd *cmd, struct json_value x)
 {
-	bool in = slice_equal_str(json_string(json_get(x, "end")), "in"), allowed = json_bool(json_get(x, "allowed"));
-	char target[64], what[32], from[64], path[16];
-	const char *t = meshlans_text(target, sizeof(target), x, "target", "that node");
-	const char *w = meshlans_text(what, sizeof(what), x, "what", "?");
-
-	cmd_printf(cmd, "%s %s from %s: %s\n", w, in ? "here" : t,
-		   meshlans_text(from, sizeof(from), x, "from", "any member"),
-		   in ? allowed ? "let in" : "denied" : "free to go out");
-	cmd_printf(cmd, "  why: %.*s\n", SLICE_ARG(json_string(json_get(x, "why"))));
-	if (json_type(json_get(x, "flows")) == JSON_STRING)
-		cmd_printf(cmd, "  now: %.*s\n", SLICE_ARG(json_string(json_get(x, "flows"))));
-	if (strcmp(meshlans_text(path, sizeof(path), x, "path", ""), "none") == 0)
-		cmd_printf(cmd, "  and: there is no session with %s now; 'meshanics meshlan ping' tries\n", in ? "the caller" : t);
-	if (!in)
-		cmd_note(cmd, "the other end decides: run 'meshanics meshlan explain %s %s --from %s' there", t, w,
-			 meshlans_text(from, sizeof(from), x, "from", "NAME"));
+	if (slice_equal_str(json_string(json_get(x, "end")), "in"))
+		put_in(cmd, x);
+	else
+		put_out(cmd, x);
 }
 
 static int meshlan_explain_run(struct cmd *cmd, struct error *err)

@@ -143,7 +143,7 @@ static void take_record(struct lan *l, struct slice bytes)
 	struct error err = ERROR_INIT;
 	int64_t soon_ms = loop_now_ms(l->m->loop) + 200;
 
-	if (record_parse(r, bytes, &l->addressing, &err) < 0 || names_set(l->names, r, &err) < 0)
+	if (record_read(r, bytes, &l->addressing, &err) < 0 || names_set(l->names, r, &err) < 0)
 		log_failure(LOG_LEVEL_WARN, "mesh.record", &err);
 	free(r);
 	l->review = true;
@@ -220,6 +220,9 @@ void lan_act(struct lan *l, const struct mesh_act *a)
 		return;
 	case MESH_ACT_ASKED:
 		asked(l, a);
+		return;
+	case MESH_ACT_ANSWER:
+		explain_answered(l, a);
 		return;
 	case MESH_ACT_EVICTED:
 		evicted(l, a->node);

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -285,31 +286,20 @@ static void door_begin(struct exchange *x)
 		answer_question(x, status_put);
 	else if (asks(x, "GET", "/names"))
 		answer_question(x, names_put);
-	else if (asks(x, "POST", "/explain"))
+	else if (asks(x, "POST", "/explain") || asks(x, "POST", "/ping"))
 		exchange_take_body(x, QUESTION_MAX);
 	else
-		refuse(x, ERR_NOT_FOUND, "the mesh answers GET /status and /names, POST /explain");
-}
-
-/* -1: not answered yet, err says why not. */
-static int answer_body(struct exchange *x, struct json_value q, struct error *err)
-{
-	struct buf body = BUF_INIT(64u << 10);
-	struct json_writer w = JSON_WRITER(&body);
-	int r;
-
-	if ((r = explain_put(x->arg, q, &w, err)) == 0)
-		door_answer(x, &body, NULL);
-	buf_release(&body);
-	return r;
+		refuse(x, ERR_NOT_FOUND, "the mesh answers GET /status and /names, POST /explain and /ping");
 }
 
 static void door_ready(struct exchange *x)
 {
+	bool ping = slice_equal_str(x->head.path, "/ping");
 	struct error err = ERROR_INIT;
 	struct json doc = JSON_INIT;
 
-	if (json_parse(&doc, x->body, JSON_STRICT, &err) < 0 || answer_body(x, json_root(&doc), &err) < 0)
+	if (json_parse(&doc, x->body, JSON_STRICT, &err) < 0 ||
+	    (ping ? ping_begin : explain_begin)(x->arg, x, json_root(&doc), &err) < 0)
 		door_answer(x, NULL, &err);
 	json_release(&doc);
 }
@@ -320,7 +310,7 @@ int door_start(struct meshlan *m, struct error *err)
 	struct server_limits limits = {.connections = CONNECTIONS_MAX};
 	char address[sizeof(m->home) + 32];
 
-	m->door_fd = -1;
+	m->door = xcalloc(1, sizeof(struct door));
 	snprintf(address, sizeof(address), "unix:%s/mesh/control.sock", m->home);
 	if ((m->door_fd = listen_open(address, err)) < 0 ||
 	    (m->server = server_new(m->loop, &limits, clock_now_s, err)) == NULL)
@@ -330,6 +320,12 @@ int door_start(struct meshlan *m, struct error *err)
 
 void door_stop(struct meshlan *m)
 {
+	if (m->door != NULL) {
+		ping_stop_all(m);
+		explain_stop_all(m);
+	}
+	free(m->door);
+	m->door = NULL;
 	if (m->server != NULL)
 		server_free(m->server);
 	m->server = NULL;

@@ -3,7 +3,7 @@
  * hint of struct error. All of it in the loop's thread.
  *
  *	GET /status, GET /names		status.c
- *	POST /explain			explain.c: {"target", "what", "from" or null}
+ *	POST /explain			explain.c: {"target", "what", "from" or null}; answered when the far end has been asked
  *	POST /ping			ping.c: {"target", "family": 4 or 6, "sequence", "timeout_ms"}; answered when it is known
  */
 #ifndef MESHANICS_MESHLAN_DOOR_H
@@ -38,11 +38,16 @@ void door_answer(struct exchange *x, struct buf *body, const struct error *err);
 
 void status_put(struct meshlan *m, struct json_writer *w);
 void names_put(struct meshlan *m, struct json_writer *w);
-WARN_UNUSED int explain_put(struct meshlan *m, struct json_value q, struct json_writer *w, struct error *err);
-
-struct ping;
-/* Answers the exchange, now or later. -1: it has not, and err says why. */
+/* These answer the exchange, now or later. -1: they have not, and err says why. */
+WARN_UNUSED int explain_begin(struct meshlan *m, struct exchange *x, struct json_value q, struct error *err);
 WARN_UNUSED int ping_begin(struct meshlan *m, struct exchange *x, struct json_value q, struct error *err);
+void explain_stop_all(struct meshlan *m);
 void ping_stop_all(struct meshlan *m);
+
+/* What meshlan.door is: what has not been answered yet. */
+struct door {
+	struct ping *pings;
+	struct asking *askings;
+};
 
 #endif

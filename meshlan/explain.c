@@ -1,10 +1,23 @@
-/* Why a call passes or does not (POST /explain): what the rules and flows of this node say about it. */
+/*
+ * Why a call passes or does not (POST /explain). For a call to this node: what its rules and flows say. For a call from
+ * it: the same of this end, and what the far end answers when it is asked.
+ *
+ *	CALLING --session stands--> ASKING --answer or deadline--> answered
+ *	   | deadline
+ *	   +--> answered
+ */
 #include <arpa/inet.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "mesh/scope.h"
 #include "meshlan/door.h"
 #include "sys/clock.h"
+#include "sys/rng.h"
+
+#define ASKINGS_MAX 64
+#define FAR_MS 2000		/* for a session and the answer */
+#define LOOK_MS 5
 
 /* One word asked about: a node, what of it, and who calls. */
 struct question {
@@ -94,43 +107,187 @@ static int explain_out(const struct question *q, struct filter_explanation *x, s
 	return 0;
 }
 
-/* How the far end is reached, since the best rule helps nobody who is not there. */
+/* ---- the answer ---- */
+
+/* A call from here, until the far end has said what it thinks of it. */
+struct asking {
+	struct meshlan *m;
+	struct asking *next;
+	struct exchange_token exchange;
+	char network[NETWORK_ID_HEX_LEN];
+	struct question q;		/* its lan is looked up anew each time */
+	struct filter_explanation x;
+	struct mesh_ask ask;
+	int64_t deadline_ms;
+	bool called, asked;
+	struct timer step;
+	enum answer verdict;		/* 0: none yet */
+	char text[ANSWER_TEXT_MAX + 1];
+};
+
+/* How the other side is reached, since the best rule helps nobody who is not there. */
 static void put_path(struct json_writer *w, const struct found *f)
 {
 	struct mesh_peer_info i;
 
-	if (f->self || !mesh_engine_find(f->lan->engine, f->entry.node, &i)) {
+	if (f->self || f->lan == NULL || !mesh_engine_find(f->lan->engine, f->entry.node, &i))
 		json_put_null(w, "path");
-		return;
-	}
-	json_put_string(w, "path", door_path(&i));
+	else
+		json_put_string(w, "path", door_path(&i));
 }
 
-int explain_put(struct meshlan *m, struct json_value v, struct json_writer *w, struct error *err)
+/* far: of a call from here, or NULL. */
+static void put(struct json_writer *w, const struct meshlan *m, const struct question *q, const struct filter_explanation *x,
+		const struct asking *far)
 {
-	struct filter_explanation x = {0};
-	struct question q = {.has_from = false};
+	bool in = q->to.self, said = far != NULL && far->verdict != 0;
 	char rule[SCOPE_RULE_TEXT_LEN];
-	int r;
 
-	if (read_question(m, v, &q, err) < 0)
-		return -1;
-	r = q.to.self ? explain_in(&q, &x, err) : explain_out(&q, &x, err);
-	if (r < 0)
-		return -1;
 	json_open_object(w, NULL);
-	json_put_string(w, "end", q.to.self ? "in" : "out");
-	json_put_string(w, "network", q.to.lan->net.key.name);
-	json_put_string(w, "target", called(&q.to.entry, NULL));
-	json_put_hex(w, "node", q.to.entry.node, NODE_ID_LEN);
-	json_put_string(w, "what", scope_rule_text(rule, &q.what));
-	json_put_string(w, "from", q.has_from ? called(&q.from.entry, NULL) : q.to.self ? NULL : m->name);
-	json_put_bool(w, "allowed", x.reason.allowed);
-	json_put_string(w, "why", x.reason.why);
-	json_put_int(w, "live", x.live);
-	json_put_int(w, "ended", x.ended);
-	json_put_string(w, "flows", x.flows[0] == '\0' ? NULL : x.flows);
-	put_path(w, q.to.self && q.has_from ? &q.from : &q.to);
+	json_put_string(w, "end", in ? "in" : "out");
+	json_put_string(w, "network", q->to.lan == NULL ? NULL : q->to.lan->net.key.name);
+	json_put_string(w, "target", called(&q->to.entry, NULL));
+	json_put_hex(w, "node", q->to.entry.node, NODE_ID_LEN);
+	json_put_string(w, "what", scope_rule_text(rule, &q->what));
+	json_put_string(w, "from", q->has_from ? called(&q->from.entry, NULL) : in ? NULL : m->name);
+	if (in || said)
+		json_put_bool(w, "allowed", in ? x->reason.allowed : far->verdict == ANSWER_ALLOWED);
+	else
+		json_put_null(w, "allowed");
+	json_put_string(w, "why", x->reason.why);
+	json_put_string(w, "far_why", said ? far->text : NULL);
+	json_put_int(w, "live", x->live);
+	json_put_int(w, "ended", x->ended);
+	json_put_string(w, "flows", x->flows[0] == '\0' ? NULL : x->flows);
+	put_path(w, in && q->has_from ? &q->from : &q->to);
 	json_close(w);
+}
+
+static void answer(struct exchange *x, const struct meshlan *m, const struct question *q,
+		   const struct filter_explanation *e, const struct asking *far)
+{
+	struct buf body = BUF_INIT(64u << 10);
+	struct json_writer w = JSON_WRITER(&body);
+
+	put(&w, m, q, e, far);
+	door_answer(x, &body, NULL);
+	buf_release(&body);
+}
+
+/* ---- the far end ---- */
+
+static void asking_free(struct asking *k)
+{
+	struct asking **at = &k->m->door->askings;
+
+	while (*at != k)
+		at = &(*at)->next;
+	*at = k->next;
+	loop_timer_cancel(k->m->loop, &k->step);
+	free(k);
+}
+
+static void finish(struct asking *k)
+{
+	struct exchange *x = exchange_find(k->exchange);
+
+	if (x != NULL)
+		answer(x, k->m, &k->q, &k->x, k);
+	asking_free(k);
+}
+
+static void step(struct asking *k)
+{
+	int64_t now_ms = loop_now_ms(k->m->loop), next_ms = now_ms + LOOK_MS;
+	struct lan *l = meshlan_find(k->m, slice_str(k->network));
+	struct mesh_peer_info i;
+
+	k->q.to.lan = l == NULL || l->engine == NULL ? NULL : l;
+	if (k->q.to.lan == NULL || now_ms >= k->deadline_ms || !mesh_engine_find(l->engine, k->q.to.entry.node, &i) ||
+	    i.evicted) {
+		finish(k);
+		return;
+	}
+	if (!i.live && !k->called && mesh_engine_call(l->engine, i.node, now_ms) == 0)
+		lan_pump(l);
+	k->called = true;
+	if (i.live && !k->asked && mesh_engine_ask(l->engine, i.node, &k->ask) == 0) {
+		k->asked = true;
+		lan_pump(l);
+	}
+	if (k->asked || next_ms > k->deadline_ms)
+		next_ms = k->deadline_ms;
+	loop_timer_set(k->m->loop, &k->step, next_ms);
+}
+
+static void step_fire(struct timer *t)
+{
+	step(container_of(t, struct asking, step));
+}
+
+void explain_answered(struct lan *l, const struct mesh_act *a)
+{
+	struct asking *k = l->m->door == NULL ? NULL : l->m->door->askings;
+
+	for (; k != NULL; k = k->next) {
+		if (k->ask.token != a->ask.token || !k->asked || memcmp(k->q.to.entry.node, a->node, NODE_ID_LEN) != 0)
+			continue;
+		k->verdict = a->verdict;
+		printable(k->text, sizeof(k->text), a->bytes);
+		finish(k);
+		return;
+	}
+}
+
+static uint8_t protocol_of(enum scope_proto p)
+{
+	return p == SCOPE_TCP ? IPPROTO_TCP : p == SCOPE_UDP ? IPPROTO_UDP : IPPROTO_ICMP;
+}
+
+static int ask_far(struct meshlan *m, struct exchange *x, const struct question *q, const struct filter_explanation *e,
+		   struct error *err)
+{
+	struct asking *k = m->door->askings;
+	size_t n = 0;
+
+	for (; k != NULL; k = k->next)
+		n++;
+	if (n >= ASKINGS_MAX)
+		return error_set(err, ERR_RETRY, "%zu questions are under way already", n);
+	k = xcalloc(1, sizeof(*k));
+	k->m = m;
+	k->next = m->door->askings;
+	m->door->askings = k;
+	k->exchange = exchange_token(x);
+	memcpy(k->network, q->to.lan->net.hex, sizeof(k->network));
+	k->q = *q;
+	k->x = *e;
+	k->ask = (struct mesh_ask){.protocol = protocol_of(q->what.proto), .port = q->what.port_first,
+				   .ordinal = q->to.entry.ordinal, .slot = q->to.entry.slot};
+	rng_bytes(&k->ask.token, sizeof(k->ask.token));
+	k->deadline_ms = loop_now_ms(m->loop) + FAR_MS;
+	k->step.fire = step_fire;
+	step(k);
 	return 0;
+}
+
+/* ---- beginning ---- */
+
+int explain_begin(struct meshlan *m, struct exchange *x, struct json_value v, struct error *err)
+{
+	struct filter_explanation e = {.live = 0};
+	struct question q = {.has_from = false};
+
+	if (read_question(m, v, &q, err) < 0 || (q.to.self ? explain_in(&q, &e, err) : explain_out(&q, &e, err)) < 0)
+		return -1;
+	if (!q.to.self)
+		return ask_far(m, x, &q, &e, err);
+	answer(x, m, &q, &e, NULL);
+	return 0;
+}
+
+void explain_stop_all(struct meshlan *m)
+{
+	while (m->door->askings != NULL)
+		asking_free(m->door->askings);
 }

@@ -30,6 +30,7 @@
 #include <sys/socket.h>
 
 struct proxy;
+struct door;
 struct resolved;
 struct resolver;
 struct server;
@@ -72,7 +73,7 @@ struct lan_address {
 
 /* Subkeys whose masks are tried. Former ones are kept until the network stops: rotations are rare, readers are not. */
 struct generations {
-	struct subkeys k[2];
+	struct subkeys k[1 + ENGINE_FORMER_MAX];
 	size_t n;
 	struct generations *before;
 };
@@ -104,6 +105,7 @@ struct lan {
 	uint16_t port4, port6;		/* of the sockets; 0: none */
 	struct node_ids evicted;	/* told by the engine, for the rotation that follows */
 	bool unkept;			/* something waits for `keep` */
+	int64_t kept_ms;		/* when it was kept last */
 	bool review;			/* names are to be reviewed at the end of this round */
 	bool first;			/* joined before the others: meshlan.listen is its */
 	bool no_interface;		/* the plane has sockets alone */
@@ -156,7 +158,7 @@ struct meshlan {
 	/* door.c */
 	struct server *server;
 	int door_fd;
-	void *door;			/* its own */
+	struct door *door;		/* its own */
 	int64_t started_s;
 	struct error fatal;
 };
@@ -194,6 +196,9 @@ const char *lan_label(const struct lan *l);	/* of its names, for people; its nam
 /* ---- act.c ---- */
 void lan_act(struct lan *l, const struct mesh_act *a);
 union udp_addr udp_addr_of(const struct endpoint *e);
+
+/* ---- explain.c ---- */
+void explain_answered(struct lan *l, const struct mesh_act *a);	/* MESH_ACT_ANSWER */
 
 /* ---- asked.c ---- */
 void asked(struct lan *l, const struct mesh_act *a);

@@ -8,7 +8,8 @@
 #include "meshlan/internal.h"
 #include "sys/clock.h"
 
-#define KEEP_MS 10000
+#define KEEP_SOON_MS 1000	/* after a change: what comes together is kept together */
+#define KEEP_MS 10000		/* from one time to the next */
 #define RECORD_OLDEST_S (30 * 86400)
 
 /* ---- at once ---- */
@@ -123,7 +124,7 @@ static void load_records(struct lan *l, struct slice rest)
 	bool bad;
 
 	while (records_next(&rest, &bytes, &bad)) {
-		if (record_parse(r, bytes, &l->addressing, &err) < 0 || age_of(l, r) > RECORD_OLDEST_S)
+		if (record_read(r, bytes, &l->addressing, &err) < 0 || age_of(l, r) > RECORD_OLDEST_S)
 			continue;
 		if (mesh_engine_load(l->engine, bytes, age_of(l, r), now_ms, &err) < 0 || names_set(l->names, r, &err) < 0)
 			log_failure(LOG_LEVEL_WARN, "mesh.record", &err);
@@ -185,9 +186,14 @@ void keep_load(struct lan *l, const struct kept *k)
 
 void keep_soon(struct lan *l)
 {
+	int64_t at_ms = loop_now_ms(l->m->loop) + KEEP_SOON_MS;
+
 	l->unkept = true;
-	if (l->keep.slot == 0)
-		loop_timer_set(l->m->loop, &l->keep, loop_now_ms(l->m->loop) + KEEP_MS);
+	if (l->keep.slot != 0)
+		return;
+	if (at_ms < l->kept_ms + KEEP_MS)
+		at_ms = l->kept_ms + KEEP_MS;
+	loop_timer_set(l->m->loop, &l->keep, at_ms);
 }
 
 static void pin_put(void *arg, const struct names_change *pin)
@@ -245,6 +251,7 @@ void keep_now(struct lan *l)
 	if (!l->unkept)
 		return;
 	l->unkept = false;
+	l->kept_ms = loop_now_ms(l->m->loop);
 	collect(l, &k);
 	if (keep(l, &k, &err) == 0) {
 		lan_warn_clear(l, WARN_DISK);

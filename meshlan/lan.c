@@ -77,21 +77,19 @@ bool lan_is_called(const struct lan *l, struct slice word)
 
 /* ---- generations ---- */
 
-/* The engine says which hold. */
+/* The engine says which hold for packets, and which are remembered for those who were away. */
 void lan_generations(struct lan *l)
 {
 	struct generations *g = xcalloc(1, sizeof(*g));
 	const struct subkeys *k[2] = {&g->k[0], &g->k[1]};
-	const struct netkey *before = mesh_engine_key_before(l->engine);
+	const struct netkey *key;
 
-	netkey_subkeys(&g->k[0], mesh_engine_key(l->engine));
-	g->n = 1;
-	if (before != NULL)
-		netkey_subkeys(&g->k[g->n++], before);
+	while (g->n < ARRAY_SIZE(g->k) && (key = mesh_engine_key_at(l->engine, g->n)) != NULL)
+		netkey_subkeys(&g->k[g->n++], key);
 	g->before = atomic_load(&l->generations);
 	atomic_store(&l->generations, g);
 	if (l->plane != NULL)
-		plane_masks_set(l->plane, plane_masks_new(k, g->n));
+		plane_masks_set(l->plane, plane_masks_new(k, mesh_engine_key_before(l->engine) != NULL ? 2 : 1));
 }
 
 static void free_generations(struct lan *l)
@@ -100,8 +98,8 @@ static void free_generations(struct lan *l)
 
 	for (; g != NULL; g = before) {
 		before = g->before;
-		subkeys_wipe(&g->k[0]);
-		subkeys_wipe(&g->k[1]);
+		for (size_t i = 0; i < g->n; i++)
+			subkeys_wipe(&g->k[i]);
 		free(g);
 	}
 }
@@ -160,6 +158,12 @@ static void op_traffic(void *arg, uint32_t peer, struct engine_traffic *out)
 	if (l->plane != NULL && slot != PLANE_NOBODY)
 		plane_peer_stats(l->plane, slot, &s);
 	*out = (struct engine_traffic){ever(s.rx_ms), ever(s.tx_ms), ever(s.rx_data_ms), ever(s.tx_data_ms)};
+}
+
+static int64_t op_now_us(void *arg)
+{
+	(void)arg;
+	return clock_mono_us();
 }
 
 /* ---- plane ---- */
@@ -610,9 +614,19 @@ void lan_expiry(struct lan *l)
 		mesh_engine_wall(l->engine, loop_now_ms(l->m->loop), clock_now_s());
 }
 
+/* What goes on without an interface is not disturbed before there can be one. */
 static void again_fire(struct timer *t)
 {
-	lan_restart(container_of(t, struct lan, again), GOODBYE_STOPPING);
+	struct lan *l = container_of(t, struct lan, again);
+	struct tun tun = {.fd = -1};
+	struct error err = ERROR_INIT;
+
+	if (l->no_interface && l->plane != NULL && tun_open(&tun, "mesh%d", 0, &err) < 0) {
+		loop_timer_set(l->m->loop, t, loop_now_ms(l->m->loop) + AGAIN_MS);
+		return;
+	}
+	tun_close(&tun);
+	lan_restart(l, GOODBYE_STOPPING);
 }
 
 static void due_fire(struct timer *t)
@@ -674,7 +688,7 @@ struct lan *lan_start(struct meshlan *m, const struct network *net, bool first, 
 	l->own_bytes = BUF_INIT(RECORD_LEN_MAX);
 	l->slot_of = xcalloc(ENGINE_PEERS_MAX, sizeof(*l->slot_of));
 	l->peer_of = xcalloc(PLANE_PEERS_MAX, sizeof(*l->peer_of));
-	l->ops = (struct engine_ops){l, op_random, op_index_take, op_index_give, op_traffic};
+	l->ops = (struct engine_ops){l, op_random, op_index_take, op_index_give, op_traffic, op_now_us};
 	l->due.fire = due_fire;
 	l->again.fire = again_fire;
 	l->keep.fire = keep_fire;

@@ -7,8 +7,8 @@
 # shellcheck disable=SC2154 # set in demo-lib.sh
 set -eu
 
-. "$(dirname "$0")/demo-lib.sh"
 IO=$(cd "$(dirname "$0")" && pwd)/e2e/mesh-io.pl
+. "$(dirname "$0")/demo-lib.sh"
 
 # ---- four machines ----
 
@@ -82,7 +82,7 @@ say 'no machine knows another one, there is no server, and the names of the mesh
 title 'A network is a key; whoever holds it is a member'
 run at nas meshanics mgmt-keys add --home nas --name 'Home network' --caps mesh-route --never-expires
 umask 077
-meshanics mgmt-keys show 'Home network' --home nas --key-only >network.key
+meshanics mgmt-keys show 'Home network' --home nas --quiet >network.key
 umask 022
 say 'it is carried to the others (mgmt-keys show --qr draws it for a phone or a camera)'
 for who in laptop workshop; do
@@ -101,7 +101,8 @@ run at laptop meshanics meshlan status --home laptop
 run at laptop meshanics meshlan ping nas --home laptop --count 2
 say 'an address that nobody has is unreachable at once, not after a timeout'
 nobody=$(mesh_of laptop self.ipv4 | awk -F. '{ printf "%s.%s.%s.%d", $1, $2, $3, $4 - $4 % 8 + 7 }')
-at laptop perl "$IO" ping "$nobody" 1 || :
+printf "laptop$ ping %s\n" "$nobody"
+at laptop perl "$IO" ping "$nobody" 1 | sed "s/^/  /; s/unreachable 3.1 \(.*\)/Destination Host Unreachable, after \1 ms/" || :
 
 title 'Nothing is let in that nobody has allowed'
 start service.log at nas perl service.pl 127.0.0.1 8080 'the web service of nas'

@@ -13,7 +13,7 @@
 #define AEAD_KEY_LEN 32
 #define AEAD_NONCE_LEN 12
 #define AEAD_TAG_LEN 16
-#define AEAD_STATE_LEN 512
+#define AEAD_STATE_LEN 832
 
 struct aead_backend;
 
@@ -30,7 +30,7 @@ struct aead_backend {
 	void (*init)(void *state, const uint8_t key[static AEAD_KEY_LEN]);
 	/* buf: len bytes, then room for the tag. */
 	void (*seal)(const void *state, const uint8_t nonce[static AEAD_NONCE_LEN], uint8_t *buf, size_t len);
-	/* buf: len bytes and the tag. -1 when it does not hold; buf is then undefined. */
+	/* buf: len bytes and the tag, which is used up. -1 when it does not hold; buf is then undefined. */
 	int (*open)(const void *state, const uint8_t nonce[static AEAD_NONCE_LEN], uint8_t *buf, size_t len);
 };
 

@@ -21,21 +21,32 @@
 /* Loops over registers: written out, or what should be registers is memory. */
 #define EIGHT_TIMES _Pragma("GCC unroll 8")
 
+/* Else gcc gathers the terms first, in memory, and adds them up in the end. */
+#define IN_REGISTERS(s) __asm__("" : "+x"((s)->low), "+x"((s)->folded), "+x"((s)->high))
+
 #define ROUNDS 14
 #define CHUNK 16		/* blocks between two reductions */
+#define CHUNK_LEN ((size_t)CHUNK * 16)
 #define POWERS (CHUNK + 1)	/* a tail is up to 16 blocks and that of the lengths */
 
-/* Powers descend: power[i] is H^(POWERS - i), so that n blocks begin at power + POWERS - n. */
+/*
+ * Powers descend: power[i] is H^(POWERS - i), so that n blocks begin at power + POWERS - n. folded[i] has the sum of
+ * the halves of power[i] in its lower half.
+ */
 struct gcm {
 	__m128i round[ROUNDS + 1];
-	__m128i power[POWERS];
+	__m128i power[POWERS + 1];	/* one more, so that two can be read from the last */
+	__m128i folded[POWERS + 1];
 };
 
 _Static_assert(sizeof(struct gcm) <= AEAD_STATE_LEN, "the state has room");
 
-/* A product of many terms before it is reduced: low, both crosswise, high. */
+/*
+ * A product of many terms before it is reduced, by Karatsuba: low and high halves, and the product of their sums, out of
+ * which the crosswise ones come: three multiplications in place of four.
+ */
 struct sum {
-	__m256i low, middle, high;
+	__m256i low, folded, high;
 };
 
 /* OSXSAVE and AVX: the kernel keeps the wide registers. */
@@ -75,13 +86,20 @@ INLINE __m256i reversed2(__m256i x)
 
 /* ---- GHASH ---- */
 
-INLINE void add_product(struct sum *s, __m256i x, __m256i h)
+INLINE __m256i fold(__m256i x)
 {
-	__m256i cross = _mm256_xor_si256(_mm256_clmulepi64_epi128(x, h, 0x01), _mm256_clmulepi64_epi128(x, h, 0x10));
+	return _mm256_xor_si256(x, _mm256_shuffle_epi32(x, 0x4e));
+}
+
+/* Two blocks by the two powers from h on. */
+INLINE void add_product(struct sum *s, __m256i x, const __m128i *power, const __m128i *folded)
+{
+	__m256i h = load2(power);
 
 	s->low = _mm256_xor_si256(s->low, _mm256_clmulepi64_epi128(x, h, 0x00));
-	s->middle = _mm256_xor_si256(s->middle, cross);
 	s->high = _mm256_xor_si256(s->high, _mm256_clmulepi64_epi128(x, h, 0x11));
+	s->folded = _mm256_xor_si256(s->folded, _mm256_clmulepi64_epi128(fold(x), load2(folded), 0x00));
+	IN_REGISTERS(s);
 }
 
 /*
@@ -91,8 +109,9 @@ INLINE void add_product(struct sum *s, __m256i x, __m256i h)
 INLINE __m128i reduce(const struct sum *s)
 {
 	const __m256i poly = _mm256_set1_epi64x((long long)0xc200000000000000);
-	__m256i middle = _mm256_xor_si256(s->middle, _mm256_shuffle_epi32(s->low, 0x4e)), high;
+	__m256i middle = _mm256_xor_si256(s->folded, _mm256_xor_si256(s->low, s->high)), high;
 
+	middle = _mm256_xor_si256(middle, _mm256_shuffle_epi32(s->low, 0x4e));
 	middle = _mm256_xor_si256(middle, _mm256_clmulepi64_epi128(poly, s->low, 0x00));
 	high = _mm256_xor_si256(s->high, _mm256_shuffle_epi32(middle, 0x4e));
 	high = _mm256_xor_si256(high, _mm256_clmulepi64_epi128(poly, middle, 0x00));
@@ -110,25 +129,23 @@ INLINE __m256i single(__m128i x)
 	return _mm256_inserti128_si256(_mm256_setzero_si256(), x, 0);
 }
 
-VAES static __m128i multiply(__m128i x, __m128i h)
+VAES static __m128i times(__m128i x, __m128i h)
 {
+	const __m128i powers[2] = {h}, folded[2] = {_mm_xor_si128(h, _mm_shuffle_epi32(h, 0x4e))};
 	struct sum s = nothing();
 
-	add_product(&s, single(x), single(h));
+	add_product(&s, single(x), powers, folded);
 	return reduce(&s);
 }
 
-/* The hash goes on over n pairs of blocks (all of one chunk), whose first power is at h. */
-INLINE void hash_pairs(struct sum *s, __m128i *hash, const uint8_t *p, const __m128i *h, size_t n)
+/* One pair of a chunk's blocks; the hash so far goes into the first. */
+INLINE void hash_pair(struct sum *s, __m128i hash, const uint8_t *p, const struct gcm *g, size_t i)
 {
-	EIGHT_TIMES
-	for (size_t i = 0; i < n; i++) {
-		__m256i x = reversed2(load2(p + i * 32));
+	__m256i x = reversed2(load2(p + i * 32));
 
-		if (i == 0)
-			x = _mm256_xor_si256(x, single(*hash));
-		add_product(s, x, load2(h + i * 2));
-	}
+	if (i == 0)
+		x = _mm256_xor_si256(x, single(hash));
+	add_product(s, x, g->power + POWERS - CHUNK + i * 2, g->folded + POWERS - CHUNK + i * 2);
 }
 
 /* ---- AES ---- */
@@ -169,8 +186,8 @@ VAES static __m128i encrypt_block(const struct gcm *g, __m128i x)
 	return _mm_aesenclast_si128(x, g->round[ROUNDS]);
 }
 
-/* n (<= 8) pairs of key stream from the counter on, which moves; the counter is reversed, so that adding is simple. */
-INLINE void key_stream(const struct gcm *g, __m256i *counter, __m256i *out, size_t n)
+/* The counter is reversed, so that adding is simple. */
+INLINE void start_stream(const struct gcm *g, __m256i *counter, __m256i *out, size_t n)
 {
 	const __m256i two = _mm256_set_epi32(0, 0, 0, 2, 0, 0, 0, 2);
 	__m256i k = _mm256_broadcastsi128_si256(g->round[0]);
@@ -180,16 +197,51 @@ INLINE void key_stream(const struct gcm *g, __m256i *counter, __m256i *out, size
 		out[i] = _mm256_xor_si256(reversed2(*counter), k);
 		*counter = _mm256_add_epi32(*counter, two);
 	}
-	for (int r = 1; r < ROUNDS; r++) {
-		k = _mm256_broadcastsi128_si256(g->round[r]);
-		EIGHT_TIMES
-		for (size_t i = 0; i < n; i++)
-			out[i] = _mm256_aesenc_epi128(out[i], k);
-	}
-	k = _mm256_broadcastsi128_si256(g->round[ROUNDS]);
+}
+
+INLINE void one_round(const struct gcm *g, __m256i *out, size_t n, int r)
+{
+	__m256i k = _mm256_broadcastsi128_si256(g->round[r]);
+
+	EIGHT_TIMES
+	for (size_t i = 0; i < n; i++)
+		out[i] = _mm256_aesenc_epi128(out[i], k);
+}
+
+INLINE void end_stream(const struct gcm *g, __m256i *out, size_t n)
+{
+	__m256i k = _mm256_broadcastsi128_si256(g->round[ROUNDS]);
+
 	EIGHT_TIMES
 	for (size_t i = 0; i < n; i++)
 		out[i] = _mm256_aesenclast_epi128(out[i], k);
+}
+
+/* n (<= 8) pairs of key stream from the counter on, which moves. */
+INLINE void key_stream(const struct gcm *g, __m256i *counter, __m256i *out, size_t n)
+{
+	start_stream(g, counter, out, n);
+	for (int r = 1; r < ROUNDS; r++)
+		one_round(g, out, n, r);
+	end_stream(g, out, n);
+}
+
+/* Key stream for a chunk, and the hash over the one at p in the shadow of it: both wait for themselves alone. */
+INLINE __m128i stream_and_hash(const struct gcm *g, __m256i *counter, __m256i *out, __m128i hash, const uint8_t *p)
+{
+	struct sum s = nothing();
+
+	start_stream(g, counter, out, 8);
+	EIGHT_TIMES
+	for (int r = 1; r <= 8; r++) {
+		one_round(g, out, 8, r);
+		hash_pair(&s, hash, p, g, (size_t)r - 1);
+	}
+	EIGHT_TIMES
+	for (int r = 9; r < ROUNDS; r++)
+		one_round(g, out, 8, r);
+	end_stream(g, out, 8);
+	return reduce(&s);
 }
 
 INLINE void mix(const __m256i *stream, uint8_t *p, size_t n)
@@ -212,54 +264,69 @@ VAES static void gcm_init(void *state, const uint8_t key[static AEAD_KEY_LEN])
 	/* Times x: shifted by one, the bit that falls out folded in again. */
 	over = _mm_and_si128(_mm_srai_epi32(_mm_shuffle_epi32(h, 0xd3), 31), carries);
 	h = _mm_xor_si128(_mm_add_epi64(h, h), over);
-	g->power[POWERS - 1] = h;
-	for (int i = POWERS - 2; i >= 0; i--)
-		g->power[i] = multiply(g->power[i + 1], h);
-}
-
-/* What is left after the chunks: at most 16 blocks, the last of which may be short, in a room of 16. */
-INLINE void tail_stream(const struct gcm *g, __m256i *counter, uint8_t *room, size_t blocks)
-{
-	__m256i stream[8];
-
-	if (blocks > 8) {
-		key_stream(g, counter, stream, 8);
-		mix(stream, room, 8);
-	} else if (blocks > 4) {
-		key_stream(g, counter, stream, 4);
-		mix(stream, room, 4);
-	} else {
-		key_stream(g, counter, stream, 2);
-		mix(stream, room, 2);
+	for (int i = POWERS - 1; i >= 0; i--) {
+		g->power[i] = i == POWERS - 1 ? h : times(g->power[i + 1], h);
+		g->folded[i] = _mm_xor_si128(g->power[i], _mm_shuffle_epi32(g->power[i], 0x4e));
 	}
 }
 
-/* The hash over the last `blocks` blocks in room, zero-padded there, and over the lengths. */
-INLINE __m128i tail_hash(const struct gcm *g, __m128i hash, const uint8_t *room, size_t blocks, size_t len)
+/* A mask for the first n (1..32) bytes. */
+INLINE __m256i first(size_t n)
 {
-	const __m128i *h = g->power + POWERS - (blocks + 1);
-	__m128i lengths = _mm_set_epi64x(0, (long long)(len * 8));
+	static const uint8_t ones[64] = {
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+	};
+
+	return load2(ones + 32 - n);
+}
+
+/*
+ * The last n (1..31) bytes. Of them and the room for the tag behind them whole blocks are read and written: what is
+ * not of the text is masked out of the hash, and nobody needs the tag there any more, or yet.
+ */
+INLINE __m256i last_bytes(uint8_t *p, __m256i stream, size_t n, bool decrypt)
+{
+	__m256i x = n > 16 ? load2(p) : single(load(p)), y = _mm256_xor_si256(x, stream);
+
+	if (n > 16)
+		_mm256_storeu_si256((__m256i *)(void *)p, y);
+	else
+		_mm_storeu_si128((__m128i *)(void *)p, _mm256_castsi256_si128(y));
+	return _mm256_and_si256(decrypt ? x : y, first(n));
+}
+
+/* What is left after the chunks, less than one, and the lengths. */
+INLINE __m128i tail(const struct gcm *g, __m256i *counter, __m128i hash, uint8_t *p, size_t left, size_t len, bool decrypt)
+{
+	size_t pairs = left / 32, rest = left % 32, blocks = (left + 15) / 16, h = POWERS - (blocks + 1);
+	__m256i stream[8], x, before = single(hash), ends = single(_mm_set_epi64x(0, (long long)(len * 8)));
 	struct sum s = nothing();
-	size_t i = 0;
 
-	for (; i + 2 <= blocks; i += 2) {
-		__m256i x = reversed2(load2(room + i * 16));
+	if (left > 128)
+		key_stream(g, counter, stream, 8);
+	else if (left > 0)
+		key_stream(g, counter, stream, 4);
+	for (size_t i = 0; i < pairs; i++, h += 2) {
+		__m256i text = load2(p + i * 32), mixed = _mm256_xor_si256(text, stream[i]);
 
-		if (i == 0)
-			x = _mm256_xor_si256(x, single(hash));
-		add_product(&s, x, load2(h + i));
+		_mm256_storeu_si256((__m256i *)(void *)(p + i * 32), mixed);
+		x = _mm256_xor_si256(reversed2(decrypt ? text : mixed), before);
+		before = _mm256_setzero_si256();
+		add_product(&s, x, g->power + h, g->folded + h);
 	}
-	if (i < blocks) {
-		__m128i x = reversed(load(room + i * 16));
-
-		if (i == 0)
-			x = _mm_xor_si128(x, hash);
-		add_product(&s, _mm256_inserti128_si256(single(x), lengths, 1), load2(h + i));
-	} else {
-		if (i == 0)
-			lengths = _mm_xor_si128(lengths, hash);
-		add_product(&s, single(lengths), single(h[i]));
+	if (rest > 0) {
+		x = _mm256_xor_si256(reversed2(last_bytes(p + pairs * 32, stream[pairs], rest, decrypt)), before);
+		before = _mm256_setzero_si256();
+		/* A single block leaves room for that of the lengths. */
+		if (rest <= 16)
+			ends = _mm256_permute2x128_si256(x, ends, 0x20);
+		else
+			add_product(&s, x, g->power + h, g->folded + h);
+		h += rest <= 16 ? 0 : 2;
 	}
+	ends = _mm256_xor_si256(ends, before);
+	add_product(&s, ends, g->power + h, g->folded + h);
 	return reduce(&s);
 }
 
@@ -274,41 +341,40 @@ INLINE __m256i first_counter(const uint8_t *nonce, __m128i *one)
 	return _mm256_add_epi32(_mm256_broadcastsi128_si256(*one), _mm256_set_epi32(0, 0, 0, 2, 0, 0, 0, 1));
 }
 
+INLINE __m128i hash_chunk(const struct gcm *g, __m128i hash, const uint8_t *p)
+{
+	struct sum s = nothing();
+
+	EIGHT_TIMES
+	for (size_t i = 0; i < 8; i++)
+		hash_pair(&s, hash, p, g, i);
+	return reduce(&s);
+}
+
 /* Encrypt or decrypt buf and return the tag of its ciphertext. */
 INLINE __m128i gcm(const struct gcm *g, const uint8_t *nonce, uint8_t *buf, size_t len, bool decrypt)
 {
-	__m128i hash = _mm_setzero_si128(), one;
+	__m128i hash = _mm_setzero_si128(), one, mask;
 	__m256i counter = first_counter(nonce, &one), stream[8];
-	size_t left = len, blocks;
-	uint8_t room[CHUNK * 16];
+	size_t left = len;
 
-	for (; left >= CHUNK * 16; left -= CHUNK * 16, buf += CHUNK * 16) {
-		struct sum s = nothing();
-
+	mask = encrypt_block(g, reversed(one));
+	if (!decrypt && left >= CHUNK_LEN) {
+		/* What is hashed is there only afterwards: each chunk while the next one is encrypted. */
 		key_stream(g, &counter, stream, 8);
-		if (decrypt)
-			hash_pairs(&s, &hash, buf, g->power + POWERS - CHUNK, 8);
 		mix(stream, buf, 8);
-		if (!decrypt)
-			hash_pairs(&s, &hash, buf, g->power + POWERS - CHUNK, 8);
-		hash = reduce(&s);
-	}
-	blocks = (left + 15) / 16;
-	if (left > 0) {
-		memset(room, 0, sizeof(room));
-		memcpy(room, buf, left);
-		if (decrypt)
-			hash = tail_hash(g, hash, room, blocks, len);
-		tail_stream(g, &counter, room, blocks);
-		memcpy(buf, room, left);
-		if (!decrypt) {
-			memset(room + left, 0, blocks * 16 - left);
-			hash = tail_hash(g, hash, room, blocks, len);
+		for (left -= CHUNK_LEN, buf += CHUNK_LEN; left >= CHUNK_LEN; left -= CHUNK_LEN, buf += CHUNK_LEN) {
+			hash = stream_and_hash(g, &counter, stream, hash, buf - CHUNK_LEN);
+			mix(stream, buf, 8);
 		}
-	} else {
-		hash = tail_hash(g, hash, room, 0, len);
+		hash = hash_chunk(g, hash, buf - CHUNK_LEN);
 	}
-	return _mm_xor_si128(reversed(hash), encrypt_block(g, reversed(one)));
+	for (; decrypt && left >= CHUNK_LEN; left -= CHUNK_LEN, buf += CHUNK_LEN) {
+		hash = stream_and_hash(g, &counter, stream, hash, buf);
+		mix(stream, buf, 8);
+	}
+	hash = tail(g, &counter, hash, buf, left, len, decrypt);
+	return _mm_xor_si128(reversed(hash), mask);
 }
 
 VAES static void gcm_seal(const void *state, const uint8_t nonce[static AEAD_NONCE_LEN], uint8_t *buf, size_t len)
@@ -320,7 +386,7 @@ VAES static void gcm_seal(const void *state, const uint8_t nonce[static AEAD_NON
 
 VAES static int gcm_open(const void *state, const uint8_t nonce[static AEAD_NONCE_LEN], uint8_t *buf, size_t len)
 {
-	__m128i wrong = _mm_xor_si128(gcm(state, nonce, buf, len, true), load(buf + len));
+	__m128i tag = load(buf + len), wrong = _mm_xor_si128(gcm(state, nonce, buf, len, true), tag);
 
 	return _mm_testz_si128(wrong, wrong) ? 0 : -1;
 }

@@ -417,7 +417,7 @@ int mesh_engine_load(struct mesh_engine *e, struct slice record, int64_t age_s, 
 {
 	struct mesh_record r;
 
-	if (record_parse(&r, record, &e->addressing, err) < 0)
+	if (record_read(&r, record, &e->addressing, err) < 0)
 		return -1;
 	if (age_s < 0 || age_s > RECORD_FORGET_MS / 1000)
 		age_s = RECORD_FORGET_MS / 1000;

@@ -92,7 +92,7 @@ void mesh_engine_free(struct mesh_engine *e);
 
 /* ---- before the first datagram ---- */
 
-/* A record from disk. Verified; -1 for one that does not hold. age_s: since it was last renewed. */
+/* A record from disk, verified by whoever read it (network_records). -1: not in form. age_s: since it was last renewed. */
 WARN_UNUSED int mesh_engine_load(struct mesh_engine *e, struct slice record, int64_t age_s, int64_t now_ms,
 				 struct error *err);
 /* Where a node was reached last (MESH_ACT_ENDPOINT, kept by the daemon): tried first. */
@@ -168,6 +168,8 @@ void mesh_engine_answer(struct mesh_engine *e, uint32_t peer, uint64_t token, en
 /* The key in force, which a rotation over the wire changes; and the one before, when it still holds, or NULL. */
 const struct netkey *mesh_engine_key(const struct mesh_engine *e);
 const struct netkey *mesh_engine_key_before(const struct mesh_engine *e);
+/* All that are remembered, from 0, the one in force; NULL: no more. Members that were away may still call under them. */
+const struct netkey *mesh_engine_key_at(const struct mesh_engine *e, size_t i);
 /* Say goodbye to every peer; the sessions are retired. */
 void mesh_engine_stop(struct mesh_engine *e, enum goodbye why, int64_t now_ms);
 

@@ -13,7 +13,9 @@
 #include "sys/netlink.h"
 #include "sys/rng.h"
 
-#define SOCKET_BUFFER (1 << 20)
+/* What comes while others have the processor for some ms; it costs the streams less to wait than to be sent again. */
+#define RECEIVE_BUFFER (4 << 20)
+#define SEND_BUFFER (1 << 20)
 
 void plane_wake(int fd)
 {
@@ -57,7 +59,8 @@ static int open_socket(struct udp *u, const union udp_addr *a, const struct plan
 {
 	struct udp_options options = {
 		.no_offload = o->udp_no_offload,
-		.buffer = o->socket_buffer > 0 ? o->socket_buffer : SOCKET_BUFFER,
+		.receive_buffer = o->socket_buffer > 0 ? o->socket_buffer : RECEIVE_BUFFER,
+		.send_buffer = o->socket_buffer > 0 ? o->socket_buffer : SEND_BUFFER,
 	};
 
 	return a->sa.sa_family == AF_UNSPEC ? 0 : udp_open(u, a, &options, err);
@@ -77,6 +80,21 @@ static int open_sockets(struct plane *p, struct error *err)
 	return -1;
 }
 
+/*
+ * As many as leave in one burst: of a buffer of 64 KiB a tail would go by itself, at nearly the price of all the
+ * others. A kernel that will not have it only has more work.
+ */
+static void limit_segments(const struct plane *p, struct netlink *n)
+{
+	uint32_t segments = UDP_BURST_BYTES / (p->o.mtu + (unsigned)PLANE_OVERHEAD);
+	struct error ignored = ERROR_INIT;
+
+	if (segments > UDP_BURST_SEGMENTS)
+		segments = UDP_BURST_SEGMENTS;
+	if (netlink_link_segments(n, p->tun.ifindex, segments, &ignored) < 0)
+		return;
+}
+
 static int set_up_link(struct plane *p, struct error *err)
 {
 	struct netlink n;
@@ -89,6 +107,8 @@ static int set_up_link(struct plane *p, struct error *err)
 	    netlink_link_no_ll(&n, p->tun.ifindex, err) < 0 ||
 	    netlink_link_up(&n, p->tun.ifindex, true, err) < 0)
 		goto out;
+	if (p->tun.offloads & (TUN_TSO | TUN_USO))
+		limit_segments(p, &n);
 	r = 0;
 out:
 	netlink_close(&n);
@@ -120,7 +140,7 @@ struct plane *plane_new(const struct plane_options *o, const struct plane_crypto
 	p->o = *o;
 	p->crypto = crypto;
 	p->scope = scope;
-	p->tun.fd = p->udp4.fd = p->udp6.fd = p->event_fd = p->tx.wake = p->rx.wake = -1;
+	p->tun.fd = p->udp4.fd = p->udp6.fd = p->event_fd = p->tx.wake = p->tx.call = p->rx.wake = -1;
 	if (p->o.mtu == 0)
 		p->o.mtu = PLANE_MTU;
 	init_tables(p);
@@ -130,8 +150,9 @@ struct plane *plane_new(const struct plane_options *o, const struct plane_crypto
 	}
 	p->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	p->tx.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	p->tx.call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	p->rx.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (p->event_fd < 0 || p->tx.wake < 0 || p->rx.wake < 0) {
+	if (p->event_fd < 0 || p->tx.wake < 0 || p->tx.call < 0 || p->rx.wake < 0) {
 		error_errno(err, errno, "cannot make an event descriptor");
 		goto fail;
 	}
@@ -139,6 +160,7 @@ struct plane *plane_new(const struct plane_options *o, const struct plane_crypto
 		goto fail;
 	if (open_sockets(p, err) < 0 || (!o->no_interface && set_up_link(p, err) < 0))
 		goto fail;
+	p->tx.gone = o->no_interface;
 	p->rx.udp_may_join = (p->tun.offloads & TUN_USO) != 0;
 	return p;
 fail:
@@ -170,11 +192,11 @@ static void stop_thread(pthread_t t, int wake)
 
 int plane_start(struct plane *p, struct error *err)
 {
-	if (start_thread(&p->tx.thread, plane_tx_run, p, "mesh-tx", err) < 0)
+	if (start_thread(&p->helper, plane_help_run, p, "mesh-helper", err) < 0)
 		return -1;
-	if (start_thread(&p->rx.thread, plane_rx_run, p, "mesh-rx", err) < 0) {
+	if (start_thread(&p->thread, plane_run, p, "mesh", err) < 0) {
 		atomic_store(&p->stop, true);
-		stop_thread(p->tx.thread, p->tx.wake);
+		stop_thread(p->helper, p->tx.call);
 		return -1;
 	}
 	p->started = true;
@@ -206,8 +228,9 @@ void plane_free(struct plane *p)
 		return;
 	atomic_store(&p->stop, true);
 	if (p->started) {
-		stop_thread(p->tx.thread, p->tx.wake);
-		stop_thread(p->rx.thread, p->rx.wake);
+		plane_wake(p->tx.wake);
+		stop_thread(p->helper, p->tx.call);
+		stop_thread(p->thread, p->rx.wake);
 	}
 	release_all(p);
 	tun_close(&p->tun);
@@ -217,6 +240,8 @@ void plane_free(struct plane *p)
 		close(p->event_fd);
 	if (p->tx.wake >= 0)
 		close(p->tx.wake);
+	if (p->tx.call >= 0)
+		close(p->tx.call);
 	if (p->rx.wake >= 0)
 		close(p->rx.wake);
 	plane_tx_release(p);

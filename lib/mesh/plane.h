@@ -1,7 +1,8 @@
 /*
- * The data plane of one network: packets between its TUN interface and its UDP sockets, sealed. Two threads, which
- * allocate nothing and take no lock for a packet; the thread of control tells them, by the functions below, where
- * packets go, and hears from them through one ring.
+ * The data plane of one network: packets between its TUN interface and its UDP sockets, sealed. One thread does
+ * both directions, and another one takes tx from it while there is much to do; they allocate nothing and take no lock for
+ * a packet. The thread of control tells them, by the functions below, where packets go, and hears from them through
+ * one ring.
  *
  *	            tx:  TUN --> [scope out] --> peer of the block --> session --> cut, seal --> UDP
  *	kernel                                                                                     network
@@ -112,7 +113,7 @@ struct plane_packet {
 };
 
 /*
- * The rules, filled from the filter's code; called by tx (out, unowned) and rx (in, stranger) at once. NULL:
+ * The rules, filled from the filter's code; called by tx (out, unowned) and rx (in, stranger), maybe at once. NULL:
  * PLANE_PASS. Of TCP segments that are joined on their way in, the first is asked about, and one with FIN by
  * itself: all others of them have the same addresses, ports, acknowledgement and flags (but PSH), and follow each
  * other at once.
@@ -152,7 +153,7 @@ struct plane_options {
 	bool no_merge;			/* what arrives goes to the interface packet by packet */
 	union udp_addr listen4, listen6;	/* AF_UNSPEC: not that family */
 	bool listen6_may_fail;		/* a machine without IPv6 is no error */
-	int socket_buffer;		/* bytes; 0: 1 MiB */
+	int socket_buffer;		/* bytes, for each direction; 0: 4 MiB to receive, 1 MiB to send */
 	uint32_t range4;		/* the network's IPv4 range, host order, and its prefix length (13..26) */
 	uint8_t range4_len;
 	uint8_t range6[6];		/* the first 48 bits of its IPv6 addresses: fd12:NNNN:NNNN */

@@ -1,6 +1,6 @@
 /*
  * What the parts of the data plane share: plane.c and plane_control.c (control's side), plane_tx.c and plane_rx.c
- * (the threads).
+ * (the two directions), plane_loop.c (the threads). "tx" and "rx" are the directions: each is one thread's at any time.
  */
 #ifndef MESHANICS_MESH_PLANE_INTERNAL_H
 #define MESHANICS_MESH_PLANE_INTERNAL_H
@@ -93,11 +93,13 @@ struct staged {
 #define NONE UINT32_MAX
 
 struct tx {
-	pthread_t thread;
 	struct pass pass;
 	struct plane_ring events;
 	int wake;
 	struct plane_ring given;	/* by plane_send_packet */
+	int call;			/* for the helper: tx is its own from now on */
+	atomic_bool by_helper;		/* whose it is: who has it may touch what is not atomic here */
+	bool gone;			/* there is no interface any more */
 	atomic_bool attention;		/* look at what is staged, and given */
 	uint8_t *in;			/* one buffer of the interface */
 	uint8_t *arena;
@@ -117,8 +119,9 @@ struct tx {
 		events_lost, staged_now, staged_lost;
 };
 
+enum { READY_V4 = 1, READY_V6 = 2 };
+
 struct rx {
-	pthread_t thread;
 	struct pass pass;
 	struct plane_ring events;
 	struct plane_ring fed;		/* by control */
@@ -128,6 +131,7 @@ struct rx {
 	struct plane_join join;
 	uint32_t join_peer;
 	int64_t now_ms;
+	unsigned rounds;
 	bool udp_may_join;
 	counter receives, received, writes, written, refused, strangers, unauthentic, malformed, foreign, dropped,
 		events_lost;
@@ -159,6 +163,7 @@ struct plane {
 	pthread_mutex_t give_lock;	/* over putting into tx.given */
 	struct tx tx;
 	struct rx rx;
+	pthread_t thread, helper;
 	atomic_bool stop;
 	bool started;
 	atomic_bool signalled;		/* the event descriptor is readable, or about to be */
@@ -183,8 +188,12 @@ struct udp *plane_udp(struct plane *p, int family);	/* NULL: none open */
 void plane_wake(int fd);
 void plane_wake_clear(int fd);
 
-void *plane_tx_run(void *plane);
-void *plane_rx_run(void *plane);
+void *plane_run(void *plane);
+void *plane_help_run(void *plane);
+/* One round from the interface to the network. true: there may be more at once. */
+bool plane_tx_round(struct plane *p);
+/* One round from the sockets (of READY_*) that are ready, to the interface. Returns those that may have more. */
+unsigned plane_rx_round(struct plane *p, unsigned ready);
 void plane_tx_init(struct plane *p);
 void plane_rx_init(struct plane *p);
 void plane_tx_release(struct plane *p);

@@ -1,7 +1,6 @@
-/* From the network to the interface: one thread that receives, opens, joins and writes. */
+/* From the network to the interface: receives, opens, joins and writes. */
 #include "mesh/plane_internal.h"
 
-#include <poll.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
@@ -319,9 +318,8 @@ static bool receive(struct plane *p, struct udp *u)
 	return true;
 }
 
-static bool receive_fed(struct plane *p)
+static void receive_fed(struct plane *p)
 {
-	bool any = false;
 	uint8_t *entry;
 	size_t len;
 
@@ -333,46 +331,24 @@ static bool receive_fed(struct plane *p)
 		datagram(p, &seen, &path, entry + sizeof(path), len - sizeof(path));
 		account(p, &seen);
 		finish_join(p);
-		any = true;
 	}
-	return any;
 }
 
-enum { READY_V4 = 1, READY_V6 = 2, READY_ALL = 3 };
-
-/* Sleep until something has come; which sockets are worth a look. */
-static unsigned wait_for_more(struct plane *p)
+unsigned plane_rx_round(struct plane *p, unsigned ready)
 {
-	struct pollfd wait[3] = {{.fd = p->rx.wake, .events = POLLIN}, {.fd = p->udp4.fd, .events = POLLIN},
-				 {.fd = p->udp6.fd, .events = POLLIN}};
+	struct rx *r = &p->rx;
 
-	(void)poll(wait, 3, -1);
-	if (wait[0].revents != 0)
-		plane_wake_clear(p->rx.wake);
-	return (wait[1].revents != 0 ? READY_V4 : 0u) | (wait[2].revents != 0 ? READY_V6 : 0u);
-}
-
-void *plane_rx_run(void *arg)
-{
-	struct plane *p = arg;
-	unsigned ready = READY_ALL;
-
-	for (unsigned round = 0; !atomic_load_explicit(&p->stop, memory_order_relaxed); round++) {
-		bool fed;
-
-		/* A socket that never runs dry does not keep the other one waiting for long. */
-		if (round % OTHER_EVERY == 0)
-			ready = READY_ALL;
-		pass_begin(&p->rx.pass);
-		p->rx.now_ms = clock_mono_ms();
-		if ((ready & READY_V4) != 0 && !receive(p, &p->udp4))
-			ready &= ~(unsigned)READY_V4;
-		if ((ready & READY_V6) != 0 && !receive(p, &p->udp6))
-			ready &= ~(unsigned)READY_V6;
-		fed = receive_fed(p);
-		pass_end(&p->rx.pass);
-		if (ready == 0 && !fed)
-			ready = wait_for_more(p);
-	}
-	return NULL;
+	/* A socket that never runs dry does not keep the other one waiting for long. */
+	if (r->rounds++ % OTHER_EVERY == 0)
+		ready |= READY_V4 | READY_V6;
+	pass_begin(&r->pass);
+	r->now_ms = clock_mono_ms();
+	if ((ready & READY_V4) != 0 && !receive(p, &p->udp4))
+		ready &= ~(unsigned)READY_V4;
+	if ((ready & READY_V6) != 0 && !receive(p, &p->udp6))
+		ready &= ~(unsigned)READY_V6;
+	/* What came in the meantime calls by its descriptor. */
+	receive_fed(p);
+	pass_end(&r->pass);
+	return ready;
 }

@@ -1,8 +1,7 @@
-/* From the interface to the network: one thread that reads, cuts, seals and sends. */
+/* From the interface to the network: reads, cuts, seals and sends. */
 #include "mesh/plane_internal.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
@@ -604,59 +603,26 @@ static int read_some(struct plane *p)
 	return 1;
 }
 
-/* Without an interface: until control ends it. */
-static void run_without_interface(struct plane *p)
-{
-	struct pollfd wait = {.fd = p->tx.wake, .events = POLLIN};
-
-	while (!atomic_load(&p->stop)) {
-		if (!atomic_load(&p->tx.attention)) {
-			(void)poll(&wait, 1, -1);
-			plane_wake_clear(p->tx.wake);
-		}
-		pass_begin(&p->tx.pass);
-		p->tx.now_ms = clock_mono_ms();
-		if (atomic_exchange(&p->tx.attention, false))
-			attend(p);
-		flush(p);
-		pass_end(&p->tx.pass);
-	}
-}
-
 static void interface_gone(struct plane *p)
 {
 	struct plane_event e = {.kind = PLANE_EVENT_GONE, .error = ENODEV};
 
+	p->tx.gone = true;
 	tell(p, &e, NULL, 0);
-	run_without_interface(p);
 }
 
-void *plane_tx_run(void *arg)
+bool plane_tx_round(struct plane *p)
 {
-	struct plane *p = arg;
-	struct pollfd wait[2] = {{.fd = p->tun.fd, .events = POLLIN}, {.fd = p->tx.wake, .events = POLLIN}};
+	struct tx *t = &p->tx;
+	int more = 0;
 
-	if (p->o.no_interface)
-		run_without_interface(p);
-	while (!atomic_load_explicit(&p->stop, memory_order_relaxed)) {
-		int more;
-
-		pass_begin(&p->tx.pass);
-		p->tx.now_ms = clock_mono_ms();
-		if (atomic_exchange(&p->tx.attention, false))
-			attend(p);
-		more = read_some(p);
-		flush(p);
-		pass_end(&p->tx.pass);
-		if (more < 0) {
-			interface_gone(p);
-			break;
-		}
-		if (more > 0 || atomic_load(&p->tx.attention))
-			continue;
-		(void)poll(wait, 2, -1);
-		if (wait[1].revents != 0)
-			plane_wake_clear(p->tx.wake);
-	}
-	return NULL;
+	pass_begin(&t->pass);
+	t->now_ms = clock_mono_ms();
+	if (atomic_load_explicit(&t->attention, memory_order_relaxed) && atomic_exchange(&t->attention, false))
+		attend(p);
+	if (!t->gone && (more = read_some(p)) < 0)
+		interface_gone(p);
+	flush(p);
+	pass_end(&t->pass);
+	return more > 0 || atomic_load(&t->attention);
 }

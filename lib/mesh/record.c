@@ -283,26 +283,34 @@ static int get_body(struct mesh_record *rec, struct reader *r, const struct addr
 	return 0;
 }
 
-int record_parse(struct mesh_record *rec, struct slice bytes, const struct addressing *a, struct error *err)
+int record_read(struct mesh_record *rec, struct slice bytes, const struct addressing *a, struct error *err)
 {
-	uint8_t whole[SIGNED_MAX];
 	struct reader r;
-	size_t body_len;
 
 	memset(rec, 0, sizeof(*rec));
 	if (bytes.len > RECORD_LEN_MAX)
 		return error_set(err, ERR_LIMIT, "the record has %zu bytes, more than %d", bytes.len, RECORD_LEN_MAX);
 	if (bytes.len < RECORD_LEN_MIN || bytes.ptr[0] != RECORD_VERSION)
 		return error_set(err, ERR_MALFORMED, "the record is cut short, or of another version");
-	body_len = bytes.len - SIGNATURE_LEN;
-	r = reader_of(slice_of(bytes.ptr + 1, body_len - 1));
+	r = reader_of(slice_of(bytes.ptr + 1, bytes.len - SIGNATURE_LEN - 1));
 	if (get_body(rec, &r, a, err) < 0)
 		return -1;
+	node_id_of(rec->id, rec->sign_public, rec->static_public);
+	return 0;
+}
+
+int record_parse(struct mesh_record *rec, struct slice bytes, const struct addressing *a, struct error *err)
+{
+	uint8_t whole[SIGNED_MAX];
+	size_t body_len;
+
+	if (record_read(rec, bytes, a, err) < 0)
+		return -1;
+	body_len = bytes.len - SIGNATURE_LEN;
 	if (crypto_sign_verify_detached(bytes.ptr + body_len, whole, signed_bytes(whole, a, bytes.ptr, body_len),
 					rec->sign_public) != 0)
 		return error_set(err, ERR_REFUSED, "the record of '%s' is not signed by its node for this network",
 				 rec->name);
-	node_id_of(rec->id, rec->sign_public, rec->static_public);
 	return 0;
 }
 

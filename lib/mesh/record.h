@@ -73,6 +73,8 @@ WARN_UNUSED int record_put(struct buf *out, const struct mesh_record *r, const s
  * is claims.h. Keeps nothing of bytes. ERR_MALFORMED, ERR_LIMIT for its form, ERR_REFUSED for the signature.
  */
 WARN_UNUSED int record_parse(struct mesh_record *r, struct slice bytes, const struct addressing *a, struct error *err);
+/* The same of bytes whose signature has been verified before: it is not again. */
+WARN_UNUSED int record_read(struct mesh_record *r, struct slice bytes, const struct addressing *a, struct error *err);
 /*
  * A look at a record without its signature: id, sequence and epoch, to tell whether it is worth verifying.
  * -1 when it is too short, too long, or of another version.

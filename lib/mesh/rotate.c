@@ -67,6 +67,11 @@ const struct netkey *mesh_engine_key_before(const struct mesh_engine *e)
 	return e->gens > 1 && e->gen[1].grace_until_ms != LONG_AGO ? &e->gen[1].key : NULL;
 }
 
+const struct netkey *mesh_engine_key_at(const struct mesh_engine *e, size_t i)
+{
+	return i < e->gens ? &e->gen[i].key : NULL;
+}
+
 /* ---- at the start and at the end ---- */
 
 static void generation_put(struct generation *g, const struct netkey *key, int64_t grace_until_ms)

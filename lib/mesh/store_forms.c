@@ -212,6 +212,7 @@ static int parse_pin(struct names_change *pin, struct slice line)
 {
 	struct slice kind = next_word(&line), what = next_word(&line);
 	struct error ignored = ERROR_INIT;
+	char again[NODE_ID_HEX_LEN];
 	uint64_t block = 0;
 
 	*pin = (struct names_change){.kind = slice_equal_str(kind, "name") ? NAMES_NAME : NAMES_BLOCK};
@@ -223,7 +224,10 @@ static int parse_pin(struct names_change *pin, struct slice line)
 		return -1;
 	}
 	pin->block = (uint32_t)block;
-	return hex_decode(pin->before, NODE_ID_LEN, line, &ignored);
+	if (hex_decode(pin->before, NODE_ID_LEN, line, &ignored) < 0)
+		return -1;
+	hex_encode(again, pin->before, NODE_ID_LEN);
+	return slice_equal_str(line, again) ? 0 : -1;	/* capitals are another form */
 }
 
 int pins_parse(int (*each)(void *arg, const struct names_change *pin, struct error *err), void *arg, struct slice text,

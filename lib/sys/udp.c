@@ -69,12 +69,10 @@ static int set_int(int fd, int level, int name, int value)
 }
 
 /* More than the system's limit where we have CAP_NET_ADMIN, else as much as there is: less costs packets, not sense. */
-static void set_buffers(int fd, int bytes)
+static void set_buffer(int fd, int force, int within, int bytes)
 {
-	if (set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes) < 0)
-		(void)set_int(fd, SOL_SOCKET, SO_RCVBUF, bytes);
-	if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, bytes) < 0)
-		(void)set_int(fd, SOL_SOCKET, SO_SNDBUF, bytes);
+	if (bytes > 0 && set_int(fd, SOL_SOCKET, force, bytes) < 0)
+		(void)set_int(fd, SOL_SOCKET, within, bytes);
 }
 
 /* What every datagram of the socket needs: our address along with it, and DF. */
@@ -102,8 +100,8 @@ int udp_open(struct udp *u, const union udp_addr *bind_to, const struct udp_opti
 		error_errno(err, errno, "cannot set up a UDP socket");
 		goto fail;
 	}
-	if (o->buffer > 0)
-		set_buffers(u->fd, o->buffer);
+	set_buffer(u->fd, SO_RCVBUFFORCE, SO_RCVBUF, o->receive_buffer);
+	set_buffer(u->fd, SO_SNDBUFFORCE, SO_SNDBUF, o->send_buffer);
 	if (!o->no_offload) {
 		atomic_init(&u->gso, set_int(u->fd, IPPROTO_UDP, UDP_SEGMENT, 0) == 0);
 		u->gro = set_int(u->fd, IPPROTO_UDP, UDP_GRO, 1) == 0;

@@ -61,7 +61,8 @@ struct udp_arrival {
 
 struct udp_options {
 	bool no_offload;	/* neither UDP_SEGMENT nor UDP_GRO, although the kernel has them */
-	int buffer;		/* bytes of SO_RCVBUF and SO_SNDBUF, past the system's limit where we may; 0: leave them */
+	/* Bytes of SO_RCVBUF and SO_SNDBUF, past the system's limit where we may; 0: as they are. */
+	int receive_buffer, send_buffer;
 	bool reuse;		/* SO_REUSEADDR, for multicast beacons */
 };
 

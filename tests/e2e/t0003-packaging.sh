@@ -18,6 +18,7 @@ test_expect 'make install fills DESTDIR and nothing else' '
 	test -s root/opt/m/lib/sysusers.d/meshanics.conf &&
 	grep "^ExecStart=/opt/m/bin/meshanics serve$" root/opt/m/lib/systemd/system/meshanics-serve.service &&
 	grep "^ExecStart=/opt/m/bin/meshanics agent run$" root/opt/m/lib/systemd/system/meshanics-agent.service &&
+	grep "^ExecStart=/opt/m/bin/meshanics meshlan run$" root/opt/m/lib/systemd/system/meshanics-meshlan.service &&
 	grep "^ExecStart=/opt/m/bin/meshanics agent apply --media" root/opt/m/lib/systemd/system/meshanics-apply@.service &&
 	grep "^ExecStartPre=/usr/bin/systemd-mount " root/opt/m/lib/systemd/system/meshanics-apply@.service &&
 	test -s root/opt/m/lib/udev/rules.d/99-meshanics-media.rules &&
@@ -35,6 +36,7 @@ if command -v dpkg-deb >/dev/null 2>&1 && make -q -C "$TEST_SRC" build/meshanics
 		grep "man5/meshanics-api\.5\.gz$" list &&
 		grep "systemd/system/meshanics-agent.service$" list &&
 		grep "systemd/system/meshanics-apply@.service$" list &&
+		grep "systemd/system/meshanics-meshlan.service$" list &&
 		grep "udev/rules.d/99-meshanics-media.rules$" list &&
 		grep "vendor-completions/_meshanics$" list &&
 		! grep -v " root/root " list &&
@@ -58,6 +60,7 @@ if command -v systemd-analyze >/dev/null 2>&1; then
 		exposure meshanics-serve.service 15 &&
 		exposure meshanics-agent.service 24 &&
 		exposure meshanics-apply@.service 10 &&
+		exposure meshanics-meshlan.service 21 &&
 		! exposure meshanics-agent.service 5
 	'
 	test_expect 'systemd understands every line of the units' '
@@ -83,7 +86,7 @@ test_expect 'what udev sees of a stick starts the unit that names it, and mounts
 test_expect 'wiping itself is final, and the watchdog is on' '
 	cd "$TEST_SRC/agent/units" &&
 	grep "^RestartPreventExitStatus=86$" meshanics-agent.service &&
-	for u in meshanics-serve.service meshanics-agent.service; do
+	for u in meshanics-serve.service meshanics-agent.service meshanics-meshlan.service; do
 		grep "^Type=notify$" $u && grep "^WatchdogSec=" $u || return 1
 	done &&
 	for u in *.service; do
@@ -91,6 +94,9 @@ test_expect 'wiping itself is final, and the watchdog is on' '
 	done &&
 	grep "^RestartPreventExitStatus=1 2 3$" meshanics-apply@.service &&
 	! ls *.socket &&
-	grep "^SocketBindDeny=any$" meshanics-agent.service
+	grep "^SocketBindDeny=any$" meshanics-agent.service &&
+	grep "^DeviceAllow=/dev/net/tun rw$" meshanics-meshlan.service && grep "^DevicePolicy=closed$" meshanics-meshlan.service &&
+	grep "^RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK$" meshanics-meshlan.service &&
+	grep "^CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_NET_BIND_SERVICE$" meshanics-meshlan.service
 '
 test_done

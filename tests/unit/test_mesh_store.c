@@ -502,6 +502,7 @@ TEST(pins_come_back)
 					  "name  00112233445566778899aabbccddeeff\n", "name nas 00112233445566778899aabbccddeef\n",
 					  "name nas 00112233445566778899aabbccddeeff", "block -1 00112233445566778899aabbccddeeff\n",
 					  "block 01 00112233445566778899aabbccddeeff\n", "node 1 00112233445566778899aabbccddeeff\n",
+					  "block 1 00112233445566778899aabbccddeefF\n",
 					  "block 1 00112233445566778899aabbccddeeff \n", "\n",
 					  "block 4294967296 00112233445566778899aabbccddeeff\n"};
 	struct netstore s = NETSTORE_INIT;

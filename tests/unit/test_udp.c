@@ -31,7 +31,7 @@ struct pair {
 
 static void open_pair(struct pair *p, int family, bool no_offload)
 {
-	struct udp_options o = {.no_offload = no_offload, .buffer = 1 << 20};
+	struct udp_options o = {.no_offload = no_offload, .receive_buffer = 1 << 20, .send_buffer = 1 << 20};
 	union udp_addr at = loopback(family);
 
 	memset(p, 0, sizeof(*p));

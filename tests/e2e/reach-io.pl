@@ -1,0 +1,159 @@
+#!/usr/bin/perl
+# Services that say how they see who calls them, and their callers.
+#
+#	reach-io.pl serve tcp|udp ADDRESS PORT [only|both]	answers each with "CALLER-ADDRESS CALLER-PORT OWN-ADDRESS LENGTH";
+#							of ::, `both` takes IPv4 as well, `only` (and nothing) does not; never ends
+#	reach-io.pl ask tcp|udp ADDRESS PORT [FROM-PORT [LENGTH]]	prints the answer, or "error: " and why, and "after MS"
+#	reach-io.pl many ADDRESS PORT COUNT			so many connections at once; prints how many were answered
+#	reach-io.pl copy ADDRESS PORT BYTES			so many bytes there and back through `serve tcp`; prints "same"
+#	reach-io.pl serve echo ADDRESS PORT			gives all bytes back
+use strict;
+use warnings;
+use Digest::SHA ();
+use IO::Select;
+use Socket qw(:all);
+use Time::HiRes qw(time);
+
+$| = 1;
+my ($verb, @args) = @ARGV;
+
+sub family { $_[0] =~ /:/ ? AF_INET6 : AF_INET }
+
+sub at {
+	my ($address, $port) = @_;
+	my $n = inet_pton(family($address), $address) // die "$address: no address\n";
+	return family($address) == AF_INET6 ? pack_sockaddr_in6($port, $n) : pack_sockaddr_in($port, $n);
+}
+
+sub text {
+	my ($name) = @_;
+	my ($e, $host, $port) = getnameinfo($name, NI_NUMERICHOST | NI_NUMERICSERV);
+	$host =~ s/^::ffff:(?=\d+\.)//;
+	return ($host, $port);
+}
+
+sub sock {
+	my ($address, $type) = @_;
+	socket(my $s, family($address), $type, 0) or die "socket: $!\n";
+	setsockopt($s, SOL_SOCKET, SO_REUSEADDR, 1);
+	return $s;
+}
+
+sub listening {
+	my ($type, $address, $port, $mode) = @_;
+	my $s = sock($address, $type);
+	setsockopt($s, IPPROTO_IPV6, IPV6_V6ONLY, ($mode // '') eq 'both' ? 0 : 1) if family($address) == AF_INET6;
+	bind($s, at($address, $port)) or die "bind $address: $!\n";
+	listen($s, 128) or die "listen: $!\n" if $type == SOCK_STREAM;
+	print "listening\n";
+	return $s;
+}
+
+sub serve_tcp {
+	my $s = listening(SOCK_STREAM, @_);
+	while (my $who = accept(my $c, $s)) {
+		my ($host, $port) = text($who);
+		my ($own) = text(getsockname($c));
+		my $n = sysread($c, my $request, 65536) // 0;
+		syswrite($c, "$host $port $own $n\n");
+		close $c;
+	}
+}
+
+sub serve_udp {
+	my $s = listening(SOCK_DGRAM, @_);
+	while (1) {
+		defined(my $who = recv($s, my $request, 65536, 0)) or next;
+		my ($host, $port) = text($who);
+		my ($own) = text(getsockname($s));
+		my $answer = "$host $port $own " . length($request) . "\n";
+		send($s, length($request) > 1000 ? $answer . 'x' x (length($request) - length($answer)) : $answer, 0, $who);
+	}
+}
+
+sub serve_echo {
+	my $s = listening(SOCK_STREAM, @_);
+	$SIG{CHLD} = 'IGNORE';
+	while (accept(my $c, $s)) {
+		next if fork;
+		close $s;
+		while ((my $n = sysread($c, my $bytes, 65536) // 0) > 0) {
+			syswrite($c, $bytes) == $n or exit 1;
+		}
+		exit 0;
+	}
+}
+
+sub failed {
+	my ($why, $since) = @_;
+	printf "error: %s after %d\n", $why, (time - $since) * 1000;
+	exit 1;
+}
+
+sub ask {
+	my ($type, $address, $port, $from, $length) = @_;
+	my $s = sock($address, $type eq 'tcp' ? SOCK_STREAM : SOCK_DGRAM);
+	my ($since, $answer, $all) = (time, undef, '');
+	bind($s, at(family($address) == AF_INET6 ? '::' : '0.0.0.0', $from)) or die "bind: $!\n" if $from;
+	$SIG{ALRM} = sub { failed('nothing', $since) };
+	alarm 12;
+	connect($s, at($address, $port)) or failed($!, $since);
+	send($s, 'x' x ($length || 3), 0) or failed($!, $since);
+	do {
+		defined recv($s, $answer, 65536, 0) or failed($!, $since);
+		$all .= $answer;
+	} while ($type eq 'tcp' && $all !~ /\n/ && length $answer);
+	failed('closed', $since) unless length $all;
+	printf "%s\n", $all =~ /^([^\n]*)/;
+	printf "length %d\n", length $all if ($length || 0) > 1000;
+}
+
+sub many {
+	my ($address, $port, $count) = @_;
+	my (@all, $n);
+	alarm 60;
+	for (1 .. $count) {
+		my $s = sock($address, SOCK_STREAM);
+		push @all, $s if connect($s, at($address, $port));
+	}
+	syswrite($_, "hello") for @all;
+	for (@all) {
+		$n++ if (sysread($_, my $answer, 4096) // 0) > 0;
+	}
+	print "answered ", $n // 0, "\n";
+}
+
+sub copy {
+	my ($address, $port, $bytes) = @_;
+	my ($there, $back, $got, $sent) = (Digest::SHA->new(256), Digest::SHA->new(256), 0, 0);
+	my $s = sock($address, SOCK_STREAM);
+	my $chunk = join '', map { chr($_ * 7 % 256) } 0 .. 65520;
+	alarm 60;
+	connect($s, at($address, $port)) or die "connect: $!\n";
+	my $child = fork;
+	if (!$child) {
+		while ($sent < $bytes) {
+			my $n = syswrite($s, $chunk, $bytes - $sent < length $chunk ? $bytes - $sent : length $chunk) or exit 1;
+			$sent += $n;
+			# What was not taken is said again from its place.
+			$chunk = substr($chunk, $n) . substr($chunk, 0, $n);
+		}
+		shutdown($s, 1);
+		exit 0;
+	}
+	while ((my $n = sysread($s, my $part, 65536) // 0) > 0) {
+		$back->add($part);
+		$got += $n;
+	}
+	for (my $n = 0; $n < $bytes; $n += length $chunk) {
+		$there->add(substr($chunk, 0, $bytes - $n < length $chunk ? $bytes - $n : length $chunk));
+	}
+	waitpid $child, 0;
+	print $got == $bytes && $there->hexdigest eq $back->hexdigest ? "same\n" : "other: $got bytes\n";
+}
+
+my $what = $verb eq 'serve' ? shift @args : '';
+my $do = $verb eq 'serve' ? {tcp => \&serve_tcp, udp => \&serve_udp, echo => \&serve_echo}->{$what} :
+	{ask => \&ask, many => \&many, copy => \&copy}->{$verb};
+die "usage: see the head of this file\n" unless $do;
+$do->(@args);
