@@ -132,7 +132,8 @@ static bool expired(const struct lan *l)
 
 static void stop(struct lan *l, enum goodbye why)
 {
-	if (l->engine != NULL) {
+	/* One that did not come up has nothing to say, and nothing to keep. */
+	if (l->names != NULL) {
 		keep_now(l);
 		mesh_engine_stop(l->engine, why, loop_now_ms(l->m->loop));
 		lan_pump(l);
@@ -147,7 +148,8 @@ static void stop(struct lan *l, enum goodbye why)
 	l->plane = NULL;
 	redirect_free(l->redirect);
 	l->redirect = NULL;
-	names_network_remove(l->m->names, l->names);
+	if (l->names != NULL)
+		names_network_remove(l->m->names, l->names);
 	l->names = NULL;
 	mesh_engine_free(l->engine);
 	l->engine = NULL;
