@@ -144,6 +144,7 @@ struct node {
 	uint32_t generation;		/* it is known to have this one */
 	uint32_t rotate_index;		/* the session that it is sent over */
 	size_t rotate_part;
+	uint32_t gathers;		/* rotations of which it has sent parts */
 	int64_t rotate_next_ms, rotate_wait_ms;
 };
 

@@ -4,6 +4,7 @@
 #define PROBE_RETRY_MS 100
 #define PROBE_RETRY_MTU_MS 500
 #define PROBE_TRIES 3
+#define PROBE_TRIES_ROAM 6	/* it has not been lost: nobody else says that the peer is elsewhere */
 #define PROBE_SIZE (PACKET_HEADER_LEN + 11 + PACKET_TAG_LEN)
 #define QUIET_MS 3000		/* we send data and hear nothing: is it there at all? */
 #define EXPLORE_MS 30000	/* how often a pair in use looks at its other candidates */
@@ -282,7 +283,7 @@ static void probes_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
 			continue;
 		if (now_ms < p->next_ms) {
 			node_due(e, n, p->next_ms);
-		} else if (p->tries < PROBE_TRIES) {
+		} else if (p->tries < (p->roam ? PROBE_TRIES_ROAM : PROBE_TRIES)) {
 			send_probe(e, n, p, now_ms);
 		} else {
 			struct probe was = *p;

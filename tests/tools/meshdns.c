@@ -104,7 +104,8 @@ int main(int argc, char **argv)
 
 	log_start(STDERR_FILENO, false, LOG_LEVEL_INFO);
 	signal(SIGPIPE, SIG_IGN);
-	if (read_arguments(&t, argc, argv, &err) == 0 && (t.interface == NULL || make_interface(&t, &err) == 0) && named_init(&n) == 0 && node_add(&n.home, &nas) == 0 &&
+	if (read_arguments(&t, argc, argv, &err) == 0 && (t.interface == NULL || make_interface(&t, &err) == 0) &&
+	    named_init(&n) == 0 && node_add(&n.home, &nas) == 0 &&
 	    (loop = loop_new(&err)) != NULL) {
 		signal(SIGTERM, stop);
 		r = serve(&t, n.names, &err);

@@ -377,7 +377,9 @@ TEST(a_rotation_that_the_owner_did_not_make_is_refused)
 	sim_wait(s, 2000);
 	other.len = 0;
 	REQUIRE(staylist_put(&other, &next, &s->net.owner, ids, 1, WALL, &err) == 0);
+	CHECK_INT(n->left_out, 0);
 	say_rotation(bad, n, &next, buf_slice(&other));
+	CHECK_INT(n->left_out, 1);
 	say_rotation(bad, n, &next, SLICE_EMPTY);
 	CHECK_INT(generation(n), 1);
 	mesh_engine_stats(n->e, &st);

@@ -1019,6 +1019,45 @@ TEST(a_connection_that_says_nothing_whole_goes)
 	kit_release(&k);
 }
 
+TEST(an_asker_that_does_not_read_is_not_read_and_loses_nothing)
+{
+	int fd = open_at(HERE, 0, SOCK_STREAM), small = 4096, large = 1 << 20, i, stuck = 0;
+	size_t sent = 0, queries, got = 0, each;
+	struct buf out = BUF_INIT(1 << 16);
+	uint8_t chunk[65536];
+	struct kit k;
+	ssize_t n;
+
+	kit_init(&k, 0);
+	REQUIRE(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)) == 0);
+	REQUIRE(connect(fd, (const struct sockaddr *)&k.here, sizeof(struct sockaddr_in)) == 0 || errno == EINPROGRESS);
+	turn(&k);
+	query_build(&k, 7, "nas.mesh", DNS_ANY, 0);
+	for (i = 0; i < 100; i++)
+		dns_tcp_put(&out, buf_slice(&k.query));
+	while (stuck < 50) {
+		n = send(fd, out.ptr + sent % out.len, out.len - sent % out.len, MSG_NOSIGNAL);
+		REQUIRE(n > 0 || errno == EAGAIN);
+		sent += n > 0 ? (size_t)n : 0;
+		stuck = n > 0 ? 0 : stuck + 1;
+		turn(&k);
+	}
+	queries = sent / (out.len / 100);
+	CHECK(resolver_counts(k.r)->answered < queries);	/* the rest waits in the kernel */
+	REQUIRE(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &large, sizeof(large)) == 0);
+	CHECK_INT(reply_tcp(&k, fd, SOON_MS), DNS_NOERROR);
+	each = 2 + k.reply.len;
+	for (got = each; got < queries * each; got += (size_t)n) {
+		n = take(&k, fd, chunk, sizeof(chunk), NULL, SOON_MS);
+		REQUIRE(n > 0);
+	}
+	CHECK_INT(got, queries * each);
+	CHECK_INT(resolver_counts(k.r)->answered, queries);
+	close(fd);
+	buf_release(&out);
+	kit_release(&k);
+}
+
 TEST(an_asker_that_leaves_takes_its_look_ups_along)
 {
 	struct kit k;
