@@ -67,6 +67,20 @@ onip() {
 	ip -n "$mesh_ns-$on_host" "$@"
 }
 
+# As in lib.sh, but by the clock: a ping that nobody answers takes two seconds.
+test_wait() {
+	test_end=$(($(date +%s) + $1))
+	shift
+	until "$@" >"$TEST_DIR/.wait" 2>&1; do
+		if [ "$(date +%s)" -ge "$test_end" ]; then
+			cat "$TEST_DIR/.wait" >&2
+			echo "test_wait: never came true: $*" >&2
+			return 1
+		fi
+		sleep 0.1
+	done
+}
+
 # ---- wires ----
 
 # New ones only: namespaces of a scenario before go first.
@@ -237,7 +251,8 @@ v6() {
 io() {
 	io_host=$1
 	shift
-	on "$io_host" perl "$TEST_SRC/tests/e2e/mesh-io.pl" "$@"
+	# Whatever never comes ends in a failure.
+	on "$io_host" timeout 60 perl "$TEST_SRC/tests/e2e/mesh-io.pl" "$@"
 }
 
 ask() {
