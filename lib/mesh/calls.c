@@ -311,7 +311,7 @@ static void respond(struct mesh_engine *e, const struct generation *g, enum sess
 	/* What stands for the way through another is of use to nobody else. */
 	if (relay_is(e, from))
 		seen = (struct endpoint){.family = ENDPOINT_NONE};
-	len = handshake_respond(noise, &self, p, remote, index, kind, &seen, 
+	len = handshake_respond(noise, &self, p, remote, index, kind, &seen,
 				n->told < e->own.sequence && relay_has_room(e, from), &params, out);
 	if (len == 0) {
 		e->ops->index_give(e->ops->arg, index);
