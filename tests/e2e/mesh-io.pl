@@ -3,6 +3,7 @@
 #
 #	mesh-io.pl ping ADDRESS [COUNT [SIZE [INTERVAL-MS]]]	prints "rtt MIN MEDIAN MAX" in us, and "lost N"; fails when all are
 #							lost; says "unreachable CODE AFTER-MS" when that is the answer
+#	mesh-io.pl ping-all SECONDS ADDRESS...		until each IPv4 address has answered; else says "silent ADDRESS" and fails
 #	mesh-io.pl tcp-serve ADDRESS PORT		echoes back "BYTES SHA-256" of each connection's bytes; never ends
 #	mesh-io.pl tcp-send ADDRESS PORT BYTES		sends so many bytes, checks the echo; prints "mbit N"
 #	mesh-io.pl tcp-get ADDRESS PORT [SECONDS]	connects and says "open", or why not, and "after MS"
@@ -104,6 +105,28 @@ sub ping {
 	printf "rtt %.0f %.0f %.0f\n", @rtt[0, @rtt / 2, -1] if @rtt;
 	printf "lost %d\n", $count - @rtt;
 	exit(!@rtt);
+}
+
+sub ping_all {
+	my ($seconds, @addresses) = @_;
+	my $s = sock('0.0.0.0', SOCK_RAW, 1);
+	my ($id, %silent) = ($$ & 0xffff, map { $_ => 1 } @addresses);
+	my ($start, $again) = (time, 0);
+	while (%silent && time < $start + $seconds) {
+		if (time >= $again) {
+			send $s, echo_request(0, $id, 1, 56), 0, at($_, 0) for keys %silent;
+			$again = time + 0.3;
+		}
+		next if !readable($s, 0.1);
+		my $from = recv $s, my $bytes, 65536, 0;
+		next if !defined $from;
+		my ($what) = echo_answer(0, $id, $bytes);
+		next if ($what // '') ne 'echo';
+		delete $silent{inet_ntoa((unpack_sockaddr_in($from))[1])};
+	}
+	print "silent $_\n" for keys %silent;
+	printf "all after %.0f\n", (time - $start) * 1e3 if !%silent;
+	exit(%silent ? 1 : 0);
 }
 
 sub tcp_serve {
@@ -254,7 +277,7 @@ sub udp_flood {
 }
 
 my %verbs = (
-	'ping' => \&ping, 'tcp-serve' => \&tcp_serve, 'tcp-send' => \&tcp_send, 'tcp-get' => \&tcp_get,
+	'ping' => \&ping, 'ping-all' => \&ping_all, 'tcp-serve' => \&tcp_serve, 'tcp-send' => \&tcp_send, 'tcp-get' => \&tcp_get,
 	'talk-serve' => \&talk_serve, 'talk' => \&talk,
 	'udp-serve' => \&udp_serve, 'udp-echo' => \&udp_echo, 'udp-sink' => \&udp_sink, 'udp-flood' => \&udp_flood,
 );
