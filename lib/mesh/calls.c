@@ -92,6 +92,7 @@ static void become_current(struct mesh_engine *e, struct node *n, struct live ne
 	}
 	n->current = next;
 	n->ever = true;
+	n->relays_tried = 0;
 	note_up(e, n);
 	if (e->rotation != NULL && next.s->generation < e->gen[0].key.generation)
 		node_due(e, n, next.s->created_ms);

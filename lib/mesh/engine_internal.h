@@ -124,13 +124,14 @@ struct node {
 	size_t introduced_count;
 	int64_t introduced_ms;
 	uint16_t mtu, mtu_known;	/* mtu_known: found by probes, 0: not yet */
-	int64_t rtt_us, probed_ms, path_ms, explored_ms, quiet_ms, keepalive_ms, closing_ms;
+	int64_t rtt_us, probed_ms, probed_back_ms, path_ms, explored_ms, quiet_ms, keepalive_ms, closing_ms;
 	uint8_t explored;
 	bool anchor;
 	struct probe probes[PROBES_MAX];
 	/* relaying */
 	struct relay_no_of no[RELAY_NOES];
 	unsigned noes;
+	unsigned relays_tried;		/* since it was heard of last */
 	int64_t no_service_ms;		/* until then it is not asked to relay for anybody */
 	int64_t relayed_ms;		/* when a session last came up through another */
 	size_t relay_queued;		/* bytes of others that wait in the queue for it */
@@ -321,7 +322,8 @@ size_t paths_candidates(const struct mesh_engine *e, const struct node *n, int64
 /* The peer is reached there from now on. */
 void paths_set(struct mesh_engine *e, struct node *n, const struct endpoint *at, int64_t now_ms);
 void paths_probe(struct mesh_engine *e, struct node *n, const struct endpoint *at, uint16_t size, bool roam, int64_t now_ms);
-void paths_on_probe(struct mesh_engine *e, struct node *n, const struct message *m, const struct endpoint *from);
+void paths_on_probe(struct mesh_engine *e, struct node *n, const struct message *m, const struct endpoint *from,
+		    int64_t now_ms);
 void paths_on_pong(struct mesh_engine *e, struct node *n, const struct message *m, int64_t now_ms);
 void paths_timer(struct mesh_engine *e, struct node *n, int64_t now_ms);
 /* The peer does not answer by its path: through another, or not at all. */

@@ -1,6 +1,8 @@
 /* Paths: where a peer may be, which of that is best, whether it still answers, and what fits through. */
 #include "mesh/engine_internal.h"
 
+#define PROBE_BACK_MS 10000
+#define PROBED_JUST_NOW_MS 1000
 #define PROBE_RETRY_MS 100
 #define PROBE_RETRY_MTU_MS 500
 #define PROBE_TRIES 3
@@ -18,6 +20,7 @@
 #define HELD_MS 5000		/* so long it must have been that good */
 #define RIVAL_MS 2500
 #define CLASS_RELAY 6
+#define RELAYS_TRIED_MAX 3	/* whoever is not behind so many is not there */
 #define DIRECT_MS 2000		/* how often a relayed pair in use tries to do without */
 #define DIRECT_AT_ONCE 4
 
@@ -161,15 +164,23 @@ void paths_probe(struct mesh_engine *e, struct node *n, const struct endpoint *a
 	send_probe(e, n, free_one, now_ms);
 }
 
-void paths_on_probe(struct mesh_engine *e, struct node *n, const struct message *m, const struct endpoint *from)
+void paths_on_probe(struct mesh_engine *e, struct node *n, const struct message *m, const struct endpoint *from,
+		    int64_t now_ms)
 {
 	struct message pong = {.type = MESSAGE_PONG};
+	bool on_path = endpoint_equal(from, &n->path) && !relay_is(e, from);
 
 	pong.u.pong.token = m->u.probe.token;
 	pong.u.pong.size = m->u.probe.size;
 	if (!relay_is(e, from))
 		pong.u.pong.observed = *from;
 	node_say(e, n, &pong, from);
+	/* The peer sees us somewhere else, maybe; the answer to ours will say where. */
+	if (on_path && now_ms - n->probed_back_ms >= PROBE_BACK_MS &&
+	    (n->probed_ms == INT64_MIN || now_ms - n->probed_ms >= PROBED_JUST_NOW_MS)) {
+		n->probed_back_ms = now_ms;
+		paths_probe(e, n, from, 0, false, now_ms);
+	}
 }
 
 /* Whether to go over to an endpoint that has just answered: one of a better class at once, a faster one when it stays so. */
@@ -208,6 +219,7 @@ void paths_on_pong(struct mesh_engine *e, struct node *n, const struct message *
 		return;
 	was = *p;
 	p->tries = 0;
+	n->relays_tried = 0;
 	rtt_us = engine_now_us(e, now_ms) - was.sent_us;
 	own_observed(e, n->id, &m->u.pong.observed, now_ms);
 	if (was.of_mtu) {
@@ -244,10 +256,12 @@ static void probe_lost(struct mesh_engine *e, struct node *n, const struct probe
 
 void paths_lost(struct mesh_engine *e, struct node *n, int64_t now_ms)
 {
-	struct node *via = n->current.index == 0 ? NULL : relay_for(e, n, now_ms);
+	bool more = n->current.index != 0 && n->relays_tried < RELAYS_TRIED_MAX;
+	struct node *via = more ? relay_for(e, n, now_ms) : NULL;
 	struct endpoint at = {.family = ENDPOINT_NONE};
 
 	if (via != NULL) {
+		n->relays_tried++;
 		at = relay_endpoint(e, via, n);
 		paths_set(e, n, &at, now_ms);
 		/* And is it there at all, this way? */
