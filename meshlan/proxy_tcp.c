@@ -136,33 +136,51 @@ static int carry(struct tcp_flow *t, struct way *way, int from, int to)
 	return 0;
 }
 
-/* What the ends wait for now. One that is done in both directions would say so without end. */
-static void wait_for(struct watch *w, const struct way *out, const struct way *in)
+/*
+ * What the ends wait for now. An end that nothing is wanted of would say without end that it has hung up: it is watched again
+ * when there is. One that has said all it will is watched further, since its reset ends the other one too; see `ready`.
+ */
+static int wait_for(struct tcp_flow *t, struct watch *w, const struct way *out, const struct way *in)
 {
-	if (out->ended && in->shut)
+	uint32_t events = (out->kept == NULL && !out->ended ? (uint32_t)EPOLLIN : 0) | (in->kept != NULL ? (uint32_t)EPOLLOUT : 0);
+
+	if (out->ended ? in->shut : events == 0) {
 		loop_unwatch(w);
-	else
-		loop_watch_change(w, (out->kept == NULL && !out->ended ? (uint32_t)EPOLLIN : 0) |
-						(in->kept != NULL ? (uint32_t)EPOLLOUT : 0));
+		return 0;
+	}
+	if (w->loop != NULL) {
+		loop_watch_change(w, events);
+		return 0;
+	}
+	w->events = events;
+	return loop_watch(t->p->loop, w, &(struct error){0});
 }
 
 static void work(struct tcp_flow *t)
 {
 	t->last_ms = loop_now_ms(t->p->loop);
-	if (carry(t, &t->up, t->near.fd, t->far.fd) < 0 || carry(t, &t->down, t->far.fd, t->near.fd) < 0) {
+	if (carry(t, &t->up, t->near.fd, t->far.fd) < 0 || carry(t, &t->down, t->far.fd, t->near.fd) < 0)
 		finish(t, true, false);
-	} else if (t->up.shut && t->down.shut) {
+	else if (t->up.shut && t->down.shut)
 		finish(t, false, false);
-	} else {
-		wait_for(&t->near, &t->up, &t->down);
-		wait_for(&t->far, &t->down, &t->up);
-	}
+	else if (wait_for(t, &t->near, &t->up, &t->down) < 0 || wait_for(t, &t->far, &t->down, &t->up) < 0)
+		finish(t, true, false);
+}
+
+/* out: what comes from this end. After its last byte nothing is read that would tell of an error. */
+static void ready(struct tcp_flow *t, const struct way *out, uint32_t revents)
+{
+	if (out->ended && (revents & (EPOLLERR | EPOLLHUP)) != 0)
+		finish(t, true, false);
+	else
+		work(t);
 }
 
 static void near_ready(struct watch *w, uint32_t revents)
 {
-	(void)revents;
-	work(container_of(w, struct tcp_flow, near));
+	struct tcp_flow *t = container_of(w, struct tcp_flow, near);
+
+	ready(t, &t->up, revents);
 }
 
 static void idle_fire(struct timer *timer)
@@ -217,7 +235,7 @@ static void far_ready(struct watch *w, uint32_t revents)
 	if (t->state == DIALLING)
 		dialled(t, revents);
 	else if (t->state == OPEN && revents != 0)
-		work(t);
+		ready(t, &t->down, revents);
 	else if (t->state == WAITING)
 		/* It has gone, or the caller does not come: a late one finds nobody, and is reset. */
 		finish(t, true, false);

@@ -1,0 +1,39 @@
+#!/bin/sh
+# What members and local users without rights might try, and come to nothing with.
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/e2e/mesh.sh
+. "$TEST_SRC/tests/e2e/mesh.sh"
+
+# Clock ticks that the node has worked so far.
+worked() {
+	awk '{ print $14 + $15 }' "/proc/$(cat "$1.pid")/stat"
+}
+# held HOST PORT: a connection of it, in whatever state, is still there; the port in hex.
+held() {
+	on "$1" grep ":$2 [0-9A-F]*:[0-9A-F]* 0[1-9B]" /proc/net/tcp
+}
+gone() {
+	! held "$@"
+}
+
+test_expect 'two nodes, one of which lets in the other' '
+	lan wire && host a b && plug a wire 10.9.0.1/24 && plug b wire 10.9.0.2/24 && found a home && join b a home &&
+	up a && up b && reaches 30 a b && mesh b policy allow tcp:8000-8999 && mesh b policy allow udp:8000-8999
+'
+
+# The proxy reads nothing from it any more, and has nothing to write: only the reset says that it is gone.
+test_expect 'who has said all and then resets leaves nothing behind, and no work' '
+	test_start silent ip netns exec "$mesh_ns-b" perl -MIO::Socket::INET -e "
+		\$l = IO::Socket::INET->new(LocalAddr => \"127.0.0.1\", LocalPort => 8013, Listen => 5) or die;
+		\$| = 1; print \"listening\n\"; \$c = \$l->accept; print \"called\n\"; sleep 60" &&
+	test_wait 10 grep -q listening silent.log &&
+	on a perl -MSocket -MIO::Socket::INET -e "
+		\$s = IO::Socket::INET->new(PeerAddr => \"$(v4 b)\", PeerPort => 8013) or die; select(undef, undef, undef, 0.3);
+		shutdown(\$s, 1); select(undef, undef, undef, 0.3);
+		setsockopt(\$s, SOL_SOCKET, SO_LINGER, pack(\"ii\", 1, 0)); close \$s" &&
+	test_wait 10 grep -q called silent.log && test_wait 10 gone b 1F4D &&
+	before=$(worked b) && sleep 1 && [ "$(worked b)" -lt $((before + 20)) ]
+'
+
+test_done
