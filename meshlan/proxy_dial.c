@@ -71,6 +71,11 @@ static int make_socket(struct proxy *p, int family, int type, int *error)
 	int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	*error = fd < 0 ? errno : 0;
+	if (fd >= p->fd_max) {
+		close(fd);
+		fd = -1;
+		*error = EMFILE;
+	}
 	if (*error == EMFILE || *error == ENFILE)
 		proxy_trouble(p, PROXY_NO_ROOM, true);
 	return fd;

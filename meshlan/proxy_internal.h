@@ -55,6 +55,7 @@ struct proxy {
 	size_t asked_bytes;
 	uint16_t next_sequence;
 	uint8_t *room;			/* PROXY_ROOM bytes, for whoever works */
+	int fd_max;			/* of connections: those above are the process's own */
 	struct listeners listeners;	/* rx's, by way of redirect */
 	_Atomic unsigned waiting;	/* packets taken, any thread */
 	_Atomic unsigned troubles;	/* any thread reads */

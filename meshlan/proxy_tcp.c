@@ -305,7 +305,8 @@ static void accepted(struct proxy *p, int fd, const union udp_addr *from)
 	struct tcp_flow *t = whose(p, from);
 	struct watch nobody = {.fd = fd};
 
-	if (t == NULL) {
+	if (t == NULL || fd >= p->fd_max) {
+		proxy_trouble(p, PROXY_NO_ROOM, t != NULL);
 		close_end(&nobody, true);
 		return;
 	}

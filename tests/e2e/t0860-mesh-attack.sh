@@ -36,4 +36,15 @@ test_expect 'who has said all and then resets leaves nothing behind, and no work
 	before=$(worked b) && sleep 1 && [ "$(worked b)" -lt $((before + 20)) ]
 '
 
+# Descriptors for the operator are left, however many connections members open.
+test_expect 'who fills all places cannot keep a rule in force' '
+	down b && (ulimit -n 512 && up b) && reaches 30 a b && serve b talk 127.0.0.1 8014 &&
+	test_start many ip netns exec "$mesh_ns-a" perl -MIO::Socket::INET -e "
+		\$| = 1; for (1 .. 400) { push @all, IO::Socket::INET->new(PeerAddr => \"$(v4 b)\", PeerPort => 8014, Timeout => 1) // ();
+			select(undef, undef, undef, 0.005) } print \"open\n\"; sleep 60" &&
+	test_wait 60 grep -q open many.log && status b >out && mesh b policy deny tcp:8000-8999 &&
+	test_wait 10 holds b ".networks[0].rules == [\"udp:8000-8999\"]" && ! io a tcp-get "$(v4 b)" 8014 0.5 &&
+	test_crash many && mesh b policy allow tcp:8000-8999
+'
+
 test_done
