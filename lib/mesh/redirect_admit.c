@@ -211,6 +211,11 @@ static enum decided decide(struct redirect *r, const struct ends *e, int64_t now
 
 	if (known && d->what == GOES_ITS_WAY)
 		return GOES_ITS_WAY;
+	/* Nobody here has sent what a SYN would answer; so many calls to one service use up no questions of others. */
+	if (known && e->protocol == IPPROTO_TCP) {
+		*service = d->service;
+		return d->what;
+	}
 	pthread_mutex_lock(&r->options_lock);
 	if (r->options.taken == NULL || !may_ask(r, now_ms)) {
 		pthread_mutex_unlock(&r->options_lock);

@@ -922,6 +922,22 @@ TEST(the_kernel_is_not_asked_without_end)
 	end();
 }
 
+/* Many calls at once to one service: none is refused for want of a question, and others can be asked about. */
+TEST(a_known_service_is_not_asked_about_again)
+{
+	struct pkt p;
+
+	start();
+	listen_at((struct redirect_address)LO4);
+	asked_taken = 0;
+	for (unsigned i = 0; i < 500; i++) {
+		tcp(&p, 4, CALLER, 20000 + i, NODE, 22, PKT_SYN);
+		CHECK_INT(admit(&p), REDIRECT_TAKE);
+	}
+	CHECK_INT(asked_taken, 1);
+	end();
+}
+
 /* An answer to what a socket here has asked is not led to the service that has the same port on loopback. */
 TEST(answers_to_this_host_go_their_way)
 {
