@@ -16,7 +16,6 @@
 #include "mesh/bytes.h"
 #include "mesh/plane_packet.h"
 #include "sys/descriptors.h"
-#include "sys/policyroute.h"
 
 #define BACKLOG 1024
 #define TCP_SYN 2

@@ -1,9 +1,11 @@
 /* Connections through the proxy: the far end is dialled first, then the caller's is accepted, and bytes are carried. */
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,6 +15,7 @@
 #define READS_MAX 8		/* of one direction, before others have their turn */
 #define ACCEPTS_MAX 64
 #define LATER_MS 100
+#define LEAVE_MS 20
 
 /*
  *	DIALLING --far end connected, SYN let in--> WAITING --accepted--> OPEN --both directions ended--> gone
@@ -39,7 +42,8 @@ struct tcp_flow {
 	enum tcp_state state;
 	struct watch near, far;		/* the caller's end, the service's; fd -1: none */
 	struct way up, down;		/* near to far, far to near */
-	struct timer idle;
+	struct policyroute_flow rule;	/* of the far end's answers */
+	struct timer idle;		/* in its last moments: until the far end has all of it */
 	int64_t last_ms;
 	size_t syn_len;
 	uint8_t syn[];			/* of DIALLING; the size is the whole packet's */
@@ -64,6 +68,7 @@ static void finish(struct tcp_flow *t, bool reset, bool gone)
 
 	close_end(&t->near, reset);
 	close_end(&t->far, reset);
+	proxy_hung_up(p, &t->rule);
 	loop_timer_cancel(p->loop, &t->idle);
 	free(t->up.kept);
 	free(t->down.kept);
@@ -156,13 +161,28 @@ static int wait_for(struct tcp_flow *t, struct watch *w, const struct way *out, 
 	return loop_watch(t->p->loop, w, &(struct error){0});
 }
 
+/* Both ends have been told. With the rule goes the way of what the far end says to it: it says its last before. */
+static void leave(struct tcp_flow *t)
+{
+	int64_t now_ms = loop_now_ms(t->p->loop);
+	int unsaid = 0;
+
+	if (t->rule.protocol == 0 || ioctl(t->far.fd, SIOCOUTQ, &unsaid) < 0 || unsaid == 0 || now_ms - t->last_ms >= PROXY_DIAL_MS) {
+		finish(t, unsaid > 0, false);
+		return;
+	}
+	loop_unwatch(&t->near);
+	loop_unwatch(&t->far);
+	loop_timer_set(t->p->loop, &t->idle, now_ms + LEAVE_MS);
+}
+
 static void work(struct tcp_flow *t)
 {
 	t->last_ms = loop_now_ms(t->p->loop);
 	if (carry(t, &t->up, t->near.fd, t->far.fd) < 0 || carry(t, &t->down, t->far.fd, t->near.fd) < 0)
 		finish(t, true, false);
 	else if (t->up.shut && t->down.shut)
-		finish(t, false, false);
+		leave(t);
 	else if (wait_for(t, &t->near, &t->up, &t->down) < 0 || wait_for(t, &t->far, &t->down, &t->up) < 0)
 		finish(t, true, false);
 }
@@ -188,7 +208,9 @@ static void idle_fire(struct timer *timer)
 	struct tcp_flow *t = container_of(timer, struct tcp_flow, idle);
 	int64_t at_ms = t->last_ms + PROXY_TCP_IDLE_MS;
 
-	if (loop_now_ms(t->p->loop) < at_ms)
+	if (t->up.shut && t->down.shut)
+		leave(t);
+	else if (loop_now_ms(t->p->loop) < at_ms)
 		loop_timer_set(t->p->loop, timer, at_ms);
 	else
 		finish(t, true, false);
@@ -268,7 +290,7 @@ void proxy_tcp_taken(struct proxy *p, const struct redirect_flow *f, const uint8
 	memcpy(t->syn, ip, len);
 	*at = t;
 	atomic_fetch_add(&p->tcp_n, 1);
-	t->far.fd = proxy_dial(p, f, SOCK_STREAM, &error);
+	t->far.fd = proxy_dial(p, f, SOCK_STREAM, &t->rule, &error);
 	if (t->far.fd < 0) {
 		refuse(t, error);
 		return;

@@ -4,6 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/e2e/mesh.sh
 . "$TEST_SRC/tests/e2e/mesh.sh"
+test_need ss
 
 # Clock ticks that the node has worked so far.
 worked() {
@@ -45,6 +46,28 @@ test_expect 'who fills all places cannot keep a rule in force' '
 	test_wait 60 grep -q open many.log && status b >out && mesh b policy deny tcp:8000-8999 &&
 	test_wait 10 holds b ".networks[0].rules == [\"udp:8000-8999\"]" && ! io a tcp-get "$(v4 b)" 8014 0.5 &&
 	test_crash many && mesh b policy allow tcp:8000-8999
+'
+
+no_rules6() {
+	! onip "$1" -6 rule | grep "lookup 7784"
+}
+# as_caller HOST ADDRESS PORT [FROM-PORT]: a process without any right calls a service on ::1 of HOST from that address.
+as_caller() {
+	on "$1" perl -MSocket=:all -e "
+		(\$), \$>) = (\"65534 65534\", 65534); socket(\$s, AF_INET6, SOCK_STREAM, 0) or die;
+		setsockopt(\$s, IPPROTO_IPV6, 78, 1) or die; setsockopt(\$s, SOL_SOCKET, SO_REUSEADDR, 1);
+		bind(\$s, pack_sockaddr_in6(${4-0}, inet_pton(AF_INET6, \"$2\"))) or die \"bind: \$!\n\";
+		\$SIG{ALRM} = sub { die \"late\n\" }; alarm 2;
+		connect(\$s, pack_sockaddr_in6($3, inet_pton(AF_INET6, \"::1\"))) or die \"connect: \$!\n\"; print \"connected\n\""
+}
+
+test_expect 'no local user calls a service in the name of a member' '
+	serve b talk ::1 8015 && at=$(v6 b) caller=$(v6 a) &&
+	test_start talk ip netns exec "$mesh_ns-a" perl "$TEST_SRC/tests/e2e/mesh-io.pl" talk "$at" 8015 &&
+	test_wait 20 grep "^beat 5$" talk.log && grep "^called by $caller$" serve-b-talk-::1-8015.log &&
+	! as_caller b "$caller" 8015 && port=$(on b ss -Htn dst "[::1]:8015" src "[$caller]" | awk "{ print \$4 }" | sed "s/.*://") &&
+	! as_caller b "$caller" 8015 "$port" && ! as_caller b "$caller" 8016 "$port" &&
+	[ "$(grep -c "^called by" serve-b-talk-::1-8015.log)" = 1 ] && test_crash talk && test_wait 20 no_rules6 b
 '
 
 test_done
