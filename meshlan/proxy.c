@@ -2,6 +2,7 @@
 #include "meshlan/proxy_internal.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -437,6 +438,17 @@ static void *run(void *arg)
 	return NULL;
 }
 
+/* What would be found out with the first service is said at once. */
+static void try_transparent(struct proxy *p)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), on = 1;
+
+	if (fd < 0)
+		return;
+	proxy_trouble(p, PROXY_NO_TRANSPARENT, setsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, &on, sizeof(on)) < 0);
+	close(fd);
+}
+
 static void open_all(struct proxy *p)
 {
 	struct redirect_options o = {.arg = p, .taken = kernel_takes, .listening = who_listens};
@@ -451,6 +463,7 @@ static void open_all(struct proxy *p)
 	else
 		redirect_set_options(p->o.redirect, &o);
 	proxy_echo_open(p);
+	try_transparent(p);
 }
 
 static void close_all(struct proxy *p)
