@@ -221,10 +221,10 @@ static void collect(struct lan *l, struct keeping *k)
 	while (mesh_engine_each(l->engine, &at, &i)) {
 		if (i.record.len > 0)
 			records_put(&k->records, i.record);
-		if (i.at.family == ENDPOINT_NONE || i.relay != ENGINE_NOBODY)
+		if (i.last.family == ENDPOINT_NONE)
 			continue;
 		memcpy(k->paths[k->paths_count].node, i.node, NODE_ID_LEN);
-		k->paths[k->paths_count++].at = i.at;
+		k->paths[k->paths_count++].at = i.last;
 	}
 	names_pins_each(l->names, pin_put, &k->pins);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -439,6 +440,17 @@ static void *run(void *arg)
 	return NULL;
 }
 
+/* What would be found out with the first service is said at once. */
+static void try_transparent(struct proxy *p)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), on = 1;
+
+	if (fd < 0)
+		return;
+	proxy_trouble(p, PROXY_NO_TRANSPARENT, setsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, &on, sizeof(on)) < 0);
+	close(fd);
+}
+
 static void open_all(struct proxy *p)
 {
 	struct redirect_options o = {.arg = p, .taken = kernel_takes, .listening = who_listens};
@@ -453,6 +465,7 @@ static void open_all(struct proxy *p)
 	else
 		redirect_set_options(p->o.redirect, &o);
 	proxy_echo_open(p);
+	try_transparent(p);
 }
 
 static void close_all(struct proxy *p)

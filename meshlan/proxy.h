@@ -49,8 +49,8 @@ struct proxy_forward {
 /* Starts the thread; nothing is redirected before proxy_set. What the kernel withholds is no error: proxy_troubles. */
 WARN_UNUSED struct proxy *proxy_new(const struct proxy_options *o, struct error *err);
 /*
- * Ends its connections (members get a reset) and its thread; removes its rules from the kernel. Nothing is redirected
- * from then on. NULL is fine.
+ * Ends its connections, without a word to members, and its thread; removes its rules from the kernel. Nothing is
+ * redirected from then on. NULL is fine.
  */
 void proxy_free(struct proxy *p);
 

@@ -14,13 +14,17 @@ IO=$(cd "$(dirname "$0")" && pwd)/e2e/mesh-io.pl
 
 # An ordinary user is root in a user namespace of his own, in which the machines are made.
 if [ "$(id -u)" -ne 0 ] && [ -z "${MESHANICS_DEMO_INSIDE:-}" ]; then
-	rm -rf "$T"
-	MESHANICS_DEMO_INSIDE=yes exec unshare -U -r "$0" "$@"
+	cd /
+	rmdir "$T"
+	MESHANICS_DEMO_INSIDE=yes exec unshare -U -r "${IO%/e2e/*}/demo-mesh.sh" "$@"
 fi
-[ -c /dev/net/tun ] || {
+if ! [ -c /dev/net/tun ]; then
 	echo 'demo: there is no /dev/net/tun here; modprobe tun makes it' >&2
 	exit 1
-}
+elif ! { [ -r /dev/net/tun ] && [ -w /dev/net/tun ]; }; then
+	echo 'demo: /dev/net/tun is closed to you here; as root it works' >&2
+	exit 1
+fi
 place() {
 	: >"$T/resolv-$1"
 	unshare -n -m sh -c 'mount --make-rprivate / && mount --bind "$1" /etc/resolv.conf && ip link set lo up && exec sleep 3600' \

@@ -129,7 +129,7 @@ void mesh_engine_worn(struct mesh_engine *e, uint32_t peer, uint32_t index, int6
 void mesh_engine_too_big(struct mesh_engine *e, uint32_t peer, int64_t now_ms);
 /* The time that mesh_engine_due said has come; calling it earlier does no harm. */
 void mesh_engine_timer(struct mesh_engine *e, int64_t now_ms);
-int64_t mesh_engine_due(const struct mesh_engine *e);
+int64_t mesh_engine_due(const struct mesh_engine *e);	/* it may be past already: at once */
 
 /* ---- local changes ---- */
 
@@ -220,7 +220,7 @@ enum mesh_event {
 	MESH_EVENT_NAME_CLASH,	/* `node` calls itself `name`, as another one does */
 	MESH_EVENT_RENAMED,	/* a known node has another name now */
 	MESH_EVENT_OWN_RECORD,	/* somebody has a newer record of this node than it made: a restored backup, or a second one */
-	MESH_EVENT_LEFT_OUT,	/* `node` holds a newer generation, and this node is not on its list, or the list is not the owner's */
+	MESH_EVENT_LEFT_OUT,	/* `node` has the owner's list of a newer generation, and this node is not on it */
 };
 
 struct mesh_act {
@@ -261,6 +261,7 @@ struct mesh_peer_info {
 	bool evicted;
 	enum mesh_path path;
 	struct endpoint at;		/* of MESH_PATH_PEER: none */
+	struct endpoint last;		/* where it was reached last, not through another: worth keeping on disk */
 	uint32_t relay;			/* of MESH_PATH_PEER; else ENGINE_NOBODY */
 	bool relays;			/* it offers to pass datagrams on */
 	uint32_t generation;		/* of the current session; 0: none */

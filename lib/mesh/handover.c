@@ -12,7 +12,7 @@
 #define SHORT_MS 50		/* until there are tokens again */
 #define HANDOVER_MS 30000
 #define HANDOVER_AGAIN_MS 2000
-#define GATHERING_MS 10000	/* a younger one does not give way to another peer's */
+#define GATHERING_MS 10000	/* the time to come to an end in, where others wait */
 
 /* ---- sending ---- */
 
@@ -81,26 +81,47 @@ static void gathering_end(struct gathering *g)
 	*g = (struct gathering){.bytes = NULL};
 }
 
-/* Where this peer's parts are kept; one for each peer, the oldest gives way. NULL: all are young. */
-static struct gathering *gathering_for(struct mesh_engine *e, const struct node *n, const struct message *m, int64_t now_ms)
+static uint32_t begun_by(const struct mesh_engine *e, const struct gathering *g)
 {
-	struct gathering *g, *oldest = &e->gatherings[0];
+	const struct node *n = node_of(e, g->peer);
+
+	return n == NULL ? UINT32_MAX : n->gathers;
+}
+
+/*
+ * A place for another peer's parts: a free one, else that of the peer that has begun most often without coming to an
+ * end, if it is worse than this one in that, or as bad and has had its time. NULL: there is none.
+ */
+static struct gathering *gathering_place(struct mesh_engine *e, const struct node *n, int64_t now_ms)
+{
+	struct gathering *g, *worst = &e->gatherings[0];
 
 	for (g = e->gatherings; g < e->gatherings + GATHERINGS_MAX; g++) {
-		if (g->bytes != NULL && g->peer == n->peer) {
-			oldest = g;
-			break;
-		}
-		if (oldest->bytes != NULL && (g->bytes == NULL || g->started_ms < oldest->started_ms))
-			oldest = g;
+		if (g->bytes == NULL)
+			return g;
+		if (begun_by(e, g) > begun_by(e, worst) ||
+		    (begun_by(e, g) == begun_by(e, worst) && g->started_ms < worst->started_ms))
+			worst = g;
 	}
-	g = oldest;
-	if (g->bytes != NULL && g->peer == n->peer && g->generation == m->u.rotate.generation &&
-	    g->parts == m->u.rotate.parts)
+	return begun_by(e, worst) > n->gathers ||
+		       (begun_by(e, worst) == n->gathers && now_ms - worst->started_ms >= GATHERING_MS) ? worst : NULL;
+}
+
+/* Where this peer's parts are kept: one rotation of each peer. NULL: there is no place. */
+static struct gathering *gathering_for(struct mesh_engine *e, struct node *n, const struct message *m, int64_t now_ms)
+{
+	struct gathering *g = e->gatherings;
+
+	while (g < e->gatherings + GATHERINGS_MAX && (g->bytes == NULL || g->peer != n->peer))
+		g++;
+	if (g == e->gatherings + GATHERINGS_MAX)
+		g = gathering_place(e, n, now_ms);
+	else if (g->generation == m->u.rotate.generation && g->parts == m->u.rotate.parts)
 		return g;
-	if (g->bytes != NULL && g->peer != n->peer && now_ms - g->started_ms < GATHERING_MS)
+	if (g == NULL)
 		return NULL;
 	gathering_end(g);
+	n->gathers++;
 	*g = (struct gathering){.peer = n->peer, .generation = m->u.rotate.generation, .parts = m->u.rotate.parts,
 				.missing = m->u.rotate.parts, .started_ms = now_ms,
 				.bytes = xcalloc(m->u.rotate.parts, ROTATE_CHUNK)};
@@ -122,12 +143,29 @@ static bool gather(struct gathering *g, const struct message *m)
 	return --g->missing == 0;
 }
 
+/* The owner's list, of a newer generation, and without this node: people should hear of it. */
+static void left_out(struct mesh_engine *e, const struct node *n, struct slice rotation)
+{
+	size_t at = rotation.len < 2 ? 2 : 2 + (size_t)get_be16(rotation.ptr);
+	struct error err = ERROR_INIT;
+	struct staylist list;
+
+	if (at < rotation.len &&
+	    staylist_parse(&list, slice_sub(rotation, at, rotation.len - at), &e->gen[0].key, &err) == 0 &&
+	    list.generation > e->gen[0].key.generation && !staylist_has(&list, e->nodekey.id))
+		act_event(e, MESH_EVENT_LEFT_OUT, n);
+}
+
 /* A whole rotation: 0 when it is in force now. */
 static int believe(struct mesh_engine *e, struct node *n, struct slice rotation, int64_t now_ms)
 {
-	if (!bucket_take(&e->rotate_checks, CHECKS_PER_S, CHECKS_PER_S, now_ms) ||
-	    generation_take(e, rotation, now_ms) < 0) {
+	if (!bucket_take(&e->rotate_checks, CHECKS_PER_S, CHECKS_PER_S, now_ms)) {
 		e->stats.rotations_refused++;
+		return -1;
+	}
+	if (generation_take(e, rotation, now_ms) < 0) {
+		e->stats.rotations_refused++;
+		left_out(e, n, rotation);
 		return -1;
 	}
 	e->stats.rotations_taken++;

@@ -90,21 +90,21 @@ void *plane_masks_new(const struct subkeys *const *generations, size_t n);
 enum plane_verdict {
 	PLANE_PASS,
 	PLANE_DROP,
-	PLANE_REJECT,	/* dropped, and a packet from our side is told so (ICMP, administratively prohibited) */
+	PLANE_REJECT,	/* dropped, and who sent it here is told so: prohibited by ICMP, of TCP by a reset */
 	PLANE_TAKE,	/* goes to control as PLANE_EVENT_TAKEN, in place of its way */
 };
 
 /*
- * An inner packet as it stands in memory, headers checked as far as plane_inner_parse does. It may be many segments of
- * one flow: then segment is the size of the TCP or UDP payload of each, and ip[] has the header of all.
+ * An inner packet as it stands in memory, headers checked as inner.h does. It may be many segments of one flow: then
+ * segment is the size of the TCP or UDP payload of each, and ip[] has the header of all.
  */
 struct plane_packet {
 	const uint8_t *ip;	/* all of it contiguous */
 	size_t len;
 	uint16_t segment;	/* 0: one packet */
 	uint8_t version;	/* 4 or 6 */
-	uint8_t protocol;	/* IPPROTO_*; of IPv6 the first next header that is no extension known to the parser */
-	bool fragment;		/* of IPv4 or IPv6, first or later */
+	uint8_t protocol;	/* IPPROTO_*; of IPv6 the first next header that is no extension */
+	bool fragment;		/* a part of a larger one, first or later */
 	uint16_t l4;		/* offset of the transport header; len when there is none (a later fragment) */
 	int64_t now_ms;		/* clock_mono_ms, as of the beginning of this round of the thread */
 	/* For the rewriting of plane_scope alone; NULL and false in all other places. */

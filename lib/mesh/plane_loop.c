@@ -1,17 +1,39 @@
 /*
- * Who does what of the data plane: one thread does all of it as long as it is little, which spares the answer to what
- * came in a thread that must wake up; with much to do, another one helps with what comes from the interface.
+ * Who does what of the data plane: one thread does all of it as long as it is little, or nearly all in one direction,
+ * which spares the answer to what came in a thread that must wake up; with much to do in both, another one helps with
+ * what comes from the interface.
  */
 #include "mesh/plane_internal.h"
 
 #include <poll.h>
 #include <unistd.h>
 
-/* Rounds that found something each before the helper is called. */
+/* Rounds without sleep, and packets each way in them, after which the helper is called. */
 #define BUSY_ROUNDS 8
-/* After a span with fewer packets than this the helper goes: 10,000 a second, which one thread has time for. */
+#define BUSY_PACKETS 32
+/*
+ * After a span with fewer packets than this in one direction the helper goes: 10,000 a second, such as the
+ * acknowledgements of a stream of some Gbit/s, for which one thread has time.
+ */
 #define HELP_SPAN_MS 5
 #define HELP_PACKETS 50
+
+/* How much there was to do, counted from some moment on. */
+struct work {
+	uint64_t out, in;
+};
+
+static struct work work_now(const struct plane *p)
+{
+	return (struct work){.out = counted(&p->tx.tun_packets), .in = counted(&p->rx.received)};
+}
+
+static bool both_ways(const struct plane *p, const struct work *since, uint64_t packets)
+{
+	struct work now = work_now(p);
+
+	return now.out - since->out >= packets && now.in - since->in >= packets;
+}
 
 /* ---- the one that helps ---- */
 
@@ -19,18 +41,20 @@
 static void help(struct plane *p)
 {
 	struct pollfd wait[2] = {{.fd = p->tun.fd, .events = POLLIN}, {.fd = p->tx.wake, .events = POLLIN}};
-	uint64_t before = counted(&p->tx.tun_packets);
+	struct work since = work_now(p);
 	int64_t since_ms = p->tx.now_ms;
 
 	while (!atomic_load_explicit(&p->stop, memory_order_relaxed) && !p->tx.gone) {
-		if (plane_tx_round(p))
-			continue;
+		bool more = plane_tx_round(p);
+
 		if (p->tx.now_ms - since_ms >= HELP_SPAN_MS) {
-			if (counted(&p->tx.tun_packets) - before < HELP_PACKETS)
+			if (!both_ways(p, &since, HELP_PACKETS))
 				break;
 			since_ms = p->tx.now_ms;
-			before = counted(&p->tx.tun_packets);
+			since = work_now(p);
 		}
+		if (more)
+			continue;
 		if (poll(wait, 2, HELP_SPAN_MS) == 0)
 			break;
 		if (wait[1].revents != 0)
@@ -82,6 +106,7 @@ void *plane_run(void *arg)
 	struct plane *p = arg;
 	bool may_help = sysconf(_SC_NPROCESSORS_ONLN) > 1 && !p->o.no_interface;
 	unsigned ready = READY_V4 | READY_V6, busy = 0;
+	struct work since = work_now(p);
 
 	while (!atomic_load_explicit(&p->stop, memory_order_relaxed)) {
 		bool tx = !atomic_load_explicit(&p->tx.by_helper, memory_order_acquire), more;
@@ -92,10 +117,13 @@ void *plane_run(void *arg)
 		if (ready == 0 && !more) {
 			ready = wait_for_more(p, tx);
 			busy = 0;
-		} else if (tx && may_help && ++busy == BUSY_ROUNDS) {
+		} else if (tx && ++busy < BUSY_ROUNDS) {
+			continue;
+		} else if (tx && may_help && both_ways(p, &since, BUSY_PACKETS)) {
 			call_helper(p);
-			busy = 0;
 		}
+		busy = 0;
+		since = work_now(p);
 	}
 	return NULL;
 }

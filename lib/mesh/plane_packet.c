@@ -1,70 +1,21 @@
-/* Inner packets: their headers, their checksums, and ICMP's answers. */
+/* Inner packets: their headers and their checksums. */
 #include "mesh/plane_packet.h"
 
 #include <netinet/in.h>
 #include <string.h>
 
 #include "mesh/bytes.h"
-
-#define EXTENSIONS_MAX 8
-
-static bool parse4(const uint8_t *ip, size_t len, struct plane_packet *out)
-{
-	size_t header = (size_t)(ip[0] & 15) * 4, total = get_be16(ip + 2);
-	unsigned fragment = get_be16(ip + 6) & 0x3fff;
-
-	if (header < 20 || total < header || total > len)
-		return false;
-	*out = (struct plane_packet){.ip = ip, .len = total, .version = 4, .protocol = ip[9], .fragment = fragment != 0};
-	/* The offset, without "more fragments": a later one has no transport header. */
-	out->l4 = (uint16_t)((fragment & 0x1fff) != 0 ? total : header);
-	return true;
-}
-
-/* Past the extension headers that say how long they are; anything else is the protocol. */
-static bool parse6(const uint8_t *ip, size_t len, struct plane_packet *out)
-{
-	size_t total = 40 + (size_t)get_be16(ip + 4), at = 40;
-	uint8_t next = ip[6];
-
-	if (total > len)
-		return false;
-	*out = (struct plane_packet){.ip = ip, .len = total, .version = 6};
-	for (int i = 0; i < EXTENSIONS_MAX; i++) {
-		if (next == IPPROTO_FRAGMENT) {
-			if (at + 8 > total)
-				return false;
-			out->fragment = true;
-			next = ip[at];
-			if ((get_be16(ip + at + 2) & 0xfff8) != 0) {
-				out->protocol = next;
-				out->l4 = (uint16_t)total;
-				return true;
-			}
-			at += 8;
-		} else if (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS) {
-			if (at + 8 > total || at + 8 + (size_t)ip[at + 1] * 8 > total)
-				return false;
-			next = ip[at];
-			at += 8 + (size_t)ip[at + 1] * 8;
-		} else {
-			break;
-		}
-	}
-	out->protocol = next;
-	out->l4 = (uint16_t)at;
-	return true;
-}
+#include "mesh/inner.h"
 
 bool plane_packet_parse(const uint8_t *ip, size_t len, struct plane_packet *out)
 {
-	if (len > TUN_PACKET_MAX)
+	struct inner p;
+
+	if (len > TUN_PACKET_MAX || inner_parse(&p, ip, len) != INNER_OK)
 		return false;
-	if (len >= 20 && ip[0] >> 4 == 4)
-		return parse4(ip, len, out);
-	if (len >= 40 && ip[0] >> 4 == 6)
-		return parse6(ip, len, out);
-	return false;
+	*out = (struct plane_packet){.ip = ip, .len = p.length, .version = p.version, .protocol = p.protocol,
+				     .fragment = p.fragmented, .l4 = (uint16_t)p.transport};
+	return true;
 }
 
 uint64_t plane_sum(const uint8_t *p, size_t n, uint64_t sum)
@@ -200,78 +151,4 @@ void plane_clamp_mss(const struct plane_packet *p, uint8_t *ip, size_t mtu, bool
 	/* A SYN is small and rare: the whole sum costs nothing that would be felt. */
 	memset(sum, 0, 2);
 	plane_checksum_fill(p, ip);
-}
-
-static bool is_multicast(const struct plane_packet *p, size_t at4, size_t at6)
-{
-	return p->version == 4 ? p->ip[at4] >= 224 : p->ip[at6] == 0xff;
-}
-
-/* RFC 1122 3.2.2 and RFC 4443 2.4(e): about these nobody is told. */
-static bool no_answer_due(const struct plane_packet *p)
-{
-	uint8_t type = p->len > p->l4 ? p->ip[p->l4] : 0;
-
-	if (p->l4 >= p->len || is_multicast(p, 16, 24) || is_multicast(p, 12, 8))
-		return true;
-	if (p->version == 4)
-		return p->protocol == IPPROTO_ICMP && type != 8 && type != 0 && type != 13 && type != 14;
-	return p->protocol == IPPROTO_ICMPV6 && type < 128;
-}
-
-static size_t answer4(uint8_t *out, const struct plane_packet *p, enum plane_answer what, uint32_t value)
-{
-	/* RFC 1812 4.3.2.3: as much as fits into 576. */
-	size_t quoted = p->len < 576 - 28 ? p->len : 576 - 28, total = 28 + quoted;
-	uint16_t sum;
-
-	memset(out, 0, 28);
-	out[0] = 0x45;
-	out[1] = 0xc0;
-	put_be16(out + 2, (uint16_t)total);
-	out[6] = 0x40;
-	out[8] = 64;
-	out[9] = IPPROTO_ICMP;
-	memcpy(out + 12, p->ip + 16, 4);
-	memcpy(out + 16, p->ip + 12, 4);
-	sum = (uint16_t)~plane_sum_fold(plane_sum(out, 20, 0));
-	memcpy(out + 10, &sum, 2);
-	out[20] = 3;
-	out[21] = what == PLANE_ANSWER_TOO_BIG ? 4 : what == PLANE_ANSWER_UNREACHABLE ? 1 : 13;
-	if (what == PLANE_ANSWER_TOO_BIG)
-		put_be16(out + 26, (uint16_t)value);
-	memcpy(out + 28, p->ip, quoted);
-	sum = (uint16_t)~plane_sum_fold(plane_sum(out + 20, total - 20, 0));
-	memcpy(out + 22, &sum, 2);
-	return total;
-}
-
-static size_t answer6(uint8_t *out, const struct plane_packet *p, enum plane_answer what, uint32_t value)
-{
-	size_t quoted = p->len < PLANE_ICMP_MAX - 48 ? p->len : PLANE_ICMP_MAX - 48;
-	struct plane_packet us = {.ip = out, .len = 48 + quoted, .version = 6, .protocol = IPPROTO_ICMPV6, .l4 = 40};
-	uint16_t sum;
-
-	memset(out, 0, 48);
-	out[0] = 0x60;
-	put_be16(out + 4, (uint16_t)(8 + quoted));
-	out[6] = IPPROTO_ICMPV6;
-	out[7] = 64;
-	memcpy(out + 8, p->ip + 24, 16);
-	memcpy(out + 24, p->ip + 8, 16);
-	out[40] = what == PLANE_ANSWER_TOO_BIG ? 2 : 1;
-	out[41] = what == PLANE_ANSWER_TOO_BIG ? 0 : what == PLANE_ANSWER_UNREACHABLE ? 3 : 1;
-	if (what == PLANE_ANSWER_TOO_BIG)
-		put_be32(out + 44, value);
-	memcpy(out + 48, p->ip, quoted);
-	sum = (uint16_t)~whole_sum(&us);
-	memcpy(out + 42, &sum, 2);
-	return us.len;
-}
-
-size_t plane_answer(uint8_t out[static PLANE_ICMP_MAX], const struct plane_packet *p, enum plane_answer what, uint32_t value)
-{
-	if (no_answer_due(p))
-		return 0;
-	return p->version == 4 ? answer4(out, p, what, value) : answer6(out, p, what, value);
 }

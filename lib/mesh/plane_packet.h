@@ -1,7 +1,6 @@
 /*
  * Inner packets as the data plane sees them: reading their headers, cutting a large buffer into packets and joining
- * packets into a large buffer, open and computed checksums, and ICMP's answers to the local kernel. No I/O, no memory
- * of its own. All lengths are of whole IP packets unless they say otherwise.
+ * packets into a large buffer, open and computed checksums. No I/O, no memory of its own. All lengths are of whole IP packets unless they say otherwise.
  */
 #ifndef MESHANICS_MESH_PLANE_PACKET_H
 #define MESHANICS_MESH_PLANE_PACKET_H
@@ -13,12 +12,11 @@
 
 #define PLANE_HEADERS_MAX 120		/* IPv4 with options and TCP with options, the longest that is cut or joined */
 #define PLANE_JOIN_MAX 64		/* packets in one buffer */
-#define PLANE_ICMP_MAX 1280		/* bytes of an answer */
 
 /*
- * Read the headers of one IP packet, or of one buffer of many. The length in the header may be less than `len`
- * (then the rest is not of the packet and out->len says so), never more. IPv6 extension headers (hop-by-hop,
- * routing, destination, fragment) are walked, eight at most. out->segment is 0. false: it is no such thing.
+ * Read the headers of one IP packet, or of one buffer of many, as inner.h reads them. The length in the header may be
+ * less than `len` (then the rest is not of the packet and out->len says so), never more. out->segment is 0. false: it
+ * is no packet between two hosts that a filter could judge.
  */
 bool plane_packet_parse(const uint8_t *ip, size_t len, struct plane_packet *out);
 
@@ -105,18 +103,5 @@ bool plane_join_start(struct plane_join *j, const struct plane_packet *p, uint8_
 bool plane_join_add(struct plane_join *j, const struct plane_packet *p, bool open);
 /* Set up header and lengths: iov[0..n-1] is what to write. Returns n; the join is empty then. */
 int plane_join_finish(struct plane_join *j);
-
-/* ---- answers ---- */
-
-enum plane_answer {
-	PLANE_ANSWER_TOO_BIG,		/* value: the MTU that would do */
-	PLANE_ANSWER_UNREACHABLE,	/* host, address */
-	PLANE_ANSWER_PROHIBITED,
-};
-/*
- * An ICMP error about p, as if the host it was for had sent it. Returns its length, or 0 where none is due (about ICMP
- * errors, multicast, later fragments).
- */
-size_t plane_answer(uint8_t out[static PLANE_ICMP_MAX], const struct plane_packet *p, enum plane_answer what, uint32_t value);
 
 #endif

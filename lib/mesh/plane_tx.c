@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/buf.h"
+#include "mesh/reject.h"
 #include "sys/clock.h"
 
 /* Once so much waits in the arena it leaves, also when there is more to read. */
@@ -50,12 +51,12 @@ static void tell(struct plane *p, const struct plane_event *e, const void *data,
 }
 
 /* It quotes a packet as rewrite_out left it, so it is turned back as one from the peer would be. */
-static void answer(struct plane *p, uint32_t number, const struct plane_packet *packet, enum plane_answer what,
+static void answer(struct plane *p, uint32_t number, const struct plane_packet *packet, enum reject_kind what,
 		   uint32_t value)
 {
 	const struct plane_scope *s = p->scope;
-	uint8_t icmp[PLANE_ICMP_MAX];
-	size_t n = plane_answer(icmp, packet, what, value);
+	uint8_t icmp[REJECT_MAX];
+	size_t n = reject_make(icmp, packet->ip, packet->len, what, value);
 	struct plane_packet own;
 
 	if (n == 0)
@@ -256,7 +257,7 @@ static void too_big(struct plane *p, const struct target *to, const struct plane
 	if (!every && p->tx.now_ms - to->peer->answered_ms < ANSWER_EVERY_MS)
 		return;
 	to->peer->answered_ms = p->tx.now_ms;
-	answer(p, to->number, packet, PLANE_ANSWER_TOO_BIG, to->endpoint->mtu);
+	answer(p, to->number, packet, REJECT_TOO_BIG, to->endpoint->mtu);
 }
 
 static void send_to(struct plane *p, const struct target *to, struct plane_buffer *b)
@@ -428,7 +429,7 @@ static void staged_drop(struct plane *p, uint32_t number, bool tell_senders)
 		struct plane_packet packet;
 
 		if (tell_senders && plane_packet_parse(staged_at(t, i), t->staged[i].len, &packet))
-			answer(p, number, &packet, PLANE_ANSWER_UNREACHABLE, 0);
+			answer(p, number, &packet, REJECT_UNREACHABLE, 0);
 		staged_give(t, i);
 		bump(&t->staged_lost, 1);
 	}
@@ -517,7 +518,7 @@ static void take(struct plane *p, uint32_t number, struct plane_buffer *b)
 }
 
 static void carry_out(struct plane *p, enum plane_verdict v, uint32_t number, struct plane_buffer *b,
-		      enum plane_answer refusal)
+		      enum reject_kind refusal)
 {
 	switch (v) {
 	case PLANE_TAKE:
@@ -541,7 +542,7 @@ static void unowned(struct plane *p, uint32_t owner, struct plane_buffer *b)
 	bump(&p->tx.unowned, 1);
 	if (s->unowned != NULL)
 		v = s->unowned(s->arg, owner == PLANE_SELF, &b->packet);
-	carry_out(p, v, owner, b, PLANE_ANSWER_UNREACHABLE);
+	carry_out(p, v, owner, b, REJECT_UNREACHABLE);
 }
 
 static void rewrite(struct plane *p, struct plane_buffer *b)
@@ -581,7 +582,7 @@ static void read_one(struct plane *p, size_t len)
 		return;
 	}
 	if (s->out != NULL && (v = s->out(s->arg, owner, &b.packet)) != PLANE_PASS)
-		carry_out(p, v, owner, &b, PLANE_ANSWER_PROHIBITED);
+		carry_out(p, v, owner, &b, REJECT_PROHIBITED);
 	else if (p->peers[owner].staged_first == NONE && find_target(p, owner, &to))
 		send_to(p, &to, &b);
 	else

@@ -7,7 +7,8 @@
  *	node address M, port p	somebody on M, or on all addresses	C:c -> M:p	as it is; no flow here
  *				somebody on another address L		C:c -> L:p	REDIRECT_ADDRESS
  *				somebody on loopback alone		C:s -> M:proxy	REDIRECT_LOOPBACK
- *				somebody of the other family alone	C:s -> M:proxy	REDIRECT_LOOPBACK
+ *				somebody of the other family alone,
+ *				on loopback, or by TCP on all addresses	C:s -> M:proxy	REDIRECT_LOOPBACK
  *				nobody					C:c -> M:p	as it is; it says no itself
  *	forward F, port p	(never asked)				C:s -> M:proxy	REDIRECT_FORWARD
  *	forward F, by M itself						F:s -> M:proxy	REDIRECT_FORWARD

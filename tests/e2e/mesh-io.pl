@@ -3,11 +3,13 @@
 #
 #	mesh-io.pl ping ADDRESS [COUNT [SIZE [INTERVAL-MS]]]	prints "rtt MIN MEDIAN MAX" in us, and "lost N"; fails when all are
 #							lost; says "unreachable CODE AFTER-MS" when that is the answer
+#	mesh-io.pl ping-all SECONDS ADDRESS...		until each IPv4 address has answered; else says "silent ADDRESS" and fails
 #	mesh-io.pl tcp-serve ADDRESS PORT		echoes back "BYTES SHA-256" of each connection's bytes; never ends
 #	mesh-io.pl tcp-send ADDRESS PORT BYTES		sends so many bytes, checks the echo; prints "mbit N"
 #	mesh-io.pl tcp-get ADDRESS PORT [SECONDS]	connects and says "open", or why not, and "after MS"
 #	mesh-io.pl talk-serve ADDRESS PORT		says "called by ADDRESS", echoes each line of a connection; never ends
-#	mesh-io.pl talk ADDRESS PORT			a line each 20 ms, "beat N" for each echo, until "broken WHY"
+#	mesh-io.pl talk ADDRESS PORT [SECONDS]		a line each 20 ms, "beat N" for each echo, until "broken WHY"; waits so long
+#							for an echo (3), and says "stood still MS" after more than 100
 #	mesh-io.pl udp-serve ADDRESS PORT		echoes every datagram; never ends
 #	mesh-io.pl udp-echo ADDRESS PORT SIZE COUNT	prints "answered N" of COUNT, "toobig MTU" where the kernel refuses
 #	mesh-io.pl udp-sink ADDRESS PORT SECONDS	prints "got N bytes B" of what came
@@ -106,6 +108,28 @@ sub ping {
 	exit(!@rtt);
 }
 
+sub ping_all {
+	my ($seconds, @addresses) = @_;
+	my $s = sock('0.0.0.0', SOCK_RAW, 1);
+	my ($id, %silent) = ($$ & 0xffff, map { $_ => 1 } @addresses);
+	my ($start, $again) = (time, 0);
+	while (%silent && time < $start + $seconds) {
+		if (time >= $again) {
+			send $s, echo_request(0, $id, 1, 56), 0, at($_, 0) for keys %silent;
+			$again = time + 0.3;
+		}
+		next if !readable($s, 0.1);
+		my $from = recv $s, my $bytes, 65536, 0;
+		next if !defined $from;
+		my ($what) = echo_answer(0, $id, $bytes);
+		next if ($what // '') ne 'echo';
+		delete $silent{inet_ntoa((unpack_sockaddr_in($from))[1])};
+	}
+	print "silent $_\n" for keys %silent;
+	printf "all after %.0f\n", (time - $start) * 1e3 if !%silent;
+	exit(%silent ? 1 : 0);
+}
+
 sub tcp_serve {
 	my ($address, $port) = @_;
 	my $l = sock($address, SOCK_STREAM, 0);
@@ -177,15 +201,17 @@ sub talk_serve {
 }
 
 sub talk {
-	my ($address, $port) = @_;
+	my ($address, $port, $seconds) = @_;
 	my $s = sock($address, SOCK_STREAM, 0);
 	connect $s, at($address, $port) or die "connect: $!\n";
 	local $SIG{PIPE} = 'IGNORE';
 	for (my $n = 1;; $n++) {
 		defined syswrite $s, "line $n\n" or die "broken $!\n";
-		readable($s, 3) or die "broken: silence\n";
+		my $start = time;
+		readable($s, $seconds // 3) or die "broken: silence\n";
 		my $got = sysread $s, my $bytes, 4096;
 		defined $got && $got > 0 or die 'broken ', defined $got ? 'by its end' : $!, "\n";
+		printf "stood still %.0f\n", (time - $start) * 1e3 if time > $start + 0.1;
 		print "beat $n\n";
 		sleep 0.02;
 	}
@@ -254,7 +280,7 @@ sub udp_flood {
 }
 
 my %verbs = (
-	'ping' => \&ping, 'tcp-serve' => \&tcp_serve, 'tcp-send' => \&tcp_send, 'tcp-get' => \&tcp_get,
+	'ping' => \&ping, 'ping-all' => \&ping_all, 'tcp-serve' => \&tcp_serve, 'tcp-send' => \&tcp_send, 'tcp-get' => \&tcp_get,
 	'talk-serve' => \&talk_serve, 'talk' => \&talk,
 	'udp-serve' => \&udp_serve, 'udp-echo' => \&udp_echo, 'udp-sink' => \&udp_sink, 'udp-flood' => \&udp_flood,
 );

@@ -53,7 +53,7 @@ struct sim_node {
 	struct sim_session *sessions;
 	size_t sessions_count, sessions_room;
 	struct sim_peer *peers;
-	uint64_t sent, sent_bytes, received_data, refused, moved, ups, given_up;
+	uint64_t sent, sent_bytes, received_data, refused, moved, ups, given_up, left_out;
 	int64_t first_data_ms;
 	/* what its disk has of others */
 	struct sim_kept {
@@ -485,6 +485,7 @@ static UNUSED void sim_act(struct sim_node *n, const struct mesh_act *a)
 		break;
 	case MESH_ACT_EVENT:
 		n->moved += a->event == MESH_EVENT_MOVED;
+		n->left_out += a->event == MESH_EVENT_LEFT_OUT;
 		n->ups += a->event == MESH_EVENT_UP;
 		break;
 	case MESH_ACT_ASKED:
