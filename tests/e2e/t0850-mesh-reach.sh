@@ -112,7 +112,8 @@ test_expect 'a service on ::1 sees the mesh address of its caller' '
 '
 test_expect 'a service on loopback of one family is reached by the other, too' '
 	both "$nas6" 8001 "$laptop4" 127.0.0.1 &&
-	both "$nas4" 8002 "$laptop6" ::1
+	sees laptop tcp "$nas4" 8002 "$laptop6" ::1 &&
+	laptop perl "$IO" ask udp "$nas4" 8002 | grep "^$laptop6 [0-9]* ::1 "
 '
 test_expect 'a service on 127.0.0.53 is reached' '
 	serve nas tcp 127.0.0.53 8003 && serve nas udp 127.0.0.53 8003 &&
