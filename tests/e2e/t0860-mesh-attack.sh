@@ -18,6 +18,14 @@ gone() {
 	! held "$@"
 }
 
+# says HOST FROM TEXT TO: a datagram to port 8020 by a process without any right, with that source.
+says() {
+	on "$1" perl -MSocket=:all -e "
+		(\$), \$>) = (\"65534 65534\", 65534); socket(\$s, AF_INET6, SOCK_DGRAM, 0) or die; setsockopt(\$s, IPPROTO_IPV6, 78, 1) or die;
+		bind(\$s, pack_sockaddr_in6(0, inet_pton(AF_INET6, \"$2\"))) or die \"bind: \$!\n\";
+		send(\$s, \"$3\", 0, pack_sockaddr_in6(8020, inet_pton(AF_INET6, \"$4\"))) or die \"send: \$!\n\""
+}
+
 test_expect 'two nodes, one of which lets in the other' '
 	lan wire && host a b && plug a wire 10.9.0.1/24 && plug b wire 10.9.0.2/24 && found a home && join b a home &&
 	up a && up b && reaches 30 a b && mesh b policy allow tcp:8000-8999 && mesh b policy allow udp:8000-8999
@@ -68,6 +76,19 @@ test_expect 'no local user calls a service in the name of a member' '
 	! as_caller b "$caller" 8015 && port=$(on b ss -Htn dst "[::1]:8015" src "[$caller]" | awk "{ print \$4 }" | sed "s/.*://") &&
 	! as_caller b "$caller" 8015 "$port" && ! as_caller b "$caller" 8016 "$port" &&
 	[ "$(grep -c "^called by" serve-b-talk-::1-8015.log)" = 1 ] && test_crash talk && test_wait 20 no_rules6 b
+'
+
+# A source of its own choice is anybody's with IPv6; the kernel routes it, and the block is this node's.
+test_expect 'no local user speaks in the name of a device' '
+	mesh b forward add printer 10.9.0.1 && test_wait 20 holds b ".networks[0].forwards[0].ipv6 != null" &&
+	mesh a policy allow udp:8020 &&
+	test_start hears ip netns exec "$mesh_ns-a" perl -MSocket=:all -e "
+		socket(\$s, AF_INET6, SOCK_DGRAM, 0) or die; bind(\$s, pack_sockaddr_in6(8020, inet_pton(AF_INET6, \"$(v6 a)\"))) or die;
+		\$| = 1; print \"listening\n\"; while (\$from = recv(\$s, \$b, 100, 0)) {
+			print \"\$b from \", inet_ntop(AF_INET6, (unpack_sockaddr_in6(\$from))[1]), \"\n\" }" &&
+	test_wait 20 grep listening hears.log && says b "$(v6 b)" first "$(v6 a)" && test_wait 20 grep "^first from $(v6 b)$" hears.log &&
+	says b "$(status b | jq -r ".networks[0].forwards[0].ipv6")" spoof "$(v6 a)" && says b "$(v6 b)" last "$(v6 a)" &&
+	test_wait 20 grep "^last from" hears.log && ! grep spoof hears.log
 '
 
 test_done
