@@ -2,6 +2,8 @@
 #include "meshlan/proxy_internal.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -14,10 +16,11 @@
 #include "base/log.h"
 #include "mesh/bytes.h"
 #include "mesh/plane_packet.h"
-#include "sys/policyroute.h"
+#include "sys/descriptors.h"
 
 #define BACKLOG 1024
 #define TCP_SYN 2
+#define DESCRIPTORS_LEFT 512	/* for rules, keys and whoever asks: callers can open as many as they like */
 
 /* A packet on its way to the thread. */
 struct taken {
@@ -437,6 +440,17 @@ static void *run(void *arg)
 	return NULL;
 }
 
+/* What would be found out with the first service is said at once. */
+static void try_transparent(struct proxy *p)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), on = 1;
+
+	if (fd < 0)
+		return;
+	proxy_trouble(p, PROXY_NO_TRANSPARENT, setsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, &on, sizeof(on)) < 0);
+	close(fd);
+}
+
 static void open_all(struct proxy *p)
 {
 	struct redirect_options o = {.arg = p, .taken = kernel_takes, .listening = who_listens};
@@ -451,6 +465,7 @@ static void open_all(struct proxy *p)
 	else
 		redirect_set_options(p->o.redirect, &o);
 	proxy_echo_open(p);
+	try_transparent(p);
 }
 
 static void close_all(struct proxy *p)
@@ -463,6 +478,13 @@ static void close_all(struct proxy *p)
 	side_close(&p->side6);
 }
 
+static int descriptors_for_callers(void)
+{
+	uint64_t most = descriptors_raise(), left = most / 4 < DESCRIPTORS_LEFT ? most / 4 : DESCRIPTORS_LEFT;
+
+	return most - left < INT_MAX ? (int)(most - left) : INT_MAX;
+}
+
 struct proxy *proxy_new(const struct proxy_options *o, struct error *err)
 {
 	struct proxy *p = xcalloc(1, sizeof(*p));
@@ -473,6 +495,7 @@ struct proxy *proxy_new(const struct proxy_options *o, struct error *err)
 	p->side4 = p->side6 = (struct side){.p = p, .tcp = {.fd = -1}, .udp = {.fd = -1}, .later = {.fire = proxy_tcp_again}};
 	p->listeners.fd = p->netlink.fd = p->echo4.fd = p->echo6.fd = -1;
 	p->room = xmalloc(PROXY_ROOM);
+	p->fd_max = descriptors_for_callers();
 	p->loop = loop_new(err);
 	if (p->loop == NULL) {
 		free(p->room);

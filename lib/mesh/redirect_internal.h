@@ -76,12 +76,14 @@ struct redirect {
 	struct redirect_own rx_own;
 	uint32_t rx_generation;
 	struct decision decisions[DECISIONS];
-	int64_t ask_ms;			/* a bucket of questions to the kernel */
-	uint32_t asked;
+	int64_t ask_ms;			/* since when questions to the kernel are counted */
+	uint32_t asked_listening, asked_taken;
 	/* over options alone, held while they are called */
 	pthread_mutex_t options_lock;
 	struct redirect_options options;
 	/* tx's */
+	struct redirect_own tx_own;
+	uint32_t tx_generation;
 	uint8_t *room;
 };
 
