@@ -19,6 +19,8 @@ static void own_network(void)
 	if (unshare(CLONE_NEWNET) < 0)
 		SKIP("not root");
 	REQUIRE(netlink_open(&n, &err) == 0 && netlink_link_up(&n, 1, true, &err) == 0);
+	if (policyroute_reset(&n, &err) < 0)
+		SKIP("no policy rules");
 }
 
 static unsigned in_table;
