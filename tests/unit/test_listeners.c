@@ -23,7 +23,7 @@ static void own_network(void)
 	REQUIRE(netlink_open(&n, &err) == 0 && netlink_link_up(&n, 1, true, &err) == 0);
 	netlink_close(&n);
 	if (listeners_open(&l, &err) < 0)
-		SKIP("no sock_diag");
+		SKIP("no sock_diag under qemu-user");
 }
 
 static union udp_addr at(const char *text, uint16_t port)
