@@ -80,12 +80,16 @@ static void add_forwards(struct table *t, struct json_value peer, bool all)
 
 static void add_peer(struct table *t, struct json_value p, bool all)
 {
-	char name[CELL], four[CELL], six[CELL], path[MESHLANS_PATH_LEN], r[CELL], shake[CELL], in[CELL], out[CELL], node[CELL];
+	char name[2 * CELL], label[CELL], four[CELL], six[CELL], path[MESHLANS_PATH_LEN], r[CELL], shake[CELL], in[CELL];
+	char out[CELL], node[CELL];
 	const char *id = meshlans_text(node, sizeof(node), p, "node", "");
 
 	if (!all && strlen(id) > ID_SHORT)
 		node[ID_SHORT] = '\0';
-	table_row(t, (const char *const[]){meshlans_text(name, sizeof(name), p, "name", NULL),
+	/* One that lost its name is told apart from who has it. */
+	snprintf(name, sizeof(name), json_type(json_get(p, "name_held_by")) == JSON_STRING ? "%s (%.4s)" : "%s",
+		 meshlans_text(label, sizeof(label), p, "name", "-"), id);
+	table_row(t, (const char *const[]){name,
 					   meshlans_text(four, sizeof(four), p, "ipv4", NULL), way(path, p), rtt(r, p),
 					   age(shake, p, "handshake_ms_ago"), bytes(in, p, "received_bytes"),
 					   bytes(out, p, "sent_bytes"), id, meshlans_text(six, sizeof(six), p, "ipv6", NULL)});

@@ -3,7 +3,9 @@
  * proxies are spoken to by their own headers.
  *
  *	run.c		the process: networks come and go with the store, signals, time
- *	lan.c		one network: plane, filter, engine, names, and what of it follows the store
+ *	lan.c		one network: its life
+ *	lanplane.c	its data plane
+ *	follow.c	what it says, lets in and forwards, as the store has it
  *	act.c		what the engine wants done
  *	event.c		what the plane has heard
  *	asked.c		what members ask of our rules
@@ -37,6 +39,7 @@ struct server;
 
 #define WARNING_TEXT_LEN 256
 #define CHANGES_KEPT 16
+#define LAN_AGAIN_MS 30000	/* until an interface or sockets that could not be had are tried again */
 
 /* What status warns of until it is over. */
 enum warning_kind {
@@ -184,14 +187,29 @@ void lan_pump(struct lan *l);
 void lan_warn(struct lan *l, enum warning_kind k, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void lan_warn_clear(struct lan *l, enum warning_kind k);
 void lan_changed(struct lan *l, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* The scope follows from rules, forwards and own blocks. */
-void lan_scope(struct lan *l);
-/* Masks follow the generations that hold. */
-void lan_generations(struct lan *l);
-/* Addresses of the interface follow the own record. */
-void lan_addresses(struct lan *l);
 bool lan_is_called(const struct lan *l, struct slice word);	/* by its id, name or label */
 const char *lan_label(const struct lan *l);	/* of its names, for people; its name if it has none */
+
+/* ---- lanplane.c ---- */
+/* Sockets and interface, or sockets alone, or a warning; then its threads. */
+void lan_open_plane(struct lan *l);
+WARN_UNUSED int lan_run_plane(struct lan *l, struct error *err);
+void lan_ops(struct lan *l);		/* what the engine asks */
+/* Masks follow the generations that hold. */
+void lan_generations(struct lan *l);
+void lan_free_generations(struct lan *l);
+
+/* ---- follow.c ---- */
+/* The scope follows from rules, forwards and own blocks. */
+void lan_scope(struct lan *l);
+/* Addresses of the interface follow the own record. */
+void lan_addresses(struct lan *l);
+/* The list of forwards on disk follows the configuration. */
+void lan_merge_forwards(struct lan *l);
+/* What the node says of itself at its start; before: what it said last. */
+void lan_own(struct lan *l, const struct mesh_record *before, struct mesh_record *own);
+/* Forwards are others now. */
+void lan_renew_own(struct lan *l);
 
 /* ---- act.c ---- */
 void lan_act(struct lan *l, const struct mesh_act *a);

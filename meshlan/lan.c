@@ -1,24 +1,17 @@
-/* One network: its plane, filter and engine, and what follows of the files that describe it. */
+/* One network: its life, from the store to the engine and back. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 #include "base/encode.h"
 #include "base/log.h"
 #include "base/timefmt.h"
-#include "mesh/scope_build.h"
 #include "mesh/stay.h"
 #include "meshlan/internal.h"
 #include "sys/clock.h"
-#include "sys/rng.h"
 
-#define AGAIN_MS 30000		/* for an interface or sockets that could not be had */
 #define SWEEP_MS 10000
-#define PORT_FIRST 20000	/* of further networks: below the ports that clients get */
-#define PORTS 12000
-#define PORT_TRIES 16
 #define EXPIRES_SOON_S (7 * 86400)
 
 /* ---- what people are told ---- */
@@ -75,367 +68,7 @@ bool lan_is_called(const struct lan *l, struct slice word)
 	       slice_equal(word, slice_str(label));
 }
 
-/* ---- generations ---- */
-
-/* The engine says which hold for packets, and which are remembered for those who were away. */
-void lan_generations(struct lan *l)
-{
-	struct generations *g = xcalloc(1, sizeof(*g));
-	const struct subkeys *k[2] = {&g->k[0], &g->k[1]};
-	const struct netkey *key;
-
-	while (g->n < ARRAY_SIZE(g->k) && (key = mesh_engine_key_at(l->engine, g->n)) != NULL)
-		netkey_subkeys(&g->k[g->n++], key);
-	g->before = atomic_load(&l->generations);
-	atomic_store(&l->generations, g);
-	if (l->plane != NULL)
-		plane_masks_set(l->plane, plane_masks_new(k, mesh_engine_key_before(l->engine) != NULL ? 2 : 1));
-}
-
-static void free_generations(struct lan *l)
-{
-	struct generations *g = atomic_exchange(&l->generations, NULL), *before;
-
-	for (; g != NULL; g = before) {
-		before = g->before;
-		for (size_t i = 0; i < g->n; i++)
-			subkeys_wipe(&g->k[i]);
-		free(g);
-	}
-}
-
-/* rx: of random bytes three in 2^32 pass. The engine looks at the seal. */
-static bool stranger(void *arg, const struct udp_path *from, const uint8_t *dgram, size_t len)
-{
-	struct gate *gate = arg;
-	struct lan *l = container_of(gate, struct lan, gate);
-	const struct generations *g = atomic_load(&l->generations);
-	struct packet_header h;
-	size_t i;
-
-	(void)from;
-	for (i = 0; i < g->n; i++)
-		if (packet_header_get(&g->k[i], dgram, len, &h, NULL) == 0)
-			return true;
-	return false;
-}
-
-/* ---- engine's questions ---- */
-
-static void op_random(void *arg, void *out, size_t n)
-{
-	(void)arg;
-	rng_bytes(out, n);
-}
-
-static int op_index_take(void *arg, uint32_t *index)
-{
-	struct lan *l = arg;
-	struct error err = ERROR_INIT;
-
-	return l->plane == NULL ? -1 : plane_index_take(l->plane, index, &err);
-}
-
-static void op_index_give(void *arg, uint32_t index)
-{
-	struct lan *l = arg;
-
-	if (l->plane != NULL)
-		plane_index_give(l->plane, index);
-}
-
-static int64_t ever(int64_t ms)
-{
-	return ms == 0 ? INT64_MIN : ms;
-}
-
-static void op_traffic(void *arg, uint32_t peer, struct engine_traffic *out)
-{
-	struct lan *l = arg;
-	uint32_t slot = peer < ENGINE_PEERS_MAX ? l->slot_of[peer] : PLANE_NOBODY;
-	struct plane_peer_stats s = {.rx_ms = 0};
-
-	if (l->plane != NULL && slot != PLANE_NOBODY)
-		plane_peer_stats(l->plane, slot, &s);
-	*out = (struct engine_traffic){ever(s.rx_ms), ever(s.tx_ms), ever(s.rx_data_ms), ever(s.tx_data_ms)};
-}
-
-static int64_t op_now_us(void *arg)
-{
-	(void)arg;
-	return clock_mono_us();
-}
-
-/* ---- plane ---- */
-
-static union udp_addr any(int family, uint16_t port)
-{
-	union udp_addr a;
-
-	memset(&a, 0, sizeof(a));
-	a.sa.sa_family = (sa_family_t)family;
-	if (family == AF_INET)
-		a.in.sin_port = htons(port);
-	else
-		a.in6.sin6_port = htons(port);
-	return a;
-}
-
-/* The port of a network that has none of its own in the configuration: from its node id, so that it stays. */
-static uint16_t derived_port(const struct lan *l, unsigned try)
-{
-	uint32_t h = (uint32_t)l->net.node.id[0] << 16 | (uint32_t)l->net.node.id[1] << 8 | l->net.node.id[2];
-
-	return (uint16_t)(PORT_FIRST + (h + try * 101) % PORTS);
-}
-
-static struct plane *try_plane(struct lan *l, struct plane_options *o, const struct sockaddr_storage *listen, uint16_t port,
-			       struct error *err)
-{
-	o->listen4 = any(AF_INET, port);
-	o->listen6 = any(AF_INET6, port);
-	o->listen6_may_fail = true;
-	if (listen != NULL) {
-		union udp_addr a;
-
-		memcpy(&a, listen, sizeof(a));
-		o->listen4 = a.sa.sa_family == AF_INET ? a : (union udp_addr){.sa = {.sa_family = AF_UNSPEC}};
-		o->listen6 = a.sa.sa_family == AF_INET6 ? a : (union udp_addr){.sa = {.sa_family = AF_UNSPEC}};
-		o->listen6_may_fail = false;
-	}
-	return plane_new(o, &plane_session_crypto, &l->gate.scope, err);
-}
-
-/* The port that is configured, or the first one that is free of those that this network always tries. */
-static struct plane *open_plane(struct lan *l, struct plane_options *o, struct error *err)
-{
-	const struct meshlan *m = l->m;
-	struct plane *p;
-	unsigned i;
-
-	if (l->first && m->listen_set)
-		return try_plane(l, o, m->listen_any ? NULL : &m->listen, m->listen_port, err);
-	if (l->first && ((p = try_plane(l, o, NULL, MESHLAN_PORT, err)) != NULL || err->kind != ERR_CONFLICT))
-		return p;
-	for (i = 0; i < PORT_TRIES; i++) {
-		*err = ERROR_INIT;
-		if ((p = try_plane(l, o, NULL, derived_port(l, i), err)) != NULL || err->kind != ERR_CONFLICT)
-			return p;
-	}
-	return NULL;
-}
-
-static uint16_t port_of(const union udp_addr *a)
-{
-	return a->sa.sa_family == AF_INET ? ntohs(a->in.sin_port) : a->sa.sa_family == AF_INET6 ? ntohs(a->in6.sin6_port) : 0;
-}
-
-static void start_plane(struct lan *l)
-{
-	struct plane_options o = {.interface = "mesh%d", .tun_offloads = ~0u, .mtu = l->m->options->mtu,
-				  .range4 = l->addressing.range.v4, .range4_len = l->addressing.range.prefix};
-	struct error err = ERROR_INIT, second = ERROR_INIT;
-	union udp_addr v4, v6;
-
-	memcpy(o.range6, l->addressing.v6_prefix, sizeof(o.range6));
-	gate_init(&l->gate, l->filter, clock_mono_ms);
-	l->redirect = redirect_new();
-	l->gate.scope.stranger = stranger;
-	l->no_interface = false;
-	l->plane = open_plane(l, &o, &err);
-	if (l->plane == NULL) {
-		/* It still carries what members say to each other, if there are sockets. */
-		o.no_interface = true;
-		l->no_interface = true;
-		l->plane = open_plane(l, &o, &second);
-		lan_warn(l, l->plane != NULL ? WARN_INTERFACE : WARN_SOCKET, "%s", l->plane != NULL ? err.text : second.text);
-		loop_timer_set(l->m->loop, &l->again, loop_now_ms(l->m->loop) + AGAIN_MS);
-	} else {
-		lan_warn_clear(l, WARN_INTERFACE);
-		lan_warn_clear(l, WARN_SOCKET);
-	}
-	if (l->plane == NULL)
-		return;
-	l->gate.plane = l->plane;
-	plane_listening(l->plane, &v4, &v6);
-	l->port4 = port_of(&v4);
-	l->port6 = port_of(&v6);
-}
-
-static int run_plane(struct lan *l, struct error *err)
-{
-	if (l->plane == NULL)
-		return 0;
-	reach_start(l);
-	if (plane_start(l->plane, err) < 0)
-		return -1;
-	l->events = (struct watch){.fd = plane_event_fd(l->plane), .events = EPOLLIN, .ready = lan_events_ready};
-	return loop_watch(l->m->loop, &l->events, err);
-}
-
-/* ---- addresses and scope ---- */
-
-/* Whether the IPv6 address is there as well. */
-static bool address(struct lan *l, struct netlink *n, uint32_t block, bool add)
-{
-	struct netlink_prefix p4 = {.family = AF_INET, .len = l->addressing.range.prefix}, p6 = {.family = AF_INET6, .len = 48};
-	uint32_t ifindex = plane_tun(l->plane)->ifindex, v4 = htonl(block_v4(&l->addressing, block, SLOT_NODE));
-	struct error err = ERROR_INIT;
-
-	memcpy(p4.addr, &v4, sizeof(v4));
-	block_v6(&l->addressing, block, SLOT_NODE, p6.addr);
-	if (!add) {
-		(void)!netlink_address_remove(n, ifindex, &p4, &err);
-		(void)!netlink_address_remove(n, ifindex, &p6, &err);
-		return false;
-	}
-	if (netlink_address_add(n, ifindex, &p4, &err) < 0)
-		lan_warn(l, WARN_ADDRESS, "the interface does not take this node's address: %s", err.text);
-	else
-		lan_warn_clear(l, WARN_ADDRESS);
-	/* A machine without IPv6 has that one address. */
-	err = ERROR_INIT;
-	if (netlink_address_add(n, ifindex, &p6, &err) == 0)
-		return true;
-	log_debug("mesh.address", "network=%s %s", l->net.hex, err.text);
-	return false;
-}
-
-void lan_addresses(struct lan *l)
-{
-	const struct mesh_record *own = mesh_engine_record(l->engine);
-	struct netlink n = {.fd = -1};
-	struct error err = ERROR_INIT;
-	uint32_t block;
-
-	if (l->plane == NULL || l->no_interface || own->claims_count == 0 || own->claims[0].ordinal != 0)
-		return;
-	block = block_index(&l->addressing, own->id, 0, own->claims[0].attempt);
-	if (l->address.set && l->address.block == block)
-		return;
-	if (netlink_open(&n, &err) < 0) {
-		lan_warn(l, WARN_ADDRESS, "%s", err.text);
-		return;
-	}
-	if (l->address.set)
-		(void)address(l, &n, l->address.block, false);
-	l->address = (struct lan_address){.set = true, .v6 = address(l, &n, block, true), .block = block};
-	netlink_close(&n);
-	loop_timer_set(l->m->loop, &l->m->follow, loop_now_ms(l->m->loop));
-}
-
-void lan_scope(struct lan *l)
-{
-	const struct mesh_record *own = mesh_engine_record(l->engine);
-	struct scope_parts p = {.allow = &l->net.allow, .forwards = &l->net.forwards, .addressing = &l->addressing,
-				.node = own->id, .node_name = own->name, .claims = own->claims, .claims_count = own->claims_count};
-	size_t waiting = 0;
-
-	filter_set_scope(l->filter, scope_build(&p, &waiting));
-	if (waiting > 0)
-		lan_warn(l, WARN_RULES, "%zu rules are about forwards that are not there", waiting);
-	else
-		lan_warn_clear(l, WARN_RULES);
-	reach_follow(l);
-}
-
-/* ---- forwards ---- */
-
-static void forward_told(void *arg, const char *name, const char *what)
-{
-	lan_warn(arg, WARN_FORWARD, "forward '%s' of the configuration: %s", name, what);
-}
-
-/* Those of the configuration that are meant for this network. */
-static size_t configured_forwards(struct lan *l, struct forward *out)
-{
-	const struct meshlan_options *o = l->m->options;
-	struct error err = ERROR_INIT;
-	size_t n = 0, i;
-
-	for (i = 0; i < o->forwards_count && n < FORWARDS_MAX; i++) {
-		const struct meshlan_forward *f = &o->forwards[i];
-
-		if (f->network != NULL && !lan_is_called(l, slice_str(f->network)))
-			continue;
-		memset(&out[n], 0, sizeof(out[n]));
-		if (forward_name_parse(out[n].name, slice_str(f->name), &err) < 0 ||
-		    forward_target_parse(&out[n].target, slice_str(f->target), &err) < 0)
-			forward_told(l, f->name, err.text);
-		else
-			n++;
-	}
-	return n;
-}
-
-/* The list on disk follows the configuration. */
-static void merge_forwards(struct lan *l)
-{
-	struct forward *config = xcalloc(FORWARDS_MAX, sizeof(*config));
-	struct netstore s = NETSTORE_INIT;
-	struct error err = ERROR_INIT;
-	size_t n;
-
-	lan_warn_clear(l, WARN_FORWARD);
-	n = configured_forwards(l, config);
-	if (forwards_merge(&l->net.forwards, config, n, &l->addressing,
-			   forwards_named_s(l->addressing.created_s, clock_now_s()), forward_told, l) &&
-	    (netstore_open_locked(&s, l->m->home, &err) < 0 ||
-	     network_set_forwards(&s, l->net.hex, &l->net.forwards, &err) < 0))
-		lan_warn(l, WARN_DISK, "the addresses of forwards cannot be kept: %s", err.text);
-	netstore_close(&s);
-	free(config);
-}
-
-static void forwards_to(struct lan *l, struct mesh_record *own)
-{
-	const struct forward *clash;
-
-	own->forwards_count = forwards_to_record(&l->net.forwards, own->name, own->forwards, &clash);
-	if (clash != NULL)
-		lan_warn(l, WARN_FORWARD, "forward '%s' has the name of this node, and is left out", clash->name);
-}
-
-/* ---- own ---- */
-
-static int64_t since_creation(const struct lan *l)
-{
-	int64_t s = clock_now_s() - l->addressing.created_s;
-
-	return s < 0 || s >= RECORD_NAMED_UNKNOWN ? RECORD_NAMED_UNKNOWN : s;
-}
-
-/* What the node says of itself; a name keeps its date as long as it is the same. */
-static void own_first(struct lan *l, const struct mesh_record *before, struct mesh_record *own)
-{
-	memset(own, 0, sizeof(*own));
-	if (l->m->name[0] != '\0')
-		snprintf(own->name, sizeof(own->name), "%s", l->m->name);
-	else
-		snprintf(own->name, sizeof(own->name), "node-%02x%02x%02x%02x", l->net.node.id[0], l->net.node.id[1],
-			 l->net.node.id[2], l->net.node.id[3]);
-	own->named_s = (uint32_t)since_creation(l);
-	if (before->sequence > 0 && strcmp(before->name, own->name) == 0 && before->named_s != RECORD_NAMED_UNKNOWN)
-		own->named_s = before->named_s;
-	own->flags = RECORD_RELAYS;
-	memcpy(own->claims, l->net.claims, sizeof(own->claims));
-	own->claims_count = l->net.claims_count;
-	forwards_to(l, own);
-}
-
-/* Rules and forwards on disk are others now. */
-static void renew_own(struct lan *l)
-{
-	struct mesh_record *own = xmalloc(sizeof(*own));
-	struct error err = ERROR_INIT;
-
-	*own = *mesh_engine_record(l->engine);
-	forwards_to(l, own);
-	if (mesh_engine_own(l->engine, own, loop_now_ms(l->m->loop), &err) < 0)
-		lan_warn(l, WARN_FORWARD, "%s", err.text);
-	free(own);
-	lan_pump(l);
-}
+/* ---- engine ---- */
 
 static void check_clock(struct lan *l)
 {
@@ -476,7 +109,7 @@ static int start_engine(struct lan *l, const struct kept *kept, struct error *er
 
 	o.key = l->net.key;
 	o.node = l->net.node;
-	own_first(l, &kept->own, &o.own);
+	lan_own(l, &kept->own, &o.own);
 	former_keys(l, &o);
 	read_staylist(l, &staylist);
 	o.staylist = buf_slice(&staylist);
@@ -499,7 +132,8 @@ static bool expired(const struct lan *l)
 
 static void stop(struct lan *l, enum goodbye why)
 {
-	if (l->engine != NULL) {
+	/* One that did not come up has nothing to say, and nothing to keep. */
+	if (l->names != NULL) {
 		keep_now(l);
 		mesh_engine_stop(l->engine, why, loop_now_ms(l->m->loop));
 		lan_pump(l);
@@ -514,13 +148,14 @@ static void stop(struct lan *l, enum goodbye why)
 	l->plane = NULL;
 	redirect_free(l->redirect);
 	l->redirect = NULL;
-	names_network_remove(l->m->names, l->names);
+	if (l->names != NULL)
+		names_network_remove(l->m->names, l->names);
 	l->names = NULL;
 	mesh_engine_free(l->engine);
 	l->engine = NULL;
 	filter_free(l->filter);
 	l->filter = NULL;
-	free_generations(l);
+	lan_free_generations(l);
 	l->address.set = false;
 	l->port4 = l->port6 = 0;
 }
@@ -549,16 +184,16 @@ static int up(struct lan *l, struct error *err)
 	for (i = 0; i < PLANE_PEERS_MAX; i++)
 		l->peer_of[i] = ENGINE_NOBODY;
 	check_clock(l);
-	merge_forwards(l);
+	lan_merge_forwards(l);
 	l->filter = filter_new(loop_now_ms(l->m->loop));
 	keep_read(l, &kept);
-	start_plane(l);
+	lan_open_plane(l);
 	if (start_engine(l, &kept, err) < 0 || add_names(l, err) < 0) {
 		buf_release(&kept.records);
 		return -1;
 	}
 	lan_generations(l);
-	if (run_plane(l, err) < 0) {
+	if (lan_run_plane(l, err) < 0) {
 		buf_release(&kept.records);
 		return -1;
 	}
@@ -589,7 +224,7 @@ static void start(struct lan *l)
 		return;
 	lan_warn(l, WARN_SOCKET, "%s", err.text);
 	stop(l, GOODBYE_STOPPING);
-	loop_timer_set(l->m->loop, &l->again, loop_now_ms(l->m->loop) + AGAIN_MS);
+	loop_timer_set(l->m->loop, &l->again, loop_now_ms(l->m->loop) + LAN_AGAIN_MS);
 }
 
 void lan_restart(struct lan *l, enum goodbye why)
@@ -622,7 +257,7 @@ static void again_fire(struct timer *t)
 	struct error err = ERROR_INIT;
 
 	if (l->no_interface && l->plane != NULL && tun_open(&tun, "mesh%d", 0, &err) < 0) {
-		loop_timer_set(l->m->loop, t, loop_now_ms(l->m->loop) + AGAIN_MS);
+		loop_timer_set(l->m->loop, t, loop_now_ms(l->m->loop) + LAN_AGAIN_MS);
 		return;
 	}
 	tun_close(&tun);
@@ -688,7 +323,7 @@ struct lan *lan_start(struct meshlan *m, const struct network *net, bool first, 
 	l->own_bytes = BUF_INIT(RECORD_LEN_MAX);
 	l->slot_of = xcalloc(ENGINE_PEERS_MAX, sizeof(*l->slot_of));
 	l->peer_of = xcalloc(PLANE_PEERS_MAX, sizeof(*l->peer_of));
-	l->ops = (struct engine_ops){l, op_random, op_index_take, op_index_give, op_traffic, op_now_us};
+	lan_ops(l);
 	l->due.fire = due_fire;
 	l->again.fire = again_fire;
 	l->keep.fire = keep_fire;
@@ -738,9 +373,9 @@ void lan_update(struct lan *l, const struct network *net)
 	l->net = *net;
 	if (l->engine == NULL)
 		return;
-	merge_forwards(l);
+	lan_merge_forwards(l);
 	if (renewed)
 		rotate(l);
-	renew_own(l);
+	lan_renew_own(l);
 	lan_scope(l);
 }

@@ -1,4 +1,5 @@
 /* What runs and who is there (GET /status), and every name (GET /names). */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,8 +14,9 @@ static const char *const warning_names[WARN_KINDS] = {
 	[WARN_INTERFACE] = "interface", [WARN_SOCKET] = "socket", [WARN_KEY] = "key",
 	[WARN_CLOCK] = "clock", [WARN_ADDRESS] = "address", [WARN_RULES] = "rules",
 	[WARN_OWN_RECORD] = "own-record", [WARN_DISK] = "disk", [WARN_DNS] = "dns",
-	[WARN_FORWARD] = "forward",
+	[WARN_FORWARD] = "forward", [WARN_REACH] = "reach",
 };
+#define CLASHES_TOLD 16	/* warnings of names that are lost; who calls itself what can be made up by any member */
 
 static void put_time(struct json_writer *w, const char *name, int64_t t_s)
 {
@@ -265,20 +267,49 @@ static void put_peers(struct json_writer *w, const struct lan *l, const struct r
 
 /* ---- one network ---- */
 
-static void put_warnings(struct json_writer *w, const struct lan *l)
+static void put_warning(struct json_writer *w, const char *kind, int64_t since_s, const char *text)
+{
+	json_open_object(w, NULL);
+	json_put_string(w, "kind", kind);
+	put_time(w, "since", since_s);
+	json_put_string(w, "text", text);
+	json_close(w);
+}
+
+/* Names that several nodes give themselves. */
+static void put_clashes(struct json_writer *w, const struct lan *l, const struct roll *r)
+{
+	char holder[NODE_ID_HEX_LEN], loser[NODE_ID_HEX_LEN], text[WARNING_TEXT_LEN];
+	unsigned told = 0;
+	size_t i;
+
+	for (i = 0; i < r->count && told < CLASHES_TOLD; i++) {
+		const struct names_entry *e = &r->entries[i];
+
+		if (e->holds)
+			continue;
+		told++;
+		hex_encode(holder, e->holder, NODE_ID_LEN);
+		hex_encode(loser, e->node, NODE_ID_LEN);
+		if (memcmp(e->node, l->net.node.id, NODE_ID_LEN) == 0)
+			snprintf(text, sizeof(text), "'%s' is not reached by that name: node %s took it earlier", e->name, holder);
+		else
+			snprintf(text, sizeof(text), "two call themselves '%s': it means node %s, not node %s, which took it later",
+				 e->name, holder, loser);
+		put_warning(w, "name", 0, text);
+	}
+}
+
+static void put_warnings(struct json_writer *w, const struct lan *l, const struct roll *r)
 {
 	size_t i;
 
 	json_open_array(w, "warnings");
 	for (i = 0; i < WARN_KINDS; i++) {
-		if (l->warnings[i].since_s == 0)
-			continue;
-		json_open_object(w, NULL);
-		json_put_string(w, "kind", warning_names[i]);
-		put_time(w, "since", l->warnings[i].since_s);
-		json_put_string(w, "text", l->warnings[i].text);
-		json_close(w);
+		if (l->warnings[i].since_s != 0)
+			put_warning(w, warning_names[i], l->warnings[i].since_s, l->warnings[i].text);
 	}
+	put_clashes(w, l, r);
 	json_close(w);
 	json_open_array(w, "changes");
 	for (i = 0; i < CHANGES_KEPT; i++) {
@@ -338,25 +369,34 @@ static void put_interface(struct json_writer *w, const struct lan *l)
 	json_put_int(w, "port_ipv6", l->port6);
 }
 
+static void put_reasons(struct json_writer *w, const char *name, const uint64_t counts[static FILTER_REASONS])
+{
+	static const char *const names[FILTER_REASONS] = {
+		[FILTER_BY_FLOW] = "flow", [FILTER_BY_RULE] = "rule", [FILTER_UNJUDGED] = "unjudged",
+		[FILTER_NO_RULE] = "no_rule", [FILTER_NO_FLOW] = "no_flow", [FILTER_ENDED] = "ended",
+		[FILTER_STRAY] = "stray", [FILTER_FULL] = "full", [FILTER_RATE] = "rate",
+		[FILTER_PROTOCOL] = "protocol", [FILTER_MALFORMED] = "malformed",
+	};
+	int i;
+
+	json_open_object(w, name);
+	for (i = 0; i < FILTER_REASONS; i++)
+		json_put_int(w, names[i], (int64_t)counts[i]);
+	json_close(w);
+}
+
 /* Figures that only ever grow, for who looks for what goes wrong. */
 static void put_figures(struct json_writer *w, const struct lan *l)
 {
 	struct filter_figures f;
 	struct plane_stats p = {0};
-	int i;
 
 	filter_figures(l->filter, &f);
 	if (l->plane != NULL)
 		plane_stats(l->plane, &p);
 	json_open_object(w, "figures");
-	json_open_object(w, "in");
-	for (i = 0; i < FILTER_REASONS; i++)
-		json_put_int(w, filter_reason_text((enum filter_reason)i), (int64_t)f.in[i]);
-	json_close(w);
-	json_open_object(w, "out");
-	for (i = 0; i < FILTER_REASONS; i++)
-		json_put_int(w, filter_reason_text((enum filter_reason)i), (int64_t)f.out[i]);
-	json_close(w);
+	put_reasons(w, "in", f.in);
+	put_reasons(w, "out", f.out);
 	json_put_int(w, "flows", f.flows.used);
 	json_put_int(w, "flows_let_in", f.flows.let_in);
 	json_put_int(w, "datagrams_sent", (int64_t)p.udp_sent);
@@ -369,24 +409,21 @@ static void put_figures(struct json_writer *w, const struct lan *l)
 }
 
 /* What there is only while the network runs. */
-static void put_live(struct json_writer *w, struct lan *l, int64_t now_ms)
+static void put_live(struct json_writer *w, struct lan *l, const struct roll *r, int64_t now_ms)
 {
-	struct roll r;
-
-	roll_call(&r, l);
 	json_open_object(w, "self");
-	put_node(w, &r, l->net.node.id);
+	put_node(w, r, l->net.node.id);
 	json_close(w);
 	put_endpoints(w, l);
-	put_peers(w, l, &r, now_ms);
+	put_peers(w, l, r, now_ms);
 	put_figures(w, l);
-	free(r.entries);
 }
 
 static void put_lan(struct json_writer *w, struct lan *l, int64_t now_ms)
 {
 	char range[RANGE_TEXT_LEN], six[DOOR_ADDRESS_LEN];
 	uint8_t prefix[16] = {0};
+	struct roll r = {.count = 0};
 	memcpy(prefix, l->addressing.v6_prefix, sizeof(l->addressing.v6_prefix));
 	json_open_object(w, NULL);
 	json_put_string(w, "network", l->net.key.name);
@@ -400,10 +437,13 @@ static void put_lan(struct json_writer *w, struct lan *l, int64_t now_ms)
 	put_interface(w, l);
 	put_rules(w, l);
 	put_forwards(w, l);
-	if (l->engine != NULL)
-		put_live(w, l, now_ms);
-	put_warnings(w, l);
+	if (l->engine != NULL) {
+		roll_call(&r, l);
+		put_live(w, l, &r, now_ms);
+	}
+	put_warnings(w, l, &r);
 	json_close(w);
+	free(r.entries);
 }
 
 void status_put(struct meshlan *m, struct json_writer *w)

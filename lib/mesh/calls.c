@@ -92,6 +92,7 @@ static void become_current(struct mesh_engine *e, struct node *n, struct live ne
 	}
 	n->current = next;
 	n->ever = true;
+	n->relays_tried = 0;
 	note_up(e, n);
 	if (e->rotation != NULL && next.s->generation < e->gen[0].key.generation)
 		node_due(e, n, next.s->created_ms);
@@ -311,7 +312,7 @@ static void respond(struct mesh_engine *e, const struct generation *g, enum sess
 	/* What stands for the way through another is of use to nobody else. */
 	if (relay_is(e, from))
 		seen = (struct endpoint){.family = ENDPOINT_NONE};
-	len = handshake_respond(noise, &self, p, remote, index, kind, &seen, 
+	len = handshake_respond(noise, &self, p, remote, index, kind, &seen,
 				n->told < e->own.sequence && relay_has_room(e, from), &params, out);
 	if (len == 0) {
 		e->ops->index_give(e->ops->arg, index);

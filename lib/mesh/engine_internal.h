@@ -131,6 +131,7 @@ struct node {
 	/* relaying */
 	struct relay_no_of no[RELAY_NOES];
 	unsigned noes;
+	unsigned relays_tried;		/* since it was heard of last */
 	int64_t no_service_ms;		/* until then it is not asked to relay for anybody */
 	int64_t relayed_ms;		/* when a session last came up through another */
 	size_t relay_queued;		/* bytes of others that wait in the queue for it */

@@ -18,6 +18,7 @@
 #define HELD_MS 5000		/* so long it must have been that good */
 #define RIVAL_MS 2500
 #define CLASS_RELAY 6
+#define RELAYS_TRIED_MAX 3	/* whoever is not behind so many is not there */
 #define DIRECT_MS 2000		/* how often a relayed pair in use tries to do without */
 #define DIRECT_AT_ONCE 4
 
@@ -208,6 +209,7 @@ void paths_on_pong(struct mesh_engine *e, struct node *n, const struct message *
 		return;
 	was = *p;
 	p->tries = 0;
+	n->relays_tried = 0;
 	rtt_us = engine_now_us(e, now_ms) - was.sent_us;
 	own_observed(e, n->id, &m->u.pong.observed, now_ms);
 	if (was.of_mtu) {
@@ -244,10 +246,12 @@ static void probe_lost(struct mesh_engine *e, struct node *n, const struct probe
 
 void paths_lost(struct mesh_engine *e, struct node *n, int64_t now_ms)
 {
-	struct node *via = n->current.index == 0 ? NULL : relay_for(e, n, now_ms);
+	bool more = n->current.index != 0 && n->relays_tried < RELAYS_TRIED_MAX;
+	struct node *via = more ? relay_for(e, n, now_ms) : NULL;
 	struct endpoint at = {.family = ENDPOINT_NONE};
 
 	if (via != NULL) {
+		n->relays_tried++;
 		at = relay_endpoint(e, via, n);
 		paths_set(e, n, &at, now_ms);
 		/* And is it there at all, this way? */

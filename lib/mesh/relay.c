@@ -90,7 +90,8 @@ void relay_note_no(struct node *n, const struct node *via, int64_t now_ms)
 
 static bool offers(const struct mesh_engine *e, const struct node *via, const struct node *n, int64_t now_ms)
 {
-	return via != n && via->relays && now_ms >= via->no_service_ms && carries(e, via) && (n == NULL || !said_no(n, via, now_ms));
+	return via != n && via->relays && now_ms >= via->no_service_ms && carries(e, via) &&
+	       (n == NULL || !said_no(n, via, now_ms));
 }
 
 struct node *relay_for(const struct mesh_engine *e, const struct node *n, int64_t now_ms)

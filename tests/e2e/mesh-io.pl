@@ -8,7 +8,8 @@
 #	mesh-io.pl tcp-send ADDRESS PORT BYTES		sends so many bytes, checks the echo; prints "mbit N"
 #	mesh-io.pl tcp-get ADDRESS PORT [SECONDS]	connects and says "open", or why not, and "after MS"
 #	mesh-io.pl talk-serve ADDRESS PORT		says "called by ADDRESS", echoes each line of a connection; never ends
-#	mesh-io.pl talk ADDRESS PORT			a line each 20 ms, "beat N" for each echo, until "broken WHY"
+#	mesh-io.pl talk ADDRESS PORT [SECONDS]		a line each 20 ms, "beat N" for each echo, until "broken WHY"; waits so long
+#							for an echo (3), and says "stood still MS" after more than 100
 #	mesh-io.pl udp-serve ADDRESS PORT		echoes every datagram; never ends
 #	mesh-io.pl udp-echo ADDRESS PORT SIZE COUNT	prints "answered N" of COUNT, "toobig MTU" where the kernel refuses
 #	mesh-io.pl udp-sink ADDRESS PORT SECONDS	prints "got N bytes B" of what came
@@ -200,15 +201,17 @@ sub talk_serve {
 }
 
 sub talk {
-	my ($address, $port) = @_;
+	my ($address, $port, $seconds) = @_;
 	my $s = sock($address, SOCK_STREAM, 0);
 	connect $s, at($address, $port) or die "connect: $!\n";
 	local $SIG{PIPE} = 'IGNORE';
 	for (my $n = 1;; $n++) {
 		defined syswrite $s, "line $n\n" or die "broken $!\n";
-		readable($s, 3) or die "broken: silence\n";
+		my $start = time;
+		readable($s, $seconds // 3) or die "broken: silence\n";
 		my $got = sysread $s, my $bytes, 4096;
 		defined $got && $got > 0 or die 'broken ', defined $got ? 'by its end' : $!, "\n";
+		printf "stood still %.0f\n", (time - $start) * 1e3 if time > $start + 0.1;
 		print "beat $n\n";
 		sleep 0.02;
 	}

@@ -84,6 +84,8 @@ host() {
 	for host_name in "$@"; do
 		ip netns add "$mesh_ns-$host_name" && mesh_all="$mesh_all $host_name" &&
 			onip "$host_name" link set dev lo up || return 1
+		# As distributions have it: with the first address of a network the others do not go.
+		on "$host_name" sh -c 'echo 1 >/proc/sys/net/ipv4/conf/all/promote_secondaries' || return 1
 	done
 }
 

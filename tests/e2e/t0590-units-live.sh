@@ -54,6 +54,7 @@ cat >wrap/meshanics <<WRAP
 case "\$1 \${2-}" in
 "agent run") kind=agent caps=$(caps agent) ;;
 "serve "*) kind=serve caps=$(caps serve) ;;
+"meshlan run") kind=meshlan caps=$(caps meshlan) ;;
 *) exec "$PLAIN" "\$@" ;;
 esac
 exec setpriv --bounding-set=\$caps --inh-caps=-all --no-new-privs \\
@@ -89,7 +90,37 @@ test_expect 'what is on a stick is applied without any capability' '
 	test_wait 20 meshanics agent status --home dev1 && stick_apply >out && cat out && grep "plc/1.0: healthy" out &&
 	fleet_current 1 "plc 1.0" && test_stop agent1
 '
-for unit in serve agent apply@; do
+if [ -c /dev/net/tun ]; then
+	NS=units$$
+	two_interfaces() {
+		test "$(ip -n "$NS" -br link show type tun | wc -l)" = 2
+	}
+	mesh_ended() {
+		! test_alive mesh
+	}
+	mesh_of_two() {
+		ip netns add "$NS" && ip -n "$NS" link set lo up && "$PLAIN" mgmt-keys add --home m --name one --allow tcp:22 &&
+		printf "meshlan:\n  forwards: [{name: printer, target: 192.0.2.7}]\n" >mesh.yaml &&
+		test_start mesh ip netns exec "$NS" "$TEST_DIR/wrap/meshanics" meshlan run --home m --name nas --config mesh.yaml &&
+		test_wait 20 "$PLAIN" meshlan ping nas --count 1 --home m && "$PLAIN" meshlan ping nas --ipv6 --count 1 --home m &&
+		"$PLAIN" mgmt-keys add --home m --name two && "$PLAIN" forward add camera 192.0.2.8 --network two --home m &&
+		test_wait 20 two_interfaces &&
+		"$PLAIN" meshlan status --home m --json >status.json &&
+		test_json "[.networks[].warnings[].kind] - [\"dns\"] == []" status.json &&
+		for p in $(ip netns pids "$NS"); do kill "$p"; done && test_wait 20 mesh_ended
+	}
+	test_expect 'two networks of the mesh work with the capabilities of the unit' '
+		mesh_of_two; status=$?; ip netns del "$NS"; cat mesh.log; test $status = 0 && grep "mesh.stopped clean=true" mesh.log
+	'
+	test_expect 'the mesh runs no program but resolvectl' '
+		! calls meshlan "^execve(" | grep -v "execve(\"$PLAIN\"" | grep -v "execve(\"/[a-z/]*bin/resolvectl\""
+	'
+	meshlan=meshlan
+else
+	test_skip 'two networks of the mesh work with the capabilities of the unit' 'there is no /dev/net/tun'
+	meshlan=
+fi
+for unit in serve agent apply@ $meshlan; do
 	test_expect "$unit: every system call is in the filter of the unit" '
 		allowed $unit may && calls $unit "" | sed -n "s/^\([a-z0-9_]*\)(.*/\1/p" | sort -u >did &&
 		grep "^openat$" did &&

@@ -20,12 +20,12 @@ at() {
 mesh() {
 	mesh_w=$1
 	shift
-	at "$mesh_w" meshanics meshlan "$@" --home "$mesh_w" --config config.yaml
+	at "$mesh_w" meshanics meshlan "$@" --home "$mesh_w"
 }
 start_node() {
 	start_w=$1
 	shift
-	test_start "$start_w" ip netns exec "$NS-$start_w" meshanics meshlan run --home "$start_w" --config config.yaml \
+	test_start "$start_w" ip netns exec "$NS-$start_w" meshanics meshlan run --home "$start_w" --config "$start_w.yaml" \
 		--no-dns "$@" && test_wait 10 mesh "$start_w" status
 }
 unwire() {
@@ -51,7 +51,7 @@ one() {
 }
 
 test_expect 'no mesh runs: exit 4, and what to do' '
-	: >config.yaml &&
+	: >b.yaml &&
 	for v in status names "ping nas" "explain nas tcp:22"; do
 		# shellcheck disable=SC2086 # words
 		test_status 4 meshanics meshlan $v --home a 2>err && grep "^meshanics: no mesh runs in " err &&
@@ -70,9 +70,9 @@ test_expect 'run refuses what it cannot mean' '
 '
 
 test_expect 'forwards of the configuration are a list of sections' '
-	printf "meshlan:\n  forwards:\n    - name: Office Printer\n      target: 10.9.0.77\n" >config.yaml &&
-	meshanics config check --config config.yaml &&
-	meshanics config show --config config.yaml --home a | grep "^meshlan.forwards  *Office Printer=10.9.0.77  *file" &&
+	printf "meshlan:\n  forwards:\n    - name: Office Printer\n      target: 10.9.0.77\n" >a.yaml &&
+	meshanics config check --config a.yaml &&
+	meshanics config show --config a.yaml --home a | grep "^meshlan.forwards  *Office Printer=10.9.0.77  *file" &&
 	printf "meshlan:\n  forwards:\n    - name: x\n      taget: 10.9.0.77\n" >bad.yaml &&
 	test_status 2 meshanics config check --config bad.yaml 2>err &&
 	grep "bad.yaml:4:7: unknown key .meshlan.forwards.taget.$" err && grep "did you mean .target." err &&
@@ -184,6 +184,13 @@ test_expect 'and is back when it is' '
 	ip -n "$NS-b" link set wb up && start_node b --name laptop && test_wait 10 mesh a ping laptop --count 1
 '
 
+test_expect 'two of one name: who has it, and who lost it' '
+	test_stop b && start_node b --name nas && test_wait 10 one "[.warnings[].kind] == [\"name\"]" &&
+	mesh a status >out && cat out && grep "^warning: two call themselves .nas.: it means node " out && grep "^nas ([0-9a-f]\{4\}) " out &&
+	mesh b status >out && cat out && grep "^warning: .nas. is not reached by that name: node .* took it earlier$" out &&
+	mesh b names | grep "^nas.mesh .* not reached by it: node " && mesh b ping nas --count 1
+'
+
 test_expect 'nobody else may ask' '
 	chmod 755 . a && test_status 3 setpriv --reuid 65534 --clear-groups meshanics meshlan status --home a 2>err && cat err &&
 	grep "only root may ask the mesh" err && grep "^hint: run this as root" err
@@ -192,7 +199,7 @@ test_expect 'nobody else may ask' '
 test_expect 'without an interface: said once, and the node goes on' '
 	test_stop b && start_tunless() {
 		test_start b ip netns exec "$NS-b" setpriv --bounding-set=-all --inh-caps=-all meshanics meshlan run --home b \
-			--config config.yaml --no-dns --name laptop
+			--config b.yaml --no-dns --name laptop
 	} && start_tunless && test_wait 10 mesh b status && mesh b status --json >status.json &&
 	test_json ".networks[0] | .interface == null and ([.warnings[].kind] | index(\"interface\") != null)" status.json &&
 	test "$(grep -c "^warn mesh.warning" b.log)" = 1 && test_wait 10 one ".peers[0].state == \"connected\"" &&

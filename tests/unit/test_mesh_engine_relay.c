@@ -177,12 +177,15 @@ TEST(when_the_member_dies_another_one_does_it)
 	sim_free(s);
 }
 
-TEST(a_dead_peer_is_not_made_alive_by_a_member_in_between)
+/* Of all nodes that offer it. */
+static void dead(unsigned count)
 {
-	struct sim *s = network(5, 3, 1);
+	struct sim *s = network(5, count, count);
 	struct sim_node *a = &s->node[2], *b = &s->node[3];
 	unsigned i;
 
+	for (i = 4; i <= count; i++)
+		CHECK(talk(s, a, &s->node[i], 1, 100) == 1 && talk(s, b, &s->node[i], 1, 100) == 1);
 	CHECK_INT(talk(s, a, b, 20, 100), 20);
 	sim_kill(b);
 	for (i = 0; i < 100; i++) {
@@ -193,6 +196,12 @@ TEST(a_dead_peer_is_not_made_alive_by_a_member_in_between)
 	CHECK(!info_of(a, b).live);
 	CHECK_INT(info_of(a, b).path, MESH_PATH_NONE);
 	sim_free(s);
+}
+
+TEST(a_dead_peer_is_not_made_alive_by_members_in_between)
+{
+	dead(3);
+	dead(16);
 }
 
 TEST(an_evicted_one_has_nobody_to_pass_its_datagrams_on)
