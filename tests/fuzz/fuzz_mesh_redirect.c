@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define NODE 1
+#define NODE 1u
 #define FORWARDS 3
 #define PROXY 50000
 #define EXACT_MAX 2048
