@@ -137,6 +137,7 @@ struct meshlan {
 	bool listen_set, listen_any;	/* any: both families */
 	uint16_t listen_port;
 	uint64_t stamp;			/* netstore_stamp of what is in force */
+	bool unread;			/* not all of it could be read: tried again */
 	int lock_fd;			/* HOME/mesh/running */
 	struct watch store;		/* inotify */
 	struct timer reload;

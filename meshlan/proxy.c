@@ -2,6 +2,7 @@
 #include "meshlan/proxy_internal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -13,9 +14,10 @@
 #include "base/log.h"
 #include "mesh/bytes.h"
 #include "mesh/plane_packet.h"
-#include "sys/policyroute.h"
+#include "sys/descriptors.h"
 
 #define TCP_SYN 2
+#define DESCRIPTORS_LEFT 512	/* for rules, keys and whoever asks: callers can open as many as they like */
 
 /* A packet on its way to the thread. */
 struct taken {
@@ -270,6 +272,13 @@ static void close_all(struct proxy *p)
 	proxy_side_close(&p->side6);
 }
 
+static int descriptors_for_callers(void)
+{
+	uint64_t most = descriptors_raise(), left = most / 4 < DESCRIPTORS_LEFT ? most / 4 : DESCRIPTORS_LEFT;
+
+	return most - left < INT_MAX ? (int)(most - left) : INT_MAX;
+}
+
 struct proxy *proxy_new(const struct proxy_options *o, struct error *err)
 {
 	struct proxy *p = xcalloc(1, sizeof(*p));
@@ -280,6 +289,7 @@ struct proxy *proxy_new(const struct proxy_options *o, struct error *err)
 	p->side4 = p->side6 = (struct side){.p = p, .tcp = {.fd = -1}, .udp = {.fd = -1}, .later = {.fire = proxy_tcp_again}};
 	p->listeners.fd = p->netlink.fd = p->echo4.fd = p->echo6.fd = -1;
 	p->room = xmalloc(PROXY_ROOM);
+	p->fd_max = descriptors_for_callers();
 	p->loop = loop_new(err);
 	if (p->loop == NULL) {
 		free(p->room);

@@ -17,6 +17,7 @@ struct udp_flow {
 	struct proxy *p;
 	struct redirect_flow flow;
 	struct watch far;
+	struct policyroute_flow rule;
 	int64_t last_ms;
 };
 
@@ -27,6 +28,7 @@ static void finish(struct udp_flow *u)
 	loop_unwatch(&u->far);
 	if (u->far.fd >= 0)
 		close(u->far.fd);
+	proxy_hung_up(p, &u->rule);
 	redirect_end(p->o.redirect, u->flow.id, true);
 	p->udp[proxy_slot(&u->flow)] = NULL;
 	atomic_fetch_sub(&p->udp_n, 1);
@@ -137,7 +139,7 @@ static struct udp_flow *begin(struct proxy *p, const struct redirect_flow *f)
 	u->p = p;
 	u->flow = *f;
 	u->last_ms = loop_now_ms(p->loop);
-	u->far = (struct watch){.fd = proxy_dial(p, f, SOCK_DGRAM, &error), .events = EPOLLIN, .ready = far_ready};
+	u->far = (struct watch){.fd = proxy_dial(p, f, SOCK_DGRAM, &u->rule, &error), .events = EPOLLIN, .ready = far_ready};
 	p->udp[proxy_slot(f)] = u;
 	atomic_fetch_add(&p->udp_n, 1);
 	if (u->far.fd < 0 || loop_watch(p->loop, &u->far, &(struct error){0}) < 0) {

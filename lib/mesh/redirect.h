@@ -79,6 +79,11 @@ void redirect_in(struct redirect *r, struct plane_packet *p);
 /* tx: just after a buffer was read from the kernel. Changes it in place. A flow may be found open, or at its end. */
 void redirect_out(struct redirect *r, struct plane_packet *p);
 /*
+ * tx: a packet that redirect_out has seen. False: it has the source of an own forward and is of no flow of it: somebody
+ * here, or on a network that is routed here, speaks in the device's name.
+ */
+bool redirect_may_leave(struct redirect *r, const struct plane_packet *p);
+/*
  * tx: a packet of this host to an address in an own block (plane_scope.unowned); it is not changed. PASS: it is of a flow
  * of a forward, and `inject` has been called with what the kernel is to get, checksums computed (a buffer of many datagrams:
  * with each). TAKE: the proxy's. DROP: nothing is there, to be rejected.

@@ -85,6 +85,8 @@ struct redirect {
 	pthread_mutex_t options_lock;
 	struct redirect_options options;
 	/* tx's */
+	struct redirect_own tx_own;
+	uint32_t tx_generation;
 	uint8_t *room;
 };
 

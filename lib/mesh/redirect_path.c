@@ -135,6 +135,32 @@ void redirect_out(struct redirect *r, struct plane_packet *p)
 	pthread_mutex_unlock(&r->lock);
 }
 
+bool redirect_may_leave(struct redirect *r, const struct plane_packet *p)
+{
+	uint32_t generation = atomic_load_explicit(&r->generation, memory_order_relaxed);
+	struct redirect_address from = redirect_source(p);
+	struct ends e, called;
+	bool found;
+
+	if (generation != r->tx_generation) {
+		pthread_mutex_lock(&r->lock);
+		r->tx_own = r->own;
+		r->tx_generation = atomic_load(&r->generation);
+		pthread_mutex_unlock(&r->lock);
+	}
+	/* A later fragment is of no use without its first. */
+	if (redirect_forward(&r->tx_own, &from) < 0 || redirect_is_later_fragment(p))
+		return true;
+	if (redirect_ends(p, &e))
+		redirect_turn(&e, &called);
+	else if (!redirect_quoted(p, &called))
+		return false;
+	pthread_mutex_lock(&r->lock);
+	found = redirect_find(r, &called, p->now_ms) != NULL;
+	pthread_mutex_unlock(&r->lock);
+	return found;
+}
+
 /* ---- this host's own packets to its forwards ---- */
 
 /* Either way: to the proxy, or back from it. false: of no flow that passes. */
