@@ -107,6 +107,8 @@ struct lan {
 	struct buf own_bytes;		/* the own record */
 	uint16_t port4, port6;		/* of the sockets; 0: none */
 	struct node_ids evicted;	/* told by the engine, for the rotation that follows */
+	struct buf unkept_rotation;	/* in force, and not on the disk: tried again */
+	struct node_ids unkept_evicted;	/* with it */
 	bool unkept;			/* something waits for `keep` */
 	int64_t kept_ms;		/* when it was kept last */
 	bool review;			/* names are to be reviewed at the end of this round */
@@ -237,6 +239,7 @@ void keep_load(struct lan *l, const struct kept *k);
 void keep_claims(struct lan *l);
 /* A rotation that came over the wire, before the next one can. */
 void keep_rotation(struct lan *l, struct slice rotation);
+void keep_rotation_drop(struct lan *l);
 void keep_soon(struct lan *l);
 void keep_now(struct lan *l);
 void keep_fire(struct timer *t);

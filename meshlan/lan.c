@@ -341,6 +341,8 @@ void lan_stop(struct lan *l, enum goodbye why)
 	stop(l, why);
 	log_info("mesh.network-stopped", "network=\"%s\" id=%s", l->net.key.name, l->net.hex);
 	network_wipe(&l->net);
+	keep_rotation_drop(l);
+	node_ids_release(&l->evicted);
 	buf_release(&l->own_bytes);
 	free(l->slot_of);
 	free(l->peer_of);
@@ -368,8 +370,8 @@ static void rotate(struct lan *l)
 
 void lan_update(struct lan *l, const struct network *net)
 {
-	/* What a rotation over the wire has put in force is on the disk as well, and nothing new here. */
-	bool renewed = l->engine != NULL && net->key.generation != mesh_engine_key(l->engine)->generation;
+	/* What a rotation over the wire has put in force is on the disk as well, or will be, and nothing new here. */
+	bool renewed = l->engine != NULL && net->key.generation > mesh_engine_key(l->engine)->generation;
 
 	l->net = *net;
 	if (l->engine == NULL)

@@ -53,7 +53,7 @@ test_expect 'who fills all places cannot keep a rule in force' '
 			select(undef, undef, undef, 0.005) } print \"open\n\"; sleep 60" &&
 	test_wait 60 grep -q open many.log && status b >out && mesh b policy deny tcp:8000-8999 &&
 	test_wait 10 holds b ".networks[0].rules == [\"udp:8000-8999\"]" && ! io a tcp-get "$(v4 b)" 8014 0.5 &&
-	test_crash many && mesh b policy allow tcp:8000-8999
+	test_crash many && mesh b policy allow tcp:8000-8999 && kill -KILL "$(cat b.pid)" && up b && reaches 30 a b
 '
 
 no_rules6() {
@@ -89,6 +89,22 @@ test_expect 'no local user speaks in the name of a device' '
 	test_wait 20 grep listening hears.log && says b "$(v6 b)" first "$(v6 a)" && test_wait 20 grep "^first from $(v6 b)$" hears.log &&
 	says b "$(status b | jq -r ".networks[0].forwards[0].ipv6")" spoof "$(v6 a)" && says b "$(v6 b)" last "$(v6 a)" &&
 	test_wait 20 grep "^last from" hears.log && ! grep spoof hears.log
+'
+
+# on_disk HOST GENERATION
+on_disk() {
+	[ "$(meshanics mgmt-keys list --home "$TEST_DIR/$1" --json | jq -r ".networks[0].generation")" = "$2" ]
+}
+
+# As a verb that waits for its operator, or a full disk, would be in the way.
+test_expect 'a rotation that could not be kept at once is kept later' '
+	host c && plug c wire 10.9.0.3/24 && join c a home && up c && reaches 30 a c && reaches 30 b c && down c &&
+	test_start hold perl -MFcntl=:DEFAULT,:seek -e "
+		open(\$f, q(+<), \"$TEST_DIR/b/mesh/lock\") or die; \$lock = pack(q(s s x4 q q l x4), F_WRLCK, SEEK_SET, 0, 0, 0);
+		fcntl(\$f, F_SETLKW, \$lock) or die \"fcntl: \$!\";
+		\$| = 1; print \"held\n\"; sleep 600" && test_wait 10 grep held hold.log &&
+	test_wait 20 mesh a mgmt-keys rotate home --evict c --yes && test_wait 20 grep "cannot be kept yet" b.log && on_disk b 1 && test_crash hold &&
+	test_wait 90 on_disk b 2 && crash b && up b && reaches 30 a b
 '
 
 test_done
