@@ -107,6 +107,8 @@ struct lan {
 	struct buf own_bytes;		/* the own record */
 	uint16_t port4, port6;		/* of the sockets; 0: none */
 	struct node_ids evicted;	/* told by the engine, for the rotation that follows */
+	struct buf unkept_rotation;	/* in force, and not on the disk: tried again */
+	struct node_ids unkept_evicted;	/* with it */
 	bool unkept;			/* something waits for `keep` */
 	int64_t kept_ms;		/* when it was kept last */
 	bool review;			/* names are to be reviewed at the end of this round */
@@ -137,6 +139,7 @@ struct meshlan {
 	bool listen_set, listen_any;	/* any: both families */
 	uint16_t listen_port;
 	uint64_t stamp;			/* netstore_stamp of what is in force */
+	bool unread;			/* not all of it could be read: tried again */
 	int lock_fd;			/* HOME/mesh/running */
 	struct watch store;		/* inotify */
 	struct timer reload;
@@ -236,6 +239,7 @@ void keep_load(struct lan *l, const struct kept *k);
 void keep_claims(struct lan *l);
 /* A rotation that came over the wire, before the next one can. */
 void keep_rotation(struct lan *l, struct slice rotation);
+void keep_rotation_drop(struct lan *l);
 void keep_soon(struct lan *l);
 void keep_now(struct lan *l);
 void keep_fire(struct timer *t);
@@ -248,10 +252,14 @@ void underlay_tell(struct meshlan *m, struct lan *l);
 void underlay_beacon(struct lan *l, struct slice bytes);
 
 /* ---- reach.c ---- */
+/* Before any network runs: what a process that was killed has left in the kernel goes. */
+void reach_begin(void);
 void reach_start(struct lan *l);
 void reach_stop(struct lan *l);
 /* After own addresses or forwards have changed. */
 void reach_follow(struct lan *l);
+/* Now and then: what does not work becomes a warning, and what works again none. */
+void reach_watch(struct lan *l);
 
 /* ---- nameserver.c ---- */
 WARN_UNUSED int nameserver_start(struct meshlan *m, struct error *err);

@@ -45,31 +45,75 @@ void keep_claims(struct lan *l)
 	netstore_close(&s);
 }
 
-void keep_rotation(struct lan *l, struct slice rotation)
+static int put_rotation(struct lan *l, struct slice rotation, const struct node_ids *evicted, struct error *err)
 {
 	struct netstore s = NETSTORE_INIT;
-	struct error err = ERROR_INIT;
 	struct staylist list;
 	struct netkey next;
 	size_t key_len;
+	int r;
 
 	memset(&next, 0, sizeof(next));
-	if (rotation_parse(&next, &list, rotation, &l->net.key, l->net.node.id, &err) < 0) {
-		log_failure(LOG_LEVEL_ERROR, "mesh.rotation", &err);
-		return;
-	}
+	if (rotation_parse(&next, &list, rotation, &l->net.key, l->net.node.id, err) < 0)
+		return -1;
 	/* The list as it is signed stands behind the key and its length. */
 	key_len = 2 + get_be16(rotation.ptr);
-	if (netstore_open_locked(&s, l->m->home, &err) == 0 &&
-	    network_renew(&s, l->net.hex, &next, slice_of(rotation.ptr + key_len, rotation.len - key_len), &l->evicted,
-			  clock_now_s() + GRACE_DEFAULT_S, &err) == 0)
-		log_info("mesh.rotated", "network=\"%s\" generation=%u from=peer", l->net.key.name, next.generation);
-	else
-		lan_warn(l, WARN_DISK, "the key of the next generation cannot be kept, and this node is out when it stops: %s",
-			 err.text);
+	if ((r = netstore_open_locked(&s, l->m->home, err)) == 0)
+		r = network_renew(&s, l->net.hex, &next, slice_of(rotation.ptr + key_len, rotation.len - key_len), evicted,
+				  clock_now_s() + GRACE_DEFAULT_S, err);
 	netstore_close(&s);
+	if (r == 0)
+		log_info("mesh.rotated", "network=\"%s\" generation=%u from=peer", l->net.key.name, next.generation);
 	netkey_wipe(&next);
+	return r;
+}
+
+void keep_rotation_drop(struct lan *l)
+{
+	buf_release(&l->unkept_rotation);
+	node_ids_release(&l->unkept_evicted);
+}
+
+/* A full disk, or a verb that holds the lock, does not put this node out. */
+static void keep_rotation_again(struct lan *l)
+{
+	struct error err = ERROR_INIT;
+	int r;
+
+	if (l->unkept_rotation.len == 0)
+		return;
+	r = put_rotation(l, buf_slice(&l->unkept_rotation), &l->unkept_evicted, &err);
+	/* Refused: by what the operator has put there meanwhile. Not found: the network was left. */
+	if (r < 0 && (err.kind == ERR_REFUSED || err.kind == ERR_NOT_FOUND))
+		log_failure(LOG_LEVEL_WARN, "mesh.rotation", &err);
+	if (r == 0 || err.kind == ERR_REFUSED || err.kind == ERR_NOT_FOUND) {
+		keep_rotation_drop(l);
+		return;
+	}
+	lan_warn(l, WARN_DISK, "the key of the next generation cannot be kept yet, and this node is out if it stops now: %s",
+		 err.text);
+	l->unkept = true;
+}
+
+void keep_rotation(struct lan *l, struct slice rotation)
+{
+	size_t had = l->unkept_evicted.count, more = l->evicted.count;
+
+	if (more > EVICTED_MAX - had)
+		more = EVICTED_MAX - had;
+	buf_release(&l->unkept_rotation);
+	l->unkept_rotation = BUF_SECRET(ROTATION_LEN_MAX);
+	buf_put_slice(&l->unkept_rotation, rotation);
+	/* With those of one before, if that is not on the disk either. */
+	if (more > 0) {
+		l->unkept_evicted.ids = xreallocarray(l->unkept_evicted.ids, had + more, sizeof(*l->evicted.ids));
+		memcpy(l->unkept_evicted.ids + had, l->evicted.ids, more * sizeof(*l->evicted.ids));
+		l->unkept_evicted.count += more;
+	}
 	node_ids_release(&l->evicted);
+	keep_rotation_again(l);
+	if (l->unkept_rotation.len > 0)
+		keep_soon(l);
 }
 
 /* ---- the last run ---- */
@@ -251,10 +295,12 @@ void keep_now(struct lan *l)
 	if (!l->unkept)
 		return;
 	l->unkept = false;
+	keep_rotation_again(l);
 	l->kept_ms = loop_now_ms(l->m->loop);
 	collect(l, &k);
 	if (keep(l, &k, &err) == 0) {
-		lan_warn_clear(l, WARN_DISK);
+		if (l->unkept_rotation.len == 0)
+			lan_warn_clear(l, WARN_DISK);
 	} else if (err.kind != ERR_NOT_FOUND) {
 		/* A network that was left has no place for them any more. */
 		lan_warn(l, WARN_DISK, "what is known of the network cannot be kept for the next start: %s", err.text);

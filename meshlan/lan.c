@@ -293,6 +293,7 @@ static void sweep_fire(struct timer *t)
 		keep_soon(l);
 	l->review = false;
 	filter_sweep(l->filter, now_ms);
+	reach_watch(l);
 	if (l->plane != NULL && plane_reap(l->plane) > 0)
 		next_ms = 100;
 	loop_timer_set(l->m->loop, &l->sweep, now_ms + next_ms);
@@ -340,6 +341,8 @@ void lan_stop(struct lan *l, enum goodbye why)
 	stop(l, why);
 	log_info("mesh.network-stopped", "network=\"%s\" id=%s", l->net.key.name, l->net.hex);
 	network_wipe(&l->net);
+	keep_rotation_drop(l);
+	node_ids_release(&l->evicted);
 	buf_release(&l->own_bytes);
 	free(l->slot_of);
 	free(l->peer_of);
@@ -367,8 +370,8 @@ static void rotate(struct lan *l)
 
 void lan_update(struct lan *l, const struct network *net)
 {
-	/* What a rotation over the wire has put in force is on the disk as well, and nothing new here. */
-	bool renewed = l->engine != NULL && net->key.generation != mesh_engine_key(l->engine)->generation;
+	/* What a rotation over the wire has put in force is on the disk as well, or will be, and nothing new here. */
+	bool renewed = l->engine != NULL && net->key.generation > mesh_engine_key(l->engine)->generation;
 
 	l->net = *net;
 	if (l->engine == NULL)

@@ -7,9 +7,9 @@
  *	                        +--> kernel --> our listener, accept <-------+ it does not: RST or ICMP to the member
  *
  * A service on loopback sees the member's mesh address: we connect from a socket bound to it (IP_TRANSPARENT), and
- * a policy rule (lib/sys/policyroute.h) brings the service's answers back. A device sees this host. An echo request to a
+ * policy rules (lib/sys/policyroute.h) bring the service's answers back. A device sees this host. An echo request to a
  * forward is answered when the device has answered one of ours.
- * Caps: REDIRECT_FLOWS_MAX flows, PROXY_ECHOES_MAX echoes, PROXY_BUFFER bytes held in each direction of each.
+ * Caps: REDIRECT_FLOWS_MAX flows, PROXY_RULES_MAX of them to ::1, PROXY_ECHOES_MAX echoes, PROXY_BUFFER bytes held in each direction of each.
  *
  * Order of life: redirect_new, plane_new, proxy_new, plane_start ... proxy_free, plane_free, redirect_free.
  */
@@ -22,6 +22,7 @@
 
 #define PROXY_ECHOES_MAX 1024
 #define PROXY_BUFFER 65536
+#define PROXY_RULES_MAX 512		/* the kernel goes through all of them for what it sends */
 #define PROXY_DIAL_MS 10000		/* until a service or device has taken a connection */
 #define PROXY_ECHO_MS 5000
 #define PROXY_TCP_IDLE_MS 7440000
@@ -48,8 +49,8 @@ struct proxy_forward {
 /* Starts the thread; nothing is redirected before proxy_set. What the kernel withholds is no error: proxy_troubles. */
 WARN_UNUSED struct proxy *proxy_new(const struct proxy_options *o, struct error *err);
 /*
- * Ends its connections (members get a reset) and its thread; removes its rules from the kernel. Nothing is redirected
- * from then on. NULL is fine.
+ * Ends its connections, without a word to members, and its thread; removes its rules from the kernel. Nothing is
+ * redirected from then on. NULL is fine.
  */
 void proxy_free(struct proxy *p);
 

@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "mesh/bytes.h"
 #include "meshlan/proxy_internal.h"
-#include "sys/policyroute.h"
 
 /* Programs that manage the network throw away rules that they do not know: it is looked at again before it is needed. */
 #define POLICY_EVERY_MS 1000
@@ -27,7 +26,7 @@ void proxy_policy(struct proxy *p)
 	memcpy(r6.addr, a->v6_prefix, sizeof(a->v6_prefix));
 	failed = policyroute_add(&p->netlink, &r4, &err) < 0;
 	/* A machine without IPv6 is fine. */
-	if (!failed && policyroute_add(&p->netlink, &r6, &err) < 0)
+	if (!failed && policyroute_add_route(&p->netlink, &r6, &err) < 0)
 		failed = err.sys_errno != EAFNOSUPPORT && err.sys_errno != EOPNOTSUPP && err.sys_errno != ENETDOWN;
 	if (failed && (proxy_troubles(p) & PROXY_NO_POLICY) == 0)
 		log_failure(LOG_LEVEL_WARN, "mesh.proxy", &err);
@@ -56,13 +55,15 @@ static bool caller_in(const struct proxy *p, const struct redirect_flow *f, unsi
 	return true;
 }
 
-static int set_transparent(struct proxy *p, int fd, bool v6)
+/* `again`: not for datagrams of IPv6, where anybody's second socket could have all four numbers of the first, and its answers. */
+static int set_transparent(struct proxy *p, int fd, bool v6, bool again)
 {
 	int on = 1;
 	int r = setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, &on, sizeof(on));
 
 	proxy_trouble(p, PROXY_NO_TRANSPARENT, r < 0);
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (again)
+		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	return r;
 }
 
@@ -71,6 +72,11 @@ static int make_socket(struct proxy *p, int family, int type, int *error)
 	int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	*error = fd < 0 ? errno : 0;
+	if (fd >= p->fd_max) {
+		close(fd);
+		fd = -1;
+		*error = EMFILE;
+	}
 	if (*error == EMFILE || *error == ENFILE)
 		proxy_trouble(p, PROXY_NO_ROOM, true);
 	return fd;
@@ -85,8 +91,50 @@ static int try_connect(int fd, const union udp_addr *to, int *error)
 	return -1;
 }
 
+/* The answers' way back to a socket that is bound. */
+static int make_way(struct proxy *p, int fd, const struct redirect_flow *f, struct policyroute_flow *rule)
+{
+	struct error err = ERROR_INIT;
+	union udp_addr from;
+	socklen_t len = sizeof(from);
+	struct redirect_address caller;
+
+	if (f->service.version == 4)
+		return 0;
+	if (p->rules >= PROXY_RULES_MAX) {
+		proxy_trouble(p, PROXY_NO_ROOM, true);
+		return ENOBUFS;
+	}
+	if (getsockname(fd, &from.sa, &len) < 0)
+		return errno;
+	proxy_from_sockaddr(&from, &caller, &rule->caller_port);
+	memcpy(rule->caller, caller.bytes, sizeof(rule->caller));
+	rule->service_port = f->called_port;
+	rule->protocol = f->protocol;
+	if (p->netlink.fd < 0 || policyroute_flow_add(&p->netlink, rule, &err) < 0) {
+		rule->protocol = 0;
+		proxy_trouble(p, PROXY_NO_POLICY, true);
+		return EHOSTUNREACH;
+	}
+	p->rules++;
+	return 0;
+}
+
+void proxy_hung_up(struct proxy *p, struct policyroute_flow *rule)
+{
+	struct error err = ERROR_INIT;
+
+	if (rule->protocol == 0)
+		return;
+	if (policyroute_flow_remove(&p->netlink, rule, &err) < 0)
+		log_failure(LOG_LEVEL_WARN, "mesh.proxy", &err);
+	p->rules--;
+	rule->protocol = 0;
+}
+
 /* port: the caller's own, or 0 for any of its address, where another connection has that one still. */
-static int dial_service(struct proxy *p, const struct redirect_flow *f, int type, bool any_port, int *error)
+static int dial_service(struct proxy *p, const struct redirect_flow *f, int type, bool any_port,
+			struct policyroute_flow *rule, int *error)
 {
 	union udp_addr to = proxy_sockaddr(&f->service, f->called_port), from;
 	int fd;
@@ -102,12 +150,16 @@ static int dial_service(struct proxy *p, const struct redirect_flow *f, int type
 	fd = make_socket(p, to.sa.sa_family, type, error);
 	if (fd < 0)
 		return -1;
-	if (set_transparent(p, fd, to.sa.sa_family == AF_INET6) < 0 || bind(fd, &from.sa, proxy_sockaddr_len(&from)) < 0) {
-		*error = errno;
+	*error = set_transparent(p, fd, to.sa.sa_family == AF_INET6, type == SOCK_STREAM || to.sa.sa_family == AF_INET) < 0 ||
+		 bind(fd, &from.sa, proxy_sockaddr_len(&from)) < 0 ? errno : make_way(p, fd, f, rule);
+	if (*error != 0) {
 		close(fd);
 		return -1;
 	}
-	return try_connect(fd, &to, error);
+	fd = try_connect(fd, &to, error);
+	if (fd < 0)
+		proxy_hung_up(p, rule);
+	return fd;
 }
 
 static int dial_device(struct proxy *p, const struct redirect_flow *f, int type, int *error)
@@ -130,15 +182,16 @@ static int dial_device(struct proxy *p, const struct redirect_flow *f, int type,
 	return try_connect(fd, &to, error);
 }
 
-int proxy_dial(struct proxy *p, const struct redirect_flow *f, int type, int *error)
+int proxy_dial(struct proxy *p, const struct redirect_flow *f, int type, struct policyroute_flow *rule, int *error)
 {
 	int fd;
 
+	*rule = (struct policyroute_flow){.protocol = 0};
 	if (f->kind == REDIRECT_FORWARD)
 		return dial_device(p, f, type, error);
 	proxy_policy(p);
-	fd = dial_service(p, f, type, false, error);
+	fd = dial_service(p, f, type, false, rule, error);
 	if (fd < 0 && (*error == EADDRINUSE || *error == EADDRNOTAVAIL))
-		fd = dial_service(p, f, type, true, error);
+		fd = dial_service(p, f, type, true, rule, error);
 	return fd;
 }

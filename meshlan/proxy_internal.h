@@ -1,7 +1,8 @@
 /*
  * What the parts of the proxy share; all of it belongs to its thread, but for what says otherwise.
  *
- *	proxy.c		the thread, sockets that listen, what was taken
+ *	proxy.c		the thread, who listens on this host, what was taken
+ *	proxy_own.c	our own addresses and forwards, and sockets that listen
  *	proxy_dial.c	sockets to services and devices
  *	proxy_tcp.c	connections, and bytes between their two ends
  *	proxy_udp.c	datagrams
@@ -20,6 +21,7 @@
 #include "sys/echo.h"
 #include "sys/listeners.h"
 #include "sys/netlink.h"
+#include "sys/policyroute.h"
 
 struct tcp_flow;
 struct udp_flow;
@@ -48,6 +50,7 @@ struct proxy {
 	struct udp_flow *udp[REDIRECT_FLOWS_MAX];
 	struct netlink netlink;		/* for the policy rule */
 	int64_t policy_ms;		/* when it was seen to last */
+	size_t rules;			/* of flows to ::1 */
 	struct echo echo4, echo6;
 	struct watch echo4_watch, echo6_watch;
 	struct asked *asked[PROXY_ECHOES_MAX];		/* by sequence */
@@ -55,6 +58,7 @@ struct proxy {
 	size_t asked_bytes;
 	uint16_t next_sequence;
 	uint8_t *room;			/* PROXY_ROOM bytes, for whoever works */
+	int fd_max;			/* of connections: those above are the process's own */
 	struct listeners listeners;	/* rx's, by way of redirect */
 	_Atomic unsigned waiting;	/* packets taken, any thread */
 	_Atomic unsigned troubles;	/* any thread reads */
@@ -81,6 +85,9 @@ static inline socklen_t proxy_sockaddr_len(const union udp_addr *a)
 {
 	return a->sa.sa_family == AF_INET6 ? sizeof(a->in6) : sizeof(a->in);
 }
+
+/* ---- proxy_own.c ---- */
+void proxy_side_close(struct side *s);
 /* The forward of this id; NULL: it is no more. */
 const struct proxy_forward *proxy_forward_of(const struct proxy *p, uint16_t id);
 /* Whether the flow would still be made, by our own addresses and forwards. */
@@ -89,10 +96,11 @@ bool proxy_has(const struct proxy *p, const struct redirect_flow *f);
 /* ---- proxy_dial.c ---- */
 void proxy_policy(struct proxy *p);
 /*
- * A socket that connects, or has connected, to what the flow is for. type: SOCK_STREAM or SOCK_DGRAM. -1 with an
- * errno in *error.
+ * A socket that connects, or has connected, to what the flow is for. type: SOCK_STREAM or SOCK_DGRAM. *rule is what
+ * proxy_hung_up gets when the socket is closed. -1 with an errno in *error.
  */
-int proxy_dial(struct proxy *p, const struct redirect_flow *f, int type, int *error);
+int proxy_dial(struct proxy *p, const struct redirect_flow *f, int type, struct policyroute_flow *rule, int *error);
+void proxy_hung_up(struct proxy *p, struct policyroute_flow *rule);
 
 /* ---- proxy_tcp.c ---- */
 /* The first packet of a flow. */

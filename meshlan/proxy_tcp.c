@@ -1,9 +1,11 @@
 /* Connections through the proxy: the far end is dialled first, then the caller's is accepted, and bytes are carried. */
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,6 +15,7 @@
 #define READS_MAX 8		/* of one direction, before others have their turn */
 #define ACCEPTS_MAX 64
 #define LATER_MS 100
+#define LEAVE_MS 20
 
 /*
  *	DIALLING --far end connected, SYN let in--> WAITING --accepted--> OPEN --both directions ended--> gone
@@ -39,7 +42,8 @@ struct tcp_flow {
 	enum tcp_state state;
 	struct watch near, far;		/* the caller's end, the service's; fd -1: none */
 	struct way up, down;		/* near to far, far to near */
-	struct timer idle;
+	struct policyroute_flow rule;	/* of the far end's answers */
+	struct timer idle;		/* in its last moments: until the far end has all of it */
 	int64_t last_ms;
 	size_t syn_len;
 	uint8_t syn[];			/* of DIALLING; the size is the whole packet's */
@@ -64,6 +68,7 @@ static void finish(struct tcp_flow *t, bool reset, bool gone)
 
 	close_end(&t->near, reset);
 	close_end(&t->far, reset);
+	proxy_hung_up(p, &t->rule);
 	loop_timer_cancel(p->loop, &t->idle);
 	free(t->up.kept);
 	free(t->down.kept);
@@ -136,33 +141,66 @@ static int carry(struct tcp_flow *t, struct way *way, int from, int to)
 	return 0;
 }
 
-/* What the ends wait for now. One that is done in both directions would say so without end. */
-static void wait_for(struct watch *w, const struct way *out, const struct way *in)
+/*
+ * What the ends wait for now. An end that nothing is wanted of would say without end that it has hung up: it is watched again
+ * when there is. One that has said all it will is watched further, since its reset ends the other one too; see `ready`.
+ */
+static int wait_for(struct tcp_flow *t, struct watch *w, const struct way *out, const struct way *in)
 {
-	if (out->ended && in->shut)
+	uint32_t events = (out->kept == NULL && !out->ended ? (uint32_t)EPOLLIN : 0) | (in->kept != NULL ? (uint32_t)EPOLLOUT : 0);
+
+	if (out->ended ? in->shut : events == 0) {
 		loop_unwatch(w);
-	else
-		loop_watch_change(w, (out->kept == NULL && !out->ended ? (uint32_t)EPOLLIN : 0) |
-						(in->kept != NULL ? (uint32_t)EPOLLOUT : 0));
+		return 0;
+	}
+	if (w->loop != NULL) {
+		loop_watch_change(w, events);
+		return 0;
+	}
+	w->events = events;
+	return loop_watch(t->p->loop, w, &(struct error){0});
+}
+
+/* Both ends have been told. With the rule goes the way of what the far end says to it: it says its last before. */
+static void leave(struct tcp_flow *t)
+{
+	int64_t now_ms = loop_now_ms(t->p->loop);
+	int unsaid = 0;
+
+	if (t->rule.protocol == 0 || ioctl(t->far.fd, SIOCOUTQ, &unsaid) < 0 || unsaid == 0 || now_ms - t->last_ms >= PROXY_DIAL_MS) {
+		finish(t, unsaid > 0, false);
+		return;
+	}
+	loop_unwatch(&t->near);
+	loop_unwatch(&t->far);
+	loop_timer_set(t->p->loop, &t->idle, now_ms + LEAVE_MS);
 }
 
 static void work(struct tcp_flow *t)
 {
 	t->last_ms = loop_now_ms(t->p->loop);
-	if (carry(t, &t->up, t->near.fd, t->far.fd) < 0 || carry(t, &t->down, t->far.fd, t->near.fd) < 0) {
+	if (carry(t, &t->up, t->near.fd, t->far.fd) < 0 || carry(t, &t->down, t->far.fd, t->near.fd) < 0)
 		finish(t, true, false);
-	} else if (t->up.shut && t->down.shut) {
-		finish(t, false, false);
-	} else {
-		wait_for(&t->near, &t->up, &t->down);
-		wait_for(&t->far, &t->down, &t->up);
-	}
+	else if (t->up.shut && t->down.shut)
+		leave(t);
+	else if (wait_for(t, &t->near, &t->up, &t->down) < 0 || wait_for(t, &t->far, &t->down, &t->up) < 0)
+		finish(t, true, false);
+}
+
+/* out: what comes from this end. After its last byte nothing is read that would tell of an error. */
+static void ready(struct tcp_flow *t, const struct way *out, uint32_t revents)
+{
+	if (out->ended && (revents & (EPOLLERR | EPOLLHUP)) != 0)
+		finish(t, true, false);
+	else
+		work(t);
 }
 
 static void near_ready(struct watch *w, uint32_t revents)
 {
-	(void)revents;
-	work(container_of(w, struct tcp_flow, near));
+	struct tcp_flow *t = container_of(w, struct tcp_flow, near);
+
+	ready(t, &t->up, revents);
 }
 
 static void idle_fire(struct timer *timer)
@@ -170,7 +208,9 @@ static void idle_fire(struct timer *timer)
 	struct tcp_flow *t = container_of(timer, struct tcp_flow, idle);
 	int64_t at_ms = t->last_ms + PROXY_TCP_IDLE_MS;
 
-	if (loop_now_ms(t->p->loop) < at_ms)
+	if (t->up.shut && t->down.shut)
+		leave(t);
+	else if (loop_now_ms(t->p->loop) < at_ms)
 		loop_timer_set(t->p->loop, timer, at_ms);
 	else
 		finish(t, true, false);
@@ -217,7 +257,7 @@ static void far_ready(struct watch *w, uint32_t revents)
 	if (t->state == DIALLING)
 		dialled(t, revents);
 	else if (t->state == OPEN && revents != 0)
-		work(t);
+		ready(t, &t->down, revents);
 	else if (t->state == WAITING)
 		/* It has gone, or the caller does not come: a late one finds nobody, and is reset. */
 		finish(t, true, false);
@@ -250,7 +290,7 @@ void proxy_tcp_taken(struct proxy *p, const struct redirect_flow *f, const uint8
 	memcpy(t->syn, ip, len);
 	*at = t;
 	atomic_fetch_add(&p->tcp_n, 1);
-	t->far.fd = proxy_dial(p, f, SOCK_STREAM, &error);
+	t->far.fd = proxy_dial(p, f, SOCK_STREAM, &t->rule, &error);
 	if (t->far.fd < 0) {
 		refuse(t, error);
 		return;
@@ -287,7 +327,8 @@ static void accepted(struct proxy *p, int fd, const union udp_addr *from)
 	struct tcp_flow *t = whose(p, from);
 	struct watch nobody = {.fd = fd};
 
-	if (t == NULL) {
+	if (t == NULL || fd >= p->fd_max) {
+		proxy_trouble(p, PROXY_NO_ROOM, t != NULL);
 		close_end(&nobody, true);
 		return;
 	}

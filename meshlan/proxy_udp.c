@@ -1,5 +1,6 @@
 /* Datagrams through the proxy: one connected socket for each flow, told apart by the caller's address and port. */
 #include <errno.h>
+#include <linux/errqueue.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -16,6 +17,7 @@ struct udp_flow {
 	struct proxy *p;
 	struct redirect_flow flow;
 	struct watch far;
+	struct policyroute_flow rule;
 	int64_t last_ms;
 };
 
@@ -26,6 +28,7 @@ static void finish(struct udp_flow *u)
 	loop_unwatch(&u->far);
 	if (u->far.fd >= 0)
 		close(u->far.fd);
+	proxy_hung_up(p, &u->rule);
 	redirect_end(p->o.redirect, u->flow.id, true);
 	p->udp[proxy_slot(&u->flow)] = NULL;
 	atomic_fetch_sub(&p->udp_n, 1);
@@ -67,6 +70,38 @@ static void back(struct udp_flow *u, const uint8_t *bytes, size_t len)
 		(void)sendto(s->udp.fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL, &to.sa, proxy_sockaddr_len(&to));
 }
 
+/* Without it, only a closed port would be told, not a device that is off. */
+static void want_errors(int fd, bool v6)
+{
+	int on = 1;
+
+	(void)setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVERR : IP_RECVERR, &on, sizeof(on));
+}
+
+/* What has come about datagrams of this flow; the caller is told of each. */
+static void read_errors(struct udp_flow *u)
+{
+	for (int i = 0; i < TURN; i++) {
+		_Alignas(struct cmsghdr) uint8_t control[256];
+		struct iovec iov = {u->p->room, PROXY_ROOM};
+		struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+
+		if (recvmsg(u->far.fd, &m, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+			return;
+		for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL; c = CMSG_NXTHDR(&m, c)) {
+			struct sock_extended_err x;
+
+			if (!(c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) &&
+			    !(c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR))
+				continue;
+			memcpy(&x, CMSG_DATA(c), sizeof(x));
+			/* One too large is sent again in fragments by whoever sends it. */
+			if (x.ee_errno != EMSGSIZE)
+				refuse(u, (int)x.ee_errno);
+		}
+	}
+}
+
 static void far_ready(struct watch *w, uint32_t revents)
 {
 	struct udp_flow *u = container_of(w, struct udp_flow, far);
@@ -79,15 +114,13 @@ static void far_ready(struct watch *w, uint32_t revents)
 			loop_watch_deadline(w, u->last_ms + PROXY_UDP_IDLE_MS);
 		return;
 	}
+	if ((revents & EPOLLERR) != 0)
+		read_errors(u);
 	for (int i = 0; i < TURN; i++) {
 		ssize_t got = recv(w->fd, u->p->room, PROXY_ROOM, MSG_DONTWAIT);
 
 		if (got < 0 && errno == EAGAIN)
 			return;
-		if (got < 0 && errno != EINTR) {
-			refuse(u, errno);
-			continue;
-		}
 		if (got >= 0) {
 			u->last_ms = now_ms;
 			back(u, u->p->room, (size_t)got);
@@ -106,7 +139,7 @@ static struct udp_flow *begin(struct proxy *p, const struct redirect_flow *f)
 	u->p = p;
 	u->flow = *f;
 	u->last_ms = loop_now_ms(p->loop);
-	u->far = (struct watch){.fd = proxy_dial(p, f, SOCK_DGRAM, &error), .events = EPOLLIN, .ready = far_ready};
+	u->far = (struct watch){.fd = proxy_dial(p, f, SOCK_DGRAM, &u->rule, &error), .events = EPOLLIN, .ready = far_ready};
 	p->udp[proxy_slot(f)] = u;
 	atomic_fetch_add(&p->udp_n, 1);
 	if (u->far.fd < 0 || loop_watch(p->loop, &u->far, &(struct error){0}) < 0) {
@@ -115,6 +148,8 @@ static struct udp_flow *begin(struct proxy *p, const struct redirect_flow *f)
 		finish(u);
 		return NULL;
 	}
+	want_errors(u->far.fd, (f->kind == REDIRECT_FORWARD ? proxy_forward_of(p, f->forward)->target.sa.sa_family == AF_INET6 :
+							      f->service.version == 6));
 	loop_watch_deadline(&u->far, u->last_ms + PROXY_UDP_IDLE_MS);
 	atomic_fetch_add(&p->udp_opened, 1);
 	proxy_trouble(p, PROXY_NO_ROOM, false);
@@ -160,11 +195,9 @@ void proxy_udp_ready(struct watch *w, uint32_t revents)
 		if (u == NULL)
 			continue;
 		u->last_ms = loop_now_ms(p->loop);
-		/* An error that the kernel had stored is told in place of sending, once. */
-		if (send(u->far.fd, p->room, (size_t)got, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN) {
-			refuse(u, errno);
+		/* An error that the kernel had stored is told in place of sending, once; it is in the queue of errors, too. */
+		if (send(u->far.fd, p->room, (size_t)got, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN)
 			(void)send(u->far.fd, p->room, (size_t)got, MSG_DONTWAIT | MSG_NOSIGNAL);
-		}
 	}
 }
 

@@ -20,6 +20,7 @@
 
 #define RELOAD_SOON_MS 5
 #define RELOAD_ANYWAY_MS 60000	/* news can be lost, and keys expire */
+#define RELOAD_AGAIN_MS 5000	/* while something could not be read */
 #define STORE_EVENTS (IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ONLYDIR)
 
 /* ---- networks ---- */
@@ -98,13 +99,15 @@ static void sort_by_joining(const struct netstore *s, struct network_ids *ids)
 	}
 }
 
-static void take_network(struct meshlan *m, const struct netstore *s, const char *hex)
+/* False: the system was in the way, and it is to be tried again. What stands there wrongly waits until it is changed. */
+static bool take_network(struct meshlan *m, const struct netstore *s, const char *hex)
 {
 	struct network *n = xcalloc(1, sizeof(*n));
 	struct lan *l = lan_of(m, hex);
 	struct error err = ERROR_INIT;
+	bool read = network_read(s, hex, n, &err) == 0;
 
-	if (network_read(s, hex, n, &err) < 0) {
+	if (!read) {
 		if (l != NULL)
 			lan_warn(l, WARN_RULES, "%s; what held before still holds", err.text);
 		else
@@ -121,6 +124,7 @@ static void take_network(struct meshlan *m, const struct netstore *s, const char
 	}
 	network_wipe(n);
 	free(n);
+	return read || err.sys_errno == 0;
 }
 
 static void watch_store(struct meshlan *m, const struct network_ids *ids)
@@ -139,6 +143,7 @@ static int reload(struct meshlan *m, struct error *err)
 {
 	struct netstore s = NETSTORE_INIT;
 	struct network_ids ids;
+	bool all = true;
 	uint64_t stamp;
 	int r = -1;
 	size_t i;
@@ -148,7 +153,7 @@ static int reload(struct meshlan *m, struct error *err)
 		goto out;
 	watch_store(m, &ids);
 	r = 0;
-	if (stamp == m->stamp)
+	if (stamp == m->stamp && !m->unread)
 		goto out;
 	m->stamp = stamp;
 	for (i = m->lans_count; i-- > 0;)
@@ -156,7 +161,9 @@ static int reload(struct meshlan *m, struct error *err)
 			drop(m, i, GOODBYE_LEAVING);
 	sort_by_joining(&s, &ids);
 	for (i = 0; i < ids.count; i++)
-		take_network(m, &s, ids.hex[i]);
+		all = take_network(m, &s, ids.hex[i]) && all;
+	/* A rule taken away must not stay in force because there was no descriptor free at that moment. */
+	m->unread = !all;
 	loop_timer_set(m->loop, &m->follow, loop_now_ms(m->loop));
 out:
 	netstore_close(&s);
@@ -167,11 +174,13 @@ void meshlan_reload(struct meshlan *m)
 {
 	struct error err = ERROR_INIT;
 
-	if (reload(m, &err) < 0)
+	if (reload(m, &err) < 0) {
 		log_failure(LOG_LEVEL_WARN, "mesh.store", &err);
+		m->unread = true;
+	}
 	for (size_t i = 0; i < m->lans_count; i++)
 		lan_expiry(m->lans[i]);
-	loop_timer_set(m->loop, &m->reload, loop_now_ms(m->loop) + RELOAD_ANYWAY_MS);
+	loop_timer_set(m->loop, &m->reload, loop_now_ms(m->loop) + (m->unread ? RELOAD_AGAIN_MS : RELOAD_ANYWAY_MS));
 }
 
 static void follow_fire(struct timer *t)
@@ -363,6 +372,7 @@ static int start(struct meshlan *m, struct error *err)
 	    nameserver_start(m, err) < 0)
 		return -1;
 	m->started_s = clock_now_s();
+	reach_begin();
 	meshlan_reload(m);
 	if (door_start(m, err) < 0)
 		return -1;

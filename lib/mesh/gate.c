@@ -31,6 +31,8 @@ static enum plane_verdict gate_out(void *arg, uint32_t peer, const struct plane_
 	struct gate *g = arg;
 	int64_t now_ms = g->now_ms();
 
+	if (g->redirect != NULL && !redirect_may_leave(g->redirect, p))
+		return PLANE_DROP;
 	filter_out(g->filter, peer, p->ip, p->len, now_ms, &d);
 	if (d.verdict == FILTER_REJECT)
 		answer(g, p, REJECT_PROHIBITED, true, now_ms);

@@ -7,7 +7,8 @@
  *	node address M, port p	somebody on M, or on all addresses	C:c -> M:p	as it is; no flow here
  *				somebody on another address L		C:c -> L:p	REDIRECT_ADDRESS
  *				somebody on loopback alone		C:s -> M:proxy	REDIRECT_LOOPBACK
- *				somebody of the other family alone	C:s -> M:proxy	REDIRECT_LOOPBACK
+ *				somebody of the other family alone,
+ *				on loopback, or by TCP on all addresses	C:s -> M:proxy	REDIRECT_LOOPBACK
  *				nobody					C:c -> M:p	as it is; it says no itself
  *	forward F, port p	(never asked)				C:s -> M:proxy	REDIRECT_FORWARD
  *	forward F, by M itself						F:s -> M:proxy	REDIRECT_FORWARD
@@ -77,6 +78,11 @@ enum redirect_verdict redirect_admit(struct redirect *r, uint32_t peer, const st
 void redirect_in(struct redirect *r, struct plane_packet *p);
 /* tx: just after a buffer was read from the kernel. Changes it in place. A flow may be found open, or at its end. */
 void redirect_out(struct redirect *r, struct plane_packet *p);
+/*
+ * tx: a packet that redirect_out has seen. False: it has the source of an own forward and is of no flow of it: somebody
+ * here, or on a network that is routed here, speaks in the device's name.
+ */
+bool redirect_may_leave(struct redirect *r, const struct plane_packet *p);
 /*
  * tx: a packet of this host to an address in an own block (plane_scope.unowned); it is not changed. PASS: it is of a flow
  * of a forward, and `inject` has been called with what the kernel is to get, checksums computed (a buffer of many datagrams:

@@ -4,11 +4,15 @@
 
 #include "mesh/redirect_internal.h"
 
-/* How long an answer of the kernel about a port is believed, and how often it is asked. */
+/*
+ * How long an answer of the kernel about a port is believed, and how often it is asked: of a port it looks through all its
+ * sockets (a tenth of a millisecond), of one packet it knows at once (some microseconds).
+ */
 #define TAKEN_MS 1000
 #define LISTENING_MS 200
 #define NOBODY_MS 50
-#define ASKS_PER_S 200
+#define LISTENING_PER_S 200
+#define TAKEN_PER_S 20000
 
 #define TCP_SYN 2
 #define TCP_RST 4
@@ -145,8 +149,11 @@ static int suits(const struct redirect_listener *l, const struct ends *e, struct
 	bool same = a.version == e->to.version;
 
 	if (is_any(&a)) {
-		/* On all interfaces and of this family: then the kernel has said that it takes it, or will. */
-		if (!l->local && (same || l->both))
+		/*
+		 * On all interfaces and of this family: then the kernel has said that it takes it, or will. A UDP socket that
+		 * is bound to no address answers from the mesh's, past the proxy.
+		 */
+		if ((!l->local && (same || l->both)) || e->protocol != IPPROTO_TCP)
 			return 0;
 		*service = a.version == 4 || (l->both && e->to.version == 4) ? loopback4 : loopback6;
 		return service->version == e->to.version ? 3 : 1;
@@ -175,32 +182,51 @@ static enum decided choose(const struct redirect_listener *all, size_t n, const 
 	return best == 0 ? GOES_ITS_WAY : best == 4 ? GOES_TO_ADDRESS : GOES_TO_PROXY;
 }
 
-static bool may_ask(struct redirect *r, int64_t now_ms)
+static void earn(struct redirect *r, int64_t now_ms)
 {
-	if (now_ms - r->ask_ms >= 1000) {
-		r->ask_ms = now_ms;
-		r->asked = 0;
-	}
-	return r->asked++ < ASKS_PER_S;
+	if (now_ms - r->ask_ms < 1000)
+		return;
+	r->ask_ms = now_ms;
+	r->asked_listening = r->asked_taken = 0;
 }
 
+/* Whether a socket here has this very packet, as far as may be asked. */
 static bool kernel_takes(struct redirect *r, const struct ends *e)
 {
+	if (r->asked_taken >= TAKEN_PER_S)
+		return false;
+	r->asked_taken++;
 	return r->options.taken(r->options.arg, e->protocol, &e->to, e->to_port, &e->from, e->from_port);
 }
 
+/* What is to become of flows to this port; the kernel does not take it as it is. */
 static void ask(struct redirect *r, const struct ends *e, struct decision *d, int64_t now_ms)
 {
 	struct redirect_listener all[REDIRECT_LISTENERS_MAX];
 	size_t n;
 
-	*d = (struct decision){.version = e->to.version, .protocol = e->protocol, .port = e->to_port, .what = GOES_ITS_WAY,
-			       .until_ms = now_ms + TAKEN_MS};
-	if (kernel_takes(r, e))
-		return;
+	r->asked_listening++;
 	n = r->options.listening(r->options.arg, e->protocol, e->to_port, all, REDIRECT_LISTENERS_MAX);
 	d->what = choose(all, n, e, &d->service);
 	d->until_ms = now_ms + (d->what == GOES_ITS_WAY ? NOBODY_MS : LISTENING_MS);
+}
+
+static enum decided decide_anew(struct redirect *r, const struct ends *e, int64_t now_ms, struct decision *d, bool known)
+{
+	if (kernel_takes(r, e)) {
+		/* By an answer to what a socket here has sent nothing is said about others that call the port. */
+		if (!known)
+			*d = (struct decision){.version = e->to.version, .protocol = e->protocol, .port = e->to_port,
+					       .what = GOES_ITS_WAY, .until_ms = now_ms + TAKEN_MS};
+		return GOES_ITS_WAY;
+	}
+	if (known)
+		return d->what;
+	if (r->asked_listening >= LISTENING_PER_S)
+		return GOES_ITS_WAY;
+	*d = (struct decision){.version = e->to.version, .protocol = e->protocol, .port = e->to_port};
+	ask(r, e, d, now_ms);
+	return d->what;
 }
 
 static enum decided decide(struct redirect *r, const struct ends *e, int64_t now_ms, struct redirect_address *service)
@@ -212,15 +238,9 @@ static enum decided decide(struct redirect *r, const struct ends *e, int64_t now
 	if (known && d->what == GOES_ITS_WAY)
 		return GOES_ITS_WAY;
 	pthread_mutex_lock(&r->options_lock);
-	if (r->options.taken == NULL || !may_ask(r, now_ms)) {
-		pthread_mutex_unlock(&r->options_lock);
-		return GOES_ITS_WAY;
-	}
-	if (!known)
-		ask(r, e, d, now_ms);
-	/* Or an answer to what a socket here has sent: not the port decides, but both ends. */
-	if (d->what != GOES_ITS_WAY && !(known && kernel_takes(r, e))) {
-		what = d->what;
+	if (r->options.taken != NULL) {
+		earn(r, now_ms);
+		what = decide_anew(r, e, now_ms, d, known);
 		*service = d->service;
 	}
 	pthread_mutex_unlock(&r->options_lock);

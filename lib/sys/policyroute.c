@@ -51,12 +51,47 @@ static void route_request(struct netlink_request *q, uint16_t type, uint16_t fla
 	netlink_put(q, RTA_OIF, &out, sizeof(out));
 }
 
-int policyroute_add(struct netlink *n, const struct netlink_prefix *range, struct error *err)
+static void flow_request(struct netlink_request *q, uint16_t type, uint16_t flags, const struct policyroute_flow *f)
+{
+	struct fib_rule_port_range service = {f->service_port, f->service_port}, caller = {f->caller_port, f->caller_port};
+	struct netlink_prefix to = {.family = AF_INET6, .len = 128};
+
+	memcpy(to.addr, f->caller, sizeof(f->caller));
+	rule_request(q, type, flags, &to);
+	netlink_put(q, FRA_IP_PROTO, &f->protocol, sizeof(f->protocol));
+	netlink_put(q, FRA_SPORT_RANGE, &service, sizeof(service));
+	netlink_put(q, FRA_DPORT_RANGE, &caller, sizeof(caller));
+}
+
+int policyroute_flow_add(struct netlink *n, const struct policyroute_flow *f, struct error *err)
+{
+	struct netlink_request q;
+
+	flow_request(&q, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, f);
+	return netlink_change(n, &q, EEXIST, "add a policy rule", err);
+}
+
+int policyroute_flow_remove(struct netlink *n, const struct policyroute_flow *f, struct error *err)
+{
+	struct netlink_request q;
+
+	flow_request(&q, RTM_DELRULE, 0, f);
+	return netlink_change(n, &q, ENOENT, "remove a policy rule", err);
+}
+
+int policyroute_add_route(struct netlink *n, const struct netlink_prefix *range, struct error *err)
 {
 	struct netlink_request q;
 
 	route_request(&q, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, range);
-	if (netlink_change(n, &q, EEXIST, "add a local route", err) < 0)
+	return netlink_change(n, &q, EEXIST, "add a local route", err);
+}
+
+int policyroute_add(struct netlink *n, const struct netlink_prefix *range, struct error *err)
+{
+	struct netlink_request q;
+
+	if (policyroute_add_route(n, range, err) < 0)
 		return -1;
 	rule_request(&q, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, range);
 	return netlink_change(n, &q, EEXIST, "add a policy rule", err);
@@ -115,7 +150,8 @@ static bool take_route(const struct netlink_dump *d, const struct nlmsghdr *h)
 	return true;
 }
 
-static int reset_family(struct netlink *n, uint8_t family, struct error *err)
+/* The number of those that were found and removed, FOUND_MAX at most. */
+static int reset_some(struct netlink *n, uint8_t family, struct error *err)
 {
 	struct found f = {.n = 0};
 	struct netlink_dump rules = {RTM_NEWRULE, sizeof(struct fib_rule_hdr), take_rule, &f, {NULL}};
@@ -127,7 +163,17 @@ static int reset_family(struct netlink *n, uint8_t family, struct error *err)
 	for (size_t i = 0; i < f.n; i++)
 		if (policyroute_remove(n, &f.ranges[i], err) < 0)
 			return -1;
-	return 0;
+	return (int)f.n;
+}
+
+static int reset_family(struct netlink *n, uint8_t family, struct error *err)
+{
+	int r;
+
+	do
+		r = reset_some(n, family, err);
+	while (r == FOUND_MAX);
+	return r < 0 ? -1 : 0;
 }
 
 int policyroute_reset(struct netlink *n, struct error *err)

@@ -6,6 +6,7 @@
 #	reach-io.pl ask tcp|udp ADDRESS PORT [FROM-PORT [LENGTH]]	prints the answer, or "error: " and why, and "after MS"
 #	reach-io.pl many ADDRESS PORT COUNT			so many connections at once; prints how many were answered
 #	reach-io.pl copy ADDRESS PORT BYTES			so many bytes there and back through `serve tcp`; prints "same"
+#	reach-io.pl hold ADDRESS PORT				a connection that is left open; prints "open" when a byte came back
 #	reach-io.pl serve echo ADDRESS PORT			gives all bytes back
 use strict;
 use warnings;
@@ -95,6 +96,9 @@ sub ask {
 	my $s = sock($address, $type eq 'tcp' ? SOCK_STREAM : SOCK_DGRAM);
 	my ($since, $answer, $all) = (time, undef, '');
 	bind($s, at(family($address) == AF_INET6 ? '::' : '0.0.0.0', $from)) or die "bind: $!\n" if $from;
+	# IP_RECVERR, IPV6_RECVERR: else a host that is not there is not told.
+	setsockopt($s, family($address) == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP, family($address) == AF_INET6 ? 25 : 11, 1)
+		if $type eq 'udp';
 	$SIG{ALRM} = sub { failed('nothing', $since) };
 	alarm 12;
 	connect($s, at($address, $port)) or failed($!, $since);
@@ -152,8 +156,19 @@ sub copy {
 	print $got == $bytes && $there->hexdigest eq $back->hexdigest ? "same\n" : "other: $got bytes\n";
 }
 
+sub hold {
+	my ($address, $port) = @_;
+	my $s = sock($address, SOCK_STREAM);
+	connect($s, at($address, $port)) or die "connect: $!\n";
+	syswrite($s, 'x');
+	sysread($s, my $byte, 1) or die "read: $!\n";
+	print "open\n";
+	alarm 30;
+	sysread($s, $byte, 1);
+}
+
 my $what = $verb eq 'serve' ? shift @args : '';
 my $do = $verb eq 'serve' ? {tcp => \&serve_tcp, udp => \&serve_udp, echo => \&serve_echo}->{$what} :
-	{ask => \&ask, many => \&many, copy => \&copy}->{$verb};
+	{ask => \&ask, many => \&many, copy => \&copy, hold => \&hold}->{$verb};
 die "usage: see the head of this file\n" unless $do;
 $do->(@args);
