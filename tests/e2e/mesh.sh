@@ -340,9 +340,9 @@ path() {
 	holds "$1" ".networks[0].peers[] | select(.name == \"$2\") | .state == \"connected\" and .path == \"$3\""
 }
 direct() {
-	test_wait 30 path "$1" "$2" direct && holds "$1" ".networks[0].peers[] | select(.name == \"$2\") |
+	test_wait 60 path "$1" "$2" direct && holds "$1" ".networks[0].peers[] | select(.name == \"$2\") |
 		.via == null and (.endpoint | startswith(\"$3:\"))"
 }
 relayed() {
-	test_wait 30 path "$1" "$2" peer && holds "$1" ".networks[0].peers[] | select(.name == \"$2\") | .via == \"m\""
+	test_wait 60 path "$1" "$2" peer && holds "$1" ".networks[0].peers[] | select(.name == \"$2\") | .via == \"m\""
 }
