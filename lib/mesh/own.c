@@ -149,6 +149,10 @@ int own_make(struct mesh_engine *e, int64_t now_ms, struct error *err)
 	act(e, &a);
 	own_block_acts(e, now_ms);
 	gossip_push(e, e->self.record, NULL, PUSH_PEERS);
+	/* Whoever lost us with our addresses finds us again by a beacon, and asks only for a record newer than it has. */
+	if (e->ends_untold)
+		discover_announce(e, now_ms);
+	e->ends_untold = false;
 	engine_due(e, now_ms + RECORD_RENEW_MS);
 	return 0;
 }
@@ -280,6 +284,7 @@ void mesh_engine_endpoints(struct mesh_engine *e, const struct record_endpoint *
 	for (p = 0; p < e->nodes_top; p++)
 		if (e->nodes[p] != NULL)
 			paths_moved(e, e->nodes[p], now_ms);
+	e->ends_untold = true;
 	own_changed(e, now_ms);
 	discover_announce(e, now_ms);
 }
