@@ -252,10 +252,14 @@ void underlay_tell(struct meshlan *m, struct lan *l);
 void underlay_beacon(struct lan *l, struct slice bytes);
 
 /* ---- reach.c ---- */
+/* Before any network runs: what a process that was killed has left in the kernel goes. */
+void reach_begin(void);
 void reach_start(struct lan *l);
 void reach_stop(struct lan *l);
 /* After own addresses or forwards have changed. */
 void reach_follow(struct lan *l);
+/* Now and then: what does not work becomes a warning, and what works again none. */
+void reach_watch(struct lan *l);
 
 /* ---- nameserver.c ---- */
 WARN_UNUSED int nameserver_start(struct meshlan *m, struct error *err);

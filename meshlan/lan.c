@@ -293,6 +293,7 @@ static void sweep_fire(struct timer *t)
 		keep_soon(l);
 	l->review = false;
 	filter_sweep(l->filter, now_ms);
+	reach_watch(l);
 	if (l->plane != NULL && plane_reap(l->plane) > 0)
 		next_ms = 100;
 	loop_timer_set(l->m->loop, &l->sweep, now_ms + next_ms);

@@ -1,8 +1,22 @@
 /* What is reached behind this node in one network: services by the local proxy, devices by forwards (proxy.h). */
 #include <string.h>
 
+#include "base/log.h"
 #include "meshlan/internal.h"
 #include "meshlan/proxy.h"
+#include "sys/policyroute.h"
+
+void reach_begin(void)
+{
+	struct error err = ERROR_INIT;
+	struct netlink n;
+
+	if (netlink_open(&n, &err) < 0)
+		return;
+	if (policyroute_reset(&n, &err) < 0)
+		log_debug("mesh.reach", "error=\"%s\"", err.text);
+	netlink_close(&n);
+}
 
 void reach_start(struct lan *l)
 {
@@ -41,10 +55,12 @@ static bool place(const struct lan *l, const struct mesh_record *own, const stru
 	return true;
 }
 
-static void warn_of_troubles(struct lan *l)
+void reach_watch(struct lan *l)
 {
-	unsigned troubles = proxy_troubles(l->proxy), bit;
+	unsigned troubles = l->proxy != NULL ? proxy_troubles(l->proxy) : 0, bit;
 
+	if (l->proxy == NULL)
+		return;
 	for (bit = 1; bit <= troubles; bit <<= 1) {
 		if ((troubles & bit) != 0) {
 			lan_warn(l, WARN_REACH, "%s", proxy_trouble_text((enum proxy_trouble)bit));
@@ -75,5 +91,5 @@ void reach_follow(struct lan *l)
 	if (proxy_set(l->proxy, v4, v6, forwards, n, &err) < 0)
 		lan_warn(l, WARN_REACH, "services on loopback and forwards are not reached: %s", err.text);
 	else
-		warn_of_troubles(l);
+		reach_watch(l);
 }

@@ -17,7 +17,6 @@
 #include "net/addr.h"
 #include "sys/clock.h"
 #include "sys/file.h"
-#include "sys/policyroute.h"
 
 #define RELOAD_SOON_MS 5
 #define RELOAD_ANYWAY_MS 60000	/* news can be lost, and keys expire */
@@ -363,17 +362,6 @@ static void meshlan_free(struct meshlan *m)
 	free(m);
 }
 
-/* Of a run that was killed: networks that are no more have left theirs as well. */
-static void clear_rules(void)
-{
-	struct netlink n = {.fd = -1};
-	struct error err = ERROR_INIT;
-
-	if (netlink_open(&n, &err) < 0 || policyroute_reset(&n, &err) < 0)
-		log_debug("mesh.rules", "error=\"%s\"", err.text);
-	netlink_close(&n);
-}
-
 static int start(struct meshlan *m, struct error *err)
 {
 	const struct meshlan_options *o = m->options;
@@ -384,7 +372,7 @@ static int start(struct meshlan *m, struct error *err)
 	    nameserver_start(m, err) < 0)
 		return -1;
 	m->started_s = clock_now_s();
-	clear_rules();
+	reach_begin();
 	meshlan_reload(m);
 	if (door_start(m, err) < 0)
 		return -1;

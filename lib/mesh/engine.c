@@ -220,6 +220,7 @@ struct node *node_get(struct mesh_engine *e, const uint8_t *id, int64_t now_ms)
 	*at = n;
 	n->rtt_us = -1;
 	n->probed_ms = INT64_MIN;
+	n->probed_back_ms = LONG_AGO;
 	/* Whoever brings no record is soon forgotten again. */
 	n->due_ms = now_ms + NAMELESS_MS;
 	n->renewed_ms = n->due_ms - RECORD_FORGET_MS;
@@ -578,7 +579,7 @@ void mesh_engine_message(struct mesh_engine *e, uint32_t peer, uint32_t index, c
 	}
 	switch (m.type) {
 	case MESSAGE_PROBE:
-		paths_on_probe(e, n, &m, from);
+		paths_on_probe(e, n, &m, from, now_ms);
 		break;
 	case MESSAGE_PONG:
 		paths_on_pong(e, n, &m, now_ms);

@@ -124,7 +124,7 @@ struct node {
 	size_t introduced_count;
 	int64_t introduced_ms;
 	uint16_t mtu, mtu_known;	/* mtu_known: found by probes, 0: not yet */
-	int64_t rtt_us, probed_ms, path_ms, explored_ms, quiet_ms, keepalive_ms, closing_ms;
+	int64_t rtt_us, probed_ms, probed_back_ms, path_ms, explored_ms, quiet_ms, keepalive_ms, closing_ms;
 	uint8_t explored;
 	bool anchor;
 	struct probe probes[PROBES_MAX];
@@ -322,7 +322,8 @@ size_t paths_candidates(const struct mesh_engine *e, const struct node *n, int64
 /* The peer is reached there from now on. */
 void paths_set(struct mesh_engine *e, struct node *n, const struct endpoint *at, int64_t now_ms);
 void paths_probe(struct mesh_engine *e, struct node *n, const struct endpoint *at, uint16_t size, bool roam, int64_t now_ms);
-void paths_on_probe(struct mesh_engine *e, struct node *n, const struct message *m, const struct endpoint *from);
+void paths_on_probe(struct mesh_engine *e, struct node *n, const struct message *m, const struct endpoint *from,
+		    int64_t now_ms);
 void paths_on_pong(struct mesh_engine *e, struct node *n, const struct message *m, int64_t now_ms);
 void paths_timer(struct mesh_engine *e, struct node *n, int64_t now_ms);
 /* The peer does not answer by its path: through another, or not at all. */

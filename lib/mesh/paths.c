@@ -1,6 +1,8 @@
 /* Paths: where a peer may be, which of that is best, whether it still answers, and what fits through. */
 #include "mesh/engine_internal.h"
 
+#define PROBE_BACK_MS 10000
+#define PROBED_JUST_NOW_MS 1000
 #define PROBE_RETRY_MS 100
 #define PROBE_RETRY_MTU_MS 500
 #define PROBE_TRIES 3
@@ -162,15 +164,23 @@ void paths_probe(struct mesh_engine *e, struct node *n, const struct endpoint *a
 	send_probe(e, n, free_one, now_ms);
 }
 
-void paths_on_probe(struct mesh_engine *e, struct node *n, const struct message *m, const struct endpoint *from)
+void paths_on_probe(struct mesh_engine *e, struct node *n, const struct message *m, const struct endpoint *from,
+		    int64_t now_ms)
 {
 	struct message pong = {.type = MESSAGE_PONG};
+	bool on_path = endpoint_equal(from, &n->path) && !relay_is(e, from);
 
 	pong.u.pong.token = m->u.probe.token;
 	pong.u.pong.size = m->u.probe.size;
 	if (!relay_is(e, from))
 		pong.u.pong.observed = *from;
 	node_say(e, n, &pong, from);
+	/* The peer sees us somewhere else, maybe; the answer to ours will say where. */
+	if (on_path && now_ms - n->probed_back_ms >= PROBE_BACK_MS &&
+	    (n->probed_ms == INT64_MIN || now_ms - n->probed_ms >= PROBED_JUST_NOW_MS)) {
+		n->probed_back_ms = now_ms;
+		paths_probe(e, n, from, 0, false, now_ms);
+	}
 }
 
 /* Whether to go over to an endpoint that has just answered: one of a better class at once, a faster one when it stays so. */

@@ -27,6 +27,7 @@
 #	pings A B [SIZE], pings6 ...	A hears B's answer, once
 #	reaches SECONDS A B...		A hears each B, sooner or later; by IPv6: reaches6. B may be HOST/NETWORK
 #	serve HOST tcp|udp ADDR PORT	something that answers, for tcp-get, tcp-send, udp-echo of mesh-io.pl
+#	talks NAME A B, goes_on NAME	a connection that stays
 #	io HOST VERB ARG...		mesh-io.pl there
 #	ask HOST SERVER TYPE NAME ...	mesh-dns.pl there
 
@@ -65,6 +66,20 @@ onip() {
 	on_host=$1
 	shift
 	ip -n "$mesh_ns-$on_host" "$@"
+}
+
+# As in lib.sh, but by the clock: a ping that nobody answers takes two seconds.
+test_wait() {
+	test_end=$(($(date +%s) + $1))
+	shift
+	until "$@" >"$TEST_DIR/.wait" 2>&1; do
+		if [ "$(date +%s)" -ge "$test_end" ]; then
+			cat "$TEST_DIR/.wait" >&2
+			echo "test_wait: never came true: $*" >&2
+			return 1
+		fi
+		sleep 0.1
+	done
 }
 
 # ---- wires ----
@@ -237,7 +252,8 @@ v6() {
 io() {
 	io_host=$1
 	shift
-	on "$io_host" perl "$TEST_SRC/tests/e2e/mesh-io.pl" "$@"
+	# Whatever never comes ends in a failure.
+	on "$io_host" timeout 60 perl "$TEST_SRC/tests/e2e/mesh-io.pl" "$@"
 }
 
 ask() {
@@ -274,6 +290,15 @@ reaches() {
 }
 reaches6() {
 	reaches_by pings6 "$@"
+}
+
+# talks NAME A B: a connection of A to port 5003 of B, which serves talk there, begins; goes_on NAME: it stands, and moves
+talks() {
+	test_start "$1" ip netns exec "$mesh_ns-$2" perl "$TEST_SRC/tests/e2e/mesh-io.pl" talk "$(v4 "$3")" 5003 60 &&
+		test_wait 20 grep "^beat 5$" "$1.log"
+}
+goes_on() {
+	goes_on_n=$(grep -c beat "$1.log") && test_wait 30 grep "^beat $((goes_on_n + 10))$" "$1.log"
 }
 
 # The same host may serve several: they are told apart by protocol, address and port.

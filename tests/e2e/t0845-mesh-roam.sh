@@ -9,14 +9,6 @@
 peer() {
 	holds "$1" ".networks[0].peers[] | select(.name == \"$2\") | $3"
 }
-talks() {
-	test_start "$1" ip netns exec "$mesh_ns-$2" perl "$TEST_SRC/tests/e2e/mesh-io.pl" talk "$(v4 "$3")" 5003 60 &&
-		test_wait 20 grep "^beat 5$" "$1.log"
-}
-# It goes on, whatever was before.
-goes_on() {
-	goes_on_n=$(grep -c beat "$1.log") && test_wait 30 grep "^beat $((goes_on_n + 10))$" "$1.log"
-}
 
 test_expect 'an address that changes is followed, and connections stay' '
 	lan wire && host a b c && plug a wire 10.9.0.1/24 && plug b wire 10.9.0.2/24 && plug c wire 10.9.0.3/24 &&

@@ -188,10 +188,11 @@ static void dead(unsigned count)
 		CHECK(talk(s, a, &s->node[i], 1, 100) == 1 && talk(s, b, &s->node[i], 1, 100) == 1);
 	CHECK_INT(talk(s, a, b, 20, 100), 20);
 	sim_kill(b);
-	for (i = 0; i < 100; i++) {
+	for (i = 0; i < 300 && (i < 100 || a->given_up == 0); i++) {
 		sim_data(a, b);
 		sim_wait(s, 100);
 	}
+	printf("# with %u nodes, given up after %u ms at most\n", count, i * 100);
 	CHECK(a->given_up > 0);
 	CHECK(!info_of(a, b).live);
 	CHECK_INT(info_of(a, b).path, MESH_PATH_NONE);

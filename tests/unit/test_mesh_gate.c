@@ -86,6 +86,9 @@ TEST(a_service_whose_rule_is_gone_hears_of_it)
 	CHECK_INT(told_n, 1);
 	CHECK_INT(inner_parse(&in, told, told_len), INNER_OK);
 	CHECK(in.kind == INNER_TCP && in.tcp_flags == INNER_RST && in.target_port == 22);
+	/* What is malformed does not come as far. */
+	pkt_tcp(&p, 4, 1, 22, 9, 40000, 0);
+	CHECK(!plane_packet_parse(p.b, p.len, &(struct plane_packet){0}));
 	filter_free(gate.filter);
 }
 
@@ -109,5 +112,112 @@ TEST(nobody_waits_for_an_address_that_nobody_has)
 		now += 1000;
 	}
 	CHECK_INT(gate.answered, 2 * REJECT_TARGET_PER_S);
+	filter_free(gate.filter);
+}
+
+/* ---- what passed may be led elsewhere ---- */
+
+static bool kernel_takes(void *arg, uint8_t protocol, const struct redirect_address *local, uint16_t local_port,
+			 const struct redirect_address *remote, uint16_t remote_port)
+{
+	(void)arg;
+	(void)protocol;
+	(void)local;
+	(void)remote;
+	(void)remote_port;
+	return local_port == 80;
+}
+
+static size_t on_loopback(void *arg, uint8_t protocol, uint16_t port, struct redirect_listener *out, size_t max)
+{
+	(void)arg;
+	(void)protocol;
+	(void)max;
+	out[0] = (struct redirect_listener){.address = {4, {127, 0, 0, 1}}};
+	return port == 22;
+}
+
+static void redirect_all(void)
+{
+	struct redirect_options o = {NULL, kernel_takes, on_loopback};
+	struct redirect_own own = {.node4 = {4, {198, 18, 0, 1}}, .tcp4 = 50000, .udp4 = 50001, .forwards_n = 1};
+
+	own.forwards[0] = (struct redirect_address){4, {198, 18, 0, 2}};
+	gate.redirect = redirect_new();
+	redirect_set_options(gate.redirect, &o);
+	redirect_set(gate.redirect, &own);
+}
+
+TEST(what_the_filter_passed_may_be_the_proxys)
+{
+	struct pkt p;
+
+	open_gate("tcp:1-100");
+	redirect_all();
+	pkt_tcp(&p, 4, 9, 40000, 1, 80, PKT_SYN);
+	CHECK_INT(judge(gate.scope.in, &p), PLANE_PASS);
+	pkt_tcp(&p, 4, 9, 40000, 1, 22, PKT_SYN);
+	CHECK_INT(judge(gate.scope.in, &p), PLANE_TAKE);
+	pkt_tcp(&p, 4, 9, 40000, 2, 22, PKT_SYN);
+	CHECK_INT(judge(gate.scope.in, &p), PLANE_TAKE);
+	/* What the filter denies is not even asked about. */
+	pkt_tcp(&p, 4, 9, 40001, 2, 220, PKT_SYN);
+	CHECK_INT(judge(gate.scope.in, &p), PLANE_DROP);
+	redirect_free(gate.redirect);
+	filter_free(gate.filter);
+}
+
+/* A reset about a packet that was changed on its way out goes to who has sent it. */
+TEST(a_refusal_reaches_the_sender_of_what_was_changed)
+{
+	struct plane_packet packet;
+	struct redirect_flow f;
+	struct error err = ERROR_INIT;
+	struct scope *s;
+	struct inner in;
+	struct pkt p;
+
+	open_gate("tcp:1-100");
+	redirect_all();
+	pkt_tcp(&p, 4, 9, 40000, 1, 22, PKT_SYN);
+	CHECK_INT(judge(gate.scope.in, &p), PLANE_TAKE);
+	REQUIRE(redirect_of_packet(gate.redirect, p.b, p.len, &f) && redirect_ready(gate.redirect, f.id, p.b, p.len));
+	s = scope_new();
+	REQUIRE(scope_add_target(s, &(struct scope_target){.name = "press", .v4 = 0xc6120001}, NULL, &err) == 0);
+	filter_set_scope(gate.filter, s);
+	pkt_tcp(&p, 4, 1, 50000, 9, 40000, PKT_ACK);
+	REQUIRE(plane_packet_parse(p.b, p.len, &packet));
+	packet.bytes = p.b;
+	packet.now_ms = now;
+	gate.scope.rewrite_out(gate.scope.arg, &packet);
+	CHECK_INT(get_be16(p.b + p.l4), 22);
+	CHECK_INT(judge(gate.scope.out, &p), PLANE_DROP);
+	CHECK_INT(told_n, 1);
+	CHECK_INT(inner_parse(&in, told, told_len), INNER_OK);
+	CHECK(in.kind == INNER_TCP && in.tcp_flags == INNER_RST && in.target_port == 50000);
+	redirect_free(gate.redirect);
+	filter_free(gate.filter);
+}
+
+TEST(this_host_gets_to_its_own_forwards)
+{
+	struct plane_packet packet;
+	struct pkt p;
+
+	open_gate(NULL);
+	redirect_all();
+	pkt_udp(&p, 4, 1, 40000, 2, 161);
+	REQUIRE(plane_packet_parse(p.b, p.len, &packet));
+	packet.now_ms = now;
+	CHECK_INT(gate.scope.unowned(gate.scope.arg, true, &packet), PLANE_DROP);
+	CHECK(told_n == 1 && get_be16(told + 22) == 50001 && told[15] == 2 && told[19] == 1);
+	pkt_tcp(&p, 4, 1, 40000, 2, 161, PKT_SYN);
+	REQUIRE(plane_packet_parse(p.b, p.len, &packet));
+	packet.now_ms = now;
+	CHECK_INT(gate.scope.unowned(gate.scope.arg, true, &packet), PLANE_TAKE);
+	/* What is in no block of ours is unreachable as ever. */
+	CHECK_INT(gate.scope.unowned(gate.scope.arg, false, &packet), PLANE_DROP);
+	CHECK_INT(told_n, 2);
+	redirect_free(gate.redirect);
 	filter_free(gate.filter);
 }
