@@ -51,7 +51,7 @@ static void take(struct lan *l, const struct plane_event *e)
 		mesh_engine_worn(l->engine, peer, e->index, now_ms);
 		break;
 	case PLANE_EVENT_TOO_BIG:
-		mesh_engine_too_big(l->engine, peer, now_ms);
+		mesh_engine_too_big(l->engine, peer, e->count, now_ms);
 		break;
 	case PLANE_EVENT_OUT:
 		mesh_engine_out(l->engine, peer, e->data, now_ms);

@@ -1,7 +1,8 @@
 /*
  * What the parts of the proxy share; all of it belongs to its thread, but for what says otherwise.
  *
- *	proxy.c		the thread, sockets that listen, what was taken
+ *	proxy.c		the thread, who listens on this host, what was taken
+ *	proxy_own.c	our own addresses and forwards, and sockets that listen
  *	proxy_dial.c	sockets to services and devices
  *	proxy_tcp.c	connections, and bytes between their two ends
  *	proxy_udp.c	datagrams
@@ -84,6 +85,9 @@ static inline socklen_t proxy_sockaddr_len(const union udp_addr *a)
 {
 	return a->sa.sa_family == AF_INET6 ? sizeof(a->in6) : sizeof(a->in);
 }
+
+/* ---- proxy_own.c ---- */
+void proxy_side_close(struct side *s);
 /* The forward of this id; NULL: it is no more. */
 const struct proxy_forward *proxy_forward_of(const struct proxy *p, uint16_t id);
 /* Whether the flow would still be made, by our own addresses and forwards. */

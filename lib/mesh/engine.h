@@ -125,8 +125,8 @@ void mesh_engine_confirmed(struct mesh_engine *e, uint32_t peer, uint32_t index,
 void mesh_engine_roamed(struct mesh_engine *e, uint32_t peer, const struct endpoint *from, int64_t now_ms);
 /* A session may send no more (PLANE_EVENT_WORN). */
 void mesh_engine_worn(struct mesh_engine *e, uint32_t peer, uint32_t index, int64_t now_ms);
-/* A datagram of this size did not fit the way to the peer (PLANE_EVENT_TOO_BIG, EMSGSIZE). */
-void mesh_engine_too_big(struct mesh_engine *e, uint32_t peer, int64_t now_ms);
+/* A datagram of that many bytes did not fit the way to the peer (PLANE_EVENT_TOO_BIG, EMSGSIZE). */
+void mesh_engine_too_big(struct mesh_engine *e, uint32_t peer, size_t size, int64_t now_ms);
 /* The time that mesh_engine_due said has come; calling it earlier does no harm. */
 void mesh_engine_timer(struct mesh_engine *e, int64_t now_ms);
 int64_t mesh_engine_due(const struct mesh_engine *e);	/* it may be past already: at once */

@@ -96,6 +96,20 @@ static uint16_t mtu_least(const struct mesh_engine *e, const struct node *n)
 	return relay_is(e, &n->path) ? MTU_LEAST - RELAY_OVERHEAD : MTU_LEAST;
 }
 
+/* The next smaller size to try: what goes through tunnels and radio links, then what IPv6 needs, then what every path has. */
+static void mtu_down(const struct mesh_engine *e, struct node *n)
+{
+	static const uint16_t sizes[] = {1340, 1280};
+	uint16_t least = mtu_least(e, n), next = least;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(sizes) && next == least; i++)
+		if (sizes[i] < n->mtu && sizes[i] > least)
+			next = sizes[i];
+	n->mtu = next;
+	n->mtu_known = next == least ? least : 0;
+}
+
 static void tell(struct mesh_engine *e, struct node *n)
 {
 	struct mesh_act a = {.kind = MESH_ACT_ENDPOINT, .peer = n->peer, .relay = ENGINE_NOBODY, .at = n->path, .mtu = n->mtu};
@@ -223,7 +237,8 @@ void paths_on_pong(struct mesh_engine *e, struct node *n, const struct message *
 	rtt_us = engine_now_us(e, now_ms) - was.sent_us;
 	own_observed(e, n->id, &m->u.pong.observed, now_ms);
 	if (was.of_mtu) {
-		n->mtu_known = n->mtu;
+		if (was.size == n->mtu + SESSION_OVERHEAD)
+			n->mtu_known = n->mtu;
 		return;
 	}
 	n->quiet_ms = now_ms;
@@ -239,12 +254,22 @@ void paths_on_pong(struct mesh_engine *e, struct node *n, const struct message *
 	}
 }
 
+static void too_big(struct mesh_engine *e, struct node *n, int64_t now_ms)
+{
+	if (n->mtu <= mtu_least(e, n))
+		return;
+	mtu_down(e, n);
+	tell(e, n);
+	if (n->mtu_known == 0)
+		paths_probe(e, n, &n->path, (uint16_t)(n->mtu + SESSION_OVERHEAD), false, now_ms);
+}
+
 static void probe_lost(struct mesh_engine *e, struct node *n, const struct probe *p, int64_t now_ms)
 {
 	if (p->of_mtu) {
-		/* The path carries small ones, or another probe will say so. */
-		n->mtu = n->mtu_known = mtu_least(e, n);
-		tell(e, n);
+		/* The path carries smaller ones, or another probe will say so. */
+		if (p->size == n->mtu + SESSION_OVERHEAD)
+			too_big(e, n, now_ms);
 	} else if (endpoint_equal(&p->at, &n->path)) {
 		call_start(e, n, 0, now_ms);
 		if (relay_is(e, &n->path))
@@ -438,13 +463,11 @@ void paths_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
 	node_due(e, n, (now_ms / poll_ms + 1) * poll_ms);
 }
 
-void mesh_engine_too_big(struct mesh_engine *e, uint32_t peer, int64_t now_ms)
+void mesh_engine_too_big(struct mesh_engine *e, uint32_t peer, size_t size, int64_t now_ms)
 {
 	struct node *n = node_of(e, peer);
 
-	(void)now_ms;
-	if (n == NULL || n->mtu <= mtu_least(e, n))
-		return;
-	n->mtu = n->mtu_known = mtu_least(e, n);
-	tell(e, n);
+	/* Larger ones were made before the plane heard of the present size. */
+	if (n != NULL && size <= (size_t)n->mtu + SESSION_OVERHEAD)
+		too_big(e, n, now_ms);
 }

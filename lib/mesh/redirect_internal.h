@@ -1,4 +1,7 @@
-/* What the parts of redirect.h share: the table of flows (redirect.c), packets being changed (redirect_packet.c). */
+/*
+ * What the parts of redirect.h share: the table of flows (redirect.c), which flows begin (redirect_admit.c), packets on their
+ * way (redirect_path.c) and being changed (redirect_packet.c).
+ */
 #ifndef MESHANICS_MESH_REDIRECT_INTERNAL_H
 #define MESHANICS_MESH_REDIRECT_INTERNAL_H
 
@@ -96,6 +99,12 @@ static inline uint32_t redirect_cell(uint8_t protocol, uint16_t port)
 static inline bool redirect_none_called(const struct redirect *r, const struct ends *e)
 {
 	return atomic_load_explicit(&r->called_ports[redirect_cell(e->protocol, e->to_port)], memory_order_relaxed) == 0;
+}
+
+/* The same of a packet from the kernel. */
+static inline bool redirect_none_seen(const struct redirect *r, const struct ends *e)
+{
+	return atomic_load_explicit(&r->seen_ports[redirect_cell(e->protocol, e->from_port)], memory_order_relaxed) == 0;
 }
 
 /* ---- redirect.c: with the lock held ---- */

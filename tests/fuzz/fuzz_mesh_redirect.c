@@ -12,9 +12,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define NODE 1
+#define NODE 1u
 #define FORWARDS 3
-#define PROXY 50000
+#define PROXY 50000u
 #define EXACT_MAX 2048
 
 struct run {
@@ -158,6 +158,7 @@ static void out(struct run *r, struct plane_packet *p)
 	struct plane_packet before = *p;
 
 	redirect_out(r->redirect, p);
+	(void)redirect_may_leave(r->redirect, p);
 	same_shape(&before, p->ip, p->len, good, header_good);
 }
 

@@ -597,20 +597,33 @@ TEST(an_evicted_node_gets_silence)
 	sim_free(s);
 }
 
-TEST(a_path_that_drops_large_datagrams_is_found_out)
+/* What is carried over a path of so many bytes of UDP. */
+static unsigned mtu_over(size_t path)
 {
 	struct sim *s = network(22, 2);
+	unsigned mtu;
 	uint32_t peer;
 	int i;
 
 	sim_wait(s, 1000);
-	s->mtu = 1300;
-	for (i = 0; i < 10; i++) {
+	s->mtu = path;
+	for (i = 0; i < 20; i++) {
 		sim_data(&s->node[1], &s->node[2]);
 		sim_wait(s, 1000);
 	}
-	CHECK_INT(sim_peer(&s->node[1], &s->node[2], &peer)->mtu, 1200);
+	mtu = sim_peer(&s->node[1], &s->node[2], &peer)->mtu;
 	sim_free(s);
+	return mtu;
+}
+
+TEST(a_path_that_drops_large_datagrams_is_found_out)
+{
+	CHECK_INT(mtu_over(1452), 1420);
+	CHECK_INT(mtu_over(1451), 1340);
+	CHECK_INT(mtu_over(1372), 1340);	/* 1400 with IPv4 */
+	CHECK_INT(mtu_over(1371), 1280);
+	CHECK_INT(mtu_over(1312), 1280);
+	CHECK_INT(mtu_over(1311), 1200);
 }
 
 /* What a node sent last, kept to be mutated and sent again. */
