@@ -149,7 +149,7 @@ static void take_record(struct lan *l, struct slice bytes)
 	l->review = true;
 	if (l->sweep.slot == 0 || l->sweep.at_ms > soon_ms)
 		loop_timer_set(l->m->loop, &l->sweep, soon_ms);
-	keep_soon(l);
+	keep_records_soon(l);
 }
 
 static void own_record(struct lan *l, struct slice bytes)
@@ -206,7 +206,7 @@ void lan_act(struct lan *l, const struct mesh_act *a)
 		return;
 	case MESH_ACT_FORGET:
 		names_remove(l->names, a->node);
-		keep_soon(l);
+		keep_records_soon(l);
 		return;
 	case MESH_ACT_OWN:
 		own_record(l, a->bytes);

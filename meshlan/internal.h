@@ -241,6 +241,7 @@ void keep_claims(struct lan *l);
 void keep_rotation(struct lan *l, struct slice rotation);
 void keep_rotation_drop(struct lan *l);
 void keep_soon(struct lan *l);
+void keep_records_soon(struct lan *l);	/* sooner */
 void keep_now(struct lan *l);
 void keep_fire(struct timer *t);
 

@@ -10,6 +10,7 @@
 
 #define KEEP_SOON_MS 1000	/* after a change: what comes together is kept together */
 #define KEEP_MS 10000		/* from one time to the next */
+#define KEEP_RECORDS_MS 2000	/* where it is about who is there: verbs read it */
 #define RECORD_OLDEST_S (30 * 86400)
 
 /* ---- at once ---- */
@@ -228,16 +229,25 @@ void keep_load(struct lan *l, const struct kept *k)
 
 /* ---- soon ---- */
 
-void keep_soon(struct lan *l)
+static void keep_within(struct lan *l, int64_t gap_ms)
 {
 	int64_t at_ms = loop_now_ms(l->m->loop) + KEEP_SOON_MS;
 
 	l->unkept = true;
-	if (l->keep.slot != 0)
-		return;
-	if (at_ms < l->kept_ms + KEEP_MS)
-		at_ms = l->kept_ms + KEEP_MS;
-	loop_timer_set(l->m->loop, &l->keep, at_ms);
+	if (at_ms < l->kept_ms + gap_ms)
+		at_ms = l->kept_ms + gap_ms;
+	if (l->keep.slot == 0 || l->keep.at_ms > at_ms)
+		loop_timer_set(l->m->loop, &l->keep, at_ms);
+}
+
+void keep_soon(struct lan *l)
+{
+	keep_within(l, KEEP_MS);
+}
+
+void keep_records_soon(struct lan *l)
+{
+	keep_within(l, KEEP_RECORDS_MS);
 }
 
 static void pin_put(void *arg, const struct names_change *pin)
