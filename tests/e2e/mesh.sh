@@ -28,6 +28,10 @@
 #	reaches SECONDS A B...		A hears each B, sooner or later; by IPv6: reaches6. B may be HOST/NETWORK
 #	serve HOST tcp|udp ADDR PORT	something that answers, for tcp-get, tcp-send, udp-echo of mesh-io.pl
 #	talks NAME A B, goes_on NAME	a connection that stays
+#	boxes KIND KIND [ADDR]		a and b behind boxes na and nb of these kinds (nat), and m that both reach, up; what was before
+#					goes. ADDR is b's
+#	boxes_up HOST...		up, with m as the configured peer of all others
+#	path A B PATH			A says that it reaches B so; direct A B ADDR, relayed A B: sooner or later, and where
 #	io HOST VERB ARG...		mesh-io.pl there
 #	ask HOST SERVER TYPE NAME ...	mesh-dns.pl there
 
@@ -306,4 +310,39 @@ serve() {
 	serve_as=serve-$1-$2-$3-$4
 	test_start "$serve_as" ip netns exec "$mesh_ns-$1" perl "$TEST_SRC/tests/e2e/mesh-io.pl" "$2-serve" "$3" "$4" &&
 		test_wait 20 grep -q listening "$serve_as.log"
+}
+
+# ---- two behind boxes ----
+
+# The Internet, with member m in it, and boxes na and nb of these kinds before a and b; both sides have one private range.
+boxes() {
+	clear_all
+	for w in a b m; do ! [ -e "$w.pid" ] || crash "$w"; done
+	rm -rf a b m ./*.log
+	lan net && lan la && lan lb && host m na nb a b &&
+		plug m net 203.0.113.10/24 && plug na net 203.0.113.1/24 && plug nb net 203.0.113.2/24 &&
+		plug na la 192.168.1.1/24 && plug nb lb 192.168.1.1/24 &&
+		plug a la 192.168.1.20/24 && plug b lb "${3:-192.168.1.21}/24" &&
+		route a default 192.168.1.1 && route b default 192.168.1.1 &&
+		nat na net "$1" 192.168.1.20 && nat nb net "$2" "${3:-192.168.1.21}" &&
+		found m home && join a m home && join b m home && boxes_up m a b
+}
+boxes_up() {
+	for w in "$@"; do
+		case $w in
+		m) up m || return 1 ;;
+		*) up "$w" --peer 203.0.113.10:7784 || return 1 ;;
+		esac
+	done
+}
+# path A B PATH: how A says that it reaches B
+path() {
+	holds "$1" ".networks[0].peers[] | select(.name == \"$2\") | .state == \"connected\" and .path == \"$3\""
+}
+direct() {
+	test_wait 30 path "$1" "$2" direct && holds "$1" ".networks[0].peers[] | select(.name == \"$2\") |
+		.via == null and (.endpoint | startswith(\"$3:\"))"
+}
+relayed() {
+	test_wait 30 path "$1" "$2" peer && holds "$1" ".networks[0].peers[] | select(.name == \"$2\") | .via == \"m\""
 }
