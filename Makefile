@@ -57,7 +57,7 @@ E2E     := $(sort $(wildcard tests/e2e/t[0-9]*.sh))
 SOAK    := $(addprefix tests/e2e/,t0530-agent-crash.sh t0531-serve-crash.sh soak-agent-network.sh soak-bundle-sizes.sh \
 	t0420-restart.sh t0847-mesh-flood.sh) \
 	$(if $(SAN),tests/e2e/t0014-power-cut.sh tests/e2e/t0536-agent-walk.sh \
-	$B/tests/unit/test_agent_walk $B/tests/unit/test_store_walk)
+	$B/tests/unit/test_agent_walk $B/tests/unit/test_store_walk $B/tests/unit/test_mesh_soak)
 SOAK_ROUNDS ?= 1000
 INTEROP := $(sort $(wildcard tests/interop/t*.sh))
 MAN     := $(sort $(wildcard man/*.[1-8]))

@@ -180,7 +180,8 @@ static void tell(struct lan *l, const struct mesh_act *a)
 		lan_changed(l, "this node has another address now: '%s' (%s) claimed the former one earlier", a->name, id);
 		break;
 	case MESH_EVENT_RENAMED:
-		lan_changed(l, "node %s is called '%s' now", id, a->name);
+		/* A name that goes from one to another is told by names.h; this one could be said without end. */
+		log_debug("mesh.renamed", "network=\"%s\" node=%s name=%s", l->net.key.name, id, a->name);
 		break;
 	case MESH_EVENT_NAME_CLASH:
 		break;		/* names.h tells who has it */

@@ -32,7 +32,6 @@ void asked(struct lan *l, const struct mesh_act *a)
 	enum answer verdict = ANSWER_DENIED;
 	struct filter_explanation x;
 	struct mesh_peer_info i;
-	uint32_t slot = a->peer < ENGINE_PEERS_MAX ? l->slot_of[a->peer] : PLANE_NOBODY;
 
 	if (target < 0) {
 		verdict = ANSWER_NOTHING;
@@ -40,7 +39,8 @@ void asked(struct lan *l, const struct mesh_act *a)
 	} else {
 		bool known = mesh_engine_find(l->engine, a->node, &i);
 
-		filter_explain(l->filter, a->node, known ? i.name : "the caller", slot == PLANE_NOBODY ? FLOW_PEERS_MAX : slot, target,
+		/* Of rules alone: to look through all flows costs more than a question. */
+		filter_explain(l->filter, a->node, known ? i.name : "the caller", FLOW_PEERS_MAX, target,
 			       proto_of(a->ask.protocol), a->ask.port, clock_mono_ms(), &x);
 		if (x.reason.allowed) {
 			verdict = ANSWER_ALLOWED;

@@ -11,6 +11,7 @@
 #define MESSAGES_PER_S 256
 #define MESSAGES_BURST 512
 #define NAMELESS_MS 600000
+#define EVICTED_HELD (ENGINE_PEERS_MAX / 4)	/* a member that made up thousands leaves room when they are evicted */
 
 /* An action in the queue, with its bytes behind it. */
 struct queued {
@@ -175,7 +176,7 @@ static struct node *weakest(const struct mesh_engine *e)
 	for (i = 0; i < e->nodes_top; i++) {
 		struct node *n = e->nodes[i];
 
-		if (n == NULL || n->evicted || n->current.index != 0 || n->call != NULL)
+		if (n == NULL || (n->evicted && e->evicted_count <= EVICTED_HELD) || n->current.index != 0 || n->call != NULL)
 			continue;
 		if (worst == NULL || worth(n) < worth(worst) ||
 		    (worth(n) == worth(worst) && n->renewed_ms < worst->renewed_ms))
@@ -250,6 +251,7 @@ void node_remove(struct mesh_engine *e, struct node *n, int64_t now_ms)
 	*at = n->next;
 	e->nodes[n->peer] = NULL;
 	e->nodes_count--;
+	e->evicted_count -= n->evicted;
 	free(n->record);
 	free(n);
 }
@@ -445,6 +447,9 @@ void mesh_engine_evict(struct mesh_engine *e, const uint8_t node[static NODE_ID_
 	calls_drop(e, n);
 	handovers_end(e, n->id);
 	gossip_forget(e, n, now_ms);
+	/* Who was evicted longest ago gives way, where they are too many. */
+	n->renewed_ms = now_ms;
+	e->evicted_count += !n->evicted;
 	n->evicted = true;
 }
 

@@ -211,7 +211,7 @@ struct mesh_engine {
 	struct node *buckets[NODE_BUCKETS];
 	struct node **nodes;		/* by peer; ENGINE_PEERS_MAX */
 	uint32_t nodes_top;		/* above the highest peer in use */
-	size_t nodes_count, calls_count;
+	size_t nodes_count, evicted_count, calls_count;
 	uint64_t digest[DIGEST_BUCKETS];
 
 	struct guard guard;

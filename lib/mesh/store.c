@@ -251,6 +251,18 @@ static int check_next(const struct network *n, const struct netkey *next, struct
 	return error_hint(err, "ask for the newest key of the network");
 }
 
+/* Of the lines that hold, so many as are too many beside the new ones: the oldest, whose secret is the longest gone. */
+static size_t too_many(struct slice lines, uint32_t generation, size_t fresh)
+{
+	size_t kept = 0, end;
+
+	for (; lines.len > 0; lines = slice_sub(lines, end + 1, SIZE_MAX)) {
+		end = slice_find(lines, '\n', 0);
+		kept += strtoul((const char *)lines.ptr + NODE_ID_HEX_LEN, NULL, 10) <= generation;
+	}
+	return kept + fresh > EVICTED_MAX ? kept + fresh - EVICTED_MAX : 0;
+}
+
 /* Whom former rotations have evicted, and this one. Without the leftovers of one that never came into force. */
 static int write_evicted(struct netstore *s, int dir, const struct network *n, uint32_t generation,
 			 const struct node_ids *evicted, struct error *err)
@@ -260,7 +272,7 @@ static int write_evicted(struct netstore *s, int dir, const struct network *n, u
 	struct slice rest, line;
 	struct node_ids known;
 	bool there;
-	size_t i, end;
+	size_t fresh = evicted == NULL ? 0 : evicted->count < EVICTED_MAX ? evicted->count : EVICTED_MAX, skip, i, end;
 	int r = -1;
 
 	/* Read once for its form, once more for its lines. */
@@ -269,13 +281,18 @@ static int write_evicted(struct netstore *s, int dir, const struct network *n, u
 	node_ids_release(&known);
 	if (store_read_file(dir, n->hex, "evicted", &old, &there, err) < 0)
 		goto out;
+	skip = too_many(buf_slice(&old), n->key.generation, fresh);
 	for (rest = buf_slice(&old); rest.len > 0; rest = slice_sub(rest, end + 1, SIZE_MAX)) {
 		end = slice_find(rest, '\n', 0);
 		line = slice_sub(rest, 0, end);
-		if (strtoul((const char *)line.ptr + NODE_ID_HEX_LEN, NULL, 10) <= n->key.generation)
+		if (strtoul((const char *)line.ptr + NODE_ID_HEX_LEN, NULL, 10) > n->key.generation)
+			continue;
+		if (skip > 0)
+			skip--;
+		else
 			buf_put_slice(&text, slice_sub(rest, 0, end + 1));
 	}
-	for (i = 0; evicted != NULL && i < evicted->count; i++) {
+	for (i = 0; i < fresh; i++) {
 		hex_encode(hex, evicted->ids[i], NODE_ID_LEN);
 		buf_printf(&text, "%s %" PRIu32 "\n", hex, generation);
 	}

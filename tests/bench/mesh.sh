@@ -3,20 +3,21 @@
 #
 #	tests/bench/mesh.sh [ROUNDS [SECONDS [NAME...]]]
 #
-# For root. NAME: veth (the wire alone), plain (our plane without a cipher), aes, chacha (with it), wireguard-go, nebula, tinc,
+# For root. NAME: veth (the wire alone), plain (our plane without a cipher), aes, chacha (with it), meshanics (the whole program), wireguard-go, nebula, tinc,
 # fastd, n2n; all that are installed when none is named. Each round runs every one once, in turn. WIRE=1: frames of the
 # MTU on the wire, nothing of it is segmented late. Prints a line for each run, then medians as a table.
-# MESHPIPE names the program under test (build/tests/tools/meshpipe). Needs iperf3.
+# MESHPIPE names the plane under test (build/tests/tools/meshpipe), MESHANICS the program. Needs iperf3.
 set -u
 
 rounds=${1:-5} seconds=${2:-3}
 if test $# -gt 2; then
 	shift 2
 else
-	set -- veth plain aes chacha wireguard-go nebula tinc fastd n2n
+	set -- veth plain aes chacha meshanics wireguard-go nebula tinc fastd n2n
 fi
 src=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
 pipe=${MESHPIPE:-$src/build/tests/tools/meshpipe}
+program=${MESHANICS:-$src/build/meshanics}
 io=$src/tests/e2e/mesh-io.pl
 dir=$(mktemp -d) || exit 1
 NS=mb$$
@@ -69,6 +70,25 @@ start_pipe() {
 start_plain() { start_pipe none; }
 start_aes() { start_pipe aes; }
 start_chacha() { start_pipe chacha; }
+
+# The whole program: filter, sessions, proxy, names.
+start_meshanics() {
+	if ! test -d "$dir/home.a"; then
+		"$program" mgmt-keys add --home "$dir/home.a" --name bench --caps mesh-route --never-expires --quiet \
+			--allow tcp:5201 --allow udp:5201 >/dev/null &&
+		(umask 077 && "$program" mgmt-keys show bench --home "$dir/home.a" --quiet >"$dir/key") &&
+		"$program" mgmt-keys add --home "$dir/home.b" --name bench --caps mesh-route --key-file "$dir/key" --quiet \
+			--allow tcp:5201 --allow udp:5201 >/dev/null || return 1
+	fi
+	for w in a b; do
+		in_ns $w "$program" meshlan run --home "$dir/home.$w" --name $w --no-dns
+	done
+	far=
+	until test -n "$far"; do
+		far=$(ip -n "$NS-b" -4 -o addr show dev mesh0 2>/dev/null | sed -n 's|.* inet \([0-9.]*\)/.*|\1|p')
+		sleep 0.1
+	done
+}
 
 start_wireguard_go() {
 	far=10.77.0.2
@@ -157,6 +177,7 @@ start_n2n() {
 installed() {
 	case $1 in
 	veth | plain | aes | chacha) test -x "$pipe" ;;
+	meshanics) test -x "$program" ;;
 	wireguard-go) command -v wireguard-go && command -v wg ;;
 	tinc) command -v tincd ;;
 	n2n) command -v edge && command -v supernode ;;

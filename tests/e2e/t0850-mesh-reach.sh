@@ -25,6 +25,14 @@ unwire() {
 	done
 	:
 }
+# However it ends, also early.
+ended() {
+	code=$?
+	unwire
+	(exit $code)
+	test_exit
+}
+trap ended EXIT
 laptop() { ip netns exec "$NS-laptop" "$@"; }
 nas() { ip netns exec "$NS-nas" "$@"; }
 printer() { ip netns exec "$NS-printer" "$@"; }

@@ -155,7 +155,7 @@ TEST(whoever_was_away_comes_back_within_the_grace_and_long_after_it)
 		s->parted = false;
 		/* By itself, within a few rounds of gossip; with traffic at once. */
 		if (late == 1)
-			sim_wait(s, 10 * 60000);
+			sim_wait(s, 60 * 60000);	/* a call to any node, one round in four */
 		else
 			CHECK(passes(s, away, &s->node[2], 8000));
 		CHECK_INT(generation(away), 2);
@@ -209,6 +209,31 @@ TEST(a_new_id_helps_nobody_within_the_grace_or_after)
 {
 	newcomer(60000);
 	newcomer(3 * DAY_MS);
+}
+
+/* A member makes up thousands of others, and all are evicted: whoever comes next still finds room. */
+TEST(thousands_that_were_evicted_leave_room_for_members)
+{
+	struct sim *s = sim_new(77);
+	struct sim_node *a = sim_add(s, 0, WALL), *b;
+	struct mesh_peer_info info;
+	uint8_t id[NODE_ID_LEN] = {0};
+	unsigned i;
+
+	for (i = 0; i < ENGINE_PEERS_MAX + 100; i++) {
+		id[0] = (uint8_t)(i >> 8);
+		id[1] = (uint8_t)i;
+		id[2] = 1;
+		mesh_engine_evict(a->e, id, s->now_ms + i);
+	}
+	sim_pump(a);
+	b = sim_add(s, 0, WALL);
+	sim_configure(b, a);
+	sim_wait(s, 8000);
+	CHECK(sim_live(a, b) && sim_live(b, a));
+	/* Those evicted last are known still. */
+	CHECK(mesh_engine_find(a->e, id, &info) && info.evicted);
+	sim_free(s);
 }
 
 TEST(the_new_key_by_hand_lets_anybody_in)

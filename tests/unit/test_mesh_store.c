@@ -290,6 +290,41 @@ TEST(leftovers_of_a_rotation_that_never_was_count_for_nothing)
 	leave();
 }
 
+/* However many were evicted so far, one more can be; of those that are too many the oldest are forgotten. */
+TEST(there_is_no_last_eviction)
+{
+	struct netstore s = NETSTORE_INIT;
+	struct error err = ERROR_INIT;
+	struct node_ids gone = {xcalloc(5000, NODE_ID_LEN), 5000}, known;
+	struct netkey next;
+	struct network n;
+	struct mesh_net net;
+	char hex[NETWORK_ID_HEX_LEN];
+	size_t i;
+
+	enter(&net, hex, true);
+	open_store(&s);
+	next = net.key;
+	for (unsigned round = 1; round <= 3; round++) {
+		struct netkey have = next;
+
+		for (i = 0; i < gone.count; i++) {
+			gone.ids[i][0] = (uint8_t)round;
+			gone.ids[i][1] = (uint8_t)(i >> 8);
+			gone.ids[i][2] = (uint8_t)i;
+		}
+		REQUIRE(netkey_next(&next, &have, 0, &err) == 0);
+		REQUIRE(network_renew(&s, hex, &next, SLICE_EMPTY, &gone, FIXTURE_CREATED, &err) == 0);
+		REQUIRE(network_read(&s, hex, &n, &err) == 0 && network_evicted(&s, &n, &known, &err) == 0);
+		CHECK_INT(known.count, round == 1 ? 5000 : EVICTED_MAX);
+		CHECK(memcmp(known.ids[known.count - 1], gone.ids[gone.count - 1], NODE_ID_LEN) == 0);
+		node_ids_release(&known);
+	}
+	node_ids_release(&gone);
+	netstore_close(&s);
+	leave();
+}
+
 TEST(names_and_ids_find_a_network_and_a_clash_is_told)
 {
 	struct netstore s = NETSTORE_INIT;
