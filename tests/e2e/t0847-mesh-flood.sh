@@ -10,6 +10,7 @@ FLOOD=$TEST_SRC/build/tests/tools/meshflood
 [ -x "$FLOOD" ] || FLOOD=$TEST_SRC/build/san/tests/tools/meshflood
 
 # Two nodes that see each other by the wire alone.
+# shellcheck disable=SC2154 # mesh_ns is mesh.sh's
 node_pid() { ip netns pids "$mesh_ns-$1" | while read -r p; do tr '\0' ' ' <"/proc/$p/cmdline" | grep -q 'meshlan run' && echo "$p"; done; }
 rss() { awk '/^VmRSS/ { print $2 }' "/proc/$(node_pid "$1")/status"; }
 
