@@ -379,7 +379,7 @@ struct mesh_engine *mesh_engine_new(const struct engine_options *o, const struct
 		return NULL;
 	}
 	/* Nobody has seen this one: that of the first endpoints may follow at once. */
-	e->own_gap_ms = LONG_AGO;
+	e->own_gap_ms = e->own_moved_ms = LONG_AGO;
 	discover_announce(e, now_ms);
 	return e;
 }

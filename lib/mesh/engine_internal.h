@@ -196,7 +196,7 @@ struct mesh_engine {
 	uint32_t own_blocks[CLAIMS_MAX];
 	size_t own_blocks_count;
 	bool ends_untold;		/* own endpoints have changed, and the record does not have them yet */
-	int64_t own_made_ms, own_gap_ms;	/* the latter: counts for RECORD_GAP_MS */
+	int64_t own_made_ms, own_moved_ms, own_gap_ms;	/* the latter: counts for RECORD_GAP_MS */
 	bool own_dirty;
 	struct record_endpoint ends[ENGINE_ENDPOINTS_MAX];
 	size_t ends_count;

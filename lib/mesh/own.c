@@ -198,7 +198,11 @@ static void settle(struct mesh_engine *e, int64_t now_ms)
 	if (moved > 0) {
 		act_event(e, MESH_EVENT_MOVED, winner);
 		own_block_acts(e, now_ms);
-		own_changed(e, now_ms);
+		/* Nothing of this node is heard before others know; once in a gap, so that nobody can keep it busy. */
+		if (now_ms - e->own_moved_ms < RECORD_GAP_MS || own_make(e, now_ms, &err) < 0)
+			own_changed(e, now_ms);
+		else
+			e->own_moved_ms = now_ms;
 	}
 }
 
