@@ -8,6 +8,7 @@
 #include <sys/inotify.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -21,6 +22,8 @@
 #define RELOAD_SOON_MS 5
 #define RELOAD_ANYWAY_MS 60000	/* news can be lost, and keys expire */
 #define RELOAD_AGAIN_MS 5000	/* while something could not be read */
+#define LOCK_TRIES 50
+#define LOCK_PAUSE_NS 20000000
 #define STORE_EVENTS (IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ONLYDIR)
 
 /* ---- networks ---- */
@@ -205,6 +208,22 @@ static void store_ready(struct watch *w, uint32_t revents)
 		loop_timer_set(m->loop, &m->reload, loop_now_ms(m->loop) + RELOAD_SOON_MS);
 }
 
+/* One that was killed a moment ago may not be all gone yet. */
+static int lock_running(int mesh_fd, struct error *err)
+{
+	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
+	int fd = -1, i;
+
+	for (i = 0; i < LOCK_TRIES; i++) {
+		*err = ERROR_INIT;
+		fd = file_lock(mesh_fd, "running", err);
+		if (fd >= 0 || err->kind != ERR_RETRY)
+			break;
+		(void)nanosleep(&pause, NULL);
+	}
+	return fd;
+}
+
 static int start_store(struct meshlan *m, struct error *err)
 {
 	struct netstore s = NETSTORE_INIT;
@@ -213,7 +232,7 @@ static int start_store(struct meshlan *m, struct error *err)
 	/* Makes what is not there yet. */
 	if (netstore_open_locked(&s, m->home, err) < 0)
 		return -1;
-	m->lock_fd = file_lock(s.mesh_fd, "running", err);
+	m->lock_fd = lock_running(s.mesh_fd, err);
 	netstore_close(&s);
 	if (m->lock_fd < 0)
 		return err->kind == ERR_RETRY ? error_wrap(err, "another mesh process runs in '%s'", m->home) : -1;
