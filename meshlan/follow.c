@@ -68,9 +68,9 @@ void lan_scope(struct lan *l)
 
 	filter_set_scope(l->filter, scope_build(&p, &waiting));
 	if (waiting > 0)
-		lan_warn(l, WARN_RULES, "%zu rules are about forwards that are not there", waiting);
+		lan_warn(l, WARN_WAITING, "%zu rules are about forwards that are not there", waiting);
 	else
-		lan_warn_clear(l, WARN_RULES);
+		lan_warn_clear(l, WARN_WAITING);
 	reach_follow(l);
 }
 
@@ -133,13 +133,6 @@ static void forwards_to(struct lan *l, struct mesh_record *own)
 
 /* ---- own ---- */
 
-static int64_t since_creation(const struct lan *l)
-{
-	int64_t s = clock_now_s() - l->addressing.created_s;
-
-	return s < 0 || s >= RECORD_NAMED_UNKNOWN ? RECORD_NAMED_UNKNOWN : s;
-}
-
 /* What the node says of itself; a name keeps its date as long as it is the same. */
 void lan_own(struct lan *l, const struct mesh_record *before, struct mesh_record *own)
 {
@@ -149,7 +142,7 @@ void lan_own(struct lan *l, const struct mesh_record *before, struct mesh_record
 	else
 		snprintf(own->name, sizeof(own->name), "node-%02x%02x%02x%02x", l->net.node.id[0], l->net.node.id[1],
 			 l->net.node.id[2], l->net.node.id[3]);
-	own->named_s = (uint32_t)since_creation(l);
+	own->named_s = forwards_named_s(l->addressing.created_s, clock_now_s());
 	if (before->sequence > 0 && strcmp(before->name, own->name) == 0 && before->named_s != RECORD_NAMED_UNKNOWN)
 		own->named_s = before->named_s;
 	own->flags = RECORD_RELAYS;

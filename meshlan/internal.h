@@ -49,6 +49,7 @@ enum warning_kind {
 	WARN_CLOCK,		/* the clock is before the network's creation */
 	WARN_ADDRESS,		/* no block is free, or the interface does not take the address */
 	WARN_RULES,		/* the files of the network cannot be read; the former rules hold */
+	WARN_WAITING,		/* rules about forwards that are not there */
 	WARN_OWN_RECORD,	/* somebody else is this node */
 	WARN_DISK,		/* what should be kept cannot be written */
 	WARN_DNS,

@@ -12,7 +12,7 @@
 
 static const char *const warning_names[WARN_KINDS] = {
 	[WARN_INTERFACE] = "interface", [WARN_SOCKET] = "socket", [WARN_KEY] = "key",
-	[WARN_CLOCK] = "clock", [WARN_ADDRESS] = "address", [WARN_RULES] = "rules",
+	[WARN_CLOCK] = "clock", [WARN_ADDRESS] = "address", [WARN_RULES] = "rules", [WARN_WAITING] = "waiting",
 	[WARN_OWN_RECORD] = "own-record", [WARN_DISK] = "disk", [WARN_DNS] = "dns",
 	[WARN_FORWARD] = "forward", [WARN_REACH] = "reach",
 };

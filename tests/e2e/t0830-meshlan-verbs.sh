@@ -206,6 +206,15 @@ test_expect 'without an interface: said once, and the node goes on' '
 	test_status 1 mesh b ping nas --count 1 2>err && cat err && grep "no interface of the mesh" err
 '
 
+# The rules are taken in after it, and say nothing about it.
+test_expect 'a file that cannot be read is warned of for as long as it cannot' '
+	test_stop b && meshanics policy allow tcp:9 --to nothere --home b && for d in b/mesh/networks/*; do
+		(umask 077 && echo "no node" >"$d/evicted"); done &&
+	start_node b --name laptop && test_wait 10 mesh b status --json >status.json &&
+	mesh b status --json >status.json && test_json "[.networks[0].warnings[].kind] | index(\"rules\") != null and
+		index(\"waiting\") != null" status.json && mesh b status | grep "evicted.: line 1"
+'
+
 test_expect 'it ends as it should' '
 	test_stop b && test_stop a && grep "mesh.stopped" a.log && ! ip -n "$NS-a" link show dev mesh0
 '
