@@ -211,7 +211,7 @@ static void ask(struct ping *p, struct lan *l)
 		fail(p, "%s", err.text);
 		return;
 	}
-	p->sent_us = echo_now_us();
+	p->sent_us = clock_mono_us();
 	if ((r = echo_send(&p->echo, &p->to, p->sequence, payload, sizeof(payload))) != 0)
 		told_error(p, r);
 	else

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sys/clock.h"
 #include "sys/rng.h"
 
 #define HEADER 8
@@ -35,11 +36,6 @@ static int64_t time_us(clockid_t clock)
 
 	clock_gettime(clock, &t);
 	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
-int64_t echo_now_us(void)
-{
-	return time_us(CLOCK_MONOTONIC);
 }
 
 static int level(const struct echo *e)
@@ -171,7 +167,7 @@ int echo_send(struct echo *e, const union udp_addr *to, uint16_t sequence, const
 
 static void read_control(struct message *msg, struct msghdr *m)
 {
-	int64_t now_us = echo_now_us(), wall_us = time_us(CLOCK_REALTIME);
+	int64_t now_us = clock_mono_us(), wall_us = time_us(CLOCK_REALTIME);
 
 	msg->at_us = now_us;
 	msg->error = 0;

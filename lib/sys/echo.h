@@ -23,15 +23,13 @@ struct echo_event {
 	int error;		/* 0: an answer; else why there is none: EHOSTUNREACH, ENETUNREACH, EACCES, EMSGSIZE, ... */
 	union udp_addr target;	/* that was asked; no port */
 	uint16_t sequence;
-	int64_t at_us;		/* when it reached this host, on echo_now_us */
+	int64_t at_us;		/* when it reached this host, on clock_mono_us */
 	struct slice payload;	/* of an answer, in the caller's room, as much as fits */
 };
 
 /* -1: ERR_DENIED where the system lets us have neither kind of socket. */
 WARN_UNUSED int echo_open(struct echo *e, int family, struct error *err);
 void echo_close(struct echo *e);	/* safe on a closed one */
-/* The clock of at_us (monotonic), for the time of asking. */
-int64_t echo_now_us(void);
 /*
  * Ask once. The port of `to` is not used; its scope is, for link-local. Returns 0 or an errno (ENETUNREACH, EMSGSIZE,
  * EAGAIN, ...).

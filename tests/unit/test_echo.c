@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sched.h>
 
+#include "sys/clock.h"
 #include "sys/netlink.h"
 #include "tap.h"
 
@@ -78,12 +79,12 @@ static void answered(bool ping, const char *text)
 
 		for (size_t i = 0; i < len; i++)
 			payload[i] = (uint8_t)(i * 7);
-		before_us = echo_now_us();
+		before_us = clock_mono_us();
 		CHECK_INT(echo_send(&e, &to, (uint16_t)(500 + len), payload, len), 0);
 		REQUIRE(wait_for(&x, 2000));
 		CHECK(x.error == 0 && x.sequence == 500 + len && same(&x.target, &to));
 		CHECK(x.payload.len == len && (len == 0 || memcmp(x.payload.ptr, payload, len) == 0));
-		CHECK(x.at_us >= before_us && x.at_us <= echo_now_us());
+		CHECK(x.at_us >= before_us && x.at_us <= clock_mono_us());
 	}
 	CHECK(!echo_receive(&e, &x, room, sizeof(room)));
 	echo_close(&e);
