@@ -9,12 +9,11 @@ clock_set() {
 		mv "$TEST_DIR/$1.clock.new" "$TEST_DIR/$1.clock"
 }
 
-test_own_clock=${test_own_clock?read lib.sh first}
-clock_preload=$(faketime -f +0 sh -c 'echo $LD_PRELOAD')
+clock_preload=$(test_preload)
 clock_start() {
 	clock_name=$1
 	shift
-	test_start "$clock_name" sh -c "$test_own_clock" sh env "ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0" LD_PRELOAD="$clock_preload" \
+	test_start "$clock_name" "${test_own_clock:?lib.sh is read first}" env "ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0" LD_PRELOAD="$clock_preload" \
 		FAKETIME_DONT_FAKE_MONOTONIC=1 DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1 FAKETIME_NO_CACHE=1 \
 		FAKETIME_TIMESTAMP_FILE="$TEST_DIR/$clock_name.clock" "$@"
 }

@@ -251,14 +251,17 @@ test_port() {
 		print $s->sockport, "\n";'
 }
 
-# faketime names shared memory after its process, and gives up where one that was killed has left some of that number.
+test_own_clock=$TEST_SRC/tests/e2e/own-clock.sh
+# What a program preloaded with faketime's library is preloaded with.
 # shellcheck disable=SC2016 # the inner shell's
-test_own_clock='rm -f "/dev/shm/sem.faketime_sem_$$" "/dev/shm/faketime_shm_$$"; exec "$@"'
+test_preload() {
+	"$test_own_clock" faketime -f +0 sh -c 'echo "$LD_PRELOAD"'
+}
 
 test_at() {
 	test_v=$1
 	shift
-	ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 sh -c "$test_own_clock" sh faketime -f "$(case $test_v in
+	ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 "$test_own_clock" faketime -f "$(case $test_v in
 		[+-]*) echo "$test_v" ;;
 		*) echo "@$test_v" ;;
 	esac)" "$@"

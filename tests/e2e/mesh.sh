@@ -218,10 +218,10 @@ up_at() {
 	up_time=$1
 	shift
 	# By faketime's library alone: its program would be between us and the node.
-	up_lib=$(faketime -f +0d sh -c 'echo "$LD_PRELOAD"') || return 1
+	up_lib=$(test_preload) || return 1
 	up_host=$1
 	shift
-	test_start "$up_host" ip netns exec "$mesh_ns-$up_host" env "ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0" \
+	test_start "$up_host" "${test_own_clock:?}" ip netns exec "$mesh_ns-$up_host" env "ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0" \
 		FAKETIME="$up_time" FAKETIME_DONT_FAKE_MONOTONIC=1 DONT_FAKE_MONOTONIC=1 LD_PRELOAD="$up_lib" \
 		meshanics meshlan run --home "$TEST_DIR/$up_host" --name "$up_host" "$@"
 }

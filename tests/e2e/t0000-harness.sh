@@ -70,6 +70,11 @@ if command -v faketime >/dev/null 2>&1; then
 		test "$(test_at "2040-01-02 03:04:05" date +%Y-%m-%dT%H)" = 2040-01-02T03 &&
 		test "$(test_at +400d date +%s)" -gt $(($(date +%s) + 34000000))
 	'
+	test_expect 'what a killed process of the same number has left does not stop that' '
+		sh -c "echo left >/dev/shm/faketime_shm_\$\$ && echo left >/dev/shm/sem.faketime_sem_\$\$ &&
+			exec \"\$@\"" sh "$test_own_clock" faketime -f +400d date +%s >out &&
+		test "$(cat out)" -gt $(($(date +%s) + 34000000))
+	'
 else
 	test_skip 'the clock can be moved' 'faketime is not installed'
 fi

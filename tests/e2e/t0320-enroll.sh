@@ -14,7 +14,7 @@ passphrase() { printf 'correct horse battery staple\n' >pass && chmod 600 pass; 
 # start_serve [TEST_AT]: with the clock where it is, or elsewhere; ports go to ready.json.
 start_serve() {
 	rm -f ready.json
-	test_start serve env ASAN_OPTIONS="$ASAN_OPTIONS:verify_asan_link_order=0" ${1:+faketime -f "$1"} meshanics serve --public-name 127.0.0.1 --api-listen 127.0.0.1:0 \
+	test_start serve env ASAN_OPTIONS="$ASAN_OPTIONS:verify_asan_link_order=0" ${1:+"$test_own_clock" faketime -f "$1"} meshanics serve --public-name 127.0.0.1 --api-listen 127.0.0.1:0 \
 		--repository-listen 127.0.0.1:0 --device-listen 127.0.0.1:0 --enroll-listen 127.0.0.1:0 \
 		--ready-file ready.json &&
 		test_wait 20 test -s ready.json &&
@@ -281,7 +281,7 @@ test_expect 'the audit trail tells it all, without a secret' '
 if command -v faketime >/dev/null; then
 	test_expect 'after its end a certificate renews within the grace, and does nothing else' '
 		start_serve +100d && meshanics repo refresh --accept-clock --force &&
-		curl() { faketime -f +100d curl "$@"; } &&
+		curl() { "$test_own_clock" faketime -f +100d curl "$@"; } &&
 		call 403 cell2 /device/register "$self" &&
 		test_json ".error.text | test(\"ended at\")" answer.json &&
 		request late &&
@@ -293,7 +293,7 @@ if command -v faketime >/dev/null; then
 	'
 	test_expect 'beyond the grace it does not' '
 		start_serve +230d &&
-		curl() { faketime -f +230d curl "$@"; } &&
+		curl() { "$test_own_clock" faketime -f +230d curl "$@"; } &&
 		call 403 late /device/renew "{\"csr\":\"$(base64 -w0 late.csr)\"}" &&
 		test_json ".error.hint | test(\"--device cell-7-0002\")" answer.json
 		r=$?

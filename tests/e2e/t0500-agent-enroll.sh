@@ -61,9 +61,9 @@ test_expect 'an order to leave that a power cut interrupted is carried out at th
 '
 test_expect 'serve ends cleanly' 'token t9 --expires 1h && test_stop serve'
 if command -v faketime >/dev/null; then
-	preload=$(faketime -f +0 sh -c 'echo $LD_PRELOAD')
+	preload=$(test_preload)
 	test_expect 'a token that has ended is refused' '
-		rm ready && test_start late env "ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0" \
+		rm ready && test_start late "$test_own_clock" env "ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0" \
 			LD_PRELOAD="$preload" FAKETIME=+2h meshanics serve --home hq --public-name 127.0.0.1 --ready-file ready \
 			--api-listen 127.0.0.1:0 --repository-listen 127.0.0.1:0 --device-listen 127.0.0.1:0 \
 			--enroll-listen "127.0.0.1:$FLEET_ENROLL" && test_wait 30 test -s ready &&

@@ -6,10 +6,10 @@ test_need jq faketime sqlite3
 
 status() { meshanics agent status --home "dev${1:-1}" --json; }
 outcome() { grep "agent.update.*state=$2 .*artifact=plant/plc/$1 " "${3:-agent1}.log"; }
-preload=$(faketime -f +0 sh -c 'echo $LD_PRELOAD')
+preload=$(test_preload)
 # agent_at NAME OFFSET: dev1's agent under a wall clock that is off; time that passes is as it is
 agent_at() {
-	test_start "$1" env "ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0" LD_PRELOAD="$preload" \
+	test_start "$1" "${test_own_clock:?}" env "ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0" LD_PRELOAD="$preload" \
 		FAKETIME_DONT_FAKE_MONOTONIC=1 DONT_FAKE_MONOTONIC=1 FAKETIME="$2" meshanics agent run --home dev1
 }
 
@@ -50,7 +50,7 @@ test_expect 'with the clock right again it goes on as if nothing had been' '
 test_expect 'a certificate two thirds through its life is renewed, with a new key, and the agent goes on with it' '
 	test_stop serve && fleet_serve --certificate-life 1h && fleet_enroll 2 && ls dev2/agent/*.key >keys &&
 	jq -r .certificate dev2/agent/identity.json >before && cp -a dev2 dev3 &&
-	test_start agent2 env "ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0" LD_PRELOAD="$preload" \
+	test_start agent2 "${test_own_clock:?}" env "ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0" LD_PRELOAD="$preload" \
 		FAKETIME_DONT_FAKE_MONOTONIC=1 DONT_FAKE_MONOTONIC=1 FAKETIME=+45m meshanics agent run --home dev2 &&
 	test_wait 30 grep agent.renewed agent2.log && ! jq -r .certificate dev2/agent/identity.json | cmp -s - before &&
 	test "$(ls dev2/agent/*.key | wc -l)" = 1 && ! ls dev2/agent/*.key | cmp -s - keys &&

@@ -236,13 +236,13 @@ async function check(verb, label, n, stage, made, ours) {
 	const said = await verb.update(stage, made.lookups);
 	if (said.verdict !== ours.verdict)
 		report.verb.push(
-			`${label}, stage ${n + 1}: refresh is ${said.verdict}, the engine says ${brief(ours)}`,
+			`${label}, stage ${n + 1}: refresh is ${brief(said)}, the engine says ${brief(ours)}`,
 		);
 	said.lookups.forEach((got, i) => {
 		const want = ours.lookups[i];
 		if (want && ((want.verdict === 'found') !== (got.verdict === 'found') || want.sha256 !== got.sha256))
 			report.verb.push(
-				`${label}, stage ${n + 1}, ${made.lookups[i]}: ${got.verdict}, the engine says ${brief(want)}`,
+				`${label}, stage ${n + 1}, ${made.lookups[i]}: ${brief(got)}, the engine says ${brief(want)}`,
 			);
 	});
 }

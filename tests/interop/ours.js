@@ -8,6 +8,8 @@ const { execFile, spawn } = require('child_process');
 const { promisify } = require('util');
 const { sha } = require('./keys');
 
+const OWN_CLOCK = path.join(__dirname, '../e2e/own-clock.sh');
+
 // The program of judge.c, asked for one verdict after the other.
 class Judge {
 	constructor(program) {
@@ -60,7 +62,7 @@ class Verb {
 		this.url = `http://127.0.0.1:${this.server.address().port}`;
 		return this;
 	}
-	// The exit status; anything but 0 and 1 is an error of its own.
+	// The exit status, and in this.why what was said; anything but 0 and 1 is an error of its own.
 	async run(...args) {
 		const clock = new Date(this.stage.now * 1000).toISOString().slice(0, 19).replace('T', ' ');
 		const env = {
@@ -71,8 +73,9 @@ class Verb {
 		};
 		try {
 			await promisify(execFile)(
-				'faketime',
+				OWN_CLOCK,
 				[
+					'faketime',
 					'-f',
 					clock,
 					this.program,
@@ -85,9 +88,11 @@ class Verb {
 				],
 				{ env },
 			);
+			this.why = '';
 			return 0;
 		} catch (e) {
 			if (e.code !== 1) throw e;
+			this.why = e.stderr.trim();
 			return 1;
 		}
 	}
@@ -99,7 +104,7 @@ class Verb {
 	}
 	async update(stage, lookups) {
 		this.stage = stage;
-		const out = { verdict: (await this.run('refresh')) === 0 ? 'ok' : 'refused', lookups: [] };
+		const out = { verdict: (await this.run('refresh')) === 0 ? 'ok' : 'refused', why: this.why, lookups: [] };
 		for (const wanted of out.verdict === 'ok' ? lookups : []) {
 			const into = fs.mkdtempSync(path.join(this.dir, 'got-'));
 			const status = await this.run(
@@ -120,7 +125,7 @@ class Verb {
 							verdict: 'found',
 							sha256: sha('sha256', fs.readFileSync(path.join(into, got[0]))),
 						}
-					: { verdict: 'not found' },
+					: { verdict: 'not found', why: this.why },
 			);
 			fs.rmSync(into, { recursive: true });
 		}
