@@ -124,7 +124,7 @@ struct node {
 	size_t introduced_count;
 	int64_t introduced_ms;
 	uint16_t mtu, mtu_known;	/* mtu_known: found by probes, 0: not yet */
-	int64_t rtt_us, probed_ms, probed_back_ms, path_ms, explored_ms, quiet_ms, keepalive_ms, closing_ms;
+	int64_t rtt_us, probed_ms, probed_back_ms, path_ms, explored_ms, sized_ms, raised_ms, quiet_ms, keepalive_ms, closing_ms;
 	uint8_t explored;
 	bool anchor;
 	struct probe probes[PROBES_MAX];

@@ -4,12 +4,15 @@
 #define PROBE_BACK_MS 10000
 #define PROBED_JUST_NOW_MS 1000
 #define PROBE_RETRY_MS 100
-#define PROBE_RETRY_MTU_MS 500
+#define PROBE_RETRY_SIZE_MS 250
 #define PROBE_TRIES 3
+#define PROBE_TRIES_SIZE 6	/* a path that only loses some is not to be taken for a narrow one */
 #define PROBE_TRIES_ROAM 6	/* it has not been lost: nobody else says that the peer is elsewhere */
 #define PROBE_SIZE (PACKET_HEADER_LEN + 11 + PACKET_TAG_LEN)
 #define QUIET_MS 3000		/* we send data and hear nothing: is it there at all? */
-#define EXPLORE_MS 30000	/* how often a pair in use looks at its other candidates */
+#define EXPLORE_MS 30000	/* how often a pair in use looks at its other candidates, and whether what fitted still does */
+#define SIZE_QUIET_MS 5000	/* and how often at most when nothing comes back */
+#define RAISE_MS 600000		/* how often it tries whether more fits than did: RFC 8899, 5.1.1, PMTU_RAISE_TIMER */
 #define PASSIVE_MS 10000	/* data came and nothing went: an empty packet */
 #define NAT_KEEPALIVE_MS 25000
 #define POLL_MS 1000
@@ -96,18 +99,32 @@ static uint16_t mtu_least(const struct mesh_engine *e, const struct node *n)
 	return relay_is(e, &n->path) ? MTU_LEAST - RELAY_OVERHEAD : MTU_LEAST;
 }
 
-/* The next smaller size to try: what goes through tunnels and radio links, then what IPv6 needs, then what every path has. */
+/* Sizes to try below that of the interface: what goes through tunnels and radio links, then what IPv6 needs. */
+static const uint16_t mtu_sizes[] = {1340, 1280};
+
+/* The next smaller one; at last what every path has, of which no probe need say so. */
 static void mtu_down(const struct mesh_engine *e, struct node *n)
 {
-	static const uint16_t sizes[] = {1340, 1280};
 	uint16_t least = mtu_least(e, n), next = least;
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(sizes) && next == least; i++)
-		if (sizes[i] < n->mtu && sizes[i] > least)
-			next = sizes[i];
+	for (i = 0; i < ARRAY_SIZE(mtu_sizes) && next == least; i++)
+		if (mtu_sizes[i] < n->mtu && mtu_sizes[i] > least)
+			next = mtu_sizes[i];
 	n->mtu = next;
 	n->mtu_known = next == least ? least : 0;
+}
+
+/* The next larger one; the present one when there is none. */
+static uint16_t mtu_above(const struct mesh_engine *e, const struct node *n)
+{
+	uint16_t full = paths_mtu_full(e, n), next = full;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(mtu_sizes); i++)
+		if (mtu_sizes[i] > n->mtu && mtu_sizes[i] < next)
+			next = mtu_sizes[i];
+	return next > n->mtu ? next : n->mtu;
 }
 
 static void tell(struct mesh_engine *e, struct node *n)
@@ -142,6 +159,7 @@ void paths_set(struct mesh_engine *e, struct node *n, const struct endpoint *at,
 	n->rtt_us = -1;
 	n->mtu_known = 0;
 	n->mtu = paths_mtu_full(e, n);
+	n->raised_ms = now_ms;
 	n->explored_ms = LONG_AGO;
 	tell(e, n);
 }
@@ -156,7 +174,7 @@ static void send_probe(struct mesh_engine *e, struct node *n, struct probe *p, i
 	m.u.probe.size = p->size;
 	p->sent_us = engine_now_us(e, now_ms);
 	p->tries++;
-	p->next_ms = now_ms + (p->of_mtu ? PROBE_RETRY_MTU_MS : (int64_t)PROBE_RETRY_MS << (p->tries - 1));
+	p->next_ms = now_ms + (p->of_mtu ? PROBE_RETRY_SIZE_MS : (int64_t)PROBE_RETRY_MS << (p->tries - 1));
 	node_say(e, n, &m, &p->at);
 	node_due(e, n, p->next_ms);
 }
@@ -176,6 +194,23 @@ void paths_probe(struct mesh_engine *e, struct node *n, const struct endpoint *a
 	*free_one = (struct probe){.token = engine_random64(e), .at = *at, .first_ms = now_ms, .roam = roam,
 				   .of_mtu = size > 0, .size = size > 0 ? size : PROBE_SIZE};
 	send_probe(e, n, free_one, now_ms);
+}
+
+/* Whether what is sent fits; now and then, whether more would. */
+static void probe_size(struct mesh_engine *e, struct node *n, int64_t now_ms)
+{
+	uint16_t mtu = n->mtu;
+
+	if (n->mtu_known != 0 && now_ms - n->raised_ms >= RAISE_MS) {
+		n->raised_ms = now_ms;
+		mtu = mtu_above(e, n);
+	}
+	n->sized_ms = now_ms;
+	if (mtu == mtu_least(e, n))
+		return;
+	paths_probe(e, n, &n->path, (uint16_t)(mtu + SESSION_OVERHEAD), false, now_ms);
+	/* That the path is there at all is to be seen beside it. */
+	paths_probe(e, n, &n->path, 0, false, now_ms);
 }
 
 void paths_on_probe(struct mesh_engine *e, struct node *n, const struct message *m, const struct endpoint *from,
@@ -221,6 +256,25 @@ static bool better(struct mesh_engine *e, struct node *n, const struct endpoint 
 	return false;
 }
 
+/* One that large came through. */
+static void size_known(struct mesh_engine *e, struct node *n, const struct probe *p, int64_t now_ms)
+{
+	uint16_t mtu = (uint16_t)(p->size - SESSION_OVERHEAD);
+
+	if (!endpoint_equal(&p->at, &n->path) || mtu < n->mtu || mtu > paths_mtu_full(e, n))
+		return;
+	n->mtu_known = mtu;
+	if (mtu == n->mtu)
+		return;
+	n->mtu = mtu;
+	tell(e, n);
+	/* That went well: the next one at once. */
+	if (mtu_above(e, n) > mtu) {
+		n->raised_ms = LONG_AGO;
+		probe_size(e, n, now_ms);
+	}
+}
+
 void paths_on_pong(struct mesh_engine *e, struct node *n, const struct message *m, int64_t now_ms)
 {
 	struct probe *p, was;
@@ -236,12 +290,11 @@ void paths_on_pong(struct mesh_engine *e, struct node *n, const struct message *
 	n->relays_tried = 0;
 	rtt_us = engine_now_us(e, now_ms) - was.sent_us;
 	own_observed(e, n->id, &m->u.pong.observed, now_ms);
+	n->quiet_ms = now_ms;
 	if (was.of_mtu) {
-		if (was.size == n->mtu + SESSION_OVERHEAD)
-			n->mtu_known = n->mtu;
+		size_known(e, n, &was, now_ms);
 		return;
 	}
-	n->quiet_ms = now_ms;
 	if (endpoint_equal(&was.at, &n->path)) {
 		n->rtt_us = rtt_us;
 		n->probed_ms = now_ms;
@@ -254,21 +307,31 @@ void paths_on_pong(struct mesh_engine *e, struct node *n, const struct message *
 	}
 }
 
+/* When anything came from it. */
+static int64_t heard_ms(struct mesh_engine *e, const struct node *n)
+{
+	struct engine_traffic t;
+
+	traffic_of(e, n, &t);
+	return t.rx_ms > n->quiet_ms ? t.rx_ms : n->quiet_ms;
+}
+
 static void too_big(struct mesh_engine *e, struct node *n, int64_t now_ms)
 {
 	if (n->mtu <= mtu_least(e, n))
 		return;
 	mtu_down(e, n);
+	n->raised_ms = now_ms;
 	tell(e, n);
 	if (n->mtu_known == 0)
-		paths_probe(e, n, &n->path, (uint16_t)(n->mtu + SESSION_OVERHEAD), false, now_ms);
+		probe_size(e, n, now_ms);
 }
 
 static void probe_lost(struct mesh_engine *e, struct node *n, const struct probe *p, int64_t now_ms)
 {
 	if (p->of_mtu) {
-		/* The path carries smaller ones, or another probe will say so. */
-		if (p->size == n->mtu + SESSION_OVERHEAD)
+		/* Of a path that carries nothing at all it says nothing. */
+		if (endpoint_equal(&p->at, &n->path) && p->size == n->mtu + SESSION_OVERHEAD && heard_ms(e, n) >= p->first_ms)
 			too_big(e, n, now_ms);
 	} else if (endpoint_equal(&p->at, &n->path)) {
 		call_start(e, n, 0, now_ms);
@@ -313,6 +376,13 @@ void paths_moved(struct mesh_engine *e, struct node *n, int64_t now_ms)
 	node_due(e, n, now_ms);
 }
 
+static unsigned tries_of(const struct probe *p)
+{
+	if (p->of_mtu)
+		return PROBE_TRIES_SIZE;
+	return p->roam ? PROBE_TRIES_ROAM : PROBE_TRIES;
+}
+
 static void probes_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
 {
 	struct probe *p;
@@ -322,7 +392,7 @@ static void probes_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
 			continue;
 		if (now_ms < p->next_ms) {
 			node_due(e, n, p->next_ms);
-		} else if (p->tries < (p->roam ? PROBE_TRIES_ROAM : PROBE_TRIES)) {
+		} else if (p->tries < tries_of(p)) {
 			send_probe(e, n, p, now_ms);
 		} else {
 			struct probe was = *p;
@@ -345,8 +415,7 @@ static void explore(struct mesh_engine *e, struct node *n, int64_t now_ms)
 		return;
 	n->explored_ms = now_ms;
 	paths_probe(e, n, &n->path, 0, false, now_ms);
-	if (n->mtu_known == 0)
-		paths_probe(e, n, &n->path, (uint16_t)(n->mtu + SESSION_OVERHEAD), false, now_ms);
+	probe_size(e, n, now_ms);
 	for (i = 1; i < count; i++) {
 		const struct endpoint *next = &at[1 + n->explored++ % (count - 1)];
 
@@ -393,8 +462,8 @@ static void try_direct(struct mesh_engine *e, struct node *n, bool in_use, int64
 	}
 	if (in_use)
 		paths_probe(e, n, &n->path, 0, false, now_ms);
-	if (in_use && n->mtu_known == 0)
-		paths_probe(e, n, &n->path, (uint16_t)(n->mtu + SESSION_OVERHEAD), false, now_ms);
+	if (in_use && (n->mtu_known == 0 || now_ms - n->sized_ms >= EXPLORE_MS))
+		probe_size(e, n, now_ms);
 	node_due(e, n, now_ms + every_ms);
 }
 
@@ -440,10 +509,13 @@ void paths_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
 		tell(e, n);
 	}
 	traffic_of(e, n, &t);
-	heard = t.rx_ms > n->quiet_ms ? t.rx_ms : n->quiet_ms;
+	heard = heard_ms(e, n);
 	n->anchor = is_anchor(e, n);
-	if (t.tx_data_ms > heard && now_ms - heard >= QUIET_MS && n->call == NULL)
+	if (t.tx_data_ms > heard && now_ms - heard >= QUIET_MS && n->call == NULL) {
 		paths_probe(e, n, &n->path, 0, false, now_ms);
+		if (now_ms - n->sized_ms >= SIZE_QUIET_MS)
+			probe_size(e, n, now_ms);
+	}
 	if (relay_is(e, &n->path))
 		try_direct(e, n, now_ms - t.tx_data_ms < IN_USE_MS || now_ms - t.rx_data_ms < IN_USE_MS, now_ms);
 	else if (now_ms - t.tx_data_ms < POLL_MS * 10 || relay_needed(e, n))

@@ -6,7 +6,8 @@
 # For root. NAME: veth (the wire alone), plain (our plane without a cipher), aes, chacha (with it), meshanics (the whole program), wireguard-go, nebula, tinc,
 # fastd, n2n; all that are installed when none is named. Each round runs every one once, in turn. WIRE=1: frames of the
 # MTU on the wire, nothing of it is segmented late. Prints a line for each run, then medians as a table.
-# MESHPIPE names the plane under test (build/tests/tools/meshpipe), MESHANICS the program. Needs iperf3.
+# MESHPIPE names the plane under test (build/tests/tools/meshpipe), MESHANICS the program. Needs iperf3 and, for datagrams sent
+# in bursts by one call, what `make bench-bins` builds.
 set -u
 
 rounds=${1:-5} seconds=${2:-3}
@@ -18,6 +19,7 @@ fi
 src=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
 pipe=${MESHPIPE:-$src/build/tests/tools/meshpipe}
 program=${MESHANICS:-$src/build/meshanics}
+datagrams=$src/build/tests/bench/datagrams
 io=$src/tests/e2e/mesh-io.pl
 dir=$(mktemp -d) || exit 1
 NS=mb$$
@@ -75,10 +77,10 @@ start_chacha() { start_pipe chacha; }
 start_meshanics() {
 	if ! test -d "$dir/home.a"; then
 		"$program" mgmt-keys add --home "$dir/home.a" --name bench --caps mesh-route --never-expires --quiet \
-			--allow tcp:5201 --allow udp:5201 >/dev/null &&
+			--allow tcp:5201 --allow udp:5201 --allow udp:5202 >/dev/null &&
 		(umask 077 && "$program" mgmt-keys show bench --home "$dir/home.a" --quiet >"$dir/key") &&
 		"$program" mgmt-keys add --home "$dir/home.b" --name bench --caps mesh-route --key-file "$dir/key" --quiet \
-			--allow tcp:5201 --allow udp:5201 >/dev/null || return 1
+			--allow tcp:5201 --allow udp:5201 --allow udp:5202 >/dev/null || return 1
 	fi
 	for w in a b; do
 		in_ns $w "$program" meshlan run --home "$dir/home.$w" --name $w --no-dns
@@ -228,6 +230,14 @@ udp() {
 		printf "%.0f\n", ($v{packets} - $v{lost_packets}) / $v{seconds} / 1e3'
 }
 
+# The same, sent in bursts of 50 by one call (UDP_SEGMENT), received so, too.
+bursts() {
+	B "$datagrams" sink "$far" 5202 >"$dir/sink" &
+	bursts_sink=$!
+	sleep 0.2
+	A "$datagrams" send "$far" 5202 1200 "$seconds" 50 >/dev/null && wait $bursts_sink && cat "$dir/sink"
+}
+
 rtt() {
 	A perl "$io" ping "$far" "$1" 56 2 | awk '/^rtt/ { print $3 }'
 }
@@ -254,12 +264,13 @@ run() {
 	loaded=$(rtt 100)
 	wait $!
 	kpps=$(udp)
-	echo "$name ${one% *} ${four% *} $kpps $idle $loaded $(rss) $before $after ${one#* }" |
-		awk '{ printf "%s %s %s %s %s %s %s %.2f\n", $1, $2, $3, $4, $5, $6, $7, ($9 - $8) / ($10 / 1e9) }' | tee -a "$runs"
+	many=$(bursts)
+	echo "$name ${one% *} ${four% *} $kpps $many $idle $loaded $(rss) $before $after ${one#* }" |
+		awk '{ printf "%s %s %s %s %s %s %s %s %.2f\n", $1, $2, $3, $4, $5, $6, $7, $8, ($10 - $9) / ($11 / 1e9) }' | tee -a "$runs"
 }
 
 command -v iperf3 >/dev/null || { echo "$0: iperf3 is not installed" >&2; exit 1; }
-echo '# name, TCP x1 and x4 Mbit/s, UDP 1200 B whole kpps, RTT idle and loaded us, RSS MiB, CPU s/GB of both daemons'
+echo '# name, TCP x1 and x4 Mbit/s, UDP 1200 B whole kpps, in bursts, RTT idle and loaded us, RSS MiB, CPU s/GB of both daemons'
 i=0
 while test $i -lt "$rounds"; do
 	for n in "$@"; do
@@ -271,10 +282,10 @@ while test $i -lt "$rounds"; do
 done
 perl -ane '
 	push @order, $F[0] if !$v{$F[0]};
-	push @{$v{$F[0]}[$_ - 1]}, $F[$_] for 1 .. 7;
+	push @{$v{$F[0]}[$_ - 1]}, $F[$_] for 1 .. 8;
 	END {
-		print "\n| plane | runs | TCP x1 Mbit/s | x4 | UDP 1200 B kpps | RTT idle us | loaded us | RSS MiB | CPU s/GB |\n";
-		print "|---|---|---|---|---|---|---|---|---|\n";
+		print "\n| plane | runs | TCP x1 Mbit/s | x4 | UDP 1200 B kpps | in bursts | RTT idle us | loaded us | RSS MiB | CPU s/GB |\n";
+		print "|---|---|---|---|---|---|---|---|---|---|\n";
 		for my $n (@order) {
 			my @m = map { my @s = sort { $a <=> $b } @$_; $s[@s / 2] } @{$v{$n}};
 			print "| ", join(" | ", $n, scalar @{$v{$n}[0]}, @m), " |\n";

@@ -626,6 +626,68 @@ TEST(a_path_that_drops_large_datagrams_is_found_out)
 	CHECK_INT(mtu_over(1311), 1200);
 }
 
+static void talk(struct sim *s, bool back, int seconds)
+{
+	int i;
+
+	for (i = 0; i < seconds; i++) {
+		sim_data(&s->node[1], &s->node[2]);
+		if (back)
+			sim_data(&s->node[2], &s->node[1]);
+		sim_wait(s, 1000);
+	}
+}
+
+static unsigned mtu_now(struct sim *s)
+{
+	uint32_t peer;
+
+	return sim_peer(&s->node[1], &s->node[2], &peer)->mtu;
+}
+
+TEST(a_path_that_becomes_narrow_without_a_word_is_found_out)
+{
+	struct sim *s = network(23, 2);
+
+	sim_wait(s, 1000);
+	talk(s, true, 40);
+	CHECK_INT(mtu_now(s), 1420);
+	/* While something comes back it is looked at now and then, */
+	s->mtu = 1372;
+	talk(s, true, 35);
+	CHECK_INT(mtu_now(s), 1340);
+	/* and soon when nothing does. */
+	talk(s, true, 40);
+	s->mtu = 1311;
+	talk(s, false, 18);
+	CHECK_INT(mtu_now(s), 1200);
+	/* Once it is wide again that is found as well, all of it at once. */
+	s->mtu = 0;
+	talk(s, true, 500);
+	CHECK_INT(mtu_now(s), 1200);
+	talk(s, true, 140);
+	CHECK_INT(mtu_now(s), 1420);
+	sim_free(s);
+}
+
+TEST(a_path_that_carries_nothing_is_no_narrow_one)
+{
+	struct sim *s = network(24, 2);
+
+	sim_wait(s, 1000);
+	talk(s, true, 40);
+	s->cut[1][2] = s->cut[2][1] = true;
+	talk(s, false, 60);
+	s->cut[1][2] = s->cut[2][1] = false;
+	talk(s, true, 5);
+	CHECK_INT(mtu_now(s), 1420);
+	/* Nor is one that loses a part of everything. */
+	s->loss_percent = 10;
+	talk(s, true, 600);
+	CHECK_INT(mtu_now(s), 1420);
+	sim_free(s);
+}
+
 /* What a node sent last, kept to be mutated and sent again. */
 static struct sim_event caught[64];
 static unsigned caught_count;

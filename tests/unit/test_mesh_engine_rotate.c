@@ -135,38 +135,50 @@ TEST(a_list_of_eight_thousand_goes_through_with_loss)
 	sim_free(s);
 }
 
-TEST(whoever_was_away_comes_back_within_the_grace_and_long_after_it)
+/* The grace is a day; fill: how many ids of nobody are in the list of who stays. */
+static void comes_back(unsigned seed, int64_t away_ms, unsigned fill, bool by_itself)
 {
-	unsigned late;
+	struct sim *s = network(seed, 4);
+	struct sim_node *away = &s->node[3];
+	unsigned i;
 
-	for (late = 0; late < 3; late++) {
-		struct sim *s = network(4 + late, 4);
-		struct sim_node *away = &s->node[3];
-		unsigned i;
+	CHECK(passes(s, away, &s->node[1], 200) && passes(s, away, &s->node[2], 200));
+	s->parted = true;
+	away->side = 1;
+	sim_wait(s, 200000);
+	rotate(s, &s->node[1], &s->node[4], fill, DAY_MS);
+	sim_wait(s, away_ms);
+	CHECK_INT(generation(away), 1);
+	CHECK_INT(generation(&s->node[2]), 2);
+	s->parted = false;
+	/* By itself, within a few rounds of gossip (a call to any node, one round in four); with traffic at once. */
+	if (by_itself)
+		sim_wait(s, 60 * 60000);
+	else
+		CHECK(passes(s, away, &s->node[2], 8000));
+	CHECK_INT(generation(away), 2);
+	CHECK(passes(s, away, &s->node[1], 1000) && passes(s, &s->node[2], away, 1000));
+	/* It has heard who is out as well. */
+	CHECK(!sim_live(away, &s->node[4]));
+	CHECK_INT(away->out_count, 1);
+	for (i = 1; i <= 4; i++)
+		CHECK(s->node[i].sessions_count <= 16);
+	sim_free(s);
+}
 
-		CHECK(passes(s, away, &s->node[1], 200) && passes(s, away, &s->node[2], 200));
-		s->parted = true;
-		away->side = 1;
-		sim_wait(s, 200000);
-		rotate(s, &s->node[1], &s->node[4], late == 2 ? 3000 : 0, DAY_MS);
-		sim_wait(s, late == 0 ? 3600000 : 3 * DAY_MS);
-		CHECK_INT(generation(away), 1);
-		CHECK_INT(generation(&s->node[2]), 2);
-		s->parted = false;
-		/* By itself, within a few rounds of gossip; with traffic at once. */
-		if (late == 1)
-			sim_wait(s, 60 * 60000);	/* a call to any node, one round in four */
-		else
-			CHECK(passes(s, away, &s->node[2], 8000));
-		CHECK_INT(generation(away), 2);
-		CHECK(passes(s, away, &s->node[1], 1000) && passes(s, &s->node[2], away, 1000));
-		/* It has heard who is out as well. */
-		CHECK(!sim_live(away, &s->node[4]));
-		CHECK_INT(away->out_count, 1);
-		for (i = 1; i <= 4; i++)
-			CHECK(s->node[i].sessions_count <= 16);
-		sim_free(s);
-	}
+TEST(whoever_was_away_comes_back_within_the_grace)
+{
+	comes_back(4, 3600000, 0, false);
+}
+
+TEST(whoever_was_away_comes_back_by_itself_long_after_it)
+{
+	comes_back(5, 3 * DAY_MS, 0, true);
+}
+
+TEST(whoever_was_away_comes_back_with_traffic_long_after_it)
+{
+	comes_back(6, 3 * DAY_MS, 3000, false);
 }
 
 /* A node with the older key and an id that nobody knows. */
