@@ -48,6 +48,7 @@ void lan_addresses(struct lan *l)
 	block = block_index(&l->addressing, own->id, 0, own->claims[0].attempt);
 	if (l->address.set && l->address.block == block)
 		return;
+	lan_guard(l);
 	if (netlink_open(&n, &err) < 0) {
 		lan_warn(l, WARN_ADDRESS, "%s", err.text);
 		return;
@@ -71,6 +72,7 @@ void lan_scope(struct lan *l)
 		lan_warn(l, WARN_WAITING, "%zu rules are about forwards that are not there", waiting);
 	else
 		lan_warn_clear(l, WARN_WAITING);
+	lan_guard(l);
 	reach_follow(l);
 }
 

@@ -11,6 +11,7 @@
  *	asked.c		what members ask of our rules
  *	keep.c		what is kept on disk for the next start
  *	underlay.c	interfaces and addresses of this machine, beacons, configured peers
+ *	addrguard.c	own addresses are reached by the network's interface alone
  *	reach.c		services and devices behind this node
  *	nameserver.c	names answered, and systemd-resolved told
  *	door.c		control socket; status.c, explain.c, ping.c: what it answers
@@ -26,6 +27,7 @@
 #include "mesh/store.h"
 #include "meshlan/meshlan.h"
 #include "net/loop.h"
+#include "sys/addrguard.h"
 #include "sys/netlink.h"
 #include "sys/notify.h"
 
@@ -39,6 +41,7 @@ struct server;
 
 #define WARNING_TEXT_LEN 256
 #define CHANGES_KEPT 16
+#define GUARD_PLACES_MAX (2 + FORWARDS_MAX)	/* the node's own address twice, while it moves */
 #define LAN_AGAIN_MS 30000	/* until an interface or sockets that could not be had are tried again */
 
 /* What status warns of until it is over. */
@@ -55,6 +58,7 @@ enum warning_kind {
 	WARN_DNS,
 	WARN_FORWARD,
 	WARN_REACH,		/* what the proxy cannot do here */
+	WARN_GUARD,		/* own addresses are reached by other interfaces as well */
 	WARN_KINDS,
 };
 
@@ -105,6 +109,11 @@ struct lan {
 	uint32_t *slot_of;		/* engine's peer -> plane's; PLANE_NOBODY */
 	uint32_t *peer_of;		/* plane's -> engine's; ENGINE_NOBODY */
 	struct lan_address address;	/* the node's own, on the interface */
+	struct addrguard guard;
+	struct addrguard_place guarded[GUARD_PLACES_MAX];	/* what it was set to; none: it is to be tried, or not wanted */
+	size_t guarded_count;
+	int64_t guard_refused_ms;	/* since when the kernel says no; 0: it does not */
+	struct timer guard_again;
 	struct buf own_bytes;		/* the own record */
 	uint16_t port4, port6;		/* of the sockets; 0: none */
 	struct node_ids evicted;	/* told by the engine, for the rotation that follows */
@@ -253,11 +262,22 @@ void underlay_stop(struct meshlan *m);
 void underlay_tell(struct meshlan *m, struct lan *l);
 void underlay_beacon(struct lan *l, struct slice bytes);
 
+/* ---- addrguard.c ---- */
+/* Before any network runs: what a process that was killed has left in the kernel goes. */
+void lan_guard_begin(void);
+/* After own addresses or forwards have changed, and before the interface has them. */
+void lan_guard(struct lan *l);
+void lan_guard_fire(struct timer *t);
+void lan_unguard(struct lan *l);	/* after the interface has gone */
+
 /* ---- reach.c ---- */
 /* Before any network runs: what a process that was killed has left in the kernel goes. */
 void reach_begin(void);
 void reach_start(struct lan *l);
 void reach_stop(struct lan *l);
+/* A forward's addresses, IPv4 in host order; false: the block it lives in is not claimed. */
+bool reach_place(const struct lan *l, const struct mesh_record *own, const struct forward *f, uint32_t *v4,
+		 uint8_t v6[static 16]);
 /* After own addresses or forwards have changed. */
 void reach_follow(struct lan *l);
 /* Now and then: what does not work becomes a warning, and what works again none. */

@@ -146,6 +146,7 @@ static void stop(struct lan *l, enum goodbye why)
 	reach_stop(l);
 	plane_free(l->plane);
 	l->plane = NULL;
+	lan_unguard(l);
 	redirect_free(l->redirect);
 	l->redirect = NULL;
 	if (l->names != NULL)
@@ -329,6 +330,8 @@ struct lan *lan_start(struct meshlan *m, const struct network *net, bool first, 
 	l->again.fire = again_fire;
 	l->keep.fire = keep_fire;
 	l->sweep.fire = sweep_fire;
+	l->guard.netlink.fd = -1;
+	l->guard_again.fire = lan_guard_fire;
 	l->events.fd = -1;
 	l->started_ms = loop_now_ms(m->loop);
 	addressing_init(&l->addressing, net->key.id, &net->key.range, net->key.created_s);

@@ -38,19 +38,29 @@ void reach_stop(struct lan *l)
 	l->proxy = NULL;
 }
 
-/* Its addresses, if the block it lives in is claimed. */
-static bool place(const struct lan *l, const struct mesh_record *own, const struct forward *f, struct proxy_forward *out)
+bool reach_place(const struct lan *l, const struct mesh_record *own, const struct forward *f, uint32_t *v4,
+		 uint8_t v6[static 16])
 {
-	struct endpoint target = f->target;
+	uint32_t block;
 	size_t i;
 
-	target.port = 1;
 	for (i = 0; i < own->claims_count && own->claims[i].ordinal != f->ordinal; i++)
 		;
 	if (i == own->claims_count)
 		return false;
-	out->v4 = block_v4(&l->addressing, block_index(&l->addressing, own->id, f->ordinal, own->claims[i].attempt), f->slot);
-	block_v6(&l->addressing, block_index(&l->addressing, own->id, f->ordinal, own->claims[i].attempt), f->slot, out->v6);
+	block = block_index(&l->addressing, own->id, f->ordinal, own->claims[i].attempt);
+	*v4 = block_v4(&l->addressing, block, f->slot);
+	block_v6(&l->addressing, block, f->slot, v6);
+	return true;
+}
+
+static bool place(const struct lan *l, const struct mesh_record *own, const struct forward *f, struct proxy_forward *out)
+{
+	struct endpoint target = f->target;
+
+	target.port = 1;
+	if (!reach_place(l, own, f, &out->v4, out->v6))
+		return false;
 	out->target = udp_addr_of(&target);
 	return true;
 }

@@ -392,6 +392,7 @@ static int start(struct meshlan *m, struct error *err)
 		return -1;
 	m->started_s = clock_now_s();
 	reach_begin();
+	lan_guard_begin();
 	meshlan_reload(m);
 	if (door_start(m, err) < 0)
 		return -1;

@@ -21,10 +21,10 @@ static struct nlmsghdr *head_of(struct netlink_request *q)
 	return (struct nlmsghdr *)(void *)q->bytes;
 }
 
-static int open_socket(uint32_t groups, int flags, struct error *err)
+static int open_socket(int protocol, uint32_t groups, int flags, struct error *err)
 {
 	struct sockaddr_nl us = {.nl_family = AF_NETLINK, .nl_groups = groups};
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | flags, NETLINK_ROUTE);
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | flags, protocol);
 
 	if (fd < 0)
 		return error_errno(err, errno, "cannot make a netlink socket");
@@ -36,16 +36,21 @@ static int open_socket(uint32_t groups, int flags, struct error *err)
 	return fd;
 }
 
-int netlink_open(struct netlink *n, struct error *err)
+int netlink_open_protocol(struct netlink *n, int protocol, struct error *err)
 {
 	struct timeval wait = {.tv_sec = ANSWER_WAIT_S};
 
 	n->seq = 0;
-	n->fd = open_socket(0, 0, err);
+	n->fd = open_socket(protocol, 0, 0, err);
 	if (n->fd < 0)
 		return -1;
 	(void)setsockopt(n->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
 	return 0;
+}
+
+int netlink_open(struct netlink *n, struct error *err)
+{
+	return netlink_open_protocol(n, NETLINK_ROUTE, err);
 }
 
 void netlink_close(struct netlink *n)
@@ -112,8 +117,7 @@ static ssize_t receive(struct netlink *n, void *room, struct error *err)
 	}
 }
 
-/* The kernel's status in a message, or -1 when it is none. */
-static int status_of(const struct nlmsghdr *h)
+int netlink_status(const struct nlmsghdr *h)
 {
 	const struct nlmsgerr *e = NLMSG_DATA(h);
 
@@ -136,7 +140,7 @@ static int transact(struct netlink *n, struct netlink_request *q, int *status, s
 		if (got < 0)
 			return -1;
 		for (struct nlmsghdr *h = (void *)room; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
-			if (h->nlmsg_seq == n->seq && (*status = status_of(h)) >= 0)
+			if (h->nlmsg_seq == n->seq && (*status = netlink_status(h)) >= 0)
 				return 0;
 		}
 	}
@@ -317,7 +321,7 @@ int netlink_run_dump(struct netlink *n, const struct netlink_dump *d, uint16_t t
 		if (got < 0)
 			return -1;
 		for (struct nlmsghdr *h = (void *)room; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
-			int status = status_of(h);
+			int status = netlink_status(h);
 
 			if (h->nlmsg_seq != n->seq)
 				continue;
@@ -412,8 +416,8 @@ int netlink_routes(struct netlink *n, bool (*each)(void *arg, const struct netli
 
 int netlink_watch(int *fd, struct error *err)
 {
-	*fd = open_socket(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE,
-			  SOCK_NONBLOCK, err);
+	*fd = open_socket(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
+			  RTMGRP_IPV6_ROUTE, SOCK_NONBLOCK, err);
 	return *fd < 0 ? -1 : 0;
 }
 

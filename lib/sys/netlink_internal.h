@@ -1,4 +1,4 @@
-/* Requests of rtnetlink as netlink.c builds them, for policyroute.c as well. */
+/* Requests of rtnetlink as netlink.c builds them, for policyroute.c as well, and what addrguard.c shares. */
 #ifndef MESHANICS_SYS_NETLINK_INTERNAL_H
 #define MESHANICS_SYS_NETLINK_INTERNAL_H
 
@@ -7,6 +7,11 @@
 #include "sys/netlink.h"
 
 #define NETLINK_REQUEST_MAX 256
+
+/* netlink_open, of NETLINK_ROUTE or another protocol. */
+WARN_UNUSED int netlink_open_protocol(struct netlink *n, int protocol, struct error *err);
+/* The kernel's status in a message: 0, an errno, or -1 when it is none. */
+int netlink_status(const struct nlmsghdr *h);
 
 /* A message under construction: the header, one fixed structure, attributes. */
 struct netlink_request {
