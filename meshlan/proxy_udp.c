@@ -114,6 +114,11 @@ static void far_ready(struct watch *w, uint32_t revents)
 			loop_watch_deadline(w, u->last_ms + PROXY_UDP_IDLE_MS);
 		return;
 	}
+	/* Its alias may be another flow's by now, and the answer would be taken for one to that. */
+	if (!redirect_lives(u->p->o.redirect, u->flow.id)) {
+		finish(u);
+		return;
+	}
 	if ((revents & EPOLLERR) != 0)
 		read_errors(u);
 	for (int i = 0; i < TURN; i++) {

@@ -359,6 +359,16 @@ bool redirect_of_alias(struct redirect *r, uint8_t protocol, const struct redire
 	return f != NULL;
 }
 
+bool redirect_lives(struct redirect *r, uint64_t id)
+{
+	bool lives;
+
+	pthread_mutex_lock(&r->lock);
+	lives = by_id(r, id) != NULL;
+	pthread_mutex_unlock(&r->lock);
+	return lives;
+}
+
 bool redirect_ready(struct redirect *r, uint64_t id, uint8_t *ip, size_t len)
 {
 	struct plane_packet p;
