@@ -522,7 +522,7 @@ static void outer(struct mesh_engine *e, const struct generation *g, const struc
 		calls_hint(e, body, now_ms);
 		break;
 	case PACKET_WHO:
-		discover_who(e, g, from, body);
+		discover_who(e, g, from, body, now_ms);
 		break;
 	case PACKET_HERE:
 		discover_here(e, from, body, now_ms);

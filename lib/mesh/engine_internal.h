@@ -338,7 +338,8 @@ void ask_asked(struct mesh_engine *e, struct node *n, const struct message *m);
 void ask_answered(struct mesh_engine *e, struct node *n, const struct message *m);
 
 /* ---- discover.c ---- */
-void discover_who(struct mesh_engine *e, const struct generation *g, const struct endpoint *from, struct slice body);
+void discover_who(struct mesh_engine *e, const struct generation *g, const struct endpoint *from, struct slice body,
+		  int64_t now_ms);
 void discover_here(struct mesh_engine *e, const struct endpoint *from, struct slice body, int64_t now_ms);
 void discover_beacon(struct mesh_engine *e, const struct generation *g, const struct endpoint *from, struct slice body,
 		     int64_t now_ms);
