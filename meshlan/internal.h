@@ -25,9 +25,8 @@
 #include "mesh/plane.h"
 #include "mesh/store.h"
 #include "meshlan/meshlan.h"
-#include "net/loop.h"
+#include "net/daemon.h"
 #include "sys/netlink.h"
-#include "sys/notify.h"
 
 #include <sys/socket.h>
 
@@ -144,9 +143,7 @@ struct meshlan {
 	int lock_fd;			/* HOME/mesh/running */
 	struct watch store;		/* inotify */
 	struct timer reload;
-	struct watch signals;
-	struct timer watchdog;
-	struct notify notify;
+	struct daemon daemon;
 	/* underlay.c */
 	struct watch links;		/* netlink */
 	struct timer look;		/* at interfaces, after a change */
