@@ -227,6 +227,19 @@ void discover_announce(struct mesh_engine *e, int64_t now_ms)
 	engine_due(e, e->beacon_ms);
 }
 
+void discover_again(struct mesh_engine *e, int64_t now_ms)
+{
+	size_t i;
+
+	for (i = 0; i < e->configured_count; i++) {
+		e->configured[i].next_ms = now_ms;
+		e->configured[i].wait_ms = ASK_FIRST_MS;
+		e->configured[i].asked = 0;
+	}
+	engine_due(e, now_ms);
+	discover_announce(e, now_ms);
+}
+
 static void beacons_timer(struct mesh_engine *e, int64_t now_ms)
 {
 	if (now_ms >= e->beacon_ms) {

@@ -352,6 +352,8 @@ void discover_ask(struct mesh_engine *e, const struct generation *g, const struc
 		  const uint8_t *cookie, bool call, int64_t now_ms);
 void discover_timer(struct mesh_engine *e, int64_t now_ms);
 void discover_announce(struct mesh_engine *e, int64_t now_ms);
+/* Ask and be heard as after the start: who was silent may answer now. */
+void discover_again(struct mesh_engine *e, int64_t now_ms);
 void introduce_ask(struct mesh_engine *e, struct node *n, int64_t now_ms);
 void introduce_pass(struct mesh_engine *e, struct node *n, const struct message *m, int64_t now_ms);
 void introduce_called(struct mesh_engine *e, const struct message *m, int64_t now_ms);

@@ -129,6 +129,27 @@ TEST(an_evicted_node_is_not_told_where_anybody_is)
 	sim_free(s);
 }
 
+TEST(one_that_nobody_answered_asks_at_once_when_it_gets_the_new_key)
+{
+	struct sim *s = network(19, 3);
+	struct error err = ERROR_INIT;
+	struct mesh_peer_info info;
+	struct sim_node *n;
+
+	rotate(s, &s->node[1], &s->node[3], 0, DAY_MS);
+	sim_wait(s, 1000);
+	n = sim_add(s, 0, WALL);
+	sim_configure(n, &s->node[2]);
+	/* Its pauses have become long. */
+	sim_wait(s, 600000);
+	CHECK(!mesh_engine_find(n->e, s->node[2].key.id, &info));
+	CHECK(mesh_engine_rotate(n->e, &s->node[1].gen, SLICE_EMPTY, DAY_MS, s->now_ms, &err) == 0);
+	sim_pump(n);
+	sim_wait(s, 1000);
+	CHECK(sim_live(n, &s->node[2]));
+	sim_free(s);
+}
+
 /* The keys of a member that stays are known to all: with them the question is answered, to whoever has the secret. */
 TEST(whoever_asks_in_the_name_of_another_cannot_read_the_answer)
 {
