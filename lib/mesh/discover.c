@@ -257,6 +257,17 @@ static void beacons_timer(struct mesh_engine *e, int64_t now_ms)
 	engine_due(e, e->beacon_answer_ms);
 }
 
+/* One that is not known is answered even so soon after a beacon, by which it may have known nobody, or had no key. */
+static void answer_beacon(struct mesh_engine *e, const struct node *n, int64_t now_ms)
+{
+	int64_t free_ms = e->beacon_sent_ms + BEACON_GAP_MS;
+
+	if (!e->beacons || e->beacon_answer_ms != ENGINE_NEVER || (now_ms < free_ms && n != NULL && n->record_len > 0))
+		return;
+	e->beacon_answer_ms = (now_ms < free_ms ? free_ms : now_ms) + engine_random(e, BEACON_FIRST_MS);
+	engine_due(e, e->beacon_answer_ms);
+}
+
 void discover_beacon(struct mesh_engine *e, const struct generation *g, const struct endpoint *from, struct slice body,
 		     int64_t now_ms)
 {
@@ -266,11 +277,9 @@ void discover_beacon(struct mesh_engine *e, const struct generation *g, const st
 
 	if (packet_beacon_get(&b, body) < 0 || memcmp(b.id, e->nodekey.id, NODE_ID_LEN) == 0 || !may_know(e, g, b.id, now_ms))
 		return;
-	if (b.answer && e->beacons && now_ms - e->beacon_sent_ms >= BEACON_GAP_MS && e->beacon_answer_ms == ENGINE_NEVER) {
-		e->beacon_answer_ms = now_ms + engine_random(e, BEACON_FIRST_MS);
-		engine_due(e, e->beacon_answer_ms);
-	}
 	n = node_find(e, b.id);
+	if (b.answer)
+		answer_beacon(e, n, now_ms);
 	if (n != NULL && n->record_len > 0 && (b.boot_epoch < n->boot_epoch || b.sequence <= n->sequence))
 		return;
 	at.port = from->family == ENDPOINT_V4 ? b.port_v4 : b.port_v6;
