@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -265,49 +264,19 @@ void worker_replace(struct agent *a)
 	worker_again_fire(&a->worker_again);
 }
 
-/* ---- signals and watchdog ---- */
+/* ---- signals ---- */
 
-static void signal_ready(struct watch *w, uint32_t revents)
+static void signalled(struct daemon *d, unsigned signo)
 {
-	struct agent *a = container_of(w, struct agent, signals);
-	struct signalfd_siginfo info;
+	struct agent *a = container_of(d, struct agent, daemon);
 
-	(void)revents;
-	if (read(w->fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
-		return;
-	if (info.ssi_signo == SIGHUP) {
-		talk_now(a);
-		if (a->update.state == UPDATE_DOWNLOADING)
-			update_step(a);
+	if (signo != SIGHUP) {
+		log_info("agent.signal", "signal=%u", signo);
 		return;
 	}
-	log_info("agent.signal", "signal=%u", info.ssi_signo);
-	loop_stop(a->loop);
-}
-
-static int watch_signals(struct agent *a, struct error *err)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	signal(SIGPIPE, SIG_IGN);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	a->signals = (struct watch){.events = EPOLLIN, .ready = signal_ready};
-	a->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (a->signals.fd < 0)
-		return error_errno(err, errno, "cannot take signals");
-	return loop_watch(a->loop, &a->signals, err);
-}
-
-static void watchdog_fire(struct timer *t)
-{
-	struct agent *a = container_of(t, struct agent, watchdog);
-
-	notify_send(&a->notify, "WATCHDOG=1");
-	loop_timer_set(a->loop, t, loop_now_ms(a->loop) + a->options->watchdog_ms);
+	talk_now(a);
+	if (a->update.state == UPDATE_DOWNLOADING)
+		update_step(a);
 }
 
 /* ---- life ---- */
@@ -318,9 +287,9 @@ static struct agent *agent_new(const struct agent_options *o)
 
 	a->options = o;
 	a->home_fd = a->artifacts_fd = a->lock_fd = a->status_fd = -1;
-	a->signals.fd = a->probe_watch.fd = -1;
+	a->probe_watch.fd = -1;
 	a->trusted = TRUSTED_INIT;
-	a->notify = NOTIFY_INIT;
+	a->daemon = DAEMON_INIT(signalled);
 	a->intake = (struct intake){.from_fd = -1, .to_fd = -1};
 	a->attempt = PROBE_ATTEMPT_INIT;
 	a->control = (struct agent_link){.agent = a, .watch = {.fd = -1}, .answer = talk_answer};
@@ -330,7 +299,6 @@ static struct agent *agent_new(const struct agent_options *o)
 	a->step_timer.fire = update_step_fire;
 	a->limit_timer.fire = update_limit_fire;
 	a->stay_timer.fire = stay_note_fire;
-	a->watchdog.fire = watchdog_fire;
 	identity_init(&a->identity);
 	update_init(&a->update);
 	path_join(a->home, o->home, "agent");
@@ -347,15 +315,13 @@ static void agent_free(struct agent *a)
 	loop_unwatch(&a->probe_watch);
 	probe_kill(&a->attempt);
 	intake_release(&a->intake);
-	loop_unwatch(&a->signals);
-	file_close(&a->signals.fd);
+	daemon_stop(&a->daemon);
 	if (a->loop != NULL) {
 		loop_timer_cancel(a->loop, &a->worker_again);
 		loop_timer_cancel(a->loop, &a->talk_timer);
 		loop_timer_cancel(a->loop, &a->step_timer);
 		stay_end(a);
 		loop_timer_cancel(a->loop, &a->room_timer);
-		loop_timer_cancel(a->loop, &a->watchdog);
 		loop_free(a->loop);
 	}
 	descriptor_release(&a->descriptor);
@@ -367,7 +333,6 @@ static void agent_free(struct agent *a)
 	file_close(&a->artifacts_fd);
 	file_close(&a->lock_fd);
 	file_close(&a->home_fd);
-	notify_release(&a->notify);
 	free(a);
 }
 
@@ -422,16 +387,14 @@ static int start(struct agent *a, struct error *err)
 {
 	const struct agent_options *o = a->options;
 
-	if (open_files(a, err) < 0 || (a->loop = loop_new(err)) == NULL || watch_signals(a, err) < 0)
+	if (open_files(a, err) < 0 || (a->loop = loop_new(err)) == NULL ||
+	    daemon_start(&a->daemon, a->loop, o->notify_socket, o->watchdog_ms, err) < 0)
 		return -1;
 	meter_start(a);
 	talk_start(a);
-	if ((o->notify_socket != NULL && notify_open(&a->notify, o->notify_socket, err) < 0) ||
-	    worker_spawn(a, err) < 0 || open_door(a, err) < 0 || update_resume(a, err) < 0)
+	if (worker_spawn(a, err) < 0 || open_door(a, err) < 0 || update_resume(a, err) < 0)
 		return -1;
 	room_watch(a);
-	if (o->watchdog_ms > 0)
-		loop_timer_set(a->loop, &a->watchdog, loop_now_ms(a->loop) + o->watchdog_ms);
 	agent_tidy(a);
 	a->renew_asked = identity_renewing(&a->identity, a->home_fd);
 	talk_pump(a);
@@ -452,9 +415,9 @@ int agent_run(const struct agent_options *options, bool *wiped, struct error *er
 	if (r == 0) {
 		log_info("agent.ready", "device=%s site=%s version=%s", a->identity.device, a->identity.site,
 			 MESHANICS_VERSION);
-		notify_send(&a->notify, "READY=1");
+		daemon_say(&a->daemon, "READY=1");
 		r = loop_run(a->loop, err);
-		notify_send(&a->notify, "STOPPING=1");
+		daemon_say(&a->daemon, "STOPPING=1");
 	}
 	*wiped = a->wiped && a->fatal.kind == ERR_NONE;
 	if (*wiped) {

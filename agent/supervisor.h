@@ -11,9 +11,8 @@
 #include "agent/link.h"
 #include "agent/probe.h"
 #include "agent/state.h"
-#include "net/loop.h"
+#include "net/daemon.h"
 #include "net/server.h"
-#include "sys/notify.h"
 #include "sys/space.h"
 #include "tuf/descriptor.h"
 #include "tuf/trusted.h"
@@ -60,9 +59,7 @@ struct agent {
 	struct db *db;
 	struct trusted trusted;
 	struct loop *loop;
-	struct notify notify;
-	struct watch signals;
-	struct timer watchdog;
+	struct daemon daemon;
 	bool wiped;
 	struct error fatal;	/* why the loop was stopped, when it was by a failure; the next start goes on */
 

@@ -249,7 +249,7 @@ void lan_act(struct lan *l, const struct mesh_act *a)
 		send_raw(l, a);
 		break;
 	case MESH_ACT_BEACON:
-		underlay_beacon(l, a->bytes);
+		beacons_send(l, a->bytes);
 		break;
 	case MESH_ACT_CONTROL:
 		send_control(l, a);

@@ -10,7 +10,9 @@
  *	event.c		what the plane has heard
  *	asked.c		what members ask of our rules
  *	keep.c		what is kept on disk for the next start
- *	underlay.c	interfaces and addresses of this machine, beacons, configured peers
+ *	underlay.c	interfaces and addresses of this machine
+ *	beacons.c	who else is on their networks
+ *	peers.c		peers that the operator named
  *	addrguard.c	own addresses are reached by the network's interface alone
  *	reach.c		services and devices behind this node
  *	nameserver.c	names answered, and systemd-resolved told
@@ -26,10 +28,9 @@
 #include "mesh/plane.h"
 #include "mesh/store.h"
 #include "meshlan/meshlan.h"
-#include "net/loop.h"
+#include "net/daemon.h"
 #include "sys/addrguard.h"
 #include "sys/netlink.h"
-#include "sys/notify.h"
 
 #include <sys/socket.h>
 
@@ -153,16 +154,16 @@ struct meshlan {
 	int lock_fd;			/* HOME/mesh/running */
 	struct watch store;		/* inotify */
 	struct timer reload;
-	struct watch signals;
-	struct timer watchdog;
-	struct notify notify;
+	struct daemon daemon;
 	/* underlay.c */
 	struct watch links;		/* netlink */
 	struct timer look;		/* at interfaces, after a change */
 	struct underlay_address underlay[UNDERLAY_MAX];
 	size_t underlay_count;
+	/* beacons.c */
 	struct watch beacon4, beacon6;
-	struct timer resolve;		/* configured peers */
+	/* peers.c */
+	struct timer resolve;
 	struct endpoint peers[ENGINE_CONFIGURED_MAX];
 	size_t peers_count, peers_literal;
 	int lookup_cancel;		/* eventfd */
@@ -260,7 +261,18 @@ WARN_UNUSED int underlay_start(struct meshlan *m, struct error *err);
 void underlay_stop(struct meshlan *m);
 /* Tell a network (or, NULL, all) which endpoints it has here, and which peers are configured. */
 void underlay_tell(struct meshlan *m, struct lan *l);
-void underlay_beacon(struct lan *l, struct slice bytes);
+
+/* ---- beacons.c ---- */
+void beacons_start(struct meshlan *m);
+void beacons_stop(struct meshlan *m);
+/* Hear those of the network at this interface. */
+void beacons_join(struct meshlan *m, uint32_t ifindex);
+/* To each interface, once for each family. */
+void beacons_send(struct lan *l, struct slice bytes);
+
+/* ---- peers.c: of the configuration ---- */
+WARN_UNUSED int peers_start(struct meshlan *m, struct error *err);
+void peers_stop(struct meshlan *m);
 
 /* ---- addrguard.c ---- */
 /* Before any network runs: what a process that was killed has left in the kernel goes. */

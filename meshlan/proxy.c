@@ -57,6 +57,15 @@ void proxy_from_sockaddr(const union udp_addr *a, struct redirect_address *out, 
 	*port = ntohs(out->version == 6 ? a->in6.sin6_port : a->in.sin_port);
 }
 
+bool proxy_whose(const struct proxy *p, uint8_t protocol, const union udp_addr *from, struct redirect_flow *out)
+{
+	struct redirect_address alias;
+	uint16_t port;
+
+	proxy_from_sockaddr(from, &alias, &port);
+	return redirect_of_alias(p->o.redirect, protocol, &alias, port, out);
+}
+
 /* ---- what others see ---- */
 
 void proxy_trouble(struct proxy *p, enum proxy_trouble t, bool on)

@@ -55,7 +55,16 @@ static bool caller_in(const struct proxy *p, const struct redirect_flow *f, unsi
 	return true;
 }
 
-/* `again`: not for datagrams of IPv6, where anybody's second socket could have all four numbers of the first, and its answers. */
+/*
+ * Whether another socket may have this one's address and port, as calls of one port to several services need it. Of
+ * datagrams the kernel lets the other have all four numbers, and with them the answers: so not of IPv6, where anybody
+ * may have it, nor where a call of IPv6 becomes one of IPv4, which a call of IPv4 may be already.
+ */
+static bool may_share(const struct redirect_flow *f, int type, bool any_port)
+{
+	return type == SOCK_STREAM || (f->caller.version == 4 && f->service.version == 4 && !any_port);
+}
+
 static int set_transparent(struct proxy *p, int fd, bool v6, bool again)
 {
 	int on = 1;
@@ -150,7 +159,7 @@ static int dial_service(struct proxy *p, const struct redirect_flow *f, int type
 	fd = make_socket(p, to.sa.sa_family, type, error);
 	if (fd < 0)
 		return -1;
-	*error = set_transparent(p, fd, to.sa.sa_family == AF_INET6, type == SOCK_STREAM || to.sa.sa_family == AF_INET) < 0 ||
+	*error = set_transparent(p, fd, to.sa.sa_family == AF_INET6, may_share(f, type, any_port)) < 0 ||
 		 bind(fd, &from.sa, proxy_sockaddr_len(&from)) < 0 ? errno : make_way(p, fd, f, rule);
 	if (*error != 0) {
 		close(fd);

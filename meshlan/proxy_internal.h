@@ -81,6 +81,8 @@ static inline size_t proxy_slot(const struct redirect_flow *f)
 }
 union udp_addr proxy_sockaddr(const struct redirect_address *a, uint16_t port);
 void proxy_from_sockaddr(const union udp_addr *a, struct redirect_address *out, uint16_t *port);
+/* The flow of what came from there to a socket of ours. false: of none, and so nobody has business there. */
+bool proxy_whose(const struct proxy *p, uint8_t protocol, const union udp_addr *from, struct redirect_flow *out);
 static inline socklen_t proxy_sockaddr_len(const union udp_addr *a)
 {
 	return a->sa.sa_family == AF_INET6 ? sizeof(a->in6) : sizeof(a->in);

@@ -308,15 +308,12 @@ static void set_nodelay(int fd)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
-static struct tcp_flow *whose(struct proxy *p, const union udp_addr *from)
+static struct tcp_flow *waiting(struct proxy *p, const union udp_addr *from)
 {
-	struct redirect_address alias;
 	struct redirect_flow f;
 	struct tcp_flow *t;
-	uint16_t port;
 
-	proxy_from_sockaddr(from, &alias, &port);
-	if (!redirect_of_alias(p->o.redirect, IPPROTO_TCP, &alias, port, &f))
+	if (!proxy_whose(p, IPPROTO_TCP, from, &f))
 		return NULL;
 	t = p->tcp[proxy_slot(&f)];
 	return t != NULL && t->flow.id == f.id && t->state == WAITING ? t : NULL;
@@ -324,7 +321,7 @@ static struct tcp_flow *whose(struct proxy *p, const union udp_addr *from)
 
 static void accepted(struct proxy *p, int fd, const union udp_addr *from)
 {
-	struct tcp_flow *t = whose(p, from);
+	struct tcp_flow *t = waiting(p, from);
 	struct watch nobody = {.fd = fd};
 
 	if (t == NULL || fd >= p->fd_max) {

@@ -114,6 +114,11 @@ static void far_ready(struct watch *w, uint32_t revents)
 			loop_watch_deadline(w, u->last_ms + PROXY_UDP_IDLE_MS);
 		return;
 	}
+	/* Its alias may be another flow's by now, and the answer would be taken for one to that. */
+	if (!redirect_lives(u->p->o.redirect, u->flow.id)) {
+		finish(u);
+		return;
+	}
 	if ((revents & EPOLLERR) != 0)
 		read_errors(u);
 	for (int i = 0; i < TURN; i++) {
@@ -156,16 +161,13 @@ static struct udp_flow *begin(struct proxy *p, const struct redirect_flow *f)
 	return u;
 }
 
-static struct udp_flow *whose(struct proxy *p, const union udp_addr *from)
+/* Begins with its first datagram. */
+static struct udp_flow *flow_of(struct proxy *p, const union udp_addr *from)
 {
-	struct redirect_address alias;
 	struct redirect_flow f;
 	struct udp_flow *u;
-	uint16_t port;
 
-	proxy_from_sockaddr(from, &alias, &port);
-	/* Nobody else has business here. */
-	if (!redirect_of_alias(p->o.redirect, IPPROTO_UDP, &alias, port, &f))
+	if (!proxy_whose(p, IPPROTO_UDP, from, &f))
 		return NULL;
 	u = p->udp[proxy_slot(&f)];
 	if (u != NULL && u->flow.id != f.id)
@@ -191,7 +193,7 @@ void proxy_udp_ready(struct watch *w, uint32_t revents)
 			return;
 		if (got < 0)
 			continue;
-		u = whose(p, &from);
+		u = flow_of(p, &from);
 		if (u == NULL)
 			continue;
 		u->last_ms = loop_now_ms(p->loop);

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -247,44 +246,14 @@ static int start_store(struct meshlan *m, struct error *err)
 
 /* ---- life ---- */
 
-static void signal_ready(struct watch *w, uint32_t revents)
+static void signalled(struct daemon *d, unsigned signo)
 {
-	struct meshlan *m = container_of(w, struct meshlan, signals);
-	struct signalfd_siginfo info;
+	struct meshlan *m = container_of(d, struct meshlan, daemon);
 
-	(void)revents;
-	while (read(w->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		if (info.ssi_signo == SIGHUP) {
-			m->stamp = 0;
-			meshlan_reload(m);
-		} else {
-			loop_stop(m->loop);
-		}
-	}
-}
-
-static int watch_signals(struct meshlan *m, struct error *err)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	signal(SIGPIPE, SIG_IGN);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	m->signals = (struct watch){.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .events = EPOLLIN, .ready = signal_ready};
-	if (m->signals.fd < 0)
-		return error_errno(err, errno, "cannot take signals");
-	return loop_watch(m->loop, &m->signals, err);
-}
-
-static void watchdog_fire(struct timer *t)
-{
-	struct meshlan *m = container_of(t, struct meshlan, watchdog);
-
-	notify_send(&m->notify, "WATCHDOG=1");
-	loop_timer_set(m->loop, t, loop_now_ms(m->loop) + m->options->watchdog_ms);
+	if (signo != SIGHUP)
+		return;
+	m->stamp = 0;
+	meshlan_reload(m);
 }
 
 static int take_name(struct meshlan *m, struct error *err)
@@ -345,10 +314,9 @@ static struct meshlan *meshlan_new(const struct meshlan_options *o)
 	struct meshlan *m = xcalloc(1, sizeof(*m));
 
 	m->options = o;
-	m->lock_fd = m->door_fd = m->store.fd = m->signals.fd = m->links.fd = m->beacon4.fd = m->beacon6.fd = m->lookup_cancel = -1;
-	m->notify = NOTIFY_INIT;
+	m->lock_fd = m->door_fd = m->store.fd = m->links.fd = m->beacon4.fd = m->beacon6.fd = m->lookup_cancel = -1;
+	m->daemon = DAEMON_INIT(signalled);
 	m->reload.fire = reload_fire;
-	m->watchdog.fire = watchdog_fire;
 	m->follow.fire = follow_fire;
 	m->names = names_new();
 	return m;
@@ -370,13 +338,11 @@ static void meshlan_free(struct meshlan *m)
 		underlay_stop(m);
 		loop_timer_cancel(m->loop, &m->follow);
 		loop_timer_cancel(m->loop, &m->reload);
-		loop_timer_cancel(m->loop, &m->watchdog);
 		close_watch(&m->store);
-		close_watch(&m->signals);
 	}
+	daemon_stop(&m->daemon);
 	loop_free(m->loop);
 	names_free(m->names);
-	notify_release(&m->notify);
 	file_close(&m->lock_fd);
 	free(m);
 }
@@ -386,19 +352,14 @@ static int start(struct meshlan *m, struct error *err)
 	const struct meshlan_options *o = m->options;
 
 	if (crypto_start(err) < 0 || take_options(m, err) < 0 || (m->loop = loop_new(err)) == NULL ||
-	    watch_signals(m, err) < 0 || start_store(m, err) < 0 ||
-	    (o->notify_socket != NULL && notify_open(&m->notify, o->notify_socket, err) < 0) || underlay_start(m, err) < 0 ||
-	    nameserver_start(m, err) < 0)
+	    daemon_start(&m->daemon, m->loop, o->notify_socket, o->watchdog_ms, err) < 0 || start_store(m, err) < 0 ||
+	    underlay_start(m, err) < 0 || nameserver_start(m, err) < 0)
 		return -1;
 	m->started_s = clock_now_s();
 	reach_begin();
 	lan_guard_begin();
 	meshlan_reload(m);
-	if (door_start(m, err) < 0)
-		return -1;
-	if (o->watchdog_ms > 0)
-		loop_timer_set(m->loop, &m->watchdog, loop_now_ms(m->loop) + o->watchdog_ms);
-	return 0;
+	return door_start(m, err);
 }
 
 int meshlan_run(const struct meshlan_options *options, struct error *err)
@@ -408,9 +369,9 @@ int meshlan_run(const struct meshlan_options *options, struct error *err)
 
 	if (r == 0) {
 		log_info("mesh.ready", "networks=%zu version=%s", m->lans_count, MESHANICS_VERSION);
-		notify_send(&m->notify, "READY=1");
+		daemon_say(&m->daemon, "READY=1");
 		r = loop_run(m->loop, err);
-		notify_send(&m->notify, "STOPPING=1");
+		daemon_say(&m->daemon, "STOPPING=1");
 	}
 	if (r == 0 && m->fatal.kind != ERR_NONE) {
 		*err = m->fatal;

@@ -36,24 +36,42 @@ void discover_ask(struct mesh_engine *e, const struct generation *g, const struc
 			w = &e->whos[i];
 	if (wanted != NULL)
 		memcpy(who.wanted, wanted, NODE_ID_LEN);
+	memcpy(who.sign_public, e->nodekey.sign_public, sizeof(who.sign_public));
+	memcpy(who.static_public, e->nodekey.static_public, sizeof(who.static_public));
 	len = packet_put_who(&g->subkeys, &who, cookie, out);
 	*w = (struct who){.nonce = who.nonce, .sent_ms = now_ms, .at = *at, .call = call};
 	memcpy(w->tag, packet_outer_tag(out, len, &h), PACKET_TAG_LEN);
 	act_send(e, at, out, len);
 }
 
-void discover_who(struct mesh_engine *e, const struct generation *g, const struct endpoint *from, struct slice body)
+/* Whether that node is to learn where this one is, by what came in g. */
+static bool may_know(const struct mesh_engine *e, const struct generation *g, const uint8_t *id, int64_t now_ms)
+{
+	const struct node *n = node_find(e, id);
+	enum session_kind kind;
+
+	return (n == NULL || !n->evicted) && generation_admits(e, g, id, now_ms, &kind) == 0;
+}
+
+void discover_who(struct mesh_engine *e, const struct generation *g, const struct endpoint *from, struct slice body,
+		  int64_t now_ms)
 {
 	static const uint8_t anybody[NODE_ID_LEN];
 	struct packet_here here = {.observed = *from, .record = slice_of(e->own_bytes, e->own_len)};
-	uint8_t out[PACKET_OUTER_MAX];
+	uint8_t out[PACKET_OUTER_MAX], id[NODE_ID_LEN];
 	struct packet_who w;
+	size_t len;
 
 	if (packet_who_get(&w, body) < 0 || (memcmp(w.wanted, anybody, NODE_ID_LEN) != 0 &&
 					     memcmp(w.wanted, e->nodekey.id, NODE_ID_LEN) != 0))
 		return;
+	node_id_of(id, w.sign_public, w.static_public);
+	if (!may_know(e, g, id, now_ms))
+		return;
 	here.nonce = w.nonce;
-	act_send(e, from, out, packet_put_here(&g->subkeys, &here, out));
+	len = packet_put_here(&g->subkeys, &here, w.static_public, out);
+	if (len > 0)
+		act_send(e, from, out, len);
 }
 
 static struct who *awaited(const struct mesh_engine *e, uint64_t nonce, int64_t now_ms)
@@ -69,14 +87,14 @@ static struct who *awaited(const struct mesh_engine *e, uint64_t nonce, int64_t 
 
 bool discover_awaited(const struct mesh_engine *e, struct slice body, int64_t now_ms)
 {
-	struct packet_here h;
+	uint64_t nonce;
 
-	return packet_here_get(&h, body) == 0 && awaited(e, h.nonce, now_ms) != NULL;
+	return packet_here_nonce(&nonce, body) == 0 && awaited(e, nonce, now_ms) != NULL;
 }
 
 void discover_here(struct mesh_engine *e, const struct endpoint *from, struct slice body, int64_t now_ms)
 {
-	uint8_t id[NODE_ID_LEN];
+	uint8_t id[NODE_ID_LEN], room[PACKET_OUTER_MAX];
 	uint64_t sequence;
 	struct packet_here h;
 	uint32_t epoch;
@@ -84,8 +102,8 @@ void discover_here(struct mesh_engine *e, const struct endpoint *from, struct sl
 	struct who *w;
 	bool call;
 
-	if (packet_here_get(&h, body) < 0 || (w = awaited(e, h.nonce, now_ms)) == NULL ||
-	    record_peek(h.record, id, &sequence, &epoch) < 0)
+	if (!discover_awaited(e, body, now_ms) || packet_here_get(&h, body, &e->nodekey, room) < 0 ||
+	    (w = awaited(e, h.nonce, now_ms)) == NULL || record_peek(h.record, id, &sequence, &epoch) < 0)
 		return;
 	call = w->call;
 	if (gossip_record(e, h.record, NULL, now_ms) == TAKEN_NOT)
@@ -209,6 +227,19 @@ void discover_announce(struct mesh_engine *e, int64_t now_ms)
 	engine_due(e, e->beacon_ms);
 }
 
+void discover_again(struct mesh_engine *e, int64_t now_ms)
+{
+	size_t i;
+
+	for (i = 0; i < e->configured_count; i++) {
+		e->configured[i].next_ms = now_ms;
+		e->configured[i].wait_ms = ASK_FIRST_MS;
+		e->configured[i].asked = 0;
+	}
+	engine_due(e, now_ms);
+	discover_announce(e, now_ms);
+}
+
 static void beacons_timer(struct mesh_engine *e, int64_t now_ms)
 {
 	if (now_ms >= e->beacon_ms) {
@@ -226,6 +257,17 @@ static void beacons_timer(struct mesh_engine *e, int64_t now_ms)
 	engine_due(e, e->beacon_answer_ms);
 }
 
+/* One that is not known is answered even so soon after a beacon, by which it may have known nobody, or had no key. */
+static void answer_beacon(struct mesh_engine *e, const struct node *n, int64_t now_ms)
+{
+	int64_t free_ms = e->beacon_sent_ms + BEACON_GAP_MS;
+
+	if (!e->beacons || e->beacon_answer_ms != ENGINE_NEVER || (now_ms < free_ms && n != NULL && n->record_len > 0))
+		return;
+	e->beacon_answer_ms = (now_ms < free_ms ? free_ms : now_ms) + engine_random(e, BEACON_FIRST_MS);
+	engine_due(e, e->beacon_answer_ms);
+}
+
 void discover_beacon(struct mesh_engine *e, const struct generation *g, const struct endpoint *from, struct slice body,
 		     int64_t now_ms)
 {
@@ -233,14 +275,12 @@ void discover_beacon(struct mesh_engine *e, const struct generation *g, const st
 	struct packet_beacon b;
 	struct node *n;
 
-	if (packet_beacon_get(&b, body) < 0 || memcmp(b.id, e->nodekey.id, NODE_ID_LEN) == 0)
+	if (packet_beacon_get(&b, body) < 0 || memcmp(b.id, e->nodekey.id, NODE_ID_LEN) == 0 || !may_know(e, g, b.id, now_ms))
 		return;
-	if (b.answer && e->beacons && now_ms - e->beacon_sent_ms >= BEACON_GAP_MS && e->beacon_answer_ms == ENGINE_NEVER) {
-		e->beacon_answer_ms = now_ms + engine_random(e, BEACON_FIRST_MS);
-		engine_due(e, e->beacon_answer_ms);
-	}
 	n = node_find(e, b.id);
-	if (n != NULL && (n->evicted || (n->record_len > 0 && (b.boot_epoch < n->boot_epoch || b.sequence <= n->sequence))))
+	if (b.answer)
+		answer_beacon(e, n, now_ms);
+	if (n != NULL && n->record_len > 0 && (b.boot_epoch < n->boot_epoch || b.sequence <= n->sequence))
 		return;
 	at.port = from->family == ENDPOINT_V4 ? b.port_v4 : b.port_v6;
 	if (endpoint_usable(&at))

@@ -245,6 +245,14 @@ void node_due(struct mesh_engine *e, struct node *n, int64_t at_ms);
 void act(struct mesh_engine *e, const struct mesh_act *a);
 void act_send(struct mesh_engine *e, const struct endpoint *to, const uint8_t *bytes, size_t len);
 void act_event(struct mesh_engine *e, enum mesh_event event, const struct node *n);
+/* Seal a message for the peer; to NULL: its endpoint. */
+void node_say(struct mesh_engine *e, struct node *n, const struct message *m, const struct endpoint *to);
+/* The same of content that is written already. */
+void node_say_bytes(struct mesh_engine *e, struct node *n, struct slice content, const struct endpoint *to, bool for_other);
+int64_t engine_now_us(const struct mesh_engine *e, int64_t now_ms);
+void traffic_of(const struct mesh_engine *e, const struct node *n, struct engine_traffic *t);
+
+/* ---- nodes.c ---- */
 struct node *node_find(const struct mesh_engine *e, const uint8_t *id);
 /* Made when it is not there; NULL when there is no room. */
 struct node *node_get(struct mesh_engine *e, const uint8_t *id, int64_t now_ms);
@@ -255,12 +263,6 @@ struct node *node_random_live(struct mesh_engine *e, const struct node *not_this
 struct node *node_random(struct mesh_engine *e);
 bool node_live(const struct node *n);
 size_t engine_live(const struct mesh_engine *e);
-/* Seal a message for the peer; to NULL: its endpoint. */
-void node_say(struct mesh_engine *e, struct node *n, const struct message *m, const struct endpoint *to);
-/* The same of content that is written already. */
-void node_say_bytes(struct mesh_engine *e, struct node *n, struct slice content, const struct endpoint *to, bool for_other);
-int64_t engine_now_us(const struct mesh_engine *e, int64_t now_ms);
-void traffic_of(const struct mesh_engine *e, const struct node *n, struct engine_traffic *t);
 
 /* ---- own.c ---- */
 int own_make(struct mesh_engine *e, int64_t now_ms, struct error *err);
@@ -338,7 +340,8 @@ void ask_asked(struct mesh_engine *e, struct node *n, const struct message *m);
 void ask_answered(struct mesh_engine *e, struct node *n, const struct message *m);
 
 /* ---- discover.c ---- */
-void discover_who(struct mesh_engine *e, const struct generation *g, const struct endpoint *from, struct slice body);
+void discover_who(struct mesh_engine *e, const struct generation *g, const struct endpoint *from, struct slice body,
+		  int64_t now_ms);
 void discover_here(struct mesh_engine *e, const struct endpoint *from, struct slice body, int64_t now_ms);
 void discover_beacon(struct mesh_engine *e, const struct generation *g, const struct endpoint *from, struct slice body,
 		     int64_t now_ms);
@@ -349,6 +352,8 @@ void discover_ask(struct mesh_engine *e, const struct generation *g, const struc
 		  const uint8_t *cookie, bool call, int64_t now_ms);
 void discover_timer(struct mesh_engine *e, int64_t now_ms);
 void discover_announce(struct mesh_engine *e, int64_t now_ms);
+/* Ask and be heard as after the start: who was silent may answer now. */
+void discover_again(struct mesh_engine *e, int64_t now_ms);
 void introduce_ask(struct mesh_engine *e, struct node *n, int64_t now_ms);
 void introduce_pass(struct mesh_engine *e, struct node *n, const struct message *m, int64_t now_ms);
 void introduce_called(struct mesh_engine *e, const struct message *m, int64_t now_ms);

@@ -11,7 +11,10 @@
 #define BODY_AT (PACKET_HEADER_LEN + PACKET_SALT_LEN)
 
 _Static_assert(PACKET_SALT_LEN == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES, "the salt is the nonce");
-_Static_assert(PACKET_OUTER_LEN + 29 + RECORD_LEN_MAX == PACKET_WHO_LEN_MIN, "no answer is longer than its question");
+#define HERE_FIXED (ENDPOINT_WIRE_LEN + 2)	/* of what is sealed: all but the record */
+
+_Static_assert(PACKET_OUTER_LEN + 10 + crypto_box_SEALBYTES + HERE_FIXED + RECORD_LEN_MAX == PACKET_WHO_LEN_MIN,
+	       "no answer is longer than its question");
 
 /* ---- header ---- */
 
@@ -285,6 +288,8 @@ size_t packet_put_who(const struct subkeys *k, const struct packet_who *p, const
 	memset(body, 0, WHO_BODY_MIN);
 	memcpy(body, p->wanted, NODE_ID_LEN);
 	put_be64(body + NODE_ID_LEN, p->nonce);
+	memcpy(body + 24, p->sign_public, sizeof(p->sign_public));
+	memcpy(body + 56, p->static_public, sizeof(p->static_public));
 	return seal(k, (struct packet_header){.type = PACKET_WHO},
 		    padded(out, WHO_BODY_MIN, end - PACKET_WHO_LEN_MIN, end), cookie, out);
 }
@@ -295,29 +300,49 @@ int packet_who_get(struct packet_who *p, struct slice body)
 
 	read_into(&r, p->wanted, NODE_ID_LEN);
 	p->nonce = read_be64(&r);
+	read_into(&r, p->sign_public, sizeof(p->sign_public));
+	read_into(&r, p->static_public, sizeof(p->static_public));
 	return body.len < WHO_BODY_MIN ? -1 : 0;
 }
 
-size_t packet_put_here(const struct subkeys *k, const struct packet_here *p, uint8_t *out)
+size_t packet_put_here(const struct subkeys *k, const struct packet_here *p, const uint8_t to[static 32], uint8_t *out)
 {
-	uint8_t *body = out + BODY_AT;
-	size_t len = 29 + p->record.len;
+	uint8_t clear[HERE_FIXED + RECORD_LEN_MAX], *body = out + BODY_AT;
+	size_t len = HERE_FIXED + p->record.len;
 
 	assert(p->record.len <= RECORD_LEN_MAX);
+	endpoint_put(clear, &p->observed);
+	put_be16(clear + ENDPOINT_WIRE_LEN, (uint16_t)p->record.len);
+	memcpy(clear + HERE_FIXED, p->record.ptr, p->record.len);
 	put_be64(body, p->nonce);
-	endpoint_put(body + 8, &p->observed);
-	put_be16(body + 27, (uint16_t)p->record.len);
-	memcpy(body + 29, p->record.ptr, p->record.len);
+	put_be16(body + 8, (uint16_t)(crypto_box_SEALBYTES + len));
+	if (crypto_box_seal(body + 10, clear, len, to) != 0)
+		return 0;
 	return seal(k, (struct packet_header){.type = PACKET_HERE},
-		    padded(out, len, PACKET_PADDING_MAX, PACKET_WHO_LEN_MIN), NULL, out);
+		    padded(out, 10 + crypto_box_SEALBYTES + len, PACKET_PADDING_MAX, PACKET_WHO_LEN_MIN), NULL, out);
 }
 
-int packet_here_get(struct packet_here *p, struct slice body)
+int packet_here_nonce(uint64_t *nonce, struct slice body)
 {
 	struct reader r = reader_of(body);
-	const uint8_t *observed;
+
+	*nonce = read_be64(&r);
+	return r.failed ? -1 : 0;
+}
+
+int packet_here_get(struct packet_here *p, struct slice body, const struct nodekey *self, uint8_t *room)
+{
+	struct reader r = reader_of(body);
+	const uint8_t *observed, *sealed;
+	size_t len;
 
 	p->nonce = read_be64(&r);
+	len = read_be16(&r);
+	sealed = read_bytes(&r, len);
+	if (r.failed || len < crypto_box_SEALBYTES ||
+	    crypto_box_seal_open(room, sealed, len, self->static_public, self->static_secret) != 0)
+		return -1;
+	r = reader_of(slice_of(room, len - crypto_box_SEALBYTES));
 	observed = read_bytes(&r, ENDPOINT_WIRE_LEN);
 	p->record.len = read_be16(&r);
 	p->record.ptr = read_bytes(&r, p->record.len);

@@ -108,8 +108,9 @@ WARN_UNUSED int packet_hint_get(struct packet_header *quoted, struct slice body)
 struct packet_who {
 	uint8_t wanted[NODE_ID_LEN];	/* zeros: whoever is there */
 	uint64_t nonce;
+	uint8_t sign_public[32], static_public[32];	/* who asks, as it says; the answer is sealed to the latter */
 };
-#define PACKET_WHO_LEN_MIN 1085		/* so that the answer is never the longer one */
+#define PACKET_WHO_LEN_MIN 1135		/* so that the answer is never the longer one */
 size_t packet_put_who(const struct subkeys *k, const struct packet_who *p, const uint8_t *cookie, uint8_t *out);
 WARN_UNUSED int packet_who_get(struct packet_who *p, struct slice body);
 
@@ -118,8 +119,12 @@ struct packet_here {
 	struct endpoint observed;	/* where that came from */
 	struct slice record;		/* not verified */
 };
-size_t packet_put_here(const struct subkeys *k, const struct packet_here *p, uint8_t *out);
-WARN_UNUSED int packet_here_get(struct packet_here *p, struct slice body);
+/* Sealed to the static key `to`: whoever asks in another's name cannot read it. 0: the key is of small order. */
+size_t packet_put_here(const struct subkeys *k, const struct packet_here *p, const uint8_t to[static 32], uint8_t *out);
+/* The nonce alone, which stands before the seal. */
+WARN_UNUSED int packet_here_nonce(uint64_t *nonce, struct slice body);
+/* self: whom it is sealed to. *p borrows from room, of PACKET_OUTER_MAX bytes. */
+WARN_UNUSED int packet_here_get(struct packet_here *p, struct slice body, const struct nodekey *self, uint8_t *room);
 
 struct packet_beacon {
 	uint8_t id[NODE_ID_LEN];

@@ -1,4 +1,4 @@
-/* The table of redirected flows, and what the proxy asks of it. */
+/* The table of redirected flows. */
 #include <netinet/in.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -15,7 +15,6 @@
 #define ALIAS_TRIES 64
 #define ALIAS_MIN 1024
 #define SLOT_BITS 12
-#define NO_TIME INT64_MIN	/* in place of now: what has expired counts, too, since it still has the name */
 #define TCP_FIN 1
 #define TCP_RST 4
 
@@ -128,7 +127,6 @@ static bool expired(const struct rflow *f, int64_t now_ms)
 	return idle > (is_open(f) ? REDIRECT_TCP_OPEN_MS : REDIRECT_TCP_NEW_MS);
 }
 
-/* One that has expired is found as well where now_ms is INT64_MIN: it is about to be used. */
 struct rflow *redirect_find(struct redirect *r, const struct ends *called, int64_t now_ms)
 {
 	for (uint32_t at = r->by_called[hash(r, called)]; at != 0; at = r->flows[at - 1].next_called) {
@@ -136,7 +134,7 @@ struct rflow *redirect_find(struct redirect *r, const struct ends *called, int64
 
 		if (!same_ends(&f->called, called))
 			continue;
-		if (now_ms == INT64_MIN || !expired(f, now_ms))
+		if (now_ms == NO_TIME || !expired(f, now_ms))
 			return f;
 		redirect_drop(r, f);
 		return NULL;
@@ -155,7 +153,7 @@ struct rflow *redirect_find_seen(struct redirect *r, const struct ends *seen, in
 	return NULL;
 }
 
-static struct rflow *by_id(struct redirect *r, uint64_t id)
+struct rflow *redirect_by_id(struct redirect *r, uint64_t id)
 {
 	struct rflow *f = &r->flows[id & (REDIRECT_FLOWS_MAX - 1)];
 
@@ -213,8 +211,7 @@ static struct rflow *take_slot(struct redirect *r, uint32_t peer, int64_t now_ms
 
 /* ---- a new flow ---- */
 
-/* Who listens, as the kernel sees it. false: the proxy has no such port. */
-static bool listener_of(const struct redirect *r, const struct redirect_flow *w, struct ends *seen)
+bool redirect_seen_by(const struct redirect *r, const struct redirect_flow *w, struct ends *seen)
 {
 	const struct redirect_own *o = &r->own;
 	bool tcp = w->protocol == IPPROTO_TCP;
@@ -253,7 +250,7 @@ struct rflow *redirect_begin(struct redirect *r, const struct redirect_flow *wan
 			    .protocol = wanted->protocol};
 	struct rflow *f;
 
-	if (!listener_of(r, wanted, &seen))
+	if (!redirect_seen_by(r, wanted, &seen))
 		return NULL;
 	f = take_slot(r, wanted->peer, now_ms);
 	if (f == NULL)
@@ -291,111 +288,4 @@ void redirect_note(struct rflow *f, const struct plane_packet *p, enum flow_end 
 	if (flags & TCP_FIN)
 		f->ends |= (uint8_t)way;
 	f->closed |= (flags & TCP_RST) != 0 || f->ends == (END_IN | END_OUT);
-}
-
-/* ---- the proxy ---- */
-
-void redirect_set_options(struct redirect *r, const struct redirect_options *o)
-{
-	pthread_mutex_lock(&r->options_lock);
-	r->options = o != NULL ? *o : (struct redirect_options){0};
-	pthread_mutex_unlock(&r->options_lock);
-}
-
-/* Would it begin like this now? */
-static bool still_holds(const struct redirect *r, const struct rflow *f)
-{
-	struct ends seen = f->seen;
-	int forward;
-
-	if (!listener_of(r, &f->f, &seen) || !redirect_same(&seen.to, &f->seen.to) || seen.to_port != f->seen.to_port)
-		return false;
-	if (f->f.kind != REDIRECT_FORWARD)
-		return redirect_same(&f->f.called, &r->own.node4) || redirect_same(&f->f.called, &r->own.node6);
-	forward = redirect_forward(&r->own, &f->f.called);
-	return forward >= 0 && r->own.forward_of[forward] == f->f.forward;
-}
-
-void redirect_set(struct redirect *r, const struct redirect_own *own)
-{
-	pthread_mutex_lock(&r->lock);
-	r->own = *own;
-	atomic_fetch_add(&r->generation, 1);
-	for (uint32_t i = 0; i < r->made; i++)
-		if (r->flows[i].used && !still_holds(r, &r->flows[i]))
-			redirect_drop(r, &r->flows[i]);
-	pthread_mutex_unlock(&r->lock);
-}
-
-bool redirect_of_packet(struct redirect *r, const uint8_t *ip, size_t len, struct redirect_flow *out)
-{
-	struct plane_packet p;
-	struct rflow *f;
-	struct ends e;
-
-	if (!plane_packet_parse(ip, len, &p) || redirect_is_later_fragment(&p) || !redirect_ends(&p, &e))
-		return false;
-	pthread_mutex_lock(&r->lock);
-	f = redirect_find(r, &e, NO_TIME);
-	if (f != NULL)
-		*out = f->f;
-	pthread_mutex_unlock(&r->lock);
-	return f != NULL;
-}
-
-bool redirect_of_alias(struct redirect *r, uint8_t protocol, const struct redirect_address *alias, uint16_t port,
-		       struct redirect_flow *out)
-{
-	struct redirect_flow asked = {.kind = REDIRECT_LOOPBACK, .protocol = protocol, .called = *alias};
-	struct ends seen = {.from = *alias, .from_port = port, .protocol = protocol};
-	struct rflow *f = NULL;
-
-	pthread_mutex_lock(&r->lock);
-	if (listener_of(r, &asked, &seen))
-		f = redirect_find_seen(r, &seen, NO_TIME);
-	if (f != NULL)
-		*out = f->f;
-	pthread_mutex_unlock(&r->lock);
-	return f != NULL;
-}
-
-bool redirect_ready(struct redirect *r, uint64_t id, uint8_t *ip, size_t len)
-{
-	struct plane_packet p;
-	struct rflow *f;
-
-	if (!plane_packet_parse(ip, len, &p))
-		return false;
-	p.bytes = ip;
-	p.partial = true;
-	pthread_mutex_lock(&r->lock);
-	f = by_id(r, id);
-	if (f != NULL) {
-		f->ready = true;
-		redirect_write(&p, &f->seen);
-	}
-	pthread_mutex_unlock(&r->lock);
-	if (f != NULL)
-		plane_checksum_fill(&p, ip);
-	return f != NULL;
-}
-
-void redirect_end(struct redirect *r, uint64_t id, bool gone)
-{
-	struct rflow *f;
-
-	pthread_mutex_lock(&r->lock);
-	f = by_id(r, id);
-	if (f != NULL && gone)
-		redirect_drop(r, f);
-	else if (f != NULL)
-		f->closed = true;
-	pthread_mutex_unlock(&r->lock);
-}
-
-void redirect_count(struct redirect *r, struct redirect_counts *out)
-{
-	pthread_mutex_lock(&r->lock);
-	*out = r->counts;
-	pthread_mutex_unlock(&r->lock);
 }

@@ -126,6 +126,8 @@ bool redirect_of_packet(struct redirect *r, const uint8_t *ip, size_t len, struc
 /* The flow whose caller the kernel sees as this. */
 bool redirect_of_alias(struct redirect *r, uint8_t protocol, const struct redirect_address *alias, uint16_t port,
 		       struct redirect_flow *out);
+/* Whether it is still in the table: the name of one that gave way may be another's by now. */
+bool redirect_lives(struct redirect *r, uint64_t id);
 /*
  * The service has answered: packets pass from now on. ip: the packet that was taken; changed in place, checksums
  * computed, to be injected. false: the flow is gone.

@@ -1,6 +1,6 @@
 /*
  * What the parts of redirect.h share: the table of flows (redirect.c), which flows begin (redirect_admit.c), packets on their
- * way (redirect_path.c) and being changed (redirect_packet.c).
+ * way (redirect_path.c) and being changed (redirect_packet.c), what the proxy asks and tells (redirect_proxy.c).
  */
 #ifndef MESHANICS_MESH_REDIRECT_INTERNAL_H
 #define MESHANICS_MESH_REDIRECT_INTERNAL_H
@@ -109,11 +109,16 @@ static inline bool redirect_none_seen(const struct redirect *r, const struct end
 
 /* ---- redirect.c: with the lock held ---- */
 
+#define NO_TIME INT64_MIN	/* in place of now: what has expired counts, too, since it still has the name */
 struct rflow *redirect_find(struct redirect *r, const struct ends *called, int64_t now_ms);
 struct rflow *redirect_find_seen(struct redirect *r, const struct ends *seen, int64_t now_ms);
 /* A new flow; NULL: no room, or the proxy has no port for it. */
 struct rflow *redirect_begin(struct redirect *r, const struct redirect_flow *wanted, int64_t now_ms);
 void redirect_drop(struct redirect *r, struct rflow *f);
+/* NULL: it is no more. */
+struct rflow *redirect_by_id(struct redirect *r, uint64_t id);
+/* Who listens, as the kernel sees it. false: the proxy has no such port. */
+bool redirect_seen_by(const struct redirect *r, const struct redirect_flow *w, struct ends *seen);
 /* A packet of it has passed. */
 void redirect_note(struct rflow *f, const struct plane_packet *p, enum flow_end way);
 

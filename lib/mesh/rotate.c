@@ -223,6 +223,9 @@ static int take(struct mesh_engine *e, const struct netkey *next, struct slice l
 		act(e, &a);
 	say_masks(e);
 	end_older(e, e->gen[1].key.generation);
+	/* To one that was not on the list, or has no other's record, nobody has said anything so far. */
+	if (engine_live(e) == 0)
+		discover_again(e, now_ms);
 	engine_due(e, e->gen[1].grace_until_ms);
 	for (i = 0; i < e->nodes_top; i++)
 		if (e->nodes[i] != NULL)

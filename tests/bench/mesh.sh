@@ -23,35 +23,17 @@ datagrams=$src/build/tests/bench/datagrams
 io=$src/tests/e2e/mesh-io.pl
 dir=$(mktemp -d) || exit 1
 NS=mb$$
+# shellcheck source=tests/e2e/two-ends.sh
+. "$src/tests/e2e/two-ends.sh"
 runs=$dir/runs
 : >"$runs"
 
-A() { ip netns exec "$NS-a" "$@"; }
-B() { ip netns exec "$NS-b" "$@"; }
-
-end_all() {
-	for w in a b; do
-		for p in $(ip netns pids "$NS-$w" 2>/dev/null); do
-			kill -9 "$p" 2>/dev/null
-		done
-		ip netns del "$NS-$w" 2>/dev/null
-	done
-	:
-}
-trap 'end_all; rm -rf "$dir"' EXIT
+trap 'unwire; rm -rf "$dir"' EXIT
 trap 'exit 1' INT TERM
 
 begin() {
-	end_all
-	ip netns add "$NS-a" && ip netns add "$NS-b" &&
-	ip link add wa netns "$NS-a" type veth peer name wb netns "$NS-b" || exit 1
-	for w in a b; do
-		ip -n "$NS-$w" link set lo up
-		test -z "${WIRE:-}" || ip -n "$NS-$w" link set "w$w" gso_max_segs 1
-		ip -n "$NS-$w" link set "w$w" up
-	done
-	ip -n "$NS-a" addr add 10.9.0.1/24 dev wa
-	ip -n "$NS-b" addr add 10.9.0.2/24 dev wb
+	# shellcheck disable=SC2046 # two words, or none
+	wire $(test -z "${WIRE:-}" || echo gso_max_segs 1) || exit 1
 }
 
 # in_ns a|b COMMAND...: in the background.

@@ -4,6 +4,8 @@
 #	reach-io.pl serve tcp|udp ADDRESS PORT [only|both]	answers each with "CALLER-ADDRESS CALLER-PORT OWN-ADDRESS LENGTH";
 #							of ::, `both` takes IPv4 as well, `only` (and nothing) does not; never ends
 #	reach-io.pl ask tcp|udp ADDRESS PORT [FROM-PORT [LENGTH]]	prints the answer, or "error: " and why, and "after MS"
+#	reach-io.pl apart ADDRESS OTHER PORT FROM-PORT		datagrams from one port to both, by turns; prints "apart" when each was
+#							answered as it asked, with its length
 #	reach-io.pl many ADDRESS PORT COUNT			so many connections at once; prints how many were answered
 #	reach-io.pl copy ADDRESS PORT BYTES			so many bytes there and back through `serve tcp`; prints "same"
 #	reach-io.pl hold ADDRESS PORT				a connection that is left open; prints "open" when a byte came back
@@ -112,6 +114,28 @@ sub ask {
 	printf "length %d\n", length $all if ($length || 0) > 1000;
 }
 
+sub apart {
+	my ($one, $other, $port, $from) = @_;
+	my @to = map {
+		my $s = sock($_, SOCK_DGRAM);
+		setsockopt($s, IPPROTO_IPV6, IPV6_V6ONLY, 1) if family($_) == AF_INET6;
+		bind($s, at(family($_) == AF_INET6 ? '::' : '0.0.0.0', $from)) or die "bind: $!\n";
+		connect($s, at($_, $port)) or die "connect: $!\n";
+		$s;
+	} $one, $other;
+	alarm 20;
+	for my $round (1 .. 4) {
+		send($to[$_], 'x' x ($round * 10 + $_), 0) for 0, 1;
+		for (0, 1) {
+			IO::Select->new($to[$_])->can_read(3) or die "round $round: no answer from " . ($one, $other)[$_] . "\n";
+			recv($to[$_], my $answer, 65536, 0);
+			print $answer;
+			$answer =~ / @{[$round * 10 + $_]}$/ or die "round $round: an answer to another\n";
+		}
+	}
+	print "apart\n";
+}
+
 sub many {
 	my ($address, $port, $count) = @_;
 	my (@all, $n);
@@ -169,6 +193,6 @@ sub hold {
 
 my $what = $verb eq 'serve' ? shift @args : '';
 my $do = $verb eq 'serve' ? {tcp => \&serve_tcp, udp => \&serve_udp, echo => \&serve_echo}->{$what} :
-	{ask => \&ask, many => \&many, copy => \&copy, hold => \&hold}->{$verb};
+	{ask => \&ask, apart => \&apart, many => \&many, copy => \&copy, hold => \&hold}->{$verb};
 die "usage: see the head of this file\n" unless $do;
 $do->(@args);

@@ -8,32 +8,15 @@ test_need ip perl
 PIPE=$TEST_TOOLS/meshpipe
 IO=$TEST_SRC/tests/e2e/mesh-io.pl
 NS=mp$$
+# shellcheck source=tests/e2e/two-ends.sh
+. "$TEST_SRC/tests/e2e/two-ends.sh"
 ours=198.18.0.9 theirs=198.18.0.17
 ours6=fd12:102:304:1::1 theirs6=fd12:102:304:2::1
 
-A() { ip netns exec "$NS-a" "$@"; }
-B() { ip netns exec "$NS-b" "$@"; }
-
-unwire() {
-	for w in a b; do
-		for p in $(ip netns pids "$NS-$w" 2>/dev/null); do
-			kill -9 "$p" 2>/dev/null
-		done
-		ip netns del "$NS-$w" 2>/dev/null
-	done
-	:
-}
-# Two namespaces and a wire between them, with the MTU that is asked for; what was there before goes.
-wire() {
-	unwire
+# A wire with this MTU, and nothing left of what was there before.
+wired() {
 	rm -f ./*.log ./*.err
-	ip netns add "$NS-a" && ip netns add "$NS-b" &&
-	ip link add wa netns "$NS-a" mtu "$1" type veth peer name wb netns "$NS-b" mtu "$1" &&
-	ip -n "$NS-a" addr add 10.9.0.1/24 dev wa && ip -n "$NS-b" addr add 10.9.0.2/24 dev wb &&
-	ip -n "$NS-a" addr add fd09::1/64 dev wa nodad && ip -n "$NS-b" addr add fd09::2/64 dev wb nodad &&
-	for w in a b; do
-		ip -n "$NS-$w" link set lo up && ip -n "$NS-$w" link set "w$w" up || return 1
-	done
+	wire mtu "$1"
 }
 
 # plane a|b OPTION... [BLOCK ADDRESS]: one side alone; its peer, where none is named, is the other one by IPv4.
@@ -110,7 +93,7 @@ counter() {
 }
 
 test_expect 'pings, streams and datagrams pass, with all offloads' '
-	wire 1500 && join && carries && part &&
+	wired 1500 && join && carries && part &&
 	test "$(counter a.log offloads)" -ge 3 &&
 	test "$(counter a.log gso)" = 1 &&
 	# Large buffers came, and large buffers left.
@@ -121,7 +104,7 @@ test_expect 'pings, streams and datagrams pass, with all offloads' '
 '
 
 test_expect 'the same without any offload' '
-	wire 1500 && join --no-tun-offload --no-udp-offload --no-merge && carries && part &&
+	wired 1500 && join --no-tun-offload --no-udp-offload --no-merge && carries && part &&
 	test "$(counter a.log offloads)" = 0 && test "$(counter a.log gso)" = 0 &&
 	test "$(counter a.log tun_packets)" = "$(counter a.log tun_reads)" &&
 	test "$(counter b.log tun_written)" = "$(counter b.log tun_writes)"
@@ -129,7 +112,7 @@ test_expect 'the same without any offload' '
 
 # Computed checksums on one side, open ones on the other, and no offload in between.
 test_expect 'sides with different offloads understand each other' '
-	wire 1500 &&
+	wired 1500 &&
 	plane a --no-tun-offload && plane b --no-udp-offload &&
 	serve && carries && part &&
 	# Segments whose sums were verified are joined all the same.
@@ -137,18 +120,18 @@ test_expect 'sides with different offloads understand each other' '
 '
 
 test_expect 'ChaCha20-Poly1305 carries as well' '
-	wire 1500 && join --cipher chacha && carries && part
+	wired 1500 && join --cipher chacha && carries && part
 '
 
 test_expect 'a mesh over IPv6, with an MTU of 1280 in it' '
-	wire 1500 &&
+	wired 1500 &&
 	plane a --mtu 1280 --listen "[::]:7783" 2 "[fd09::2]:7783" &&
 	plane b --mtu 1280 --listen "[::]:7783" 1 "[fd09::1]:7783" &&
 	serve && carries && part
 '
 
 test_expect 'a path narrower than the mesh: TCP is cut smaller, UDP hears of it' '
-	wire 1380 && join &&
+	wired 1380 && join &&
 	# 1,392 bytes do not fit. The kernels are told what does, and keep to it from then on.
 	test_status 1 A perl "$IO" udp-echo "$theirs" 5002 1364 2 &&
 	test_status 1 A perl "$IO" udp-echo "$theirs6" 5002 1344 2 &&
@@ -158,12 +141,12 @@ test_expect 'a path narrower than the mesh: TCP is cut smaller, UDP hears of it'
 '
 
 test_expect 'with sealed datagrams carried by control' '
-	wire 1500 && join --way-control &&
+	wired 1500 && join --way-control &&
 	A perl "$IO" ping "$theirs" 5 && A perl "$IO" udp-echo "$theirs" 5002 1200 50 && part
 '
 
 test_expect 'an address that nobody has is unreachable at once' '
-	wire 1500 && join &&
+	wired 1500 && join &&
 	test_status 1 A perl "$IO" ping 198.18.0.25 >v4 && grep "^unreachable 3.1 " v4 &&
 	test_status 1 A perl "$IO" ping fd12:102:304:9::1 >v6 && grep "^unreachable 1.3 " v6
 '
@@ -183,7 +166,7 @@ test_expect 'what waits for a session leaves when there is one' '
 '
 
 test_expect 'a peer that was killed and started again is back' '
-	wire 1500 && join && A perl "$IO" ping "$theirs" 3 &&
+	wired 1500 && join && A perl "$IO" ping "$theirs" 3 &&
 	crash b &&
 	plane b &&
 	test_wait 10 grep ready b.log && A perl "$IO" ping "$theirs" 3
@@ -195,12 +178,12 @@ test_expect 'a peer whose address changed is followed' '
 '
 
 test_expect 'what the scope rejects is said to be prohibited' '
-	wire 1500 && join --deny-port 5001 &&
+	wired 1500 && join --deny-port 5001 &&
 	test_status 1 A perl "$IO" tcp-get "$theirs" 5001 && A perl "$IO" udp-echo "$theirs" 5002 100 5 && part
 '
 
 test_expect 'an interface that is taken away ends in a word, not in a spin' '
-	wire 1500 && join && ip -n "$NS-a" link del mesh0 && test_wait 10 grep "interface is gone" a.err
+	wired 1500 && join && ip -n "$NS-a" link del mesh0 && test_wait 10 grep "interface is gone" a.err
 '
 
 unwire

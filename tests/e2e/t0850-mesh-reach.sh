@@ -119,9 +119,17 @@ test_expect 'a service on ::1 sees the mesh address of its caller' '
 	both "$nas6" 8002 "$laptop6" ::1
 '
 test_expect 'a service on loopback of one family is reached by the other, too' '
-	both "$nas6" 8001 "$laptop4" 127.0.0.1 &&
+	sees laptop tcp "$nas6" 8001 "$laptop4" 127.0.0.1 &&
+	laptop perl "$IO" ask udp "$nas6" 8001 45678 | grep "^$laptop4 [0-9]* 127.0.0.1 " &&
 	sees laptop tcp "$nas4" 8002 "$laptop6" ::1 &&
 	laptop perl "$IO" ask udp "$nas4" 8002 | grep "^$laptop6 [0-9]* ::1 "
+'
+test_expect 'datagrams of one port to both addresses stay apart, wherever the service listens' '
+	serve nas udp 127.0.0.1 8021 && serve nas udp ::1 8022 &&
+	serve nas udp 127.0.0.1 8023 && serve nas udp ::1 8023 &&
+	for port in 8021 8022 8023; do
+		laptop perl "$IO" apart "$nas4" "$nas6" $port 45679 && laptop perl "$IO" apart "$nas6" "$nas4" $port 45680 || return 1
+	done
 '
 test_expect 'a service on 127.0.0.53 is reached' '
 	serve nas tcp 127.0.0.53 8003 && serve nas udp 127.0.0.53 8003 &&

@@ -1,4 +1,5 @@
 /* Datagrams as they come, bodies of every type as if their seal held, control messages: what is read is written alike. */
+#include <sodium.h>
 #include <stdlib.h>
 
 #include "crypto/key.h"
@@ -17,6 +18,20 @@ static void need(bool ok)
 		abort();
 }
 
+/* As what a node has sealed for us: nobody finds that by chance. */
+static void sealed(struct slice clear, const struct nodekey *node)
+{
+	static uint8_t body[2 * PACKET_OUTER_MAX], room[PACKET_OUTER_MAX];
+	struct packet_here e;
+	size_t len = clear.len + crypto_box_SEALBYTES;
+
+	if (len > PACKET_OUTER_MAX || crypto_box_seal(body + 10, clear.ptr, clear.len, node->static_public) != 0)
+		return;
+	put_be16(body + 8, (uint16_t)len);
+	if (packet_here_get(&e, slice_of(body, 10 + len), node, room) == 0)
+		need(e.record.len <= RECORD_LEN_MAX && e.record.len + 21 <= clear.len);
+}
+
 /* Each reader gets the body, whatever it is. */
 static void bodies(struct slice body)
 {
@@ -27,19 +42,25 @@ static void bodies(struct slice body)
 	struct packet_cookie c;
 	struct packet_here e;
 	struct packet_who w;
+	static struct nodekey node;
+	static uint8_t room[PACKET_OUTER_MAX];
 
+	if (body.len > PACKET_OUTER_MAX)
+		return;
+	crypto_scalarmult_base(node.static_public, node.static_secret);
 	if (packet_initiation_get(&i, body) == 0)
 		need(i.sender != 0 && i.noise.len + 6 <= body.len);
 	if (packet_response_get(&r, &h, body) == 0)
 		need(r.sender != 0 && r.noise.len + 6 <= body.len);
 	if (packet_cookie_get(&c, &h, body) == 0)
 		need(body.len >= 32);
-	if (packet_here_get(&e, body) == 0)
-		need(e.record.len <= RECORD_LEN_MAX && e.record.len + 29 <= body.len);
+	if (packet_here_get(&e, body, &node, room) == 0)
+		need(e.record.len <= RECORD_LEN_MAX && e.record.len + 79 <= body.len);
+	sealed(body, &node);
 	if (packet_beacon_get(&b, body) == 0)
 		need(body.len >= 33);
 	if (packet_who_get(&w, body) == 0)
-		need(body.len >= 1029);
+		need(body.len >= 1079);
 	if (packet_hint_get(&h, body) == 0)
 		need(packet_is_session(&h) && h.receiver != 0);
 }

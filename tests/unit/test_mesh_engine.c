@@ -312,6 +312,28 @@ TEST(nodes_of_a_lan_find_each_other_by_beacons)
 	sim_free(s);
 }
 
+TEST(a_newcomer_on_a_lan_is_answered_by_those_that_were_heard_a_moment_ago)
+{
+	struct sim *s = sim_new(31);
+	struct sim_node *n;
+	unsigned i;
+
+	for (i = 0; i < 2; i++)
+		sim_add(s, 0, WALL)->lan = 1;
+	sim_wait(s, 600000);
+	/* Both speak, and are not alone: neither has a reason to call whoever comes. */
+	sim_kill(&s->node[2]);
+	sim_start(&s->node[2], WALL);
+	sim_wait(s, 3000);
+	CHECK(sim_live(&s->node[1], &s->node[2]) && sim_live(&s->node[2], &s->node[1]));
+	n = sim_add(s, 0, WALL);
+	n->lan = 1;
+	sim_wait(s, 15000);
+	CHECK(sim_live(n, &s->node[1]) || sim_live(n, &s->node[2]));
+	CHECK_INT(known_to_all(s), 2);
+	sim_free(s);
+}
+
 TEST(twenty_idle_nodes_send_at_most_ten_packets_a_minute)
 {
 	struct sim *s = network(13, 20);

@@ -96,6 +96,87 @@ TEST(a_rotation_goes_to_all_that_stay_and_the_evicted_one_is_out_at_once)
 	sim_free(s);
 }
 
+/* A node that has lost all but its keys, and asks where the other is. */
+static void begin_anew(struct sim_node *n, const struct sim_node *asked)
+{
+	sim_kill(n);
+	sim_start(n, WALL);
+	sim_configure(n, asked);
+	n->sim->victim = n->at;
+	n->sim->at_victim = 0;
+}
+
+TEST(an_evicted_node_is_not_told_where_anybody_is)
+{
+	struct sim *s = network(17, 4);
+	struct sim_node *away = &s->node[3], *out = &s->node[4];
+	struct mesh_peer_info info;
+
+	sim_kill(away);
+	rotate(s, &s->node[1], out, 0, DAY_MS);
+	sim_wait(s, 1000);
+	CHECK_INT(generation(&s->node[2]), 2);
+	begin_anew(out, &s->node[2]);
+	sim_wait(s, 300000);
+	CHECK_INT(s->at_victim, 0);
+	CHECK(!mesh_engine_find(out->e, s->node[2].key.id, &info) && mesh_engine_peers(out->e) == 0);
+	/* One that stays finds the way back by the same question. */
+	begin_anew(away, &s->node[2]);
+	sim_wait(s, 10000);
+	CHECK(s->at_victim > 0);
+	CHECK_INT(generation(away), 2);
+	CHECK(passes(s, away, &s->node[2], 1000));
+	sim_free(s);
+}
+
+TEST(one_that_nobody_answered_asks_at_once_when_it_gets_the_new_key)
+{
+	struct sim *s = network(19, 3);
+	struct error err = ERROR_INIT;
+	struct mesh_peer_info info;
+	struct sim_node *n;
+
+	rotate(s, &s->node[1], &s->node[3], 0, DAY_MS);
+	sim_wait(s, 1000);
+	n = sim_add(s, 0, WALL);
+	sim_configure(n, &s->node[2]);
+	/* Its pauses have become long. */
+	sim_wait(s, 600000);
+	CHECK(!mesh_engine_find(n->e, s->node[2].key.id, &info));
+	CHECK(mesh_engine_rotate(n->e, &s->node[1].gen, SLICE_EMPTY, DAY_MS, s->now_ms, &err) == 0);
+	sim_pump(n);
+	sim_wait(s, 1000);
+	CHECK(sim_live(n, &s->node[2]));
+	sim_free(s);
+}
+
+/* The keys of a member that stays are known to all: with them the question is answered, to whoever has the secret. */
+TEST(whoever_asks_in_the_name_of_another_cannot_read_the_answer)
+{
+	struct sim *s = network(18, 4);
+	struct sim_node *out = &s->node[4];
+	struct packet_who who = {.nonce = 9};
+	uint8_t d[PACKET_OUTER_MAX], id[NODE_ID_LEN];
+	struct mesh_peer_info info;
+	unsigned i;
+
+	rotate(s, &s->node[1], out, 0, DAY_MS);
+	sim_wait(s, 1000);
+	begin_anew(out, out);
+	for (i = 3; i <= 4; i++) {
+		memcpy(who.sign_public, s->node[i].key.sign_public, 32);
+		memcpy(who.static_public, s->node[3].key.static_public, 32);
+		/* Keys of two nodes are those of a third one, that is not on the list. */
+		node_id_of(id, who.sign_public, who.static_public);
+		CHECK((memcmp(id, s->node[3].key.id, NODE_ID_LEN) == 0) == (i == 3));
+		sim_wire(out, &s->node[2].at, d, packet_put_who(&s->net.subkeys, &who, NULL, d));
+		sim_wait(s, 1000);
+		CHECK_INT(s->at_victim, 1);
+	}
+	CHECK(!mesh_engine_find(out->e, s->node[2].key.id, &info));
+	sim_free(s);
+}
+
 TEST(nothing_is_lost_while_a_generation_goes_through_and_while_its_grace_ends)
 {
 	struct sim *s = network(2, 3);

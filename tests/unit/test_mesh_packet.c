@@ -2,7 +2,9 @@
 #include "tap.h"
 
 #include <arpa/inet.h>
+#include <sodium.h>
 
+#include "mesh/bytes.h"
 #include "mesh/cookie.h"
 #include "mesh_fixture.h"
 
@@ -34,14 +36,19 @@ TEST(every_type_comes_back)
 	struct packet_initiation i = {7, slice_of(noise, sizeof(noise))}, i2;
 	struct packet_response r = {8, 9, slice_of(noise, 200)}, r2;
 	struct packet_cookie c = {.receiver = 7, .quoted = {1}, .cookie = {2}}, c2;
-	struct packet_who w = {.wanted = {3}, .nonce = 99}, w2;
+	struct packet_who w = {.wanted = {3}, .nonce = 99, .sign_public = {6}, .static_public = {7}}, w2;
 	struct packet_here e = {99, somewhere, slice_of(noise, RECORD_LEN_MAX)}, e2;
 	struct packet_beacon b = {{4}, 5, 6, 7783, 7784, true}, b2;
 	struct opened o;
 	struct mesh_net net;
+	struct nodekey asker, other;
+	uint8_t room[PACKET_OUTER_MAX];
+	uint64_t nonce;
 	size_t len, n;
 
 	REQUIRE(net_init(&net) == 0);
+	nodekey_generate(&asker);
+	nodekey_generate(&other);
 	for (n = 0; n < 100; n++) {
 		len = packet_put_initiation(&net.subkeys, &i, n % 2 ? cookie : NULL, d);
 		CHECK(len <= PACKET_OUTER_MAX && open_outer(&o, &net.subkeys, d, len) == 0);
@@ -53,11 +60,14 @@ TEST(every_type_comes_back)
 		len = packet_put_who(&net.subkeys, &w, n % 2 ? cookie : NULL, d);
 		CHECK(len >= PACKET_WHO_LEN_MIN && len <= PACKET_OUTER_MAX);
 		CHECK(open_outer(&o, &net.subkeys, d, len) == 0 && packet_who_get(&w2, body(&o)) == 0);
-		CHECK(w2.nonce == 99 && w2.wanted[0] == 3);
-		len = packet_put_here(&net.subkeys, &e, d);
+		CHECK(w2.nonce == 99 && w2.wanted[0] == 3 && w2.sign_public[0] == 6 && w2.static_public[0] == 7);
+		len = packet_put_here(&net.subkeys, &e, asker.static_public, d);
 		CHECK(len <= PACKET_WHO_LEN_MIN);
-		CHECK(open_outer(&o, &net.subkeys, d, len) == 0 && packet_here_get(&e2, body(&o)) == 0);
+		CHECK(open_outer(&o, &net.subkeys, d, len) == 0 && packet_here_get(&e2, body(&o), &asker, room) == 0);
 		CHECK(e2.nonce == 99 && endpoint_equal(&e2.observed, &somewhere) && slice_equal(e2.record, e.record));
+		/* Who asked in another's name cannot read it. */
+		CHECK(packet_here_nonce(&nonce, body(&o)) == 0 && nonce == 99);
+		CHECK(packet_here_get(&e2, body(&o), &other, room) < 0);
 	}
 	len = packet_put_cookie(&net.subkeys, &c, d);
 	CHECK(open_outer(&o, &net.subkeys, d, len) == 0 && packet_cookie_get(&c2, &o.h, body(&o)) == 0);
@@ -105,7 +115,6 @@ TEST(bodies_that_are_short_or_say_what_they_may_not_are_refused)
 	struct packet_response r;
 	struct packet_cookie c;
 	struct packet_beacon beacon;
-	struct packet_here here;
 	struct packet_who w;
 	size_t n;
 
@@ -125,7 +134,7 @@ TEST(bodies_that_are_short_or_say_what_they_may_not_are_refused)
 		CHECK(packet_cookie_get(&c, &h, slice_of(b, n)) < 0);
 	for (n = 0; n < 33; n++)
 		CHECK(packet_beacon_get(&beacon, slice_of(b, n)) < 0);
-	CHECK(packet_who_get(&w, slice_of(b, 1028)) < 0 && packet_who_get(&w, slice_of(b, 1029)) == 0);
+	CHECK(packet_who_get(&w, slice_of(b, 1078)) < 0 && packet_who_get(&w, slice_of(b, 1079)) == 0);
 	CHECK(packet_initiation_get(&i, slice_of(b, 20)) < 0);	/* sender 0 */
 	memset(b, 255, 4);	/* means a WHO in cookies */
 	CHECK(packet_initiation_get(&i, slice_of(b, 20)) < 0);
@@ -135,16 +144,47 @@ TEST(bodies_that_are_short_or_say_what_they_may_not_are_refused)
 	CHECK(packet_initiation_get(&i, slice_of(b, 20)) < 0);	/* one byte too few */
 	CHECK(packet_response_get(&r, &h, slice_of(b, 20)) < 0);
 	CHECK(packet_initiation_get(&i, slice_of(b, 21)) == 0 && i.noise.len == 15);
-	memset(b, 0, sizeof(b));
-	CHECK(packet_here_get(&here, slice_of(b, 29)) == 0);
-	b[8] = 5;	/* family */
-	CHECK(packet_here_get(&here, slice_of(b, 29)) < 0);
-	b[8] = ENDPOINT_V4;
-	b[13] = 1;	/* more than four bytes of IPv4 */
-	CHECK(packet_here_get(&here, slice_of(b, 29)) < 0);
-	b[13] = 0;
-	b[28] = 1;
-	CHECK(packet_here_get(&here, slice_of(b, 29)) < 0);
+}
+
+/* The body of an answer around what is sealed in it; len: what it says of that. */
+static int here_of(const struct nodekey *to, const uint8_t *clear, size_t n, size_t len)
+{
+	uint8_t b[PACKET_OUTER_MAX] = {0}, room[PACKET_OUTER_MAX];
+	struct packet_here here;
+
+	put_be16(b + 8, (uint16_t)len);
+	REQUIRE(crypto_box_seal(b + 10, clear, n, to->static_public) == 0);
+	return packet_here_get(&here, slice_of(b, 10 + n + crypto_box_SEALBYTES), to, room);
+}
+
+TEST(an_answer_that_says_what_it_may_not_is_refused)
+{
+	static const uint8_t small[32] = {1}, none[1];
+	uint8_t clear[21] = {0}, d[PACKET_OUTER_MAX];
+	const size_t sealed = sizeof(clear) + crypto_box_SEALBYTES;
+	struct packet_here here = {.record = slice_of(none, 1)};
+	struct nodekey to;
+	struct mesh_net net;
+	size_t n;
+
+	REQUIRE(net_init(&net) == 0);
+	nodekey_generate(&to);
+	CHECK(here_of(&to, clear, sizeof(clear), sealed) == 0);
+	for (n = 0; n < sealed; n++)
+		CHECK(here_of(&to, clear, sizeof(clear), n) < 0);
+	CHECK(here_of(&to, clear, sizeof(clear), sealed + 1) < 0);
+	CHECK(here_of(&to, clear, sizeof(clear) - 1, sealed - 1) < 0);
+	clear[0] = 5;	/* family */
+	CHECK(here_of(&to, clear, sizeof(clear), sealed) < 0);
+	clear[0] = ENDPOINT_V4;
+	CHECK(here_of(&to, clear, sizeof(clear), sealed) == 0);
+	clear[5] = 1;	/* more than four bytes of IPv4 */
+	CHECK(here_of(&to, clear, sizeof(clear), sealed) < 0);
+	clear[5] = 0;
+	clear[20] = 1;	/* a record that is not there */
+	CHECK(here_of(&to, clear, sizeof(clear), sealed) < 0);
+	/* A key of small order: nothing is secret by it. */
+	CHECK_INT(packet_put_here(&net.subkeys, &here, small, d), 0);
 }
 
 TEST(headers_have_what_their_type_may_have)

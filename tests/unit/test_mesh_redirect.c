@@ -811,6 +811,7 @@ TEST(the_same_port_may_call_again)
 
 TEST(one_member_cannot_take_all_the_room)
 {
+	struct redirect_flow first, last;
 	struct pkt p, other;
 	struct plane_packet k;
 
@@ -818,8 +819,11 @@ TEST(one_member_cannot_take_all_the_room)
 	for (unsigned i = 0; i < 2 * REDIRECT_PEER_MAX; i++) {
 		udp(&p, 4, CALLER, 1024 + i, PRINTER, 161);
 		CHECK_INT(admit(&p), REDIRECT_PASS);
+		CHECK(redirect_of_packet(r, p.b, p.len, i == 0 ? &first : &last));
 		now++;
 	}
+	/* What still comes for the one would be led to whoever has its port since. */
+	CHECK(!redirect_lives(r, first.id) && redirect_lives(r, last.id));
 	CHECK_INT(flows(), REDIRECT_PEER_MAX);
 	/* The last ones are there, the first have given way. */
 	CHECK(has_flow(&p));
