@@ -6,7 +6,7 @@
 #include "mesh/engine_internal.h"
 
 #define CALL_IDLE_RETRY_MS 1000	/* between the end of a series and the next for traffic */
-#define UNREACHABLE_MS 3000	/* from then on packets that wait are given up at each repetition */
+#define UNREACHABLE_MS 3000	/* then packets that wait are given up, and at each repetition */
 #define RELAY_FROM_TRY 2
 #define RELAY_AGAIN_MS 3600000
 #define GREETED_MAX 32
@@ -134,6 +134,15 @@ void call_end(struct mesh_engine *e, struct node *n)
 	e->calls_count--;
 }
 
+/* At the next repetition, or when those who wait are to hear something. */
+static void call_due(struct mesh_engine *e, struct node *n)
+{
+	const struct call *c = n->call;
+	int64_t at_ms = c->started_ms + UNREACHABLE_MS;
+
+	node_due(e, n, !c->given_up && c->tries_max == 0 && at_ms < c->next_ms ? at_ms : c->next_ms);
+}
+
 static void call_try(struct mesh_engine *e, struct node *n, int64_t now_ms)
 {
 	struct call *c = n->call;
@@ -177,7 +186,7 @@ static void call_try(struct mesh_engine *e, struct node *n, int64_t now_ms)
 	}
 	c->tries++;
 	c->last_ms = now_ms;
-	node_due(e, n, c->next_ms);
+	call_due(e, n);
 }
 
 void call_start(struct mesh_engine *e, struct node *n, unsigned tries, int64_t now_ms)
@@ -246,12 +255,30 @@ static bool heard_since(const struct mesh_engine *e, const struct node *n, int64
 	return t.rx_ms >= since_ms;
 }
 
+/* The series goes on, but who waits for an answer is to hear something: as soon as may be, then with each repetition. */
+static void give_up(struct mesh_engine *e, struct node *n, int64_t now_ms)
+{
+	struct call *c = n->call;
+
+	if (now_ms - c->started_ms < UNREACHABLE_MS || c->tries_max > 0)
+		return;
+	c->given_up = true;
+	/* Nothing came by the path in all this time: what is sent there is lost. */
+	if (n->path_ms < c->started_ms && n->path.family != ENDPOINT_NONE && n->quiet_ms < c->started_ms &&
+	    !heard_since(e, n, c->started_ms))
+		paths_lost(e, n, now_ms);
+	if (!node_live(n))
+		unreachable(e, n);
+}
+
 static void call_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
 {
 	struct call *c = n->call;
 
 	if (now_ms < c->next_ms) {
-		node_due(e, n, c->next_ms);
+		if (!c->given_up)
+			give_up(e, n, now_ms);
+		call_due(e, n);
 		return;
 	}
 	if (now_ms - c->started_ms >= HANDSHAKE_GIVE_UP_MS || (c->tries_max > 0 && c->tries >= c->tries_max)) {
@@ -261,13 +288,7 @@ static void call_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
 		n->call_after_ms = now_ms + CALL_IDLE_RETRY_MS;
 		return;
 	}
-	/* Nothing came by the path in all this time: what is sent there is lost. */
-	if (now_ms - c->started_ms >= UNREACHABLE_MS && c->tries_max == 0 && n->path_ms < c->started_ms &&
-	    n->path.family != ENDPOINT_NONE && n->quiet_ms < c->started_ms && !heard_since(e, n, c->started_ms))
-		paths_lost(e, n, now_ms);
-	/* The series goes on, but who waits for an answer is to hear something. */
-	if (now_ms - c->started_ms >= UNREACHABLE_MS && c->tries_max == 0 && !node_live(n))
-		unreachable(e, n);
+	give_up(e, n, now_ms);
 	call_try(e, n, now_ms);
 	if (n->call->tries >= 2)
 		introduce_ask(e, n, now_ms);

@@ -75,6 +75,7 @@ struct call {
 	uint8_t cookie[COOKIE_LEN];
 	int64_t cookie_ms;
 	int64_t introduced_ms;
+	bool given_up;			/* those who wait have heard so */
 };
 
 struct probe {
