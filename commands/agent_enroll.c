@@ -3,15 +3,16 @@
 #include "base/json.h"
 #include "bundle/enrolment.h"
 #include "commands/command.h"
+#include "crypto/fingerprint.h"
 #include "sys/clock.h"
 #include "sys/file.h"
 
 #define TOKEN_FILE_MAX 4096
 /*
- * Digits that whoever is asked must know from elsewhere. Not fewer: whoever writes to the stick may try roots of his own
- * until one begins with the digits of the right one, and for eight of them a minute will do.
+ * Digits that whoever is asked must know from elsewhere. More than FINGERPRINT_DIGITS_MIN: a request wants several
+ * signers and lapses, this root is trusted ever after on the word of one.
  */
-#define FINGERPRINT_HIDDEN 20
+#define ROOT_DIGITS_MIN 20
 
 static const struct option options[] = {
 	{ .name = "token-file", .type = OPT_STRING, .value = "FILE",
@@ -68,18 +69,25 @@ static int confirm_root(void *arg, const char *site, int64_t version, const char
 {
 	struct cmd *cmd = arg;
 	struct buf typed = BUF_INIT(256);
+	char hidden[SHA256_HEX_LEN], question[128];
 	int r;
 
 	cmd_note(cmd, "the answer brings root version %lld of site '%s'", (long long)version, site);
-	cmd_note(cmd, "SHA-256   ????????????????????%s", hex + FINGERPRINT_HIDDEN);
-	r = cmd_ask(cmd, "If this device shall trust it, type the first 20 digits as told by those who hold the keys",
-		    "root-sha256", &typed, err);
+	fingerprint_hide(hidden, hex, ROOT_DIGITS_MIN);
+	cmd_note(cmd, "SHA-256   %s", hidden);
+	snprintf(question, sizeof(question), "If this device shall trust it, type the first %d digits as told by those who "
+		 "hold the keys", ROOT_DIGITS_MIN);
+	r = cmd_ask(cmd, question, "root-sha256", &typed, err);
 	if (r < 0 && err->kind == ERR_USAGE) {
 		error_set(err, ERR_REFUSED, "nothing says which root this device shall trust");
 		err->hint[0] = '\0';
 		error_hint(err, "give --root FILE, or --root-sha256 with the digest told by those who hold the keys");
-	} else if (r == 0 && !slice_equal(buf_slice(&typed), slice_of(hex, FINGERPRINT_HIDDEN))) {
-		r = error_set(err, ERR_REFUSED, "these are not the first digits of the root that the answer brings");
+	} else if (r == 0) {
+		r = fingerprint_check(hex, buf_cstr(&typed), ROOT_DIGITS_MIN, "the SHA-256 of this root", err);
+		if (r < 0 && err->kind == ERR_REFUSED)
+			error_hint(err, "this is not the root of those who told the digits, or they were misheard");
+		else if (r < 0)
+			error_hint(err, "those who hold the keys have them: how the SHA-256 of their root.json begins");
 	}
 	buf_release(&typed);
 	return r;

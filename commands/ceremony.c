@@ -8,6 +8,7 @@
 
 #include "base/encode.h"
 #include "base/timefmt.h"
+#include "crypto/fingerprint.h"
 #include "sys/clock.h"
 #include "sys/file.h"
 #include "tuf/repo.h"
@@ -330,6 +331,7 @@ static void request_report(struct cmd *cmd, const struct ceremony *c, const char
 {
 	struct buf text = BUF_INIT(1u << 20), out = BUF_INIT(2u << 20);
 	struct json_writer w = JSON_WRITER(&out);
+	char digits[FINGERPRINT_GROUPS_LEN];
 
 	ceremony_statement(&text, c, now_s);
 	if (cmd_json(cmd)) {
@@ -345,7 +347,9 @@ static void request_report(struct cmd *cmd, const struct ceremony *c, const char
 		cmd_printf(cmd, "%s\n", buf_cstr(&text));
 		cmd_printf(cmd, "request      %s\n", path);
 		cmd_printf(cmd, "fingerprint  %s\n", ceremony_fingerprint(c));
-		cmd_note(cmd, "tell every signer the first %d digits by another way than the file", CEREMONY_PREFIX_MIN);
+		fingerprint_groups(digits, ceremony_fingerprint(c), FINGERPRINT_DIGITS_MIN);
+		cmd_note(cmd, "tell every signer the first %d digits of the fingerprint, by another way than the file: %s",
+			 FINGERPRINT_DIGITS_MIN, digits);
 	}
 	buf_release(&text);
 	buf_release(&out);

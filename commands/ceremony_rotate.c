@@ -125,7 +125,7 @@ static int resolve(struct ingredients *g, const char *word, unsigned roles, stru
 		if (word[0] == '\0' || word[strspn(word, "0123456789abcdef")] != '\0') {
 			error_set(err, ERR_USAGE, "'%s' is no known key", word);
 			return error_hint(err, "give its NAME.pub, the first %d digits of its id, or its name and "
-					       "--names with an earlier request", CEREMONY_PREFIX_MIN);
+					       "--names with an earlier request", CEREMONY_KEYID_MIN);
 		}
 		removal->keyid = word;
 	}

@@ -3,6 +3,7 @@
 
 #include "commands/ceremony.h"
 #include "commands/keys.h"
+#include "crypto/fingerprint.h"
 
 static const struct option ceremony_sign_options[] = {
 	{ .name = "key", .type = OPT_STRING, .value = "NAME", .required = true,
@@ -14,7 +15,7 @@ static const struct option ceremony_sign_options[] = {
 	{ .name = "like", .type = OPT_STRING, .value = "FILE",
 	  .help = "the same for the root of the site whose targets this one takes" },
 	{ .name = "fingerprint", .type = OPT_STRING, .value = "DIGITS",
-	  .help = "the first digits of the fingerprint, as told by the one who made the request" },
+	  .help = "the first 16 digits of the fingerprint, or more, as told by the one who made the request" },
 	{ .name = "output", .type = OPT_STRING, .value = "FILE", .letter = 'o',
 	  .help = "write the answer to FILE; answer-NAME.json when not given" },
 	PASSPHRASE_OPTIONS,
@@ -25,6 +26,7 @@ static const struct option ceremony_sign_options[] = {
 static int show(struct cmd *cmd, const struct ceremony *c, const struct keyfile *key, int64_t now_s, struct error *err)
 {
 	struct buf text = BUF_INIT(1u << 20);
+	char hidden[SHA256_HEX_LEN];
 	int r = 0;
 
 	ceremony_statement(&text, c, now_s);
@@ -35,7 +37,8 @@ static int show(struct cmd *cmd, const struct ceremony *c, const struct keyfile 
 	} else if (!cmd_json(cmd)) {
 		cmd_printf(cmd, "%s\n", buf_cstr(&text));
 		cmd_printf(cmd, "you sign with  %s (%.16s...)\n", key->name, key->keyid);
-		cmd_printf(cmd, "fingerprint    ????????%s\n", ceremony_fingerprint(c) + CEREMONY_PREFIX_MIN);
+		fingerprint_hide(hidden, ceremony_fingerprint(c), FINGERPRINT_DIGITS_MIN);
+		cmd_printf(cmd, "fingerprint    %s\n", hidden);
 	}
 	buf_release(&text);
 	return r;
@@ -59,13 +62,14 @@ static int confirm(struct step *s, struct ceremony *c, enum ceremony_roles role,
 static int approve(struct cmd *cmd, const struct ceremony *c, struct error *err)
 {
 	struct buf typed = BUF_INIT(256);
+	char question[128];
 	int r = -1;
 
 	if (cmd_has(cmd, "fingerprint"))
 		return ceremony_check_prefix(c, cmd_string(cmd, "fingerprint", ""), err);
-	if (cmd_flush(cmd, err) == 0 &&
-	    cmd_ask(cmd, "If this is what you want to sign, type the first 8 digits of the fingerprint", "fingerprint",
-		    &typed, err) == 0)
+	snprintf(question, sizeof(question), "If this is what you want to sign, type the first %d digits of the fingerprint",
+		 FINGERPRINT_DIGITS_MIN);
+	if (cmd_flush(cmd, err) == 0 && cmd_ask(cmd, question, "fingerprint", &typed, err) == 0)
 		r = ceremony_check_prefix(c, buf_cstr(&typed), err);
 	buf_release(&typed);
 	return r;

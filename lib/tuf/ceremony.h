@@ -25,7 +25,7 @@
 #define CEREMONY_ANSWER_MAX (64u << 10)
 #define CEREMONY_SIGNERS_MAX 64
 #define CEREMONY_ANSWERS_MAX 256
-#define CEREMONY_PREFIX_MIN 8	/* digits of the fingerprint that a signer types at least */
+#define CEREMONY_KEYID_MIN 8	/* digits of a key id that choose among the keys of a root; nothing is confirmed by them */
 #define CEREMONY_REHEARSAL_COMMENT "rehearsal"	/* the comment of a throwaway key file begins so */
 
 /* A public key that takes part, with what people call it. The label is not signed; the key id is. */
@@ -94,7 +94,7 @@ enum ceremony_roles {
 /* A key that loses its part: the one given, or the only one whose id begins with these digits. */
 struct ceremony_removal {
 	const struct pubkey *key;	/* NULL: by id */
-	const char *keyid;		/* CEREMONY_PREFIX_MIN to 64 digits */
+	const char *keyid;		/* CEREMONY_KEYID_MIN to 64 digits */
 	const char *said;		/* the operator's word for it */
 	unsigned roles;			/* ERR_NOT_FOUND when it is in none of them */
 };
@@ -182,7 +182,7 @@ unsigned ceremony_names(const struct ceremony *c, struct ceremony_name **list);
 /* ---- sign ---- */
 /*
  * prefix: what the signer typed of the fingerprint; spaces are dropped, case does not matter.
- * ERR_USAGE when shorter than CEREMONY_PREFIX_MIN, ERR_REFUSED when it differs.
+ * ERR_USAGE when shorter than FINGERPRINT_DIGITS_MIN or not hex, ERR_REFUSED when it differs.
  */
 WARN_UNUSED int ceremony_check_prefix(const struct ceremony *c, const char *prefix, struct error *err);
 /* May this key file sign this request? Named in it, and throwaway exactly when it is a rehearsal. ERR_REFUSED. */

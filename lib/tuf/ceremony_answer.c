@@ -1,10 +1,10 @@
 /* Answers: what one signer's machine makes, and what the table accepts of it. */
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/encode.h"
 #include "base/timefmt.h"
+#include "crypto/fingerprint.h"
 #include "crypto/sshsig.h"
 #include "tuf/ceremony_internal.h"
 
@@ -12,28 +12,15 @@
 
 int ceremony_check_prefix(const struct ceremony *c, const char *prefix, struct error *err)
 {
-	char typed[KEY_FINGERPRINT_LEN];
-	size_t n = 0;
-
-	for (; *prefix != '\0'; prefix++) {
-		if (*prefix == ' ' || *prefix == '\n')
-			continue;
-		if (n == sizeof(typed) - 1)
-			return error_set(err, ERR_USAGE, "a fingerprint has 64 digits, no more");
-		typed[n++] = (char)tolower((unsigned char)*prefix);
-	}
-	typed[n] = '\0';
-	if (n < CEREMONY_PREFIX_MIN) {
-		error_set(err, ERR_USAGE, "%zu digits of the fingerprint, at least %d are needed",
-			  n, CEREMONY_PREFIX_MIN);
-		return error_hint(err, "ask the one who made the request for its first %d digits",
-				  CEREMONY_PREFIX_MIN);
-	}
-	if (memcmp(typed, c->fingerprint, n) == 0)
+	if (fingerprint_check(c->fingerprint, prefix, FINGERPRINT_DIGITS_MIN, "the fingerprint", err) == 0)
 		return 0;
-	error_set(err, ERR_REFUSED, "the fingerprint does not begin with '%s'", typed);
-	return error_hint(
-		err, "this is not the request that the others sign, or the digits were misheard");
+	if (err->kind == ERR_REFUSED)
+		return error_hint(
+			err, "this is not the request that the others sign, or the digits were misheard");
+	return error_hint(err,
+			  "its first %d digits stand on the screen of the one who made the request: "
+			  "ask him for them, by another way than the file",
+			  FINGERPRINT_DIGITS_MIN);
 }
 
 /* Is the key among the demands of document i? */

@@ -50,9 +50,9 @@ static int check_removal(const struct rotation *t, const struct ceremony_removal
 	const struct tuf_key *first = NULL;
 	unsigned count = 0;
 
-	if (removal->key == NULL && strlen(removal->keyid) < CEREMONY_PREFIX_MIN)
+	if (removal->key == NULL && strlen(removal->keyid) < CEREMONY_KEYID_MIN)
 		return error_set(err, ERR_USAGE, "'%s': at least %d digits of a key id are needed",
-				 removal->said, CEREMONY_PREFIX_MIN);
+				 removal->said, CEREMONY_KEYID_MIN);
 	if (((removal->roles & CEREMONY_ROOT) &&
 	     count_meant(removal, &t->old->roles[TUF_ROOT], &first, &count, err) < 0) ||
 	    ((removal->roles & CEREMONY_TARGETS) &&

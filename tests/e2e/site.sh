@@ -2,7 +2,7 @@
 #
 #	signer NAME		a home NAME with the unsealed key NAME; NAME.pub beside it
 #	as NAME CMD...		meshanics CMD with the home NAME
-#	fingerprint REQUEST	its first eight digits, as they are told on the telephone
+#	fingerprint REQUEST	its first sixteen digits, as they are told on the telephone
 #	site_init HOME [ARG...]	repo init there; the public part is HOME.online.json
 #	site_request HOME OUT [ARG...]	alice's request: 2 of alice, bob, carol for root, 1 of alice, bob for targets
 #	site_ceremony HOME	the whole ceremony, alice and carol sign: HOME.out/root.json, targets.json
@@ -22,7 +22,7 @@ signer() {
 }
 
 fingerprint() {
-	as alice ceremony status "$1" --json | jq -r '.request[0:8]'
+	as alice ceremony status "$1" --json | jq -r '.request[0:16]'
 }
 
 site_init() {

@@ -23,13 +23,18 @@ test_expect 'the box makes its online keys and tells their public part' '
 '
 
 test_expect 'the request says in plain words what will be signed' '
-	site_request hq request.json >out &&
+	site_request hq request.json >out 2>told &&
 	grep "any 2 of these 3 keys may replace this root" out &&
 	grep "any 1 of these 2 keys may say who publishes what" out &&
 	grep "called .carol. in the request" out &&
 	grep "publisher .releases. may publish what matches" out &&
 	grep "plant/\*/\*" out &&
 	grep "^fingerprint  [0-9a-f]\{64\}$" out
+'
+
+test_expect 'the digits to tell are shown in groups of four' '
+	fp=$(fingerprint request.json) && test ${#fp} = 16 &&
+	grep "tell every signer the first 16 digits of the fingerprint, .*: $(echo "$fp" | sed "s/..../& /g; s/ $//")$" told
 '
 
 test_expect 'nothing is overwritten' '
@@ -39,20 +44,56 @@ test_expect 'nothing is overwritten' '
 '
 
 test_expect 'the digits that have to be typed are not on the screen of the signer' '
-	fp=$(fingerprint request.json) &&
 	test_status 2 as carol ceremony sign request.json --key carol >out 2>err &&
 	grep "any 2 of these 3 keys may replace this root" out &&
-	grep "^fingerprint    ????????" out && ! grep "$fp" out err && grep -e "--fingerprint" err
+	grep "^fingerprint    ?\{16\}[0-9a-f]\{48\}$" out && ! grep "$fp" out err && ! grep "$(echo "$fp" | cut -c 9-)" out err &&
+	grep "type the first 16 digits" err && grep -e "--fingerprint" err
 '
 
-test_expect 'wrong, short and foreign digits sign nothing' '
-	test_status 3 as carol ceremony sign request.json --key carol --fingerprint 00000000 2>err &&
-	grep "does not begin with" err &&
-	test_status 2 as carol ceremony sign request.json --key carol --fingerprint "${fp%?}" 2>err &&
-	grep "at least 8" err &&
-	test_status 2 as carol ceremony sign request.json --key carol --fingerprint "" 2>err &&
-	test ! -e answer-carol.json
+# carol_types STATUS SAYS DIGITS: and nothing is signed.
+carol_types() {
+	test_status "$1" as carol ceremony sign request.json --key carol --fingerprint "$3" 2>err &&
+		grep "$2" err && grep "^hint: " err && test ! -e answer-carol.json
+}
+
+test_expect 'wrong digits sign nothing, be it the last one alone' '
+	last=$(echo "$fp" | cut -c 16 | tr 0-9a-f 1-9a-f0) &&
+	carol_types 3 "does not begin with" 0000000000000000 &&
+	carol_types 3 "does not begin with .${fp%?}$last." "${fp%?}$last" &&
+	carol_types 3 "does not begin with .$fp${fp}." "$fp$fp"
 '
+
+test_expect 'fewer than 16 sign nothing: how many were given, how many are needed, where they stand' '
+	carol_types 2 "given 15 digits of the fingerprint, at least the first 16 are needed" "${fp%?}" &&
+	grep "^hint: .* 16 digits stand on the screen of the one who made the request" err &&
+	carol_types 2 "given 8 digits" "$(echo "$fp" | cut -c 1-8)" &&
+	carol_types 2 "given 15 digits" "$(echo "${fp%?}" | sed "s/..../& /g")" &&
+	carol_types 2 "given 0 digits" ""
+'
+
+test_expect 'what is no hex digit signs nothing' '
+	carol_types 2 ".g. is no digit of the fingerprint" "${fp%?}g" &&
+	carol_types 2 ".:. is no digit of the fingerprint" "$(echo "$fp" | sed "s/..../&:/g")" &&
+	carol_types 2 ".?. is no digit of the fingerprint" "????????????????" &&
+	carol_types 2 "has 64 digits, no more" "$fp$fp$fp$fp$fp"
+'
+
+if command -v script >/dev/null; then
+	# at_terminal DIGITS: carol is asked, and types these.
+	at_terminal() {
+		{ sleep 1 && echo "$1" && sleep 1; } |
+			script -qec "meshanics ceremony sign request.json --home carol --key carol -o typed.json" /dev/null >out
+	}
+	test_expect 'at a terminal the digits are asked for, and eight of them are too few' '
+		! at_terminal "$(echo "$fp" | cut -c 1-8)" && grep "type the first 16 digits of the fingerprint" out &&
+		grep "given 8 digits" out && test ! -e typed.json &&
+		! at_terminal "${fp%?}$last" && grep "does not begin with" out && test ! -e typed.json &&
+		at_terminal "$(echo "$fp" | sed "s/..../& /g")" && test -e typed.json
+	'
+else
+	test_skip 'at a terminal the digits are asked for' 'script is not installed'
+fi
+
 
 test_expect 'a key that is not named signs nothing' '
 	test_status 3 as mallory ceremony sign request.json --key mallory --fingerprint "$fp" 2>err &&

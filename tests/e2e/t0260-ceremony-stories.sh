@@ -42,7 +42,7 @@ meshanics() {
 	'ceremony new' | 'ceremony rotate' | 'ceremony delegate')
 		command meshanics "$@" >"$TOLD.statement" || return
 		cat "$TOLD.statement"
-		sed -n 's/^fingerprint  \([0-9a-f]\{8\}\).*/\1/p' "$TOLD.statement" >"$TOLD"
+		sed -n 's/^fingerprint  \([0-9a-f]\{16\}\).*/\1/p' "$TOLD.statement" >"$TOLD"
 		;;
 	'ceremony sign') command meshanics "$@" --fingerprint "$(cat "$TOLD")" ;;
 	*) command meshanics "$@" ;;
@@ -145,7 +145,7 @@ test_expect 'the first request: nothing is finished before two have signed' '
 '
 
 test_expect 'digits that were misheard sign nothing' '
-	cp told told.right && echo 00000000 >told &&
+	cp told told.right && echo 0000000000000000 >told &&
 	test_status 3 at carol "cd ~/stick && meshanics ceremony sign request.json --key carol" && test ! -e "$stick/answer-carol.json" &&
 	mv told.right told
 '

@@ -77,7 +77,7 @@ test_expect 'a control plane is set up' '
 	meshanics repo init --output online-keys.json &&
 	meshanics ceremony new --online-keys online-keys.json --root-key offline/keys/root.pub \
 		--targets-key offline/keys/targets.pub --output request.json >summary &&
-	print=$(sed -n "s/^ *fingerprint *\([0-9a-f]\{8\}\).*/\1/p" summary) &&
+	print=$(sed -n "s/^ *fingerprint *\([0-9a-f]\{16\}\).*/\1/p" summary) &&
 	for k in root targets; do
 		meshanics --home offline ceremony sign --key $k --passphrase-file pass \
 			--fingerprint "$print" --output $k.answer request.json || return 1

@@ -103,10 +103,11 @@ if command -v script >/dev/null; then
 			script -qec "meshanics agent enroll --home dev2 --media s" /dev/null >out
 	}
 	test_expect 'at a terminal the root is asked for, by more digits than can be found for another one' '
-		! typed "$(sha signed/root.json | cut -c 1-8)" && cat out && grep "not the first digits" out && ! enrolled 2 &&
-		! typed "$(sha signed/root.json | cut -c 1-19)0000" && ! enrolled 2 &&
+		! typed "$(sha signed/root.json | cut -c 1-16)" && cat out && grep "given 16 digits .* the first 20 are" out && ! enrolled 2 &&
+		! typed "$(sha signed/root.json | cut -c 1-19)$(sha signed/root.json | cut -c 20 | tr 0-9a-f 1-9a-f0)" &&
+		grep "does not begin with" out && ! enrolled 2 &&
 		! grep "$(sha signed/root.json | cut -c 20-)" out && cp -a dev2 dev2.before &&
-		typed "$(sha signed/root.json | cut -c 1-20)" && enrolled 2 && rm -rf dev2 && mv dev2.before dev2
+		typed "$(sha signed/root.json | cut -c 1-20 | tr a-f A-F | sed "s/..../& /g")" && enrolled 2 && rm -rf dev2 && mv dev2.before dev2
 	'
 else
 	test_skip 'at a terminal the root is asked for' 'script is not installed'

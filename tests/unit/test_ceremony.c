@@ -2,6 +2,7 @@
 #include "tap.h"
 
 #include "base/encode.h"
+#include "crypto/fingerprint.h"
 #include "repo_fixture.h"
 
 static struct buf request_text(struct fixture *f)
@@ -327,18 +328,25 @@ TEST(fingerprint_is_typed_not_clicked)
 {
 	struct error err = ERROR_INIT;
 	struct ceremony *c;
-	char prefix[80];
+	char prefix[FINGERPRINT_GROUPS_LEN], *last;
 	struct fixture f;
 
 	fix_start(&f, "main");
 	c = fix_request(&f);
-	snprintf(prefix, sizeof(prefix), "%.4s %.4s", ceremony_fingerprint(c), ceremony_fingerprint(c) + 4);
+	fingerprint_groups(prefix, ceremony_fingerprint(c), FINGERPRINT_DIGITS_MIN);
 	CHECK_INT(ceremony_check_prefix(c, prefix, &err), 0);
 	CHECK_INT(ceremony_check_prefix(c, ceremony_fingerprint(c), &err), 0);
-	REFUSED(ceremony_check_prefix(c, "1234567", &err), ERR_USAGE, "7 digits");
+	REFUSED(ceremony_check_prefix(c, "1234567", &err), ERR_USAGE, "given 7 digits of the fingerprint, at least the first 16");
+	CHECK(strstr(err.hint, "on the screen of the one who made the request") != NULL);
 	REFUSED(ceremony_check_prefix(c, "", &err), ERR_USAGE, "0 digits");
-	prefix[0] = prefix[0] == '0' ? '1' : '0';
+	last = &prefix[strlen(prefix) - 1];
+	*last = *last == '0' ? '1' : '0';
 	REFUSED(ceremony_check_prefix(c, prefix, &err), ERR_REFUSED, "does not begin");
+	CHECK(strstr(err.hint, "not the request that the others sign") != NULL);
+	*last = 'g';
+	REFUSED(ceremony_check_prefix(c, prefix, &err), ERR_USAGE, "no digit");
+	*last = '\0';
+	REFUSED(ceremony_check_prefix(c, prefix, &err), ERR_USAGE, "given 15 digits");
 	REFUSED(ceremony_check_time(c, FIX_NOW + 181 * FIX_DAY, &err), ERR_REFUSED, "targets of this request expired");
 	CHECK_INT(ceremony_check_time(c, FIX_NOW, &err), 0);
 	ceremony_free(c);
