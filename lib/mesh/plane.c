@@ -16,6 +16,8 @@
 /* What comes while others have the processor for some ms; it costs the streams less to wait than to be sent again. */
 #define RECEIVE_BUFFER (4 << 20)
 #define SEND_BUFFER (1 << 20)
+#define TCP4_HEADERS 52	/* with timestamps; IPv6 has 20 more, and still room for as many segments and no more */
+#define TCP_ROOM 440
 
 void plane_wake(int fd)
 {
@@ -81,17 +83,19 @@ static int open_sockets(struct plane *p, struct error *err)
 }
 
 /*
- * As many as leave in one burst: of a buffer of 64 KiB a tail would go by itself, at nearly the price of all the
- * others. A kernel that will not have it only has more work.
+ * As many segments of TCP as leave in one burst: of a buffer of 64 KiB a tail would go by itself, at nearly the price of
+ * all the others. By bytes, since the datagrams of a UDP buffer are smaller, and the kernel cuts one that has more segments
+ * than it may. TCP leaves room for headers (MAX_TCP_HEADER and one byte) before it counts how many segments fit. A kernel
+ * that will not have it only has more work.
  */
-static void limit_segments(const struct plane *p, struct netlink *n)
+static void limit_large(const struct plane *p, struct netlink *n)
 {
 	uint32_t segments = UDP_BURST_BYTES / (p->o.mtu + (unsigned)PLANE_OVERHEAD);
 	struct error ignored = ERROR_INIT;
 
 	if (segments > UDP_BURST_SEGMENTS)
 		segments = UDP_BURST_SEGMENTS;
-	if (netlink_link_segments(n, p->tun.ifindex, segments, &ignored) < 0)
+	if (netlink_link_large(n, p->tun.ifindex, segments * (p->o.mtu - TCP4_HEADERS) + TCP_ROOM, &ignored) < 0)
 		return;
 }
 
@@ -108,7 +112,7 @@ static int set_up_link(struct plane *p, struct error *err)
 	    netlink_link_up(&n, p->tun.ifindex, true, err) < 0)
 		goto out;
 	if (p->tun.offloads & (TUN_TSO | TUN_USO))
-		limit_segments(p, &n);
+		limit_large(p, &n);
 	r = 0;
 out:
 	netlink_close(&n);

@@ -194,9 +194,9 @@ int netlink_link_queue(struct netlink *n, uint32_t ifindex, uint32_t packets, st
 	return link_u32(n, ifindex, IFLA_TXQLEN, packets, "set the queue of the interface", err);
 }
 
-int netlink_link_segments(struct netlink *n, uint32_t ifindex, uint32_t segments, struct error *err)
+int netlink_link_large(struct netlink *n, uint32_t ifindex, uint32_t bytes, struct error *err)
 {
-	return link_u32(n, ifindex, IFLA_GSO_MAX_SEGS, segments, "limit the segments of the interface", err);
+	return link_u32(n, ifindex, IFLA_GSO_MAX_SIZE, bytes, "limit the large buffers of the interface", err);
 }
 
 int netlink_link_no_ll(struct netlink *n, uint32_t ifindex, struct error *err)

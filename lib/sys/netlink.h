@@ -51,8 +51,8 @@ WARN_UNUSED int netlink_link_up(struct netlink *n, uint32_t ifindex, bool up, st
 WARN_UNUSED int netlink_link_mtu(struct netlink *n, uint32_t ifindex, uint32_t mtu, struct error *err);
 /* How many packets may wait in front of the interface. */
 WARN_UNUSED int netlink_link_queue(struct netlink *n, uint32_t ifindex, uint32_t packets, struct error *err);
-/* How many segments a large buffer for the interface may have. */
-WARN_UNUSED int netlink_link_segments(struct netlink *n, uint32_t ifindex, uint32_t segments, struct error *err);
+/* How many bytes a large buffer for the interface may have, headers included. */
+WARN_UNUSED int netlink_link_large(struct netlink *n, uint32_t ifindex, uint32_t bytes, struct error *err);
 /* The kernel shall make no link-local IPv6 address for it. */
 WARN_UNUSED int netlink_link_no_ll(struct netlink *n, uint32_t ifindex, struct error *err);
 /* Adding what is there, and removing what is not, is a success. IPv6 addresses skip duplicate detection. */

@@ -2,8 +2,9 @@
  * Datagrams as fast as they go, as programs send them that know UDP_SEGMENT (QUIC, for one), and how many arrive whole.
  *
  *	datagrams sink ADDRESS PORT		counts until a second passes without any, and prints thousands a second
- *	datagrams send ADDRESS PORT SIZE SECONDS BURST
- *						bursts of so many datagrams of SIZE bytes in one call; prints thousands a second
+ *	datagrams send ADDRESS PORT SIZE SECONDS BURST KPPS
+ *						bursts of so many datagrams of SIZE bytes in one call, KPPS thousands a
+ *						second (0: as many as go); prints how many that were
  *
  * One sender to a sink. tests/bench/mesh.sh runs both.
  */
@@ -28,7 +29,7 @@
 
 static int usage(void)
 {
-	fputs("usage: datagrams sink ADDRESS PORT\n       datagrams send ADDRESS PORT SIZE SECONDS BURST\n", stderr);
+	fputs("usage: datagrams sink ADDRESS PORT\n       datagrams send ADDRESS PORT SIZE SECONDS BURST KPPS\n", stderr);
 	return 2;
 }
 
@@ -96,7 +97,7 @@ static int sink(const char *host, const char *port)
 	return 0;
 }
 
-static int flood(const struct sockaddr_in *to, size_t size, double seconds, size_t burst)
+static int flood(const struct sockaddr_in *to, size_t size, double seconds, size_t burst, double kpps)
 {
 	static const char bytes[LARGEST];
 	int fd = socket(AF_INET, SOCK_DGRAM, 0), each = (int)size, room = ROOM;
@@ -108,6 +109,10 @@ static int flood(const struct sockaddr_in *to, size_t size, double seconds, size
 	    connect(fd, (const struct sockaddr *)to, sizeof(*to)) < 0)
 		die("socket");
 	while (clock_mono_us() < end) {
+		int64_t early_us = kpps > 0 ? start + (int64_t)((double)count * 1e3 / kpps) - clock_mono_us() : 0;
+
+		if (early_us > 0)
+			usleep((useconds_t)early_us);
 		if (send(fd, bytes, size * burst, 0) == (ssize_t)(size * burst))
 			count += burst;
 		else if (errno != ENOBUFS && errno != ECONNREFUSED)
@@ -124,12 +129,12 @@ int main(int argc, char **argv)
 
 	if (argc == 4 && strcmp(argv[1], "sink") == 0)
 		return sink(argv[2], argv[3]);
-	if (argc != 7 || strcmp(argv[1], "send") != 0)
+	if (argc != 8 || strcmp(argv[1], "send") != 0)
 		return usage();
 	to = address(argv[2], argv[3]);
 	size = strtoul(argv[4], NULL, 10);
 	burst = strtoul(argv[6], NULL, 10);
 	if (size == 0 || burst == 0 || burst > BURST_MAX || size > LARGEST / burst)
 		return usage();
-	return flood(&to, size, strtod(argv[5], NULL), burst);
+	return flood(&to, size, strtod(argv[5], NULL), burst, strtod(argv[7], NULL));
 }

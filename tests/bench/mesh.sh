@@ -212,12 +212,12 @@ udp() {
 		printf "%.0f\n", ($v{packets} - $v{lost_packets}) / $v{seconds} / 1e3'
 }
 
-# The same, sent in bursts of 50 by one call (UDP_SEGMENT), received so, too.
+# The same, sent in bursts of 40 by one call (UDP_SEGMENT), received so, too.
 bursts() {
 	B "$datagrams" sink "$far" 5202 >"$dir/sink" &
 	bursts_sink=$!
 	sleep 0.2
-	A "$datagrams" send "$far" 5202 1200 "$seconds" 50 >/dev/null && wait $bursts_sink && cat "$dir/sink"
+	A "$datagrams" send "$far" 5202 1200 "$seconds" 40 0 >/dev/null && wait $bursts_sink && cat "$dir/sink"
 }
 
 rtt() {

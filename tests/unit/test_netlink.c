@@ -99,7 +99,7 @@ TEST(links_are_listed_and_set_up)
 	CHECK((seen_flags & IFF_UP) != 0);
 	CHECK(netlink_link_mtu(&n, lo, 1300, &err) == 0);
 	CHECK(netlink_link_queue(&n, lo, 77, &err) == 0);
-	CHECK(netlink_link_segments(&n, lo, 45, &err) == 0);
+	CHECK(netlink_link_large(&n, lo, 62000, &err) == 0);
 	CHECK(netlink_link_no_ll(&n, lo, &err) == 0);
 	/* There is no such interface. */
 	CHECK(netlink_link_up(&n, 999, true, &err) < 0 && strstr(err.text, "cannot set the interface up") != NULL);
