@@ -4,7 +4,7 @@
 
 # Write a test file that uses lib.sh, and run it through tests/run; out: all it says.
 try() {
-	mkdir -p fake/tests/e2e && cp "$TEST_SRC/tests/run" fake/tests/ && cp "$TEST_SRC/tests/e2e/lib.sh" fake/tests/e2e/ &&
+	mkdir -p fake/tests/e2e && cp "$TEST_SRC/tests/run" "$TEST_SRC/tests/own-network" fake/tests/ && cp "$TEST_SRC/tests/e2e/lib.sh" fake/tests/e2e/ &&
 		: >>fake/tests/skips && {
 		echo ". \"\$(dirname \"\$0\")/lib.sh\""
 		cat

@@ -47,13 +47,25 @@ static uint16_t port_of(const struct sockaddr_storage *a)
 	return ntohs(((const struct sockaddr_in *)(const void *)a)->sin_port);
 }
 
-static int open_at(const char *text, uint16_t port, int type)
+/* -1: that port is taken. */
+static int open_if_free(const char *text, uint16_t port, int type)
 {
 	struct sockaddr_storage a = address(text, port);
 	int fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
 
 	REQUIRE(fd >= 0 && (type == SOCK_DGRAM || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0));
-	REQUIRE(bind(fd, (struct sockaddr *)&a, sizeof(struct sockaddr_in)) == 0);
+	if (bind(fd, (struct sockaddr *)&a, sizeof(struct sockaddr_in)) == 0)
+		return fd;
+	REQUIRE(errno == EADDRINUSE);
+	close(fd);
+	return -1;
+}
+
+static int open_at(const char *text, uint16_t port, int type)
+{
+	int fd = open_if_free(text, port, type);
+
+	REQUIRE(fd >= 0);
 	return fd;
 }
 
@@ -68,9 +80,14 @@ static struct sockaddr_storage bound(int fd)
 
 static void upstream_open(struct upstream_kit *u)
 {
-	u->udp = open_at(HERE, 0, SOCK_DGRAM);
-	u->address = bound(u->udp);
-	u->tcp = open_at(HERE, port_of(&u->address), SOCK_STREAM);
+	/* Others run beside us: what is free for UDP need not be for TCP. */
+	do {
+		u->udp = open_at(HERE, 0, SOCK_DGRAM);
+		u->address = bound(u->udp);
+		u->tcp = open_if_free(HERE, port_of(&u->address), SOCK_STREAM);
+		if (u->tcp < 0)
+			close(u->udp);
+	} while (u->tcp < 0);
 	u->fd = -1;
 	REQUIRE(listen(u->tcp, 16) == 0);
 	u->query = BUF_INIT(DNS_TCP_MAX + 2);
