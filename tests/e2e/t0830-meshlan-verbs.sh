@@ -11,6 +11,8 @@ test_need ip jq setpriv
 }
 
 NS=mv$$
+# shellcheck source=tests/e2e/two-ends.sh
+. "$TEST_SRC/tests/e2e/two-ends.sh"
 at() {
 	ns=$1
 	shift
@@ -27,23 +29,6 @@ start_node() {
 	shift
 	test_start "$start_w" ip netns exec "$NS-$start_w" meshanics meshlan run --home "$start_w" --config "$start_w.yaml" \
 		--no-dns "$@" && test_wait 10 mesh "$start_w" status
-}
-unwire() {
-	for w in a b; do
-		for p in $(ip netns pids "$NS-$w" 2>/dev/null); do
-			kill -9 "$p" 2>/dev/null
-		done
-		ip netns del "$NS-$w" 2>/dev/null
-	done
-	:
-}
-wire() {
-	ip netns add "$NS-a" && ip netns add "$NS-b" &&
-	ip link add wa netns "$NS-a" type veth peer name wb netns "$NS-b" &&
-	ip -n "$NS-a" addr add 10.9.0.1/24 dev wa && ip -n "$NS-b" addr add 10.9.0.2/24 dev wb &&
-	for w in a b; do
-		ip -n "$NS-$w" link set lo up && ip -n "$NS-$w" link set "w$w" up || return 1
-	done
 }
 # one FILTER: of the one network that status tells of on node a.
 one() {
