@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
@@ -12,6 +11,7 @@
 
 #include "base/log.h"
 #include "control/pool.h"
+#include "net/daemon.h"
 #include "store/lastseen.h"
 #include "store/versions.h"
 #include "sys/clock.h"
@@ -252,26 +252,10 @@ static struct serve *serve_new(const struct serve_options *options)
 	return s;
 }
 
-/* Signals come as a descriptor; every thread inherits the mask. */
-static int open_signals(struct error *err)
-{
-	sigset_t set;
-	int fd;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	signal(SIGPIPE, SIG_IGN);
-	if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0 || (fd = signalfd(-1, &set, SFD_CLOEXEC)) < 0)
-		return error_errno(err, errno, "cannot take signals");
-	return fd;
-}
-
 int serve_run(const struct serve_options *options, struct error *err)
 {
 	struct serve *s = serve_new(options);
-	int signal_fd = open_signals(err), r = -1;
+	int signal_fd = daemon_signals(0, err), r = -1;
 
 	if (signal_fd < 0 || (options->notify_socket != NULL && notify_open(&s->notify, options->notify_socket, err) < 0))
 		goto out;

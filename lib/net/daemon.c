@@ -23,19 +23,28 @@ static void signal_ready(struct watch *w, uint32_t revents)
 	}
 }
 
-static int watch_signals(struct daemon *d, struct error *err)
+int daemon_signals(int flags, struct error *err)
 {
 	sigset_t set;
+	int fd, e;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
 	signal(SIGPIPE, SIG_IGN);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	d->signals = (struct watch){.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .events = EPOLLIN, .ready = signal_ready};
-	if (d->signals.fd < 0)
+	if ((e = pthread_sigmask(SIG_BLOCK, &set, NULL)) != 0)
+		return error_errno(err, e, "cannot block signals");
+	if ((fd = signalfd(-1, &set, SFD_CLOEXEC | flags)) < 0)
 		return error_errno(err, errno, "cannot take signals");
+	return fd;
+}
+
+static int watch_signals(struct daemon *d, struct error *err)
+{
+	d->signals = (struct watch){.fd = daemon_signals(SFD_NONBLOCK, err), .events = EPOLLIN, .ready = signal_ready};
+	if (d->signals.fd < 0)
+		return -1;
 	return loop_watch(d->loop, &d->signals, err);
 }
 

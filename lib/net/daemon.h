@@ -24,8 +24,14 @@ struct daemon {
 #define DAEMON_INIT(by) ((struct daemon){.signalled = (by), .notify = NOTIFY_INIT, .signals = {.fd = -1}})
 
 /*
- * From now on signals come by the loop: they are blocked here, and in threads and children that begin later; SIGPIPE is
- * ignored. notify_socket: NOTIFY_SOCKET, or NULL. watchdog_ms: how often to say that the loop turns; 0: never.
+ * SIGTERM, SIGINT and SIGHUP by a descriptor, the caller's, for who has no loop: blocked in this thread, and in threads and
+ * children that begin later; SIGPIPE is ignored. flags: SFD_NONBLOCK or 0.
+ */
+WARN_UNUSED int daemon_signals(int flags, struct error *err);
+
+/*
+ * From now on signals come by the loop, as daemon_signals has it. notify_socket: NOTIFY_SOCKET, or NULL. watchdog_ms: how
+ * often to say that the loop turns; 0: never.
  */
 WARN_UNUSED int daemon_start(struct daemon *d, struct loop *loop, const char *notify_socket, int64_t watchdog_ms,
 			     struct error *err);
