@@ -32,8 +32,10 @@ trap 'unwire; rm -rf "$dir"' EXIT
 trap 'exit 1' INT TERM
 
 begin() {
-	# shellcheck disable=SC2046 # two words, or none
-	wire $(test -z "${WIRE:-}" || echo gso_max_segs 1) || exit 1
+	wire || exit 1
+	test -z "${WIRE:-}" || for w in a b; do
+		ip netns exec "$NS-$w" ethtool -K w$w tso off gso off tx-udp-segmentation off gro on || exit 1
+	done
 }
 
 # in_ns a|b COMMAND...: in the background.
