@@ -98,8 +98,8 @@ void lan_guard(struct lan *l)
 	l->guard_refused_ms = 0;
 	lan_warn_clear(l, WARN_GUARD);
 	if (news)
-		log_info("mesh.guard", "network=\"%s\" table=%s owned=%s", l->net.key.name, l->guard.table,
-			 l->guard.plain ? "false" : "true");
+		log_info("mesh.guard", "network=\"%s\" table=%s owned=%s sources=%s", l->net.key.name, l->guard.table,
+			 l->guard.plain ? "false" : "true", l->guard.no_sources ? "false" : "true");
 	if (l->guard.plain)
 		again(l, TRY_AGAIN_MS);
 	else

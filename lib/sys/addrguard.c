@@ -1,4 +1,4 @@
-/* Tables of nf_tables that keep packets for own addresses to one interface, by nfnetlink. */
+/* Tables of nf_tables that keep packets for own addresses, and those of its peers, to one interface, by nfnetlink. */
 #include "sys/addrguard.h"
 
 #include <assert.h>
@@ -111,22 +111,41 @@ static void close_expression(struct batch *t, struct expression e)
 	close_nest(t, e.element);
 }
 
-/* The packet's property `key` is this value. */
-static void put_is(struct batch *t, uint32_t key, const void *value, size_t len)
+/* What the expression before it found is this value. */
+static void put_equal(struct batch *t, const void *value, size_t len)
 {
-	struct expression e = open_expression(t, "meta");
+	struct expression e = open_expression(t, "cmp");
 	size_t data;
 
-	put_number(t, NFTA_META_KEY, key);
-	put_number(t, NFTA_META_DREG, NFT_REG_1);
-	close_expression(t, e);
-	e = open_expression(t, "cmp");
 	put_number(t, NFTA_CMP_SREG, NFT_REG_1);
 	put_number(t, NFTA_CMP_OP, NFT_CMP_EQ);
 	data = open_nest(t, NFTA_CMP_DATA);
 	put(t, NFTA_DATA_VALUE, value, len);
 	close_nest(t, data);
 	close_expression(t, e);
+}
+
+/* The packet's property `key` is this value. */
+static void put_is(struct batch *t, uint32_t key, const void *value, size_t len)
+{
+	struct expression e = open_expression(t, "meta");
+
+	put_number(t, NFTA_META_KEY, key);
+	put_number(t, NFTA_META_DREG, NFT_REG_1);
+	close_expression(t, e);
+	put_equal(t, value, len);
+}
+
+/* A packet to its source would leave by this interface. */
+static void put_source_behind(struct batch *t, uint32_t ifindex)
+{
+	struct expression e = open_expression(t, "fib");
+
+	put_number(t, NFTA_FIB_DREG, NFT_REG_1);
+	put_number(t, NFTA_FIB_RESULT, NFT_FIB_RESULT_OIF);
+	put_number(t, NFTA_FIB_FLAGS, NFTA_FIB_F_SADDR);
+	close_expression(t, e);
+	put_equal(t, &ifindex, sizeof(ifindex));
 }
 
 /* The bytes at this place of its header are in the set. */
@@ -225,9 +244,9 @@ static void put_set(struct batch *t, const char *name, bool six, const struct ad
 	close_message(t);
 }
 
-static size_t open_rule(struct batch *t, uint16_t ack)
+static size_t open_rule(struct batch *t)
 {
-	open_change(t, NFT_MSG_NEWRULE, (uint16_t)(NLM_F_CREATE | NLM_F_APPEND | ack));
+	open_change(t, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
 	put_text(t, NFTA_RULE_TABLE, t->table);
 	put_text(t, NFTA_RULE_CHAIN, CHAIN);
 	return open_nest(t, NFTA_RULE_EXPRESSIONS);
@@ -241,20 +260,30 @@ static void close_rule(struct batch *t, size_t expressions)
 
 static void put_accept(struct batch *t, uint32_t ifindex)
 {
-	size_t at = open_rule(t, 0);
+	size_t at = open_rule(t);
 
 	put_is(t, NFT_META_IIF, &ifindex, sizeof(ifindex));
 	put_verdict(t, NF_ACCEPT);
 	close_rule(t, at);
 }
 
-static void put_drop(struct batch *t, bool six, const char *set, uint16_t ack)
+static void put_drop(struct batch *t, bool six, const char *set)
 {
 	uint8_t protocol = six ? NFPROTO_IPV6 : NFPROTO_IPV4;
-	size_t at = open_rule(t, ack);
+	size_t at = open_rule(t);
 
 	put_is(t, NFT_META_NFPROTO, &protocol, sizeof(protocol));
 	put_among(t, six ? 24 : 16, six ? 16 : 4, set);
+	put_counter(t);
+	put_verdict(t, NF_DROP);
+	close_rule(t, at);
+}
+
+static void put_drop_sources(struct batch *t, uint32_t ifindex)
+{
+	size_t at = open_rule(t);
+
+	put_source_behind(t, ifindex);
 	put_counter(t);
 	put_verdict(t, NF_DROP);
 	close_rule(t, at);
@@ -325,14 +354,16 @@ static int replace(struct addrguard *g, uint32_t ifindex, const struct addrguard
 	open_batch(&t, &g->netlink, g->table);
 	put_table(&t, NFT_MSG_NEWTABLE, g->set ? flags : 0, 0);
 	put_table(&t, NFT_MSG_DELTABLE, 0, 0);
-	put_table(&t, NFT_MSG_NEWTABLE, flags, 0);
+	put_table(&t, NFT_MSG_NEWTABLE, flags, NLM_F_ACK);
 	put_chain(&t);
 	put_set(&t, "own4", false, own, n);
 	put_set(&t, "own6", true, own, n);
 	put_accept(&t, ifindex);
 	put_accept(&t, LOOPBACK_IFINDEX);
-	put_drop(&t, false, "own4", 0);
-	put_drop(&t, true, "own6", NLM_F_ACK);
+	put_drop(&t, false, "own4");
+	put_drop(&t, true, "own6");
+	if (!g->no_sources)
+		put_drop_sources(&t, ifindex);
 	return run(&g->netlink, &t, as_such);
 }
 
@@ -350,6 +381,17 @@ static int explain(const struct addrguard *g, int e, bool as_such, struct error 
 	return error_hint(err, "the kernel needs nf_tables");
 }
 
+/* What this kernel does not know, if e says so: owners of tables, then the looking up of sources; or it has no tables at all. */
+static bool go_without(struct addrguard *g, int e)
+{
+	bool *lacks = e == EINVAL || e == EOPNOTSUPP ? &g->plain : e == ENOENT ? &g->no_sources : NULL;
+
+	if (lacks == NULL || *lacks)
+		return false;
+	*lacks = true;
+	return true;
+}
+
 int addrguard_set(struct addrguard *g, const char *interface, uint32_t ifindex, const struct addrguard_place *own, size_t n,
 		  struct error *err)
 {
@@ -361,19 +403,16 @@ int addrguard_set(struct addrguard *g, const char *interface, uint32_t ifindex, 
 		return error_hint(err, "the kernel needs nf_tables");
 	if (!g->set)
 		snprintf(g->table, sizeof(g->table), ADDRGUARD_PREFIX "%s", interface);
-	e = replace(g, ifindex, own, n, &as_such);
-	/* A kernel that does not know of owners, or one that has no tables at all. */
-	if (!g->set && !g->plain && (e == EINVAL || e == EOPNOTSUPP)) {
-		g->plain = true;
-		e = replace(g, ifindex, own, n, &as_such);
-		g->plain = e == 0;
-	}
+	while ((e = replace(g, ifindex, own, n, &as_such)) != 0 && !g->set && go_without(g, e))
+		;
 	if (e == 0) {
 		g->set = true;
 		return 0;
 	}
-	if (!g->set)
+	if (!g->set) {
 		netlink_close(&g->netlink);
+		g->plain = g->no_sources = false;
+	}
 	return explain(g, e, as_such, err);
 }
 

@@ -1,6 +1,7 @@
 /*
- * Own addresses of an interface that are reached by it, and by no other: Linux takes a packet for any address of its own
- * at any interface. A table of nf_tables does it, `inet meshanics-INTERFACE`,
+ * Own addresses of an interface that are reached by it, and by no other, and what lies behind it that sends by it, and by no
+ * other: Linux takes a packet for any address of its own at any interface, from whomever it says that it is. A table of
+ * nf_tables does it, `inet meshanics-INTERFACE`,
  *
  *	set own4 { addresses of IPv4 }	set own6 { of IPv6 }
  *	chain stray { type filter hook prerouting priority raw; policy accept;
@@ -8,9 +9,11 @@
  *		iif lo accept
  *		ip daddr @own4 counter drop
  *		ip6 daddr @own6 counter drop
+ *		fib saddr oif INTERFACE counter drop
  *	}
  *
- * Single addresses, not blocks: should a LAN have the same range, nothing else of it is in the way. The table belongs to
+ * Single addresses, not blocks, and sources by their route: should a LAN have the same range, nothing else of it is in the
+ * way. A kernel without nft_fib_inet goes without the last rule. The table belongs to
  * our socket and ends with it, however the process ends, and `nft flush ruleset` leaves it alone; before Linux 5.12 it is
  * a plain one, which a killed process leaves behind (addrguard_reset). Without libnftnl: messages are made here.
  */
@@ -33,6 +36,7 @@ struct addrguard {
 	char table[ADDRGUARD_NAME_LEN];
 	bool set;		/* the table is there */
 	bool plain;		/* this kernel's tables have no owner: what others flush has to be set again now and then */
+	bool no_sources;	/* nor can it look up whence a source would come: those are not looked at */
 };
 #define ADDRGUARD_INIT ((struct addrguard){.netlink = {.fd = -1}})
 

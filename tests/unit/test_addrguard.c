@@ -18,6 +18,10 @@ static const struct addrguard_place own[2] = {
 };
 static const struct addrguard_place moved[1] = {{{198, 18, 33, 1}, {0xfd, 0x12, 1, 2, 3, 4, 0, 8, [15] = 1}}};
 
+static const struct addrguard_place lan = {{10, 9, 0, 2}, {0xfd, 0, 0, 9, [15] = 2}};
+static const struct addrguard_place neighbour = {{10, 9, 0, 77}, {0xfd, 0, 0, 9, [15] = 77}};
+static const struct addrguard_place member = {{198, 18, 40, 1}, {0xfd, 0x12, 1, 2, 3, 4, 0, 9, [15] = 1}};
+
 static void give(struct tun *t, const struct addrguard_place *p)
 {
 	struct netlink_prefix p4 = {.family = AF_INET, .len = 19}, p6 = {.family = AF_INET6, .len = 48};
@@ -29,8 +33,6 @@ static void give(struct tun *t, const struct addrguard_place *p)
 
 static void own_network(void)
 {
-	static const struct addrguard_place lan = {{10, 9, 0, 2}, {0xfd, 0, 0, 9, [15] = 2}};
-
 	if (unshare(CLONE_NEWNET) < 0)
 		SKIP("not root");
 	REQUIRE(netlink_open(&n, &err) == 0 && netlink_link_up(&n, 1, true, &err) == 0);
@@ -45,14 +47,15 @@ static void own_network(void)
 }
 
 /* A datagram of one byte to port 9. Of IPv4 it has no checksum; of IPv6 one that is yet to be computed, and so is not looked at. */
-static void write_datagram(struct tun *t, bool six, const uint8_t *to)
+static void write_datagram(struct tun *t, bool six, const uint8_t *from, const uint8_t *to)
 {
 	struct virtio_net_hdr head = {.flags = six ? VIRTIO_NET_HDR_F_NEEDS_CSUM : 0, .csum_start = 40, .csum_offset = 6};
-	uint8_t p4[29] = {0x45, 0, 0, 29, 0, 0, 0, 0, 64, 17, 0, 0, 10, 9, 0, 77, [20] = 0x30, 0x39, 0, 9, 0, 9, 0, 0, 'x'};
-	uint8_t p6[49] = {0x60, 0, 0, 0, 0, 9, 17, 64, 0xfd, 0, 0, 9, [23] = 77, [40] = 0x30, 0x39, 0, 9, 0, 9, 0, 1, 'x'};
+	uint8_t p4[29] = {0x45, 0, 0, 29, 0, 0, 0, 0, 64, 17, [20] = 0x30, 0x39, 0, 9, 0, 9, 0, 0, 'x'};
+	uint8_t p6[49] = {0x60, 0, 0, 0, 0, 9, 17, 64, [40] = 0x30, 0x39, 0, 9, 0, 9, 0, 1, 'x'};
 	struct iovec iov[2] = {{&head, sizeof(head)}, {six ? p6 : p4, six ? sizeof(p6) : sizeof(p4)}};
 	uint32_t sum = 0;
 
+	memcpy(six ? p6 + 8 : p4 + 12, from, six ? 16 : 4);
 	memcpy(six ? p6 + 24 : p4 + 16, to, six ? 16 : 4);
 	for (int i = 0; i < 20; i += 2)
 		sum += (uint32_t)p4[i] << 8 | p4[i + 1];
@@ -73,25 +76,30 @@ static int listener(bool six)
 	return fd;
 }
 
-static bool comes_of(struct tun *t, bool six, const struct addrguard_place *to)
+static bool comes_of(struct tun *t, bool six, const struct addrguard_place *from, const struct addrguard_place *to)
 {
 	int fd = listener(six);
 	struct pollfd wait = {.fd = fd, .events = POLLIN};
 	bool r;
 
-	write_datagram(t, six, six ? to->v6 : to->v4);
+	write_datagram(t, six, six ? from->v6 : from->v4, six ? to->v6 : to->v4);
 	r = poll(&wait, 1, 200) == 1;
 	close(fd);
 	return r;
 }
 
 /* By both families; that they differ is a failure of its own. */
+static bool comes_from(struct tun *t, const struct addrguard_place *from, const struct addrguard_place *to)
+{
+	bool r = comes_of(t, false, from, to);
+
+	CHECK(comes_of(t, true, from, to) == r);
+	return r;
+}
+
 static bool comes(struct tun *t, const struct addrguard_place *to)
 {
-	bool r = comes_of(t, false, to);
-
-	CHECK(comes_of(t, true, to) == r);
-	return r;
+	return comes_from(t, &neighbour, to);
 }
 
 static bool by_lo(const struct addrguard_place *to)
@@ -139,9 +147,40 @@ TEST(own_addresses_are_reached_by_their_interface_alone)
 		CHECK(!comes(&wire, &own[i]) && comes(&mesh, &own[i]) && by_lo(&own[i]));
 	/* What is not ours is left alone. */
 	CHECK(comes(&wire, &moved[0]));
-	CHECK(comes(&wire, &(struct addrguard_place){{10, 9, 0, 2}, {0xfd, 0, 0, 9, [15] = 2}}));
+	CHECK(comes(&wire, &lan));
 	addrguard_drop(&g);
 	CHECK(comes(&wire, &own[0]) && comes(&wire, &own[1]));
+	addrguard_drop(&g);
+}
+
+TEST(who_is_behind_the_interface_sends_by_it_alone)
+{
+	static const struct addrguard_place far = {{192, 0, 2, 1}, {0x20, 1, 0xd, 0xb8, [15] = 1}};
+	struct netlink_prefix p4 = {.family = AF_INET, .len = 24, .addr = {198, 18, 40, 2}};
+	struct netlink_prefix p6 = {.family = AF_INET6, .len = 64, .addr = {0xfd, 0x12, 1, 2, 3, 4, 0, 9, [15] = 2}};
+	struct addrguard g = ADDRGUARD_INIT;
+
+	need_owners();
+	CHECK(comes_from(&wire, &member, &lan));
+	CHECK(set(&g, own, 2) == 0);
+	if (g.no_sources)
+		SKIP("no nft_fib_inet");
+	CHECK(!comes_from(&wire, &member, &lan) && comes_from(&mesh, &member, &lan) && comes_from(&mesh, &member, &own[0]));
+	CHECK(comes(&wire, &lan) && comes_from(&wire, &far, &lan) && by_lo(&own[0]));
+	/* A LAN with a part of the same range: what it is nearer to stays its own. */
+	REQUIRE(netlink_address_add(&n, wire.ifindex, &p4, &err) == 0 && netlink_address_add(&n, wire.ifindex, &p6, &err) == 0);
+	CHECK(comes_from(&wire, &member, &lan));
+	addrguard_drop(&g);
+}
+
+/* As on a kernel that cannot look sources up. */
+TEST(own_addresses_are_kept_without_a_look_at_sources)
+{
+	struct addrguard g = ADDRGUARD_INIT;
+
+	need_owners();
+	g.no_sources = true;
+	CHECK(set(&g, own, 2) == 0 && !comes(&wire, &own[0]) && comes_from(&wire, &member, &lan));
 	addrguard_drop(&g);
 }
 
