@@ -23,9 +23,9 @@
 /* ---- a name server of our own: this getaddrinfo takes the place of the C library's ---- */
 
 static struct {
-	int code;		/* what look-ups end with */
-	const char *list[4];	/* addresses, NULL at the end */
-	int slow_ms;
+	atomic_int code;	/* what look-ups end with */
+	_Atomic(const char *) list[4];	/* addresses, NULL at the end */
+	atomic_int slow_ms;
 	atomic_int calls;
 } names;
 
@@ -41,14 +41,15 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
 		usleep((useconds_t)names.slow_ms * 1000);
 	*out = NULL;
 	for (i = 0; names.code == 0 && names.list[i] != NULL; i++) {
-		bool six = strchr(names.list[i], ':') != NULL;
+		const char *address = names.list[i];
+		bool six = strchr(address, ':') != NULL;
 		struct sockaddr_storage *a = calloc(1, sizeof(*a));
 		struct sockaddr_in *a4 = (struct sockaddr_in *)a;
 		struct sockaddr_in6 *a6 = (struct sockaddr_in6 *)a;
 
 		a->ss_family = six ? AF_INET6 : AF_INET;
 		a4->sin_port = htons((uint16_t)atoi(service));	/* at the same place in both */
-		inet_pton(a->ss_family, names.list[i], six ? (void *)&a6->sin6_addr : (void *)&a4->sin_addr);
+		inet_pton(a->ss_family, address, six ? (void *)&a6->sin6_addr : (void *)&a4->sin_addr);
 		*at = calloc(1, sizeof(**at));
 		(*at)->ai_family = a->ss_family;
 		(*at)->ai_addr = (struct sockaddr *)a;
@@ -77,8 +78,8 @@ static struct {
 	int fd;
 	const char *bytes;
 	size_t len;
-	enum trouble trouble;
-	size_t at;		/* from which byte of the answer on */
+	_Atomic(enum trouble) trouble;
+	atomic_size_t at;	/* from which byte of the answer on */
 	atomic_bool stop;
 	atomic_int served;
 	pthread_t thread;
