@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/errqueue.h>
+#include <linux/filter.h>
 #include <linux/icmp.h>
 #include <netinet/icmp6.h>
 #include <string.h>
@@ -60,12 +61,26 @@ static bool bind_id(struct echo *e)
 	return true;
 }
 
-/* Of all that a raw socket would see, answers alone. */
-static void only_replies(const struct echo *e)
+/*
+ * Of all that a raw socket would see, answers with our id alone: else every ping of the host's wakes us. IPv4 shows its own
+ * header, too. A kernel that will not have it only has more work.
+ */
+static void only_ours(const struct echo *e)
 {
 	struct icmp_filter f4 = {.data = ~(1u << REPLY4)};
 	struct icmp6_filter f6;
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0),
+		BPF_STMT(BPF_LD | BPF_H | BPF_IND, 4),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, e->id, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	struct sock_fprog id = {.len = ARRAY_SIZE(code), .filter = code};
 
+	if (e->family == AF_INET6)
+		code[0] = (struct sock_filter)BPF_STMT(BPF_LDX | BPF_W | BPF_IMM, 0);
+	(void)setsockopt(e->fd, SOL_SOCKET, SO_ATTACH_FILTER, &id, sizeof(id));
 	if (e->family == AF_INET) {
 		(void)setsockopt(e->fd, SOL_RAW, ICMP_FILTER, &f4, sizeof(f4));
 		return;
@@ -90,7 +105,7 @@ static int open_raw(struct echo *e, struct error *err)
 	}
 	e->raw = true;
 	e->id = (uint16_t)rng_below(65536);
-	only_replies(e);
+	only_ours(e);
 	return 0;
 }
 
