@@ -5,8 +5,9 @@
 #
 # For root, with ping(8). Prints medians and worst: a start until the first ping is answered, a peer that is killed and
 # started again, an underlay address that changes, twenty nodes at once until all 380 pairs answer, then processor time,
-# packets and memory of idle nodes in a minute, and memory with 1,000 members known (tests/tools/meshrecords).
-import os, re, signal, socket, statistics, struct, subprocess, sys, tempfile, time, ctypes
+# packets and memory of idle nodes in a minute, memory of one to which 19 peers send all they can (TCP, then datagrams) and
+# that answers with as much, and memory with 1,000 members known (tests/tools/meshrecords).
+import os, re, select, selectors, signal, socket, statistics, struct, subprocess, sys, tempfile, time, ctypes
 
 SRC = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MESHANICS = os.environ.get('MESHANICS', SRC + '/build/meshanics')
@@ -25,7 +26,7 @@ def make(n):
     for i in range(1, n + 1):
         sh(f'ip netns add {NS}{i}; ip -n {NS}{i} link set lo up; ip -n {NS}0 link add p{i} type veth peer name eth0 netns {NS}{i};'
            f'ip -n {NS}0 link set p{i} master br0 up; ip -n {NS}{i} addr add 192.0.2.{i}/24 dev eth0; ip -n {NS}{i} link set eth0 up')
-    sh(f'{MESHANICS} --home {HOME}/1 mgmt-keys add --name net --never-expires --caps mesh-route')
+    sh(f'{MESHANICS} --home {HOME}/1 mgmt-keys add --name net --never-expires --caps mesh-route --allow tcp:5001 --allow udp:5001')
     key = sh(f'{MESHANICS} --home {HOME}/1 mgmt-keys show net --quiet').stdout
     with open(os.open(HOME + '/key', os.O_CREAT | os.O_WRONLY, 0o600), 'w') as f:
         f.write(key)
@@ -84,6 +85,77 @@ def wait(r):
     t, left = os.read(r, 100).split()
     os.close(r)
     return float(t) * 1000 if left == b'0' else float('inf')
+
+
+# A process in a namespace; it ends by itself.
+def inside(i, work):
+    pid = os.fork()
+    if pid == 0:
+        libc.setns(os.open(f'/run/netns/{NS}{i}', os.O_RDONLY), 0x40000000)
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return pid
+
+
+# Echoes, until `seconds` have gone, whatever comes to this address by TCP and UDP, and says how much on w.
+def echo(address, seconds, w):
+    s = selectors.DefaultSelector()
+    tcp, udp = socket.create_server((address, 5001), backlog=64), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp.bind((address, 5001))
+    total, end = 0, time.time() + seconds
+    for x in tcp, udp:
+        s.register(x, selectors.EVENT_READ)
+    while time.time() < end:
+        for key, _ in s.select(0.1):
+            x = key.fileobj
+            try:
+                if x is tcp:
+                    c = x.accept()[0]
+                    c.setblocking(False)
+                    s.register(c, selectors.EVENT_READ)
+                    continue
+                b, at = x.recvfrom(1 << 17)
+                total += len(b)
+                x.sendto(b, at) if x is udp else x.send(b)
+            except BlockingIOError:
+                pass
+            except OSError:
+                s.unregister(x)
+    os.write(w, b'%d' % total)
+
+
+def load(address, seconds, kind):
+    x = socket.socket(socket.AF_INET, kind)
+    x.connect((address, 5001))
+    x.setblocking(False)
+    b, end = b'x' * (1200 if kind == socket.SOCK_DGRAM else 1 << 17), time.time() + seconds
+    while time.time() < end:
+        select.select([x], [x], [], 0.1)
+        for f in x.send, lambda _: x.recv(1 << 17):
+            try:
+                f(b)
+            except OSError:
+                pass
+
+
+# Bytes that came to node 1 from all others, and the most memory that it had meanwhile.
+def loaded(address, node, kind, seconds=5):
+    r, w = os.pipe()
+    pids = [inside(1, lambda: echo(address, seconds + 2, w))]
+    time.sleep(0.5)
+    pids += [inside(i, lambda: load(address, seconds, kind)) for i in range(2, 21)]
+    most, end = 0, time.time() + seconds
+    while time.time() < end:
+        most = max(most, status(node, 'VmRSS'))
+        time.sleep(0.05)
+    for p in pids:
+        os.waitpid(p, 0)
+    total = int(os.read(r, 100))
+    os.close(r)
+    os.close(w)
+    return total, most
 
 
 def say(what, ms):
@@ -161,6 +233,10 @@ try:
     say('idle, 20 nodes: processor ms a minute', [cpu(p) - x for p, x in zip(nodes, c)])
     say('idle, 20 nodes: packets sent a minute', [sent(p) - x for p, x in zip(nodes, s)])
     say('memory (RSS), KiB', [status(p, 'VmRSS') for p in nodes])
+    for what, kind in ('TCP', socket.SOCK_STREAM), ('UDP', socket.SOCK_DGRAM):
+        total, most = loaded(have[1], nodes[0], kind)
+        say(f'19 peers send to one by {what}: memory (RSS), KiB', [most])
+        say(f'19 peers send to one by {what}: MB in 5 s', [total / 1e6])
     for p in nodes:
         p.terminate()
     for p in nodes:
