@@ -148,6 +148,7 @@ struct node {
 	size_t rotate_part;
 	uint32_t gathers;		/* rotations of which it has sent parts */
 	int64_t rotate_next_ms, rotate_wait_ms;
+	int64_t rotate_deaf_ms, rotate_deaf_for_ms;	/* none of it is looked at until then: the latest was refused */
 };
 
 struct who {

@@ -6,7 +6,9 @@
 #include "mesh/engine_internal.h"
 
 #define PARTS_PER_S 64
-#define CHECKS_PER_S 4		/* rotations that are looked at whole */
+#define CHECKS_PER_S 32		/* rotations that are looked at whole, a signature each */
+#define DEAF_MS 1000		/* to the rotations of a peer after one that was refused, twice as long each time */
+#define DEAF_MAX_MS 60000	/* and no longer than whoever has a good one waits before it says it again */
 #define AGAIN_MS 5000		/* said again when no session of the new generation comes of it */
 #define AGAIN_MAX_MS 60000
 #define SHORT_MS 50		/* until there are tokens again */
@@ -156,19 +158,27 @@ static void left_out(struct mesh_engine *e, const struct node *n, struct slice r
 		act_event(e, MESH_EVENT_LEFT_OUT, n);
 }
 
-/* A whole rotation: 0 when it is in force now. */
+/*
+ * A whole rotation: 0 when it is in force now. Who sends bad ones is heard less and less, so that neither it nor many like it
+ * keep the good one of another from being looked at: whoever is about to be evicted would.
+ */
 static int believe(struct mesh_engine *e, struct node *n, struct slice rotation, int64_t now_ms)
 {
-	if (!bucket_take(&e->rotate_checks, CHECKS_PER_S, CHECKS_PER_S, now_ms)) {
+	if (now_ms < n->rotate_deaf_ms || !bucket_take(&e->rotate_checks, CHECKS_PER_S, CHECKS_PER_S, now_ms)) {
 		e->stats.rotations_refused++;
 		return -1;
 	}
 	if (generation_take(e, rotation, now_ms) < 0) {
 		e->stats.rotations_refused++;
+		n->rotate_deaf_for_ms = n->rotate_deaf_for_ms == 0 ? DEAF_MS : n->rotate_deaf_for_ms * 2;
+		if (n->rotate_deaf_for_ms > DEAF_MAX_MS)
+			n->rotate_deaf_for_ms = DEAF_MAX_MS;
+		n->rotate_deaf_ms = now_ms + n->rotate_deaf_for_ms;
 		left_out(e, n, rotation);
 		return -1;
 	}
 	e->stats.rotations_taken++;
+	n->rotate_deaf_for_ms = 0;
 	n->generation = e->gen[0].key.generation;
 	return 0;
 }
