@@ -223,6 +223,16 @@ static void handover_end(struct mesh_engine *e, struct handover *h)
 	*h = (struct handover){.index = 0};
 }
 
+/* It came to nothing. Who called is told, so that what is sent from then on calls again. */
+static void handover_fail(struct mesh_engine *e, struct handover *h)
+{
+	const struct node *n = h->index != 0 && h->s->initiator ? node_find(e, h->node) : NULL;
+
+	handover_end(e, h);
+	if (n != NULL && !node_live(n))
+		calls_unreachable(e, n);
+}
+
 void handovers_end(struct mesh_engine *e, const uint8_t *node)
 {
 	struct handover *h;
@@ -230,6 +240,21 @@ void handovers_end(struct mesh_engine *e, const uint8_t *node)
 	for (h = e->handovers; h < e->handovers + HANDOVERS_MAX; h++)
 		if (node == NULL || memcmp(h->node, node, NODE_ID_LEN) == 0)
 			handover_end(e, h);
+}
+
+void handovers_over(struct mesh_engine *e, int64_t now_ms)
+{
+	struct handover *h;
+	struct node *n;
+
+	for (h = e->handovers; h < e->handovers + HANDOVERS_MAX; h++) {
+		n = h->index != 0 && h->s->initiator ? node_find(e, h->node) : NULL;
+		handover_end(e, h);
+		if (n == NULL)
+			continue;
+		n->wanted = true;
+		node_due(e, n, now_ms);
+	}
 }
 
 static void handover_say(struct mesh_engine *e, struct handover *h, const struct message *m)
@@ -250,7 +275,7 @@ void handover_begin(struct mesh_engine *e, struct session_params *p, const struc
 	for (h = e->handovers; h < e->handovers + HANDOVERS_MAX; h++)
 		if (place->index != 0 && (h->index == 0 || h->end_ms < place->end_ms))
 			place = h;
-	handover_end(e, place);
+	handover_fail(e, place);
 	*place = (struct handover){.index = p->local_index, .at = *at, .opened = p->initiator, .end_ms = now_ms + HANDOVER_MS,
 				   .next_ms = now_ms};
 	memcpy(place->node, p->peer, NODE_ID_LEN);
@@ -280,7 +305,7 @@ static void handover_message(struct mesh_engine *e, struct handover *h, struct s
 	if (message_get(&m, content) < 0 || n == NULL)
 		return;
 	if (m.type == MESSAGE_GOODBYE)
-		handover_end(e, h);
+		handover_fail(e, h);
 	if (m.type != MESSAGE_ROTATE || !h->s->initiator)
 		return;
 	/* What puts it in force ends this session: it is taken out first, to say goodbye by it. */
@@ -324,7 +349,7 @@ static void handover_timer(struct mesh_engine *e, struct handover *h, int64_t no
 	struct message m;
 
 	if (now_ms >= h->end_ms) {
-		handover_end(e, h);
+		handover_fail(e, h);
 		return;
 	}
 	while (h->opened && !h->s->initiator && e->rotation != NULL && now_ms >= h->next_ms) {

@@ -431,6 +431,36 @@ TEST(four_rotations_missed_are_one_to_come_back_from)
 	sim_free(s);
 }
 
+/* Each of them answers with a session for the rotation alone, and one of these is enough. */
+TEST(whoever_is_back_late_reaches_all_that_it_has_traffic_for)
+{
+	for (uint64_t seed = 18; seed < 20; seed++) {
+		struct sim *s = network(seed, 6);
+		struct sim_node *away = &s->node[3];
+		unsigned i, k;
+
+		for (i = 1; i <= 6; i++)
+			CHECK(i == 3 || passes(s, away, &s->node[i], 500));
+		away->side = 1;
+		s->parted = true;
+		mesh_engine_configured(away->e, NULL, 0, s->now_ms);
+		rotate(s, &s->node[1], NULL, 0, DAY_MS);
+		sim_wait(s, 3 * DAY_MS);
+		CHECK_INT(generation(away), 1);
+		s->parted = false;
+		for (k = 0; k < 60; k++) {
+			for (i = 1; i <= 6; i++)
+				if (i != 3)
+					sim_data(away, &s->node[i]);
+			sim_wait(s, 500);
+		}
+		CHECK_INT(generation(away), 2);
+		for (i = 1; i <= 6; i++)
+			CHECK(i == 3 || sim_live(away, &s->node[i]));
+		sim_free(s);
+	}
+}
+
 /* A member's own message, said without its engine. */
 static void say(struct sim_node *from, const struct sim_node *to, const struct message *m)
 {
