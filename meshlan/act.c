@@ -65,9 +65,7 @@ static void set_endpoint(struct lan *l, const struct mesh_act *a)
 
 static void publish(struct lan *l, const struct mesh_act *a)
 {
-	static const enum plane_use use[] = {
-		[MESH_USE_NOW] = PLANE_USE_NOW, [MESH_USE_CONFIRMED] = PLANE_USE_CONFIRMED, [MESH_USE_ASKED] = PLANE_USE_ASKED,
-	};
+	static const enum plane_use use[] = {[MESH_USE_NOW] = PLANE_USE_NOW, [MESH_USE_CONFIRMED] = PLANE_USE_CONFIRMED};
 
 	if (slot_of(l, a->peer) == PLANE_NOBODY) {
 		/* A peer too many: it stays without sessions. */

@@ -11,6 +11,7 @@
 #define RELAY_AGAIN_MS 3600000
 #define GREETED_MAX 32
 #define AGAIN_GAP_MS 500
+#define HINT_YOUNGEST_MS 200	/* a hint about a younger session is none: anybody with the key can make them */
 #define POLL_MS 1000		/* how often a session past its rekey is asked whether it is used */
 
 /* ---- sessions ---- */
@@ -92,29 +93,11 @@ static void become_current(struct mesh_engine *e, struct node *n, struct live ne
 	}
 	n->current = next;
 	n->ever = true;
+	n->wanted = false;
 	n->relays_tried = 0;
 	note_up(e, n);
 	if (e->rotation != NULL && next.s->generation < e->gen[0].key.generation)
 		node_due(e, n, next.s->created_ms);
-}
-
-/*
- * A session by our own call. Where one that the peer began came up in the same moments, both sides send on the one of
- * the lower id, and only open on the other.
- */
-static void take_session(struct mesh_engine *e, struct node *n, struct session_params *p, int64_t now_ms)
-{
-	const struct session *c = n->current.s;
-	bool other = c != NULL && !c->initiator && now_ms - c->created_ms < CROSSING_MS &&
-		     memcmp(e->nodekey.id, n->id, NODE_ID_LEN) > 0;
-	struct live l = publish(e, n, p, other ? MESH_USE_ASKED : MESH_USE_NOW, now_ms);
-
-	if (!other) {
-		become_current(e, n, l);
-		return;
-	}
-	retire(e, &n->previous);
-	n->previous = l;
 }
 
 /* ---- calling ---- */
@@ -193,7 +176,7 @@ void call_start(struct mesh_engine *e, struct node *n, unsigned tries, int64_t n
 {
 	size_t i;
 
-	if (n->evicted || n->record_len == 0 || handover_open_with(e, n->id))
+	if (n->evicted || n->record_len == 0)
 		return;
 	if (n->call != NULL) {
 		/* A series that was to be short goes on for traffic. */
@@ -201,16 +184,18 @@ void call_start(struct mesh_engine *e, struct node *n, unsigned tries, int64_t n
 			n->call->tries_max = 0;
 		return;
 	}
+	/* Traffic is said once; it is remembered. */
+	n->wanted = n->wanted || tries == 0;
+	if (handover_open_with(e, n->id))
+		return;
 	if (e->calls_count >= ENGINE_CALLS_MAX || now_ms < n->call_after_ms) {
-		/* Traffic is said once; it is remembered. */
-		n->wanted = n->wanted || tries == 0;
 		node_due(e, n, now_ms + CALL_IDLE_RETRY_MS);
 		return;
 	}
-	n->wanted = false;
 	n->call = xcalloc(1, sizeof(*n->call));
 	n->call->started_ms = now_ms;
-	n->call->tries_max = tries;
+	n->call->tries_max = n->wanted ? 0 : tries;
+	n->wanted = false;
 	n->call->cookie_ms = n->call->introduced_ms = LONG_AGO;
 	for (i = 0; i < CALL_TRIES_HELD; i++)
 		n->call->tried_ms[i] = LONG_AGO;
@@ -240,7 +225,7 @@ void calls_greet(struct mesh_engine *e, int64_t now_ms)
 	}
 }
 
-static void unreachable(struct mesh_engine *e, const struct node *n)
+void calls_unreachable(struct mesh_engine *e, const struct node *n)
 {
 	struct mesh_act a = {.kind = MESH_ACT_UNREACHABLE, .peer = n->peer};
 
@@ -268,7 +253,7 @@ static void give_up(struct mesh_engine *e, struct node *n, int64_t now_ms)
 	    !heard_since(e, n, c->started_ms))
 		paths_lost(e, n, now_ms);
 	if (!node_live(n))
-		unreachable(e, n);
+		calls_unreachable(e, n);
 }
 
 static void call_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
@@ -283,7 +268,7 @@ static void call_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
 	}
 	if (now_ms - c->started_ms >= HANDSHAKE_GIVE_UP_MS || (c->tries_max > 0 && c->tries >= c->tries_max)) {
 		if (c->tries_max == 0 && !node_live(n))
-			unreachable(e, n);
+			calls_unreachable(e, n);
 		call_end(e, n);
 		n->call_after_ms = now_ms + CALL_IDLE_RETRY_MS;
 		return;
@@ -429,7 +414,7 @@ void calls_response(struct mesh_engine *e, const struct generation *g, const str
 		handover_begin(e, &params, from, now_ms);
 		return;
 	}
-	take_session(e, n, &params, now_ms);
+	become_current(e, n, publish(e, n, &params, MESH_USE_NOW, now_ms));
 	if (told)
 		n->told = e->own.sequence;
 	learn(e, n, &p, now_ms);
@@ -473,7 +458,7 @@ void calls_hint(struct mesh_engine *e, struct slice body, int64_t now_ms)
 
 		if (n == NULL || n->current.index == 0 || n->current.s->tx.remote_index != q.receiver)
 			continue;
-		if (now_ms - n->current.s->created_ms < 1000 ||
+		if (now_ms - n->current.s->created_ms < HINT_YOUNGEST_MS ||
 		    atomic_load_explicit(&n->current.s->tx.counter, memory_order_relaxed) <= q.counter)
 			return;
 		if (n->call != NULL) {
@@ -559,13 +544,13 @@ void calls_timer(struct mesh_engine *e, struct node *n, int64_t now_ms)
 
 	if (n->call != NULL)
 		call_timer(e, n, now_ms);
-	else if (n->wanted && n->current.index == 0)
-		call_start(e, n, 0, now_ms);
 	end_if_old(e, n, &n->previous, now_ms);
 	for (i = 0; i < FOLLOWING; i++)
 		end_if_old(e, n, &n->following[i], now_ms);
 	end_if_old(e, n, &n->current, now_ms);
 	note_up(e, n);
+	if (n->call == NULL && n->wanted && !node_live(n))
+		call_start(e, n, 0, now_ms);
 	if (n->current.index == 0)
 		return;
 	if (idle(e, n, now_ms)) {

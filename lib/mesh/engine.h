@@ -211,7 +211,7 @@ enum mesh_act_kind {
 	MESH_ACT_EVENT,		/* for people: `event`, `node`, `peer`, `name` */
 };
 
-enum mesh_use { MESH_USE_NOW, MESH_USE_CONFIRMED, MESH_USE_ASKED };	/* as plane_use */
+enum mesh_use { MESH_USE_NOW, MESH_USE_CONFIRMED };	/* as plane_use */
 
 enum mesh_event {
 	MESH_EVENT_UP,		/* a session stands, where none was */

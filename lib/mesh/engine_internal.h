@@ -148,6 +148,7 @@ struct node {
 	size_t rotate_part;
 	uint32_t gathers;		/* rotations of which it has sent parts */
 	int64_t rotate_next_ms, rotate_wait_ms;
+	int64_t rotate_deaf_ms, rotate_deaf_for_ms;	/* none of it is looked at until then: the latest was refused */
 };
 
 struct who {
@@ -278,6 +279,8 @@ bool own_lan(const struct mesh_engine *e, const struct endpoint *at);
 
 /* ---- calls.c ---- */
 /* Call those again that were reached before this start. */
+/* What waits for it is given up, and what comes from now on calls again. */
+void calls_unreachable(struct mesh_engine *e, const struct node *n);
 void calls_greet(struct mesh_engine *e, int64_t now_ms);
 /* A series that goes on begins again with short times. */
 void call_again(struct mesh_engine *e, struct node *n, int64_t now_ms);
@@ -410,6 +413,8 @@ void generations_timer(struct mesh_engine *e, int64_t now_ms);
 
 /* ---- handover.c: rotations over the wire ---- */
 void handovers_end(struct mesh_engine *e, const uint8_t *node);	/* NULL: all */
+/* A newer generation is in force: all end, and whom this node called for them is called again. */
+void handovers_over(struct mesh_engine *e, int64_t now_ms);
 void handovers_free(struct mesh_engine *e);
 /* A session for rotation only, of which p says all; its index is the engine's. */
 void handover_begin(struct mesh_engine *e, struct session_params *p, const struct endpoint *at, int64_t now_ms);

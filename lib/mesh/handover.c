@@ -6,7 +6,9 @@
 #include "mesh/engine_internal.h"
 
 #define PARTS_PER_S 64
-#define CHECKS_PER_S 4		/* rotations that are looked at whole */
+#define CHECKS_PER_S 32		/* rotations that are looked at whole, a signature each */
+#define DEAF_MS 1000		/* to the rotations of a peer after one that was refused, twice as long each time */
+#define DEAF_MAX_MS 60000	/* and no longer than whoever has a good one waits before it says it again */
 #define AGAIN_MS 5000		/* said again when no session of the new generation comes of it */
 #define AGAIN_MAX_MS 60000
 #define SHORT_MS 50		/* until there are tokens again */
@@ -156,19 +158,27 @@ static void left_out(struct mesh_engine *e, const struct node *n, struct slice r
 		act_event(e, MESH_EVENT_LEFT_OUT, n);
 }
 
-/* A whole rotation: 0 when it is in force now. */
+/*
+ * A whole rotation: 0 when it is in force now. Who sends bad ones is heard less and less, so that neither it nor many like it
+ * keep the good one of another from being looked at: whoever is about to be evicted would.
+ */
 static int believe(struct mesh_engine *e, struct node *n, struct slice rotation, int64_t now_ms)
 {
-	if (!bucket_take(&e->rotate_checks, CHECKS_PER_S, CHECKS_PER_S, now_ms)) {
+	if (now_ms < n->rotate_deaf_ms || !bucket_take(&e->rotate_checks, CHECKS_PER_S, CHECKS_PER_S, now_ms)) {
 		e->stats.rotations_refused++;
 		return -1;
 	}
 	if (generation_take(e, rotation, now_ms) < 0) {
 		e->stats.rotations_refused++;
+		n->rotate_deaf_for_ms = n->rotate_deaf_for_ms == 0 ? DEAF_MS : n->rotate_deaf_for_ms * 2;
+		if (n->rotate_deaf_for_ms > DEAF_MAX_MS)
+			n->rotate_deaf_for_ms = DEAF_MAX_MS;
+		n->rotate_deaf_ms = now_ms + n->rotate_deaf_for_ms;
 		left_out(e, n, rotation);
 		return -1;
 	}
 	e->stats.rotations_taken++;
+	n->rotate_deaf_for_ms = 0;
 	n->generation = e->gen[0].key.generation;
 	return 0;
 }
@@ -213,6 +223,16 @@ static void handover_end(struct mesh_engine *e, struct handover *h)
 	*h = (struct handover){.index = 0};
 }
 
+/* It came to nothing. Who called is told, so that what is sent from then on calls again. */
+static void handover_fail(struct mesh_engine *e, struct handover *h)
+{
+	const struct node *n = h->index != 0 && h->s->initiator ? node_find(e, h->node) : NULL;
+
+	handover_end(e, h);
+	if (n != NULL && !node_live(n))
+		calls_unreachable(e, n);
+}
+
 void handovers_end(struct mesh_engine *e, const uint8_t *node)
 {
 	struct handover *h;
@@ -220,6 +240,21 @@ void handovers_end(struct mesh_engine *e, const uint8_t *node)
 	for (h = e->handovers; h < e->handovers + HANDOVERS_MAX; h++)
 		if (node == NULL || memcmp(h->node, node, NODE_ID_LEN) == 0)
 			handover_end(e, h);
+}
+
+void handovers_over(struct mesh_engine *e, int64_t now_ms)
+{
+	struct handover *h;
+	struct node *n;
+
+	for (h = e->handovers; h < e->handovers + HANDOVERS_MAX; h++) {
+		n = h->index != 0 && h->s->initiator ? node_find(e, h->node) : NULL;
+		handover_end(e, h);
+		if (n == NULL)
+			continue;
+		n->wanted = true;
+		node_due(e, n, now_ms);
+	}
 }
 
 static void handover_say(struct mesh_engine *e, struct handover *h, const struct message *m)
@@ -240,7 +275,7 @@ void handover_begin(struct mesh_engine *e, struct session_params *p, const struc
 	for (h = e->handovers; h < e->handovers + HANDOVERS_MAX; h++)
 		if (place->index != 0 && (h->index == 0 || h->end_ms < place->end_ms))
 			place = h;
-	handover_end(e, place);
+	handover_fail(e, place);
 	*place = (struct handover){.index = p->local_index, .at = *at, .opened = p->initiator, .end_ms = now_ms + HANDOVER_MS,
 				   .next_ms = now_ms};
 	memcpy(place->node, p->peer, NODE_ID_LEN);
@@ -270,7 +305,7 @@ static void handover_message(struct mesh_engine *e, struct handover *h, struct s
 	if (message_get(&m, content) < 0 || n == NULL)
 		return;
 	if (m.type == MESSAGE_GOODBYE)
-		handover_end(e, h);
+		handover_fail(e, h);
 	if (m.type != MESSAGE_ROTATE || !h->s->initiator)
 		return;
 	/* What puts it in force ends this session: it is taken out first, to say goodbye by it. */
@@ -314,7 +349,7 @@ static void handover_timer(struct mesh_engine *e, struct handover *h, int64_t no
 	struct message m;
 
 	if (now_ms >= h->end_ms) {
-		handover_end(e, h);
+		handover_fail(e, h);
 		return;
 	}
 	while (h->opened && !h->s->initiator && e->rotation != NULL && now_ms >= h->next_ms) {

@@ -215,7 +215,7 @@ static int take(struct mesh_engine *e, const struct netkey *next, struct slice l
 		return -1;
 	shift(e, &key, grace_ms > 0 ? now_ms + grace_ms : now_ms);
 	netkey_wipe(&key);
-	handovers_end(e, NULL);
+	handovers_over(e, now_ms);
 	for (i = 0; e->rotation != NULL && i < e->nodes_top; i++)
 		if (e->nodes[i] != NULL && !stays(e, e->nodes[i]->id))
 			leave_out(e, e->nodes[i], now_ms);

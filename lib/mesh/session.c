@@ -157,18 +157,3 @@ bool session_wants_rekey(const struct session *s, int64_t now_ms)
 	return age_ms >= (s->initiator ? SESSION_REKEY_MS : SESSION_REKEY_RESPONDER_MS) ||
 	       packets_sent(s) >= SESSION_REKEY_PACKETS;
 }
-
-/* Whether the node with the lower id of the two began the session. */
-static bool begun_by_lower(const struct session *s, const uint8_t *self)
-{
-	return s->initiator == (memcmp(self, s->peer, NODE_ID_LEN) < 0);
-}
-
-bool session_preferred(const struct session *a, const struct session *b, const uint8_t self[static NODE_ID_LEN])
-{
-	int64_t younger_ms = a->created_ms - b->created_ms;
-
-	if (younger_ms < CROSSING_MS && younger_ms > -CROSSING_MS && a->initiator != b->initiator)
-		return begun_by_lower(a, self);
-	return younger_ms >= 0;
-}

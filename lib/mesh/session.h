@@ -106,11 +106,5 @@ enum session_verdict session_open(struct session_rx *rx, const struct packet_hea
 bool session_alive(const struct session *s, int64_t now_ms);
 /* Whether this side should begin the next handshake now, given that it has something to send or has received. */
 bool session_wants_rekey(const struct session *s, int64_t now_ms);
-/*
- * Of two live sessions with one peer, from crossing handshakes: whether `a` is the one to send on. The younger one;
- * within CROSSING_MS of each other, the one begun by the node with the lower id.
- */
-#define CROSSING_MS 5000
-bool session_preferred(const struct session *a, const struct session *b, const uint8_t self[static NODE_ID_LEN]);
 
 #endif

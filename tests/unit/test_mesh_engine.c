@@ -134,6 +134,74 @@ TEST(a_restarted_node_is_back_with_the_next_packet)
 	sim_free(s);
 }
 
+/* How long until what node 1 has for node 2, a packet each 10 ms, comes to it. */
+static int64_t back_after(struct sim *s, int64_t limit_ms)
+{
+	uint64_t before = s->node[2].received_data;
+	int64_t since_ms = s->now_ms;
+
+	while (s->node[2].received_data == before && s->now_ms - since_ms < limit_ms) {
+		sim_data(&s->node[1], &s->node[2]);
+		sim_wait(s, 10);
+	}
+	return s->now_ms - since_ms;
+}
+
+/* One that keeps nothing of the other, and so calls nobody: whoever still sends to it learns of that by a hint. */
+TEST(a_node_killed_right_after_it_came_is_back_with_the_next_packet)
+{
+	static const int64_t ages_ms[] = {300, 2500, 6000};
+
+	for (uint64_t seed = 1; seed <= 6; seed++)
+		for (size_t k = 0; k < ARRAY_SIZE(ages_ms); k++) {
+			struct sim *s = sim_new(seed);
+
+			sim_add(s, 0, WALL);
+			sim_add(s, 0, WALL);
+			sim_configure(&s->node[2], &s->node[1]);
+			sim_wait(s, 50);
+			CHECK(sim_live(&s->node[1], &s->node[2]));
+			sim_data(&s->node[1], &s->node[2]);
+			sim_wait(s, ages_ms[k]);
+			sim_kill(&s->node[2]);
+			sim_wait(s, 200);
+			sim_start(&s->node[2], WALL);
+			CHECK(back_after(s, 20000) < 100);
+			sim_free(s);
+		}
+}
+
+static void keep_sending(struct sim *s, int seconds)
+{
+	for (int i = 0; i < seconds * 10; i++) {
+		sim_data(&s->node[1], &s->node[2]);
+		sim_wait(s, 100);
+	}
+}
+
+TEST(traffic_to_one_that_has_vanished_goes_on_calling_it)
+{
+	struct sim *s = sim_new(3);
+	uint64_t told;
+
+	sim_add(s, 0, WALL);
+	sim_add(s, 0, WALL);
+	sim_configure(&s->node[2], &s->node[1]);
+	sim_wait(s, 50);
+	mesh_engine_configured(s->node[2].e, NULL, 0, s->now_ms);
+	keep_sending(s, 5);
+	s->parted = true;
+	s->node[2].side = 1;
+	/* The series ends before the session does. */
+	keep_sending(s, 100);
+	told = s->node[1].given_up;
+	keep_sending(s, 100);
+	CHECK(s->node[1].given_up > told + 5);
+	s->parted = false;
+	CHECK(back_after(s, 60000) < 10000);
+	sim_free(s);
+}
+
 TEST(a_session_in_use_is_renewed_and_an_idle_one_ends)
 {
 	struct sim *s = network(7, 2);
