@@ -30,6 +30,14 @@ static int parse_upstream(struct sockaddr_storage *out, const char *text, struct
 	return error_hint(err, "an address, as in 192.0.2.53, 2001:db8::53 or [2001:db8::53]:5353");
 }
 
+/* What status says of it is looked at soon, and not here: this may come from the middle of nameserver_follow. */
+static void resolved_changed(void *arg)
+{
+	struct meshlan *m = arg;
+
+	loop_timer_set(m->loop, &m->follow, loop_now_ms(m->loop));
+}
+
 int nameserver_start(struct meshlan *m, struct error *err)
 {
 	struct sockaddr_storage upstreams[RESOLVER_UPSTREAMS_MAX];
@@ -47,6 +55,7 @@ int nameserver_start(struct meshlan *m, struct error *err)
 	if ((m->resolver = resolver_new(&o, err)) == NULL)
 		return -1;
 	m->resolved = resolved_new(m->loop, m->options->resolvectl);
+	resolved_on_change(m->resolved, resolved_changed, m);
 	return 0;
 }
 
@@ -80,16 +89,35 @@ static struct sockaddr_storage address6(const struct lan *l)
 	return ss;
 }
 
-static void tell_resolved(struct lan *l)
+/* Whether programs of this machine will ask us, as far as is known now; else err says why not. */
+static int tell_resolved(struct lan *l, struct error *err)
 {
-	struct error err = ERROR_INIT;
-	char server[INET_ADDRSTRLEN];
 	struct in_addr a = {htonl(block_v4(&l->addressing, l->address.block, SLOT_NODE))};
+	const char *interface = plane_tun(l->plane)->name, *why;
+	char server[INET_ADDRSTRLEN];
 
 	if (inet_ntop(AF_INET, &a, server, sizeof(server)) == NULL)
-		return;
-	if (resolved_set(l->m->resolved, plane_tun(l->plane)->name, server, l->m->suffix, &err) < 0)
-		lan_warn(l, WARN_DNS, "systemd-resolved is not told of the names: %s", err.text);
+		return 0;
+	if (resolved_set(l->m->resolved, interface, server, l->m->suffix, err) < 0)
+		return -1;
+	if (resolved_look(l->m->resolved, interface, &why) != RESOLVED_FAILED)
+		return 0;
+	return error_set(err, ERR_FAILED, "%s", why);
+}
+
+/* listening: NULL, or why we do not on all our addresses. */
+static void follow(struct lan *l, const struct error *listening)
+{
+	struct error err = ERROR_INIT;
+	int told = tell_resolved(l, &err);
+
+	if (listening != NULL)
+		lan_warn(l, WARN_DNS, "names are not answered everywhere: %s", listening->text);
+	else if (told < 0)
+		lan_warn(l, WARN_DNS, "programs of this machine do not find names of the mesh, as in 'ssh nas.%.30s': %.90s; "
+			 "install systemd-resolved, or use 'meshanics meshlan names --hosts'", l->m->suffix, err.text);
+	else
+		lan_warn_clear(l, WARN_DNS);
 }
 
 void nameserver_follow(struct meshlan *m)
@@ -112,14 +140,9 @@ void nameserver_follow(struct meshlan *m)
 	}
 	all = resolver_listen(m->resolver, list, n, &err) == 0;
 	for (i = 0; i < m->lans_count; i++) {
-		struct lan *l = m->lans[i];
-
-		if (!l->address.set)
-			continue;
-		if (all)
-			lan_warn_clear(l, WARN_DNS);
+		if (m->lans[i]->address.set)
+			follow(m->lans[i], all ? NULL : &err);
 		else
-			lan_warn(l, WARN_DNS, "names are not answered everywhere: %s", err.text);
-		tell_resolved(l);
+			lan_warn_clear(m->lans[i], WARN_DNS);
 	}
 }

@@ -57,6 +57,8 @@ struct resolved {
 	int errors;			/* the reading end of the child's standard error; -1 */
 	struct watch watch;		/* of the child's pidfd */
 	struct timer timer;		/* the next one that FAILED and is to be tried again */
+	void (*changed)(void *arg);	/* or NULL */
+	void *changed_arg;
 };
 
 static const char *const programs[] = {"/usr/bin/resolvectl", "/bin/resolvectl"};
@@ -87,17 +89,18 @@ static void forget(struct resolved *r, struct link *gone)
 
 /* ---- commands ---- */
 
+/* Where there is none, the first place is named: it is the one that the manual names. */
 static const char *program(const struct resolved *r)
 {
 	size_t i;
 
 	if (r->program != NULL)
 		return r->program;
-	for (i = 0; i + 1 < sizeof(programs) / sizeof(programs[0]); i++) {
+	for (i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
 		if (access(programs[i], X_OK) == 0)
-			break;
+			return programs[i];
 	}
-	return programs[i];
+	return programs[0];
 }
 
 /* The command as the kernel wants it: by the program's path. */
@@ -173,27 +176,35 @@ static int child_judge(struct resolved *r, bool late, struct error *err)
 
 /* ---- links ---- */
 
+static void tell_changed(const struct resolved *r)
+{
+	if (r->changed != NULL)
+		r->changed(r->changed_arg);
+}
+
 /* Half of it may hold: that is taken back, before it is tried again. */
-static void link_failed(struct link *l, struct error *err)
+static void link_failed(const struct resolved *r, struct link *l, struct error *err)
 {
 	if (strcmp(l->why, err->text) != 0) {
 		snprintf(l->why, sizeof(l->why), "%s", err->text);
 		error_wrap(err, "systemd-resolved does not know of the names on '%s'", l->interface);
 		error_hint(err, "where there is none, 'meshanics meshlan names --hosts' makes lines for a hosts file");
 		log_failure(LOG_LEVEL_WARN, "dns.resolved", err);
+		tell_changed(r);
 	}
 	l->wait_ms = l->wait_ms == 0 ? RESOLVED_RETRY_MS : 2 * l->wait_ms;
 	l->wait_ms = l->wait_ms > RESOLVED_RETRY_MAX_MS ? RESOLVED_RETRY_MAX_MS : l->wait_ms;
 	l->state = LINK_CLEARING;
 }
 
-static void link_set(struct link *l)
+static void link_set(const struct resolved *r, struct link *l)
 {
 	log_info("dns.resolved", "interface=%s server=%s domain=%s", l->interface, l->up[RESOLVECTL_UP - 1].value,
 		 l->up[RESOLVECTL_UP - 2].value);
 	l->state = LINK_SET;
 	l->wait_ms = 0;
 	l->why[0] = '\0';
+	tell_changed(r);
 }
 
 /* "revert" has ended, one way or the other: an interface that is gone needs none. */
@@ -219,9 +230,9 @@ static void link_step(struct resolved *r, struct link *l, int result, struct err
 	} else if (l->again) {
 		l->step = 0;
 	} else if (result < 0) {
-		link_failed(l, err);
+		link_failed(r, l, err);
 	} else if (++l->step == RESOLVECTL_UP) {
-		link_set(l);
+		link_set(r, l);
 	}
 }
 
@@ -296,6 +307,12 @@ struct resolved *resolved_new(struct loop *loop, const char *resolvectl)
 	r->watch.ready = child_ended;
 	r->timer.fire = timer_fired;
 	return r;
+}
+
+void resolved_on_change(struct resolved *r, void (*changed)(void *arg), void *arg)
+{
+	r->changed = changed;
+	r->changed_arg = arg;
 }
 
 /* In the order of the links, as long as there is time; what cannot be taken back goes with the interface. */

@@ -28,6 +28,8 @@ enum resolved_state {
 
 /* resolvectl: an absolute path, copied; NULL: where distributions have it. Borrows the loop. */
 WARN_UNUSED struct resolved *resolved_new(struct loop *loop, const char *resolvectl);
+/* changed is told when what resolved_look says has become another; it may be called within resolved_set. */
+void resolved_on_change(struct resolved *r, void (*changed)(void *arg), void *arg);
 /* Kills what runs, and takes back what was told; waits for that RESOLVED_FREE_MS at most. NULL is fine. */
 void resolved_free(struct resolved *r);
 

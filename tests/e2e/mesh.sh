@@ -209,6 +209,11 @@ up() {
 	*' --name '*) ;;
 	*) set -- --name "$up_host" "$@" ;;
 	esac
+	# What this machine has of systemd-resolved is not theirs, and where it has none, each would warn of that.
+	case " $* " in
+	*' --resolvectl '*) ;;
+	*) set -- --resolvectl /bin/true "$@" ;;
+	esac
 	# Not by on: the pid is to be that of the node.
 	test_start "$up_host" ip netns exec "$mesh_ns-$up_host" meshanics meshlan run --home "$TEST_DIR/$up_host" "$@"
 }

@@ -90,6 +90,13 @@ test_expect 'after a restart names are there before any node is' '
 	test_wait 20 known laptop cellar.mesh && known laptop nas.mesh
 '
 
+test_expect 'where there is no systemd-resolved, status says what does not work, and the way out' '
+	warned() { holds late "[.networks[0].warnings[] | select(.kind == \"dns\") | .text][0] |
+		test(\"ssh nas[.]mesh.: cannot start .$TEST_DIR/none.: .*; install systemd-resolved, or .*names --hosts.\")"; } &&
+	up late --name nas --resolvectl "$TEST_DIR/none" && test_wait 10 warned &&
+	down late && up late --name nas && test_wait 10 v4 late && holds late "[.networks[0].warnings[].kind] | index(\"dns\") == null" && down late
+'
+
 test_expect 'two networks: the first one joined has the plain name, each has its own' '
 	up nas --name cellar && up late --name nas && reaches 30 laptop nas late && found laptop office && join late laptop office &&
 	reaches 30 laptop late/office && at=$(v4 laptop) &&
