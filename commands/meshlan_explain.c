@@ -49,6 +49,8 @@ static void put_out(struct cmd *cmd, struct json_value x)
 		return;
 	}
 	cmd_printf(cmd, "%s: %s\n", t, without_session(x) ? "not reached, so it cannot be asked" : "no answer when it was asked");
+	if (without_session(x))
+		cmd_note(cmd, "'meshanics meshlan ping %s' says where it was called, and what may be wrong", t);
 	cmd_note(cmd, "ask there: meshanics meshlan explain %s %s --from %s", t,
 		 meshlans_text(what, sizeof(what), x, "what", "?"), meshlans_text(from, sizeof(from), x, "from", "NODE"));
 }

@@ -1,11 +1,13 @@
 /* `meshlan ping`: is a node or device reached, by which way, how fast, and if not, why. */
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "commands/meshlans.h"
 #include "sys/clock.h"
 #include "sys/rng.h"
 
+#define CALLED_IN_VAIN "no answer from the node"	/* what `why` begins with then */
 #define GRACE_MS 5000	/* for the answer, beyond the ping's own time */
 
 static const struct option options[] = {
@@ -143,8 +145,11 @@ static int meshlan_ping_run(struct cmd *cmd, struct error *err)
 	r = ping_all(&p, (unsigned)cmd_int(cmd, "count", 3), 1000 * cmd_int(cmd, "interval", 1), err);
 	if (r == 0)
 		put_sum(&p);
-	if (r == 0 && p.answered == 0)
+	if (r == 0 && p.answered == 0) {
 		r = error_set(err, ERR_FAILED, "no answer from '%s': %s", p.target, p.why);
+		if (strncmp(p.why, CALLED_IN_VAIN, strlen(CALLED_IN_VAIN)) == 0)
+			error_hint(err, "is it on and online? if so, it may have an older key: compare 'meshanics mgmt-keys list' on both");
+	}
 	buf_release(&p.all);
 	return r;
 }

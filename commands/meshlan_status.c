@@ -51,17 +51,34 @@ static const char *rtt(char out[static CELL], struct json_value v)
 	return out;
 }
 
-/* "direct ...", or what it is without a session: "calling", "evicted", "-". */
-static const char *way(char out[static MESHLANS_PATH_LEN], struct json_value v)
+static int64_t number(struct json_value v, const char *name)
+{
+	return json_type(json_get(v, name)) == JSON_INT ? json_int(json_get(v, name)) : 0;
+}
+
+/* "direct ...", or what it is without a session: "calling", "evicted", "has an older key", "-". */
+static const char *way(char out[static MESHLANS_PATH_LEN], struct json_value v, int64_t generation)
 {
 	char state[16];
 	const char *s = meshlans_text(state, sizeof(state), v, "state", "");
+	int64_t has = number(v, "generation");
 
 	if (strcmp(s, "connected") == 0)
 		return meshlans_path(out, v);
+	if (strcmp(s, "evicted") != 0 && has > 0 && has < generation)
+		return "has an older key";
 	if (strcmp(s, "idle") == 0)
 		return NULL;
 	snprintf(out, MESHLANS_PATH_LEN, "%s", s);
+	return out;
+}
+
+/* The generation of the key that it has, as far as is known. */
+static const char *has(char out[static CELL], struct json_value v)
+{
+	if (number(v, "generation") == 0)
+		return NULL;
+	snprintf(out, CELL, "%lld", (long long)number(v, "generation"));
 	return out;
 }
 
@@ -74,14 +91,14 @@ static void add_forwards(struct table *t, struct json_value peer, bool all)
 
 		snprintf(name, sizeof(name), "  %s", meshlans_text(label, sizeof(label), it.value, "name", "?"));
 		table_row(t, (const char *const[]){name, meshlans_text(four, sizeof(four), it.value, "ipv4", NULL), "", "", "", "",
-						   "", "", all ? meshlans_text(six, sizeof(six), it.value, "ipv6", NULL) : ""});
+						   "", "", all ? meshlans_text(six, sizeof(six), it.value, "ipv6", NULL) : "", ""});
 	}
 }
 
-static void add_peer(struct table *t, struct json_value p, bool all)
+static void add_peer(struct table *t, struct json_value p, int64_t generation, bool all)
 {
 	char name[2 * CELL], label[CELL], four[CELL], six[CELL], path[MESHLANS_PATH_LEN], r[CELL], shake[CELL], in[CELL];
-	char out[CELL], node[CELL];
+	char out[CELL], node[CELL], key[CELL];
 	const char *id = meshlans_text(node, sizeof(node), p, "node", "");
 
 	if (!all && strlen(id) > ID_SHORT)
@@ -90,15 +107,17 @@ static void add_peer(struct table *t, struct json_value p, bool all)
 	snprintf(name, sizeof(name), json_type(json_get(p, "name_held_by")) == JSON_STRING ? "%s (%.4s)" : "%s",
 		 meshlans_text(label, sizeof(label), p, "name", "-"), id);
 	table_row(t, (const char *const[]){name,
-					   meshlans_text(four, sizeof(four), p, "ipv4", NULL), way(path, p), rtt(r, p),
+					   meshlans_text(four, sizeof(four), p, "ipv4", NULL), way(path, p, generation), rtt(r, p),
 					   age(shake, p, "handshake_ms_ago"), bytes(in, p, "received_bytes"),
-					   bytes(out, p, "sent_bytes"), id, meshlans_text(six, sizeof(six), p, "ipv6", NULL)});
+					   bytes(out, p, "sent_bytes"), id, meshlans_text(six, sizeof(six), p, "ipv6", NULL),
+					   has(key, p)});
 	add_forwards(t, p, all);
 }
 
-static void put_peers(struct cmd *cmd, struct json_value list)
+static void put_peers(struct cmd *cmd, struct json_value n)
 {
-	static const char *const columns[] = {"PEER", "ADDRESS", "PATH", "RTT", "HANDSHAKE", "IN", "OUT", "NODE", "IPV6"};
+	static const char *const columns[] = {"PEER", "ADDRESS", "PATH", "RTT", "HANDSHAKE", "IN", "OUT", "NODE", "IPV6", "KEY"};
+	struct json_value list = json_get(n, "peers");
 	bool all = cmd_verbose(cmd);
 	struct json_iter it;
 	struct table *t;
@@ -107,9 +126,9 @@ static void put_peers(struct cmd *cmd, struct json_value list)
 		cmd_printf(cmd, "\nno other member is known yet\n");
 		return;
 	}
-	t = table_new(columns, ARRAY_SIZE(columns) - !all);
+	t = table_new(columns, ARRAY_SIZE(columns) - (all ? 0 : 2));
 	for (it = json_iter(list); json_next(&it);)
-		add_peer(t, it.value, all);
+		add_peer(t, it.value, number(n, "generation"), all);
 	cmd_printf(cmd, "\n");
 	table_print(cmd, t);
 	table_free(t);
@@ -154,8 +173,11 @@ static void put_list(struct cmd *cmd, const char *label, struct json_value list,
 static void put_self(struct cmd *cmd, struct json_value n)
 {
 	struct json_value self = json_get(n, "self"), port = json_get(n, "port_ipv4");
-	char name[CELL], four[CELL], six[CELL], node[CELL], interface[CELL], range[CELL];
+	char name[CELL], four[CELL], six[CELL], node[CELL], interface[CELL], range[CELL], expires[CELL];
+	const char *until = meshlans_text(expires, sizeof(expires), n, "expires", NULL);
 
+	cmd_printf(cmd, "%-12sgeneration %lld, %s%s\n", "key", (long long)number(n, "generation"),
+		   until == NULL ? "never expires" : "expires ", until == NULL ? "" : until);
 	cmd_printf(cmd, "%-12s%s, range %s\n", "interface",
 		   meshlans_text(interface, sizeof(interface), n, "interface", "none"),
 		   meshlans_text(range, sizeof(range), n, "ipv4_range", "?"));
@@ -192,7 +214,7 @@ static void put_network(struct cmd *cmd, struct json_value n)
 	cmd_printf(cmd, "\n%.*s%s\n", SLICE_ARG(json_string(json_get(n, "network"))), running ? "" : " (does not run)");
 	put_self(cmd, n);
 	if (running)
-		put_peers(cmd, json_get(n, "peers"));
+		put_peers(cmd, n);
 	put_own_forwards(cmd, json_get(n, "forwards"));
 	put_warnings(cmd, n);
 }

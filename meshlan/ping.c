@@ -243,7 +243,9 @@ static void told_unreached(struct ping *p, const struct lan *l, const struct mes
 	struct buf at = BUF_INIT(1024);
 
 	if (put_tried(&at, l, i))
-		fail(p, "no answer from the node at %s", buf_cstr(&at));
+		fail(p, "no answer from the node at %s%s", buf_cstr(&at),
+		     i->known_generation > 0 && i->known_generation < mesh_engine_key(l->engine)->generation ?
+		     ", and it has an older key of the network" : "");
 	else
 		fail(p, "nobody here knows where the node is");
 	buf_release(&at);

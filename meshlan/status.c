@@ -16,6 +16,7 @@ static const char *const warning_names[WARN_KINDS] = {
 	[WARN_OWN_RECORD] = "own-record", [WARN_DISK] = "disk", [WARN_DNS] = "dns",
 	[WARN_FORWARD] = "forward", [WARN_REACH] = "reach", [WARN_GUARD] = "guard",
 };
+#define BEHIND_TOLD 3	/* names of members without the new key */
 #define CLASHES_TOLD 16	/* warnings of names that are lost; who calls itself what can be made up by any member */
 
 static void put_time(struct json_writer *w, const char *name, int64_t t_s)
@@ -216,6 +217,10 @@ static void put_peer(struct json_writer *w, const struct lan *l, const struct ro
 	json_open_object(w, NULL);
 	put_node(w, r, i->node);
 	json_put_string(w, "state", i->evicted ? "evicted" : i->live ? "connected" : i->calling ? "calling" : "idle");
+	if (i->known_generation > 0)
+		json_put_int(w, "generation", i->known_generation);
+	else
+		json_put_null(w, "generation");
 	json_put_string(w, "path", door_path(i));
 	put_via(w, l, r, i);
 	json_put_string(w, "endpoint", i->at.family == ENDPOINT_NONE ? NULL : endpoint_text(at, &i->at));
@@ -300,6 +305,59 @@ static void put_clashes(struct json_writer *w, const struct lan *l, const struct
 	}
 }
 
+/* "nas, tab and 3 more": who has not shown to have the key in force. known: of those alone that have shown another one. */
+static size_t list_behind(struct buf *names, const struct lan *l, const struct roll *r, bool known)
+{
+	struct mesh_peer_info p;
+	size_t n = 0, entries;
+	uint32_t at = 0;
+
+	while (mesh_engine_each(l->engine, &at, &p)) {
+		const struct names_entry *e = roll_of(r, p.node, &entries);
+		char id[NODE_ID_HEX_LEN];
+
+		if (p.evicted || p.known_generation >= mesh_engine_key(l->engine)->generation || (known && p.known_generation == 0))
+			continue;
+		if (n++ >= BEHIND_TOLD)
+			continue;
+		hex_encode(id, p.node, NODE_ID_LEN);
+		buf_put_str(names, n > 1 ? ", " : "");
+		if (entries > 0 && is_node(e))
+			buf_printf(names, "%s", e->name);
+		else
+			buf_printf(names, "%.12s", id);
+	}
+	if (n > BEHIND_TOLD)
+		buf_printf(names, " and %zu more", n - BEHIND_TOLD);
+	return n;
+}
+
+/*
+ * Members that are, or will be, lost for want of the key in force. After the grace only those that are known to have an older
+ * one: after a restart nothing is known of the others, and all may be well.
+ */
+static void put_behind(struct json_writer *w, const struct lan *l, const struct roll *r)
+{
+	const struct netkey *key = mesh_engine_key(l->engine), *before = mesh_engine_key_before(l->engine);
+	struct buf names = BUF_INIT(1024);
+	char text[2 * WARNING_TEXT_LEN], until[TIME_TEXT_LEN];
+	size_t n = list_behind(&names, l, r, before == NULL);
+
+	if (n > 0 && before == NULL)
+		snprintf(text, sizeof(text), "%zu of the members %s not have the key in force, generation %u, and %s not reached: %s; "
+			 "'meshanics mgmt-keys show' here prints it for 'meshanics mgmt-keys add' there", n, n == 1 ? "does" : "do",
+			 key->generation, n == 1 ? "is" : "are", buf_cstr(&names));
+	else if (n > 0)
+		snprintf(text, sizeof(text), "%zu of the members %s not known to have the new key, generation %u: %s; the former one "
+			 "holds until %s; 'meshanics mgmt-keys show' here prints the new one for 'meshanics mgmt-keys add' there", n,
+			 n == 1 ? "is" : "are", key->generation, buf_cstr(&names), l->net.former_count > 0 &&
+			 l->net.former[0].key.generation == before->generation ?
+			 time_text(until, l->net.former[0].grace_until_s) : "its grace is over");
+	if (n > 0)
+		put_warning(w, "generation", 0, text);
+	buf_release(&names);
+}
+
 static void put_warnings(struct json_writer *w, const struct lan *l, const struct roll *r)
 {
 	size_t i;
@@ -310,6 +368,8 @@ static void put_warnings(struct json_writer *w, const struct lan *l, const struc
 			put_warning(w, warning_names[i], l->warnings[i].since_s, l->warnings[i].text);
 	}
 	put_clashes(w, l, r);
+	if (l->engine != NULL)
+		put_behind(w, l, r);
 	json_close(w);
 	json_open_array(w, "changes");
 	for (i = 0; i < CHANGES_KEPT; i++) {

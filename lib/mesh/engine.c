@@ -344,7 +344,7 @@ static void info(const struct mesh_engine *e, const struct node *n, struct mesh_
 	*out = (struct mesh_peer_info){.peer = n->peer, .record = slice_of(n->record, n->record_len), .live = node_live(n),
 				       .calling = n->call != NULL, .at = n->path, .last = n->good, .mtu = n->mtu, .rtt_us = n->rtt_us,
 				       .evicted = n->evicted, .relay = ENGINE_NOBODY, .relays = n->relays,
-				       .probed_ms = n->probed_ms};
+				       .known_generation = n->generation, .probed_ms = n->probed_ms};
 	memcpy(out->node, n->id, NODE_ID_LEN);
 	memcpy(out->name, n->name, sizeof(out->name));
 	if (n->current.index != 0) {

@@ -265,6 +265,7 @@ struct mesh_peer_info {
 	uint32_t relay;			/* of MESH_PATH_PEER; else ENGINE_NOBODY */
 	bool relays;			/* it offers to pass datagrams on */
 	uint32_t generation;		/* of the current session; 0: none */
+	uint32_t known_generation;	/* the newest that it has shown to have since the start; 0: none yet */
 	uint16_t mtu;			/* of content */
 	int64_t handshake_ms;		/* of the current session, by now_ms; 0: none */
 	int64_t rtt_us;			/* of that path; -1: not measured */

@@ -95,7 +95,8 @@ test_expect 'two nodes find each other, and status tells who is there' '
 	one ".rules == [\"tcp:22\"] and .echo and .port_ipv4 == 7784 and .generation == 1" &&
 	one ".warnings == []" &&
 	mesh a status >out && cat out && grep "^laptop .*LAN 10.9.0.2:7784 " out && grep "^lets in  *tcp:22$" out &&
-	mesh a status --verbose >out && grep "^laptop .* fd12:.*" out
+	grep "^key  *generation 1, never expires$" out && one ".peers[0].generation == 1" &&
+	mesh a status --verbose >out && grep "^laptop .* fd12:.*  1$" out
 '
 
 test_expect 'ping: path, endpoint, round trip, MTU' '

@@ -8,6 +8,13 @@
 generation() {
 	holds "$1" ".networks[0].generation == $2"
 }
+# behind HOST: its status warns of members without the new key
+behind() {
+	holds "$1" "[.networks[0].warnings[].kind] | index(\"generation\") != null"
+}
+caught_up() {
+	! behind "$1"
+}
 # silent A B: A has B's address of before, and hears nothing any more
 silent() {
 	! io "$1" ping "$(cat "$2.v4")" 1
@@ -27,7 +34,10 @@ test_expect 'a new key by hand: whoever has it goes on, whoever has not as well,
 	six && mesh c policy allow tcp:5003 && serve c talk "$(v4 c)" 5003 && talks one b c &&
 	mesh a mgmt-keys rotate home --grace 1h && test_wait 20 generation a 2 &&
 	for h in b c; do secret a home new.key && mesh $h mgmt-keys add --key-file new.key && test_wait 20 generation $h 2 || return 1; done &&
-	goes_on one && pings a b && pings b c && pings a d && pings d a && pings d e && pings e c && generation d 1
+	goes_on one && pings a b && pings b c && pings a d && pings d a && pings d e && pings e c && generation d 1 &&
+	holds a "[.networks[0].warnings[] | select(.kind == \"generation\") | .text][0] |
+		test(\"^[345] of the members are not known to have the new key, generation 2: .*; the former one holds until 20\")" &&
+	holds a "[.networks[0].peers[] | select(.name == \"d\").generation] == [1]" && ! behind d
 '
 
 test_expect 'a restart between two generations' '
@@ -40,8 +50,11 @@ test_expect 'whoever has only the former key is out when its grace is over' '
 	mesh a mgmt-keys rotate home --grace 1s && secret a home new.key && test_wait 20 generation a 3 &&
 	for h in b c; do mesh $h mgmt-keys add --key-file new.key || return 1; done &&
 	reaches 30 b a && test_wait 60 silent a d && test_wait 60 silent d a && pings a b && pings c a &&
+	mesh a meshlan status >out && cat out && grep "^d .* has an older key " out && grep "^warning: .* not have the key in force, generation 3, " out &&
+	! mesh a meshlan ping d --count 1 --timeout 1s 2>err && cat err && grep "it has an older key of the network" err &&
+	grep "^hint: .*compare .meshanics mgmt-keys list. on both" err &&
 	for h in d e f; do mesh $h mgmt-keys add --key-file new.key && test_wait 20 generation $h 3 || return 1; done &&
-	reaches 60 d a && reaches 60 a d e f && reaches 60 f b && goes_on one
+	reaches 60 d a && reaches 60 a d e f && reaches 60 f b && goes_on one && test_wait 60 caught_up a
 '
 
 # f is away: it comes back below.
