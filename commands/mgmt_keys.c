@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/encode.h"
 #include "base/timefmt.h"
@@ -41,6 +42,13 @@ int mgmt_keys_network(const struct cmd *cmd, const struct netstore *s, struct ne
 	if (cmd_has(cmd, "network"))
 		return mgmt_keys_read(s, cmd_string(cmd, "network", ""), n, err);
 	return only_network(s, n, err);
+}
+
+void mgmt_keys_note_home(struct cmd *cmd)
+{
+	if (geteuid() != 0 && !cmd_has(cmd, "home"))
+		cmd_note(cmd, "kept in '%s'; the service of this machine reads '/var/lib/meshanics': run this as root for that one",
+			 cmd_home(cmd));
 }
 
 int mgmt_keys_each(const struct cmd *cmd, int (*each)(void *arg, const struct netstore *s, const struct network *n,

@@ -16,6 +16,8 @@ WARN_UNUSED int mgmt_keys_network(const struct cmd *cmd, const struct netstore *
 WARN_UNUSED int mgmt_keys_each(const struct cmd *cmd, int (*each)(void *arg, const struct netstore *s,
 								  const struct network *n, struct error *err),
 			       void *arg, struct error *err);
+/* Tells a user who is not root, and has said nothing of a home, that the mesh of this machine has another one. */
+void mgmt_keys_note_home(struct cmd *cmd);
 #define NETWORK_OPTION                                                        \
 	{ .name = "network", .type = OPT_STRING, .value = "NETWORK",          \
 	  .help = "by name or id; may be left out where there is only one" }

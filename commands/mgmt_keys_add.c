@@ -294,6 +294,7 @@ static int mgmt_keys_add_run(struct cmd *cmd, struct error *err)
 		hex_encode(a.hex, a.key.id, NETWORK_ID_LEN);
 		if ((r = network_read(&a.store, a.hex, &n, err)) == 0)
 			mgmt_keys_report(cmd, &n, a.now_s);	/* what stands on the disk */
+		mgmt_keys_note_home(cmd);
 		network_wipe(&n);
 	}
 	netstore_close(&a.store);

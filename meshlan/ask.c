@@ -1,5 +1,6 @@
 /* The question to the mesh process that runs: one request over HOME/mesh/control.sock. */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "control/api.h"
 #include "meshlan/meshlan.h"
@@ -15,6 +16,8 @@ static int nobody(const char *home, struct error *err)
 	if (err->kind != ERR_RETRY)
 		return error_wrap(err, "cannot ask the mesh of '%s'", home);
 	error_set(err, ERR_RETRY, "no mesh runs in '%s'", home);
+	if (geteuid() != 0)
+		return error_hint(err, "run this as root: the mesh of this machine is root's, in '/var/lib/meshanics'");
 	return error_hint(err, "start it with 'meshanics meshlan run', or look into its log");
 }
 

@@ -181,6 +181,16 @@ test_expect 'two of one name: who has it, and who lost it' '
 	mesh b names | grep "^nas.mesh .* not reached by it: node " && mesh b ping nas --count 1
 '
 
+test_expect 'a user who is not root hears that the mesh of this machine is' '
+	mkdir user && chown 65534 user && chmod 755 . &&
+	user() { setpriv --reuid 65534 --clear-groups env -u MESHANICS_HOME -u XDG_STATE_HOME -u XDG_CONFIG_HOME HOME="$TEST_DIR/user" \
+		meshanics "$@"; } &&
+	user mgmt-keys add --name t 2>err && cat err &&
+	grep "^meshanics: kept in .$TEST_DIR/user/.local/state/meshanics.; the service of this machine reads ./var/lib/meshanics.: " err &&
+	test_status 4 user meshlan status 2>err && grep "^hint: run this as root: .* in ./var/lib/meshanics.$" err &&
+	meshanics mgmt-keys add --name t --home asked 2>err && ! grep /var/lib err
+'
+
 test_expect 'nobody else may ask' '
 	chmod 755 . a && test_status 3 setpriv --reuid 65534 --clear-groups meshanics meshlan status --home a 2>err && cat err &&
 	grep "only root may ask the mesh" err && grep "^hint: run this as root" err
