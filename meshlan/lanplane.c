@@ -188,7 +188,11 @@ void lan_open_plane(struct lan *l)
 		o.no_interface = true;
 		l->no_interface = true;
 		l->plane = open_plane(l, &o, &second);
-		lan_warn(l, l->plane != NULL ? WARN_INTERFACE : WARN_SOCKET, "%s", l->plane != NULL ? err.text : second.text);
+		if (l->plane != NULL)
+			lan_warn(l, WARN_INTERFACE, "no interface, so nothing here reaches the mesh or is reached in it: %s%s%s", err.text,
+				 err.hint[0] != '\0' ? "; " : "", err.hint);
+		else
+			lan_warn(l, WARN_SOCKET, "%s", second.text);
 		loop_timer_set(l->m->loop, &l->again, loop_now_ms(l->m->loop) + LAN_AGAIN_MS);
 	} else {
 		lan_warn_clear(l, WARN_INTERFACE);

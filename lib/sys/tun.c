@@ -68,6 +68,18 @@ static int refused(int e, const char *name, struct error *err)
 	return -1;
 }
 
+static int no_device(int e, struct error *err)
+{
+	error_errno(err, e, "cannot open '/dev/net/tun'");
+	if (e == EPERM || e == EACCES) {
+		err->kind = ERR_DENIED;
+		return error_hint(err, "run it as root; a container must be given that device and CAP_NET_ADMIN");
+	}
+	if (e == ENOENT || e == ENXIO || e == ENODEV)
+		err->kind = ERR_NOT_FOUND;
+	return error_hint(err, "'modprobe tun' makes it; a container must be given it, as by 'docker run --device /dev/net/tun'");
+}
+
 int tun_open(struct tun *t, const char *name, unsigned want, struct error *err)
 {
 	struct ifreq r = {.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR};
@@ -77,14 +89,8 @@ int tun_open(struct tun *t, const char *name, unsigned want, struct error *err)
 	if (strlen(name) >= sizeof(r.ifr_name))
 		return error_set(err, ERR_USAGE, "'%s' is too long for the name of an interface", name);
 	t->fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	if (t->fd < 0) {
-		int e = errno;
-
-		error_errno(err, e, "cannot open '/dev/net/tun'");
-		err->kind = e == ENOENT || e == ENXIO || e == ENODEV ? ERR_NOT_FOUND :
-			    e == EPERM || e == EACCES ? ERR_DENIED : err->kind;
-		return error_hint(err, "this kernel, or this container, gives no TUN interfaces");
-	}
+	if (t->fd < 0)
+		return no_device(errno, err);
 	memcpy(r.ifr_name, name, strlen(name));
 	if (ioctl(t->fd, TUNSETIFF, &r) < 0) {
 		(void)refused(errno, name, err);

@@ -203,7 +203,14 @@ test_expect 'without an interface: said once, and the node goes on' '
 	} && start_tunless && test_wait 10 mesh b status && mesh b status --json >status.json &&
 	test_json ".networks[0] | .interface == null and ([.warnings[].kind] | index(\"interface\") != null)" status.json &&
 	test "$(grep -c "^warn mesh.warning" b.log)" = 1 && test_wait 10 one ".peers[0].state == \"connected\"" &&
+	mesh b status | grep "^warning: no interface, so nothing here reaches the mesh or is reached in it: .*; run it as root" &&
 	test_status 1 mesh b ping nas --count 1 2>err && cat err && grep "no interface of the mesh" err
+'
+
+test_expect 'nor without /dev/net/tun, and status says what to do' '
+	test_stop b && test_start b ip netns exec "$NS-b" unshare --mount sh -c "mount -t tmpfs none /dev/net &&
+		exec meshanics meshlan run --home b --config b.yaml --no-dns --name laptop" && test_wait 10 mesh b status &&
+	mesh b status | grep "^warning: no interface, .*: cannot open ./dev/net/tun.: No such file or directory; .modprobe tun. makes it; "
 '
 
 # The rules are taken in after it, and say nothing about it.
