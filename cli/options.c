@@ -357,8 +357,8 @@ static int check_operands(const struct cmd *cmd, struct error *err)
 			  cmd->operands[c->operands_max]);
 	else
 		return 0;
-	return error_hint(err, "usage: meshanics %s [options]%s%s", c->name, c->usage[0] == '\0' ? "" : " ",
-			  c->usage);
+	return error_hint(err, "usage: meshanics %s [options]%s%s%s", c->name, c->usage[0] == '\0' ? "" : " ", c->usage,
+			  cmd->operand_count > c->operands_max && c->operands_max > 0 ? "; what has spaces wants quotes" : "");
 }
 
 int options_complete(struct cmd *cmd, struct error *err)

@@ -132,6 +132,7 @@ test_expect 'explain: the rule that decides, at either end' '
 	mesh a explain nas tcp:445 --from laptop --json >e.json &&
 	test_json ".end == \"in\" and .allowed == false and .from == \"laptop\" and .what == \"tcp:445\" and .path == \"lan\"" e.json &&
 	test_status 2 mesh a explain nas tcp:1-9 2>err && grep "more than one port" err &&
+	test_status 2 mesh a explain office printer tcp:631 2>err && grep "^hint: usage: .*; what has spaces wants quotes$" err &&
 	test_status 2 mesh a explain nas tcp && test_status 2 mesh a explain nas &&
 	test_status 2 mesh a explain nas tcp:22 --from nas && test_status 1 mesh a explain nas tcp:22 --from nobody &&
 	test_status 2 mesh a explain laptop tcp:22 --from laptop 2>err && grep "neither end" err
