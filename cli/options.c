@@ -1,6 +1,7 @@
 /* From words, variables and configuration keys to values: one table says what each may be. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/name.h"
@@ -57,16 +58,26 @@ static int parse_flag(int64_t *out, const char *text, struct error *err)
 	return error_set(err, ERR_USAGE, "'%s' is neither true nor false", text);
 }
 
+/* A bound, in the form that the value has. */
+static const char *bound(char out[static 32], const struct option *o, int64_t n)
+{
+	if (o->type == OPT_DURATION)
+		return duration_text(out, n);
+	snprintf(out, 32, "%" PRId64, n);
+	return out;
+}
+
 static int check_range(const struct option *o, int64_t n, const char *text, struct error *err)
 {
+	char least[32], most[32];
 	bool any = o->min == 0 && o->max == 0;
 	int64_t max = any ? INT64_MAX : o->max;
 
 	if (n >= o->min && n <= max)
 		return 0;
 	if (any || o->max == INT64_MAX)
-		return error_set(err, ERR_USAGE, "'%s' is less than %" PRId64, text, o->min);
-	return error_set(err, ERR_USAGE, "'%s' is not in %" PRId64 " to %" PRId64, text, o->min, o->max);
+		return error_set(err, ERR_USAGE, "'%s' is less than %s", text, bound(least, o, o->min));
+	return error_set(err, ERR_USAGE, "'%s' is not in %s to %s", text, bound(least, o, o->min), bound(most, o, o->max));
 }
 
 /* Are the parts of an item there that must be? */

@@ -95,6 +95,7 @@ test_expect 'bad keys are refused, each with what to do' '
 test_expect 'options that do not fit are told apart' '
 	says 2 "wants a name" keys e add &&
 	says 2 "no key is for" keys e add --name x --caps mesh-relay &&
+	says 2 ".0d. is not in 1m to 36500d" keys e add --name x --expires-in 0d &&
 	says 2 "exclude each other" keys e add --name x --expires-in 30d --never-expires &&
 	says 2 "exclude each other" keys e add --key x --key-file home.key &&
 	says 2 "brings its own" keys e add --key-file home.key --expires-in 30d &&
