@@ -205,7 +205,8 @@ static int up(struct lan *l, struct error *err)
 	lan_pump(l);
 	loop_timer_set(l->m->loop, &l->sweep, loop_now_ms(l->m->loop) + SWEEP_MS);
 	log_info("mesh.network", "network=\"%s\" id=%s generation=%u interface=%s port=%u", l->net.key.name, l->net.hex,
-		 l->net.key.generation, l->plane != NULL && !l->no_interface ? plane_tun(l->plane)->name : "none", l->port4);
+		 l->net.key.generation, l->plane != NULL && !l->no_interface ? plane_tun(l->plane)->name : "none",
+		 l->port4 != 0 ? l->port4 : l->port6);
 	return 0;
 }
 

@@ -210,7 +210,8 @@ test_expect 'without an interface: said once, and the node goes on' '
 
 test_expect 'nor without /dev/net/tun, and status says what to do' '
 	test_stop b && test_start b ip netns exec "$NS-b" unshare --mount sh -c "mount -t tmpfs none /dev/net &&
-		exec meshanics meshlan run --home b --config b.yaml --no-dns --name laptop" && test_wait 10 mesh b status &&
+		exec meshanics meshlan run --home b --config b.yaml --no-dns --name laptop --listen [::1]:9000" && test_wait 10 mesh b status &&
+	grep "^info mesh.network .* interface=none port=9000$" b.log &&
 	mesh b status | grep "^warning: no interface, .*: cannot open ./dev/net/tun.: No such file or directory; .modprobe tun. makes it; "
 '
 
