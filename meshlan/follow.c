@@ -80,7 +80,43 @@ void lan_scope(struct lan *l)
 
 static void forward_told(void *arg, const char *name, const char *what)
 {
-	lan_warn(arg, WARN_FORWARD, "forward '%s' of the configuration: %s", name, what);
+	struct forwards_told *t = &((struct lan *)arg)->forwards_told;
+	size_t len = strlen(t->text), room = sizeof(t->text) - len;
+
+	if ((size_t)snprintf(t->text + len, room, "%sforward '%s' of the configuration: %s", len > 0 ? "; " : "", name, what) <
+	    room || len == 0)
+		return;
+	t->text[len] = '\0';
+	t->more++;
+}
+
+/* also: what is wrong besides, or "". */
+static void warn_of_forwards(struct lan *l, const char *also)
+{
+	const struct forwards_told *t = &l->forwards_told;
+	char more[32] = "";
+
+	if (t->more > 0)
+		snprintf(more, sizeof(more), "; and %zu more", t->more);
+	if (t->text[0] == '\0' && also[0] == '\0')
+		lan_warn_clear(l, WARN_FORWARD);
+	else
+		lan_warn(l, WARN_FORWARD, "%s%s%s%s", also, also[0] != '\0' && t->text[0] != '\0' ? "; " : "", t->text, more);
+}
+
+const struct meshlan_forward *forwards_homeless(struct meshlan *m, size_t *at)
+{
+	size_t i;
+
+	while (*at < m->options->forwards_count) {
+		const struct meshlan_forward *f = &m->options->forwards[(*at)++];
+
+		for (i = 0; f->network != NULL && i < m->lans_count && !lan_is_called(m->lans[i], slice_str(f->network)); i++)
+			;
+		if (f->network != NULL && i == m->lans_count)
+			return f;
+	}
+	return NULL;
 }
 
 /* Those of the configuration that are meant for this network. */
@@ -113,7 +149,7 @@ void lan_merge_forwards(struct lan *l)
 	struct error err = ERROR_INIT;
 	size_t n;
 
-	lan_warn_clear(l, WARN_FORWARD);
+	l->forwards_told = (struct forwards_told){.more = 0};
 	n = configured_forwards(l, config);
 	if (forwards_merge(&l->net.forwards, config, n, &l->addressing,
 			   forwards_named_s(l->addressing.created_s, clock_now_s()), forward_told, l) &&
@@ -126,11 +162,13 @@ void lan_merge_forwards(struct lan *l)
 
 static void forwards_to(struct lan *l, struct mesh_record *own)
 {
+	char also[WARNING_TEXT_LEN] = "";
 	const struct forward *clash;
 
 	own->forwards_count = forwards_to_record(&l->net.forwards, own->name, own->forwards, &clash);
 	if (clash != NULL)
-		lan_warn(l, WARN_FORWARD, "forward '%s' has the name of this node, and is left out", clash->name);
+		snprintf(also, sizeof(also), "forward '%s' has the name of this node, and is left out", clash->name);
+	warn_of_forwards(l, also);
 }
 
 /* ---- own ---- */
@@ -162,7 +200,7 @@ void lan_renew_own(struct lan *l)
 	*own = *mesh_engine_record(l->engine);
 	forwards_to(l, own);
 	if (mesh_engine_own(l->engine, own, loop_now_ms(l->m->loop), &err) < 0)
-		lan_warn(l, WARN_FORWARD, "%s", err.text);
+		warn_of_forwards(l, err.text);
 	free(own);
 	lan_pump(l);
 }

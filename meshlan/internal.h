@@ -40,7 +40,7 @@ struct resolved;
 struct resolver;
 struct server;
 
-#define WARNING_TEXT_LEN 256
+#define WARNING_TEXT_LEN 512
 #define CHANGES_KEPT 16
 #define GUARD_PLACES_MAX (2 + FORWARDS_MAX)	/* the node's own address twice, while it moves */
 #define LAN_AGAIN_MS 30000	/* until an interface or sockets that could not be had are tried again */
@@ -66,6 +66,12 @@ enum warning_kind {
 struct warning {
 	int64_t since_s;	/* 0: none */
 	char text[WARNING_TEXT_LEN];
+};
+
+/* What is wrong with forwards, one after the other in one warning. */
+struct forwards_told {
+	char text[WARNING_TEXT_LEN - 32];
+	size_t more;		/* that had no room */
 };
 
 /* Something that changed hands, for people. */
@@ -126,6 +132,7 @@ struct lan {
 	bool first;			/* joined before the others: meshlan.listen is its */
 	bool no_interface;		/* the plane has sockets alone */
 	struct warning warnings[WARN_KINDS];
+	struct forwards_told forwards_told;	/* of the configuration, at its last merge */
 	struct change changes[CHANGES_KEPT];	/* a ring */
 	size_t changes_next;
 	int64_t started_ms;
@@ -168,6 +175,7 @@ struct meshlan {
 	size_t peers_count, peers_literal;
 	int lookup_cancel;		/* eventfd */
 	struct peers_lookup *lookup;	/* running in a thread, or NULL */
+	char peers_unknown[WARNING_TEXT_LEN];	/* names without an address, and why; "" when all have one */
 	/* nameserver.c */
 	struct resolver *resolver;	/* NULL: no_dns */
 	struct resolved *resolved;
@@ -220,6 +228,8 @@ void lan_scope(struct lan *l);
 void lan_addresses(struct lan *l);
 /* The list of forwards on disk follows the configuration. */
 void lan_merge_forwards(struct lan *l);
+/* The next one from *at on that is configured for a network that is not here, or NULL; *at is behind it then. */
+const struct meshlan_forward *forwards_homeless(struct meshlan *m, size_t *at);
 /* What the node says of itself at its start; before: what it said last. */
 void lan_own(struct lan *l, const struct mesh_record *before, struct mesh_record *own);
 /* Forwards are others now. */

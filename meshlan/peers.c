@@ -30,6 +30,7 @@ struct peers_lookup {
 	size_t count;
 	struct endpoint found[ENGINE_CONFIGURED_MAX];
 	size_t found_count, unknown;
+	char why[WARNING_TEXT_LEN];	/* of those that are unknown, as far as there is room */
 };
 
 static void add_peer(struct endpoint *list, size_t *count, const struct sockaddr_storage *ss)
@@ -61,11 +62,23 @@ static void lookup_done(struct post *p)
 	m->peers_count = m->peers_literal;
 	for (i = 0; i < k->found_count && m->peers_count < ENGINE_CONFIGURED_MAX; i++)
 		m->peers[m->peers_count++] = k->found[i];
-	if (k->unknown > 0)
-		log_warn("mesh.peers", "unknown=%zu configured peers have no address now; asked again", k->unknown);
+	/* As long as it is the same, once is enough. */
+	if (strcmp(k->why, m->peers_unknown) != 0 && k->unknown > 0)
+		log_warn("mesh.peers", "unknown=%zu %s", k->unknown, k->why);
+	memcpy(m->peers_unknown, k->why, sizeof(m->peers_unknown));
 	loop_timer_set(m->loop, &m->resolve, loop_now_ms(m->loop) + (k->unknown > 0 ? RESOLVE_AGAIN_MS : RESOLVE_MS));
 	free(k);
 	underlay_tell(m, NULL);
+}
+
+static void told_unknown(struct peers_lookup *k, const char *host, const char *why)
+{
+	size_t len = strlen(k->why), room = sizeof(k->why) - len;
+
+	k->unknown++;
+	if ((size_t)snprintf(k->why + len, room, "%speer '%s' of the configuration has no address now: %.120s", len > 0 ? "; " : "", host,
+			     why) >= room && len > 0)
+		k->why[len] = '\0';
 }
 
 static void *lookup_run(void *arg)
@@ -80,7 +93,7 @@ static void *lookup_run(void *arg)
 
 		n = 0;
 		if (dial_resolve(&d, k->hosts[i], HOST_NAME, k->ports[i], found, &n, &err) < 0)
-			k->unknown++;
+			told_unknown(k, k->hosts[i], err.text);
 		for (a = 0; a < n; a++)
 			add_peer(k->found, &k->found_count, &found[a]);
 	}

@@ -347,6 +347,17 @@ static void meshlan_free(struct meshlan *m)
 	free(m);
 }
 
+/* Of a network that may be joined later: said once, and status says it as long as it is so. */
+static void log_homeless(struct meshlan *m)
+{
+	const struct meshlan_forward *f;
+	size_t at = 0;
+
+	while ((f = forwards_homeless(m, &at)) != NULL)
+		log_warn("mesh.forward", "forward '%s' of the configuration is for network '%s', which is not here", f->name,
+			 f->network);
+}
+
 static int start(struct meshlan *m, struct error *err)
 {
 	const struct meshlan_options *o = m->options;
@@ -359,6 +370,7 @@ static int start(struct meshlan *m, struct error *err)
 	reach_begin();
 	lan_guard_begin();
 	meshlan_reload(m);
+	log_homeless(m);
 	return door_start(m, err);
 }
 

@@ -340,7 +340,7 @@ static void put_behind(struct json_writer *w, const struct lan *l, const struct 
 {
 	const struct netkey *key = mesh_engine_key(l->engine), *before = mesh_engine_key_before(l->engine);
 	struct buf names = BUF_INIT(1024);
-	char text[2 * WARNING_TEXT_LEN], until[TIME_TEXT_LEN];
+	char text[WARNING_TEXT_LEN], until[TIME_TEXT_LEN];
 	size_t n = list_behind(&names, l, r, before == NULL);
 
 	if (n > 0 && before == NULL)
@@ -358,6 +358,22 @@ static void put_behind(struct json_writer *w, const struct lan *l, const struct 
 	buf_release(&names);
 }
 
+/* What is wrong with the configuration, for no network alone. */
+static void put_configuration(struct json_writer *w, const struct lan *l)
+{
+	const struct meshlan_forward *f;
+	char text[WARNING_TEXT_LEN];
+	size_t at = 0;
+
+	if (l->m->peers_unknown[0] != '\0')
+		put_warning(w, "peer", 0, l->m->peers_unknown);
+	while (l == l->m->lans[0] && (f = forwards_homeless(l->m, &at)) != NULL) {
+		snprintf(text, sizeof(text), "forward '%s' of the configuration is for network '%s', which is not here; "
+			 "'meshanics mgmt-keys list' shows those that are", f->name, f->network);
+		put_warning(w, "forward", 0, text);
+	}
+}
+
 static void put_warnings(struct json_writer *w, const struct lan *l, const struct roll *r)
 {
 	size_t i;
@@ -370,6 +386,7 @@ static void put_warnings(struct json_writer *w, const struct lan *l, const struc
 	put_clashes(w, l, r);
 	if (l->engine != NULL)
 		put_behind(w, l, r);
+	put_configuration(w, l);
 	json_close(w);
 	json_open_array(w, "changes");
 	for (i = 0; i < CHANGES_KEPT; i++) {

@@ -224,6 +224,18 @@ test_expect 'a file that cannot be read is warned of for as long as it cannot' '
 		index(\"waiting\") != null" status.json && mesh b status | grep "evicted.: line 1"
 '
 
+test_expect 'each mistake of the configuration is told' '
+	printf "meshlan:\n  peers: [nosuch.invalid:7784]\n  forwards:\n" >c.yaml &&
+	for f in "p 127.0.0.1" "q printer" "r 10.9.0.80" "r 10.9.0.81" "s 10.9.0.82 nosuch"; do
+		# shellcheck disable=SC2086 # words
+		set -- $f && printf "    - {name: %s, target: %s%s}\n" "$1" "$2" "${3:+, network: $3}" >>c.yaml || return 1
+	done && cp b.yaml b.former && cp c.yaml b.yaml && test_stop b && start_node b --name laptop && mesh b status >out && cat out &&
+	for f in p q r; do grep "^warning: .*forward .$f. of the configuration: " out || return 1; done &&
+	grep "^warning: forward .s. of the configuration is for network .nosuch., which is not here; " out &&
+	unknown() { mesh b status | grep "^warning: peer .nosuch.invalid. of the configuration has no address now: "; } &&
+	test_wait 20 unknown && grep "^warn mesh.peers .*nosuch.invalid" b.log && grep "^warn mesh.forward .*nosuch" b.log && mv b.former b.yaml
+'
+
 test_expect 'it ends as it should' '
 	test_stop b && test_stop a && grep "mesh.stopped" a.log && ! ip -n "$NS-a" link show dev mesh0
 '
