@@ -114,24 +114,37 @@ static void add_peer(struct table *t, struct json_value p, int64_t generation, b
 	add_forwards(t, p, all);
 }
 
+static bool is_out(struct json_value peer)
+{
+	return slice_equal_str(json_string(json_get(peer, "state")), "evicted");
+}
+
 static void put_peers(struct cmd *cmd, struct json_value n)
 {
 	static const char *const columns[] = {"PEER", "ADDRESS", "PATH", "RTT", "HANDSHAKE", "IN", "OUT", "NODE", "IPV6", "KEY"};
 	struct json_value list = json_get(n, "peers");
 	bool all = cmd_verbose(cmd);
+	size_t out = 0;
 	struct json_iter it;
 	struct table *t;
 
-	if (json_count(list) == 0) {
-		cmd_printf(cmd, "\nno other member is known yet\n");
+	for (it = json_iter(list); json_next(&it);)
+		out += is_out(it.value);
+	if (json_count(list) == (all ? 0 : out)) {
+		cmd_printf(cmd, "\nno other member is known%s\n", out > 0 ? " that was not evicted" : " yet");
 		return;
 	}
 	t = table_new(columns, ARRAY_SIZE(columns) - (all ? 0 : 2));
-	for (it = json_iter(list); json_next(&it);)
+	for (it = json_iter(list); json_next(&it);) {
+		if (is_out(it.value) && !all)
+			continue;
 		add_peer(t, it.value, number(n, "generation"), all);
+	}
 	cmd_printf(cmd, "\n");
 	table_print(cmd, t);
 	table_free(t);
+	if (out > 0 && !all)
+		cmd_printf(cmd, "and %zu that %s evicted: see --verbose\n", out, out == 1 ? "was" : "were");
 }
 
 /* ---- the rest of a network ---- */

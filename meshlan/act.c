@@ -121,12 +121,12 @@ static void feed(struct lan *l, const struct mesh_act *a)
 
 /* ---- generations ---- */
 
-static void evicted(struct lan *l, const uint8_t *node)
+static void evicted(struct lan *l, const uint8_t *node, const char *name)
 {
 	char id[NODE_ID_HEX_LEN];
 
 	hex_encode(id, node, NODE_ID_LEN);
-	lan_changed(l, "node %s is not on the owner's list of who stays, and is out", id);
+	lan_changed(l, "'%s', node %s, is not on the owner's list of who stays, and is out", name, id);
 	if (l->evicted.count == EVICTED_MAX)
 		return;
 	l->evicted.ids = xreallocarray(l->evicted.ids, l->evicted.count + 1, sizeof(*l->evicted.ids));
@@ -224,7 +224,7 @@ void lan_act(struct lan *l, const struct mesh_act *a)
 		explain_answered(l, a);
 		return;
 	case MESH_ACT_EVICTED:
-		evicted(l, a->node);
+		evicted(l, a->node, a->name);
 		return;
 	case MESH_ACT_GENERATION:
 		keep_rotation(l, a->bytes);

@@ -106,9 +106,10 @@ static bool is_node(const struct names_entry *e)
 	return e->ordinal == 0 && e->slot == SLOT_NODE;
 }
 
-/* Name and addresses of a node; who has its name where it lost it. */
-static void put_node(struct json_writer *w, const struct roll *r, const uint8_t node[static NODE_ID_LEN])
+/* Name and addresses of a node; who has its name where it lost it. former: its name where it has none any more, or "". */
+static void put_node(struct json_writer *w, const struct roll *r, const uint8_t node[static NODE_ID_LEN], const char *former)
 {
+	const char *name;
 	static const struct names_entry nothing;
 	const struct names_entry *e, *self = &nothing;
 	size_t n, i;
@@ -118,7 +119,8 @@ static void put_node(struct json_writer *w, const struct roll *r, const uint8_t 
 		if (is_node(&e[i]))
 			self = &e[i];
 	}
-	json_put_string(w, "name", self->name[0] == '\0' ? NULL : self->name);
+	name = self->name[0] != '\0' ? self->name : former;
+	json_put_string(w, "name", name[0] == '\0' ? NULL : name);
 	json_put_hex(w, "node", node, NODE_ID_LEN);
 	put_addresses(w, self);
 	if (self->name[0] == '\0' || self->holds)
@@ -215,7 +217,7 @@ static void put_peer(struct json_writer *w, const struct lan *l, const struct ro
 	char at[ENDPOINT_TEXT_LEN];
 
 	json_open_object(w, NULL);
-	put_node(w, r, i->node);
+	put_node(w, r, i->node, i->evicted ? i->name : "");
 	json_put_string(w, "state", i->evicted ? "evicted" : i->live ? "connected" : i->calling ? "calling" : "idle");
 	if (i->known_generation > 0)
 		json_put_int(w, "generation", i->known_generation);
@@ -243,11 +245,14 @@ struct listed {
 	const char *name;	/* of the roll; "" where there is none */
 };
 
+/* Those that are out come last. */
 static int by_name(const void *a, const void *b)
 {
 	const struct listed *x = a, *y = b;
-	int d = strcmp(x->name, y->name);
+	int d = strcmp(x->info.evicted ? x->info.name : x->name, y->info.evicted ? y->info.name : y->name);
 
+	if (x->info.evicted != y->info.evicted)
+		return x->info.evicted ? 1 : -1;
 	return d != 0 ? d : memcmp(x->info.node, y->info.node, NODE_ID_LEN);
 }
 
@@ -489,7 +494,7 @@ static void put_figures(struct json_writer *w, const struct lan *l)
 static void put_live(struct json_writer *w, struct lan *l, const struct roll *r, int64_t now_ms)
 {
 	json_open_object(w, "self");
-	put_node(w, r, l->net.node.id);
+	put_node(w, r, l->net.node.id, "");
 	json_close(w);
 	put_endpoints(w, l);
 	put_peers(w, l, r, now_ms);

@@ -64,7 +64,11 @@ test_expect 'who is evicted is out at once, without a word to anybody else' '
 	for h in a b c e; do test_wait 60 generation $h 4 || return 1; done &&
 	test_wait 30 silent a d && test_wait 30 silent b d && test_wait 30 silent c d && test_wait 30 silent e d && silent d c &&
 	goes_on one && goes_on three && reaches 30 a b c e && reaches 30 e b c && [ "$(v4 e)" = "$(cat e.v4)" ] &&
-	test_wait 20 holds b "[.networks[0].peers[] | select(.name == \"d\" and .state == \"connected\")] == []"
+	test_wait 20 holds b "[.networks[0].peers[] | select(.name == \"d\" and .state == \"connected\")] == []" &&
+	holds b ".networks[0].peers[-1] | .name == \"d\" and .state == \"evicted\"" &&
+	mesh b meshlan status >out && cat out && ! grep "^d " out && grep "^and 1 that was evicted: see --verbose$" out &&
+	grep "^changed .*: .d., node [0-9a-f]*, is not on the owner.s list " out &&
+	mesh b meshlan status --verbose >out && grep "^d .* evicted " out
 '
 
 test_expect 'neither a restart nor a new id brings it back' '
