@@ -36,22 +36,35 @@ static void put_in(struct cmd *cmd, struct json_value x)
 /* A call from it: what this end says, and the other one, which decides. */
 static void put_out(struct cmd *cmd, struct json_value x)
 {
-	char target[64], what[32], from[64], far[512];
+	char target[64], what[32], from[64], far[512], decider[64], who[160];
 	const char *t = meshlans_text(target, sizeof(target), x, "target", "that node");
 	const char *why = meshlans_text(far, sizeof(far), x, "far_why", "it gives no reason");
 
+	const char *d = meshlans_text(decider, sizeof(decider), x, "decider", t);
+	bool device = strcmp(d, t) != 0;
+
+	if (device)
+		snprintf(who, sizeof(who), "%s, in front of %s", d, t);
+	else
+		snprintf(who, sizeof(who), "%s", t);
 	cmd_printf(cmd, "here: %.*s\n", SLICE_ARG(json_string(json_get(x, "why"))));
-	put_now(cmd, x);
 	if (json_type(json_get(x, "allowed")) == JSON_BOOL) {
 		bool allowed = json_bool(json_get(x, "allowed"));
 
-		cmd_printf(cmd, "%s: %s%s\n", t, !allowed ? "denied: " : strncmp(why, "allowed", 7) == 0 ? "" : "allowed: ", why);
+		/* What was denied may have left flows here, of which nothing comes. */
+		if (allowed)
+			put_now(cmd, x);
+		cmd_printf(cmd, "%s: %s%s\n", who, !allowed ? "denied: " : strncmp(why, "allowed", 7) == 0 ? "" : "allowed: ", why);
+		if (!allowed && device)
+			cmd_note(cmd, "%s is a device behind %s; what it lets in is said there: meshanics policy allow %s --to %s", t, d,
+				 meshlans_text(what, sizeof(what), x, "what", "?"), t);
 		return;
 	}
-	cmd_printf(cmd, "%s: %s\n", t, without_session(x) ? "not reached, so it cannot be asked" : "no answer when it was asked");
+	put_now(cmd, x);
+	cmd_printf(cmd, "%s: %s\n", who, without_session(x) ? "not reached, so it cannot be asked" : "no answer when it was asked");
 	if (without_session(x))
 		cmd_note(cmd, "'meshanics meshlan ping %s' says where it was called, and what may be wrong", t);
-	cmd_note(cmd, "ask there: meshanics meshlan explain %s %s --from %s", t,
+	cmd_note(cmd, "ask %s%s: meshanics meshlan explain %s %s --from %s", device ? "on " : "", device ? d : "there", t,
 		 meshlans_text(what, sizeof(what), x, "what", "?"), meshlans_text(from, sizeof(from), x, "from", "NODE"));
 }
 

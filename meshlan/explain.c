@@ -7,6 +7,7 @@
  *	   +--> answered
  */
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@ struct question {
 	struct scope_rule what;		/* protocol and port alone */
 	struct found to, from;
 	bool has_from;
+	char decider[MESH_NAME_MAX + 1];	/* of a call from here: whose rules decide */
 };
 
 static int read_what(struct question *q, struct slice text, struct error *err)
@@ -85,25 +87,36 @@ static int explain_in(const struct question *q, struct filter_explanation *x, st
 	return 0;
 }
 
-static int explain_out(const struct question *q, struct filter_explanation *x, struct error *err)
+/* Whose rules decide a call from here: of a device, those of the node in front of it. */
+static void find_decider(struct question *q)
+{
+	const struct names_entry *e = &q->to.entry;
+	struct mesh_peer_info i;
+
+	snprintf(q->decider, sizeof(q->decider), "%s", called(e, "that node"));
+	if ((e->slot != SLOT_NODE || e->ordinal != 0) && mesh_engine_find(q->to.lan->engine, e->node, &i))
+		snprintf(q->decider, sizeof(q->decider), "%s", i.name[0] != '\0' ? i.name : "the node in front of it");
+}
+
+static int explain_out(struct question *q, struct filter_explanation *x, struct error *err)
 {
 	const struct names_entry *e = &q->to.entry;
 	uint32_t four = htonl(e->v4);
 	struct filter *f = q->to.lan->filter;
-	const char *name = called(e, "that node");
 
 	if (q->has_from && !q->from.self) {
 		error_set(err, ERR_USAGE, "this node is neither end of that");
 		return error_hint(err, "ask on one of the two nodes");
 	}
 	if (!e->has_address)
-		return error_set(err, ERR_NOT_FOUND, "'%s' holds no address", name);
+		return error_set(err, ERR_NOT_FOUND, "'%s' holds no address", called(e, "that node"));
+	find_decider(q);
 	/* The same either way but for the flows that there are: those of IPv6, where IPv4 has none. */
-	filter_explain_out(f, name, filter_peer(&q->to), (const uint8_t *)&four, sizeof(four), q->what.proto,
+	filter_explain_out(f, q->decider, filter_peer(&q->to), (const uint8_t *)&four, sizeof(four), q->what.proto,
 			   q->what.port_first, clock_mono_ms(), x);
 	if (x->live == 0)
-		filter_explain_out(f, name, filter_peer(&q->to), e->v6, sizeof(e->v6), q->what.proto, q->what.port_first,
-				   clock_mono_ms(), x);
+		filter_explain_out(f, q->decider, filter_peer(&q->to), e->v6, sizeof(e->v6), q->what.proto,
+				   q->what.port_first, clock_mono_ms(), x);
 	return 0;
 }
 
@@ -150,6 +163,7 @@ static void put(struct json_writer *w, const struct meshlan *m, const struct que
 	json_put_hex(w, "node", q->to.entry.node, NODE_ID_LEN);
 	json_put_string(w, "what", scope_rule_text(rule, &q->what));
 	json_put_string(w, "from", q->has_from ? called(&q->from.entry, NULL) : in ? NULL : m->name);
+	json_put_string(w, "decider", in ? m->name : q->decider);
 	if (in || said)
 		json_put_bool(w, "allowed", in ? x->reason.allowed : far->verdict == ANSWER_ALLOWED);
 	else

@@ -110,7 +110,10 @@ struct filter_explanation {
  */
 void filter_explain(struct filter *f, const uint8_t *caller, const char *caller_name, uint32_t peer, int target,
 		    enum scope_proto proto, uint16_t port, int64_t now_ms, struct filter_explanation *out);
-/* The other end of it: a call from here to an address (4 or 16 bytes) of that peer. It is free; `ended` stays 0. */
+/*
+ * The other end of it: a call from here to an address (4 or 16 bytes) of that peer, its own or of a device behind it. It is
+ * free; `ended` stays 0. The flows that there are may be of calls that the peer has not answered.
+ */
 void filter_explain_out(struct filter *f, const char *peer_name, uint32_t peer, const uint8_t *address, size_t len,
 			enum scope_proto proto, uint16_t port, int64_t now_ms, struct filter_explanation *out);
 /* For filter_explain: the target of this name, "" for the node; below 0 when there is none. */

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 
 test_need_root
-test_need ip jq setpriv
+test_need curl ip jq setpriv
 [ -c /dev/net/tun ] || {
 	echo '1..0 # SKIP no /dev/net/tun'
 	test_finished=1
@@ -127,8 +127,9 @@ test_expect 'explain: the rule that decides, at either end' '
 	grep "^nas: allowed: laptop to nas on tcp port 22, by rule 1 (tcp:22" out &&
 	mesh b explain nas tcp:23 >out && grep "^nas: denied: no rule there allows it$" out &&
 	mesh b explain nas udp:22 --json >e.json && test_json ".end == \"out\" and .allowed == false and .path == \"lan\"" e.json &&
-	mesh b explain office-printer tcp:631 >out && cat out && grep "^office-printer: denied: " out &&
-	mesh b explain office-printer icmp >out && cat out && grep "^office-printer: allowed: " out &&
+	! at b curl -s -m 1 "http://$(jq -r ".networks[0].forwards[0].ipv4" status.json):631/" && mesh b explain office-printer tcp:631 >out 2>err && cat out err && grep "^here: .* the rules of nas decide$" out &&
+	grep "^nas, in front of office-printer: denied: " out && ! grep "^now:" out && grep "meshanics policy allow tcp:631 --to office-printer$" err &&
+	mesh b explain office-printer icmp >out && cat out && grep "^nas, in front of office-printer: allowed: " out &&
 	mesh a explain nas tcp:445 --from laptop --json >e.json &&
 	test_json ".end == \"in\" and .allowed == false and .from == \"laptop\" and .what == \"tcp:445\" and .path == \"lan\"" e.json &&
 	test_status 2 mesh a explain nas tcp:1-9 2>err && grep "more than one port" err &&

@@ -630,7 +630,7 @@ TEST(explanations_of_what_goes_out)
 	filter_explain_out(f, "nas", PEER, they, 4, SCOPE_TCP, 445, now, &e);
 	CHECK(e.reason.allowed && e.live == 1);
 	CHECK_STR(e.reason.why, "free to go out: nothing here restricts it, the rules of nas decide");
-	CHECK_STR(e.flows, "1 live flow of it began here, whose answers pass");
+	CHECK_STR(e.flows, "1 flow of it began here, and what comes back on it is let in");
 	filter_explain_out(f, "nas", PEER, they, 4, SCOPE_TCP, 446, now, &e);
 	CHECK(e.live == 0 && e.flows[0] == '\0');
 	filter_explain_out(f, "tablet", OTHER_PEER, they, 4, SCOPE_TCP, 445, now, &e);
