@@ -358,6 +358,7 @@ int options_config(struct cmd *cmd, struct error *err)
 static int check_operands(const struct cmd *cmd, struct error *err)
 {
 	const struct command *c = cmd->command;
+	bool quotes;
 
 	if (cmd->operand_count < c->operands_min)
 		error_set(err, ERR_USAGE, "'%s' wants %s%u operand%s, not %u", c->name,
@@ -368,8 +369,9 @@ static int check_operands(const struct cmd *cmd, struct error *err)
 			  cmd->operands[c->operands_max]);
 	else
 		return 0;
+	quotes = cmd->operand_count > c->operands_max && c->operands_max > 0;
 	return error_hint(err, "usage: meshanics %s [options]%s%s%s", c->name, c->usage[0] == '\0' ? "" : " ", c->usage,
-			  cmd->operand_count > c->operands_max && c->operands_max > 0 ? "; what has spaces wants quotes" : "");
+			  quotes ? "; what has spaces wants quotes" : "");
 }
 
 int options_complete(struct cmd *cmd, struct error *err)

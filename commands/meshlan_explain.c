@@ -54,14 +54,16 @@ static void put_out(struct cmd *cmd, struct json_value x)
 		/* What was denied may have left flows here, of which nothing comes. */
 		if (allowed)
 			put_now(cmd, x);
-		cmd_printf(cmd, "%s: %s%s\n", who, !allowed ? "denied: " : strncmp(why, "allowed", 7) == 0 ? "" : "allowed: ", why);
+		cmd_printf(cmd, "%s: %s%s\n", who,
+			   !allowed ? "denied: " : strncmp(why, "allowed", 7) == 0 ? "" : "allowed: ", why);
 		if (!allowed && device)
-			cmd_note(cmd, "%s is a device behind %s; what it lets in is said there: meshanics policy allow %s --to %s", t, d,
-				 meshlans_text(what, sizeof(what), x, "what", "?"), t);
+			cmd_note(cmd, "%s is a device behind %s; what it lets in is said there: "
+				 "meshanics policy allow %s --to %s", t, d, meshlans_text(what, sizeof(what), x, "what", "?"), t);
 		return;
 	}
 	put_now(cmd, x);
-	cmd_printf(cmd, "%s: %s\n", who, without_session(x) ? "not reached, so it cannot be asked" : "no answer when it was asked");
+	cmd_printf(cmd, "%s: %s\n", who,
+		   without_session(x) ? "not reached, so it cannot be asked" : "no answer when it was asked");
 	if (without_session(x))
 		cmd_note(cmd, "'meshanics meshlan ping %s' says where it was called, and what may be wrong", t);
 	cmd_note(cmd, "ask %s%s: meshanics meshlan explain %s %s --from %s", device ? "on " : "", device ? d : "there", t,

@@ -148,7 +148,8 @@ static int meshlan_ping_run(struct cmd *cmd, struct error *err)
 	if (r == 0 && p.answered == 0) {
 		r = error_set(err, ERR_FAILED, "no answer from '%s': %s", p.target, p.why);
 		if (strncmp(p.why, CALLED_IN_VAIN, strlen(CALLED_IN_VAIN)) == 0)
-			error_hint(err, "is it on and online? if so, it may have an older key: compare 'meshanics mgmt-keys list' on both");
+			error_hint(err, "is it on and online? if so, it may have an older key: "
+				   "compare 'meshanics mgmt-keys list' on both");
 	}
 	buf_release(&p.all);
 	return r;

@@ -121,7 +121,8 @@ static bool is_out(struct json_value peer)
 
 static void put_peers(struct cmd *cmd, struct json_value n)
 {
-	static const char *const columns[] = {"PEER", "ADDRESS", "PATH", "RTT", "HANDSHAKE", "IN", "OUT", "NODE", "IPV6", "KEY"};
+	static const char *const columns[] = {"PEER", "ADDRESS", "PATH", "RTT", "HANDSHAKE", "IN", "OUT",
+					      "NODE", "IPV6", "KEY"};
 	struct json_value list = json_get(n, "peers");
 	bool all = cmd_verbose(cmd);
 	size_t out = 0;

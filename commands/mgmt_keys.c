@@ -47,8 +47,8 @@ int mgmt_keys_network(const struct cmd *cmd, const struct netstore *s, struct ne
 void mgmt_keys_note_home(struct cmd *cmd)
 {
 	if (geteuid() != 0 && !cmd_has(cmd, "home"))
-		cmd_note(cmd, "kept in '%s'; the service of this machine reads '/var/lib/meshanics': run this as root for that one",
-			 cmd_home(cmd));
+		cmd_note(cmd, "kept in '%s'; the service of this machine reads '/var/lib/meshanics': "
+			 "run this as root for that one", cmd_home(cmd));
 }
 
 int mgmt_keys_each(const struct cmd *cmd, int (*each)(void *arg, const struct netstore *s, const struct network *n,

@@ -82,9 +82,9 @@ static void forward_told(void *arg, const char *name, const char *what)
 {
 	struct forwards_told *t = &((struct lan *)arg)->forwards_told;
 	size_t len = strlen(t->text), room = sizeof(t->text) - len;
+	int n = snprintf(t->text + len, room, "%sforward '%s' of the configuration: %s", len > 0 ? "; " : "", name, what);
 
-	if ((size_t)snprintf(t->text + len, room, "%sforward '%s' of the configuration: %s", len > 0 ? "; " : "", name, what) <
-	    room || len == 0)
+	if ((size_t)n < room || len == 0)
 		return;
 	t->text[len] = '\0';
 	t->more++;
@@ -101,7 +101,8 @@ static void warn_of_forwards(struct lan *l, const char *also)
 	if (t->text[0] == '\0' && also[0] == '\0')
 		lan_warn_clear(l, WARN_FORWARD);
 	else
-		lan_warn(l, WARN_FORWARD, "%s%s%s%s", also, also[0] != '\0' && t->text[0] != '\0' ? "; " : "", t->text, more);
+		lan_warn(l, WARN_FORWARD, "%s%s%s%s", also, also[0] != '\0' && t->text[0] != '\0' ? "; " : "", t->text,
+			 more);
 }
 
 const struct meshlan_forward *forwards_homeless(struct meshlan *m, size_t *at)
@@ -111,9 +112,11 @@ const struct meshlan_forward *forwards_homeless(struct meshlan *m, size_t *at)
 	while (*at < m->options->forwards_count) {
 		const struct meshlan_forward *f = &m->options->forwards[(*at)++];
 
-		for (i = 0; f->network != NULL && i < m->lans_count && !lan_is_called(m->lans[i], slice_str(f->network)); i++)
+		if (f->network == NULL)
+			continue;
+		for (i = 0; i < m->lans_count && !lan_is_called(m->lans[i], slice_str(f->network)); i++)
 			;
-		if (f->network != NULL && i == m->lans_count)
+		if (i == m->lans_count)
 			return f;
 	}
 	return NULL;

@@ -189,8 +189,8 @@ void lan_open_plane(struct lan *l)
 		l->no_interface = true;
 		l->plane = open_plane(l, &o, &second);
 		if (l->plane != NULL)
-			lan_warn(l, WARN_INTERFACE, "no interface, so nothing here reaches the mesh or is reached in it: %s%s%s", err.text,
-				 err.hint[0] != '\0' ? "; " : "", err.hint);
+			lan_warn(l, WARN_INTERFACE, "no interface, so nothing here reaches the mesh or is reached in it: %s%s%s",
+				 err.text, err.hint[0] != '\0' ? "; " : "", err.hint);
 		else
 			lan_warn(l, WARN_SOCKET, "%s", second.text);
 		loop_timer_set(l->m->loop, &l->again, loop_now_ms(l->m->loop) + LAN_AGAIN_MS);

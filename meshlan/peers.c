@@ -74,10 +74,11 @@ static void lookup_done(struct post *p)
 static void told_unknown(struct peers_lookup *k, const char *host, const char *why)
 {
 	size_t len = strlen(k->why), room = sizeof(k->why) - len;
+	int n = snprintf(k->why + len, room, "%speer '%s' of the configuration has no address now: %.120s",
+			 len > 0 ? "; " : "", host, why);
 
 	k->unknown++;
-	if ((size_t)snprintf(k->why + len, room, "%speer '%s' of the configuration has no address now: %.120s", len > 0 ? "; " : "", host,
-			     why) >= room && len > 0)
+	if ((size_t)n >= room && len > 0)
 		k->why[len] = '\0';
 }
 

@@ -107,7 +107,8 @@ static bool is_node(const struct names_entry *e)
 }
 
 /* Name and addresses of a node; who has its name where it lost it. former: its name where it has none any more, or "". */
-static void put_node(struct json_writer *w, const struct roll *r, const uint8_t node[static NODE_ID_LEN], const char *former)
+static void put_node(struct json_writer *w, const struct roll *r, const uint8_t node[static NODE_ID_LEN],
+		     const char *former)
 {
 	const char *name;
 	static const struct names_entry nothing;
@@ -313,15 +314,15 @@ static void put_clashes(struct json_writer *w, const struct lan *l, const struct
 /* "nas, tab and 3 more": who has not shown to have the key in force. known: of those alone that have shown another one. */
 static size_t list_behind(struct buf *names, const struct lan *l, const struct roll *r, bool known)
 {
+	uint32_t in_force = mesh_engine_key(l->engine)->generation, at = 0;
 	struct mesh_peer_info p;
 	size_t n = 0, entries;
-	uint32_t at = 0;
 
 	while (mesh_engine_each(l->engine, &at, &p)) {
 		const struct names_entry *e = roll_of(r, p.node, &entries);
 		char id[NODE_ID_HEX_LEN];
 
-		if (p.evicted || p.known_generation >= mesh_engine_key(l->engine)->generation || (known && p.known_generation == 0))
+		if (p.evicted || p.known_generation >= in_force || (known && p.known_generation == 0))
 			continue;
 		if (n++ >= BEHIND_TOLD)
 			continue;
@@ -349,14 +350,14 @@ static void put_behind(struct json_writer *w, const struct lan *l, const struct 
 	size_t n = list_behind(&names, l, r, before == NULL);
 
 	if (n > 0 && before == NULL)
-		snprintf(text, sizeof(text), "%zu of the members %s not have the key in force, generation %u, and %s not reached: %s; "
-			 "'meshanics mgmt-keys show' here prints it for 'meshanics mgmt-keys add' there", n, n == 1 ? "does" : "do",
-			 key->generation, n == 1 ? "is" : "are", buf_cstr(&names));
+		snprintf(text, sizeof(text), "%zu of the members %s not have the key in force, generation %u, and %s not "
+			 "reached: %s; 'meshanics mgmt-keys show' here prints it for 'meshanics mgmt-keys add' there", n,
+			 n == 1 ? "does" : "do", key->generation, n == 1 ? "is" : "are", buf_cstr(&names));
 	else if (n > 0)
-		snprintf(text, sizeof(text), "%zu of the members %s not known to have the new key, generation %u: %s; the former one "
-			 "holds until %s; 'meshanics mgmt-keys show' here prints the new one for 'meshanics mgmt-keys add' there", n,
-			 n == 1 ? "is" : "are", key->generation, buf_cstr(&names), l->net.former_count > 0 &&
-			 l->net.former[0].key.generation == before->generation ?
+		snprintf(text, sizeof(text), "%zu of the members %s not known to have the new key, generation %u: %s; the "
+			 "former one holds until %s; 'meshanics mgmt-keys show' here prints the new one for "
+			 "'meshanics mgmt-keys add' there", n, n == 1 ? "is" : "are", key->generation, buf_cstr(&names),
+			 l->net.former_count > 0 && l->net.former[0].key.generation == before->generation ?
 			 time_text(until, l->net.former[0].grace_until_s) : "its grace is over");
 	if (n > 0)
 		put_warning(w, "generation", 0, text);

@@ -502,8 +502,8 @@ void filter_explain_out(struct filter *f, const char *peer_name, uint32_t peer, 
 	filter_flows(f, peer, now_ms, look_at_out, &s);
 	out->live = s.live;
 	if (s.live > 0)
-		snprintf(out->flows, sizeof(out->flows), "%u flow%s of it began here, and what comes back on %s is let in", s.live,
-			 s.live == 1 ? "" : "s", s.live == 1 ? "it" : "them");
+		snprintf(out->flows, sizeof(out->flows), "%u flow%s of it began here, and what comes back on %s is let in",
+			 s.live, s.live == 1 ? "" : "s", s.live == 1 ? "it" : "them");
 }
 
 int filter_target_named(struct filter *f, const char *name)

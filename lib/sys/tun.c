@@ -77,7 +77,8 @@ static int no_device(int e, struct error *err)
 	}
 	if (e == ENOENT || e == ENXIO || e == ENODEV)
 		err->kind = ERR_NOT_FOUND;
-	return error_hint(err, "'modprobe tun' makes it; a container must be given it, as by 'docker run --device /dev/net/tun'");
+	return error_hint(err, "'modprobe tun' makes it; a container must be given it, "
+			  "as by 'docker run --device /dev/net/tun'");
 }
 
 int tun_open(struct tun *t, const char *name, unsigned want, struct error *err)
