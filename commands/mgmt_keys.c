@@ -152,7 +152,8 @@ static void put_former(struct json_writer *w, const struct network *n, int64_t n
 		json_open_object(w, NULL);
 		json_put_int(w, "generation", n->former[i].key.generation);
 		put_time(w, "grace_until", n->former[i].grace_until_s);
-		json_put_bool(w, "in_grace", n->former[i].grace_until_s > now_s);
+		/* The next rotation ends it. */
+		json_put_bool(w, "in_grace", i == 0 && n->former[i].grace_until_s > now_s);
 		json_close(w);
 	}
 	json_close(w);

@@ -8,6 +8,8 @@
 #include "base/buf.h"
 #include "mesh/engine_internal.h"
 
+#define SERIES 4	/* two in each of the generations that hold */
+
 /* ---- which ones hold ---- */
 
 bool generation_holds(const struct mesh_engine *e, const struct generation *g, int64_t now_ms)
@@ -187,6 +189,21 @@ static void end_older(struct mesh_engine *e, uint32_t generation)
 			calls_drop_older(e, e->nodes[i], generation);
 }
 
+/* Who stays and loses its session by a rotation may have the generation between: it is called, to hear of the new one now. */
+static void call_older(struct mesh_engine *e, uint32_t generation, int64_t now_ms)
+{
+	uint32_t i;
+
+	for (i = 0; i < e->nodes_top; i++) {
+		struct node *n = e->nodes[i];
+
+		if (n == NULL || n->current.index == 0 || n->current.s->generation >= generation || !stays(e, n->id))
+			continue;
+		calls_drop_older(e, n, generation);
+		call_start(e, n, SERIES, now_ms);
+	}
+}
+
 static void shift(struct mesh_engine *e, const struct netkey *next, int64_t grace_until_ms)
 {
 	size_t i;
@@ -222,6 +239,7 @@ static int take(struct mesh_engine *e, const struct netkey *next, struct slice l
 	if (rotation.len > 0)
 		act(e, &a);
 	say_masks(e);
+	call_older(e, e->gen[1].key.generation, now_ms);
 	end_older(e, e->gen[1].key.generation);
 	/* To one that was not on the list, or has no other's record, nobody has said anything so far. */
 	if (engine_live(e) == 0)

@@ -146,7 +146,9 @@ test_expect 'only the owner rotates, and nobody is evicted whom nobody knows' '
 
 test_expect 'a forged key and a fork are refused' '
 	id=$(keys a list --json | jq -r ".networks[] | select(.name == \"Home network\").id") &&
-	cp -a a fork && keys a rotate "Home network" >out && keys fork rotate "Home network" >out &&
+	cp -a a fork && keys a rotate "Home network" >out 2>err && grep "generation 1, which was to hold until .*, holds no more" err &&
+	keys a list --json >out && test_json ".networks[] | select(.name == \"Home network\").former |
+		map(.in_grace) == [true, false]" out && keys fork rotate "Home network" >out &&
 	key fork "Home network" fork.key && says 3 "with another secret" keys a add --key-file fork.key &&
 	perl -MMIME::Base64=decode_base64url,encode_base64url -MDigest::SHA=sha256 -e "
 		my \$k = substr(decode_base64url(substr(<STDIN>, 4)), 0, -4);

@@ -177,6 +177,28 @@ TEST(whoever_asks_in_the_name_of_another_cannot_read_the_answer)
 	sim_free(s);
 }
 
+/* It has the generation between, by hand, and its sessions are of the one before that. */
+TEST(who_stays_hears_at_once_of_an_eviction_that_follows_a_rotation)
+{
+	struct sim *s = network(21, 3);
+	struct error err = ERROR_INIT;
+	struct netkey next;
+
+	CHECK(passes(s, &s->node[1], &s->node[2], 200) && passes(s, &s->node[3], &s->node[2], 200));
+	REQUIRE(netkey_next(&next, &s->node[1].gen, 0, &err) == 0);
+	for (int i = 1; i <= 2; i++) {
+		CHECK(mesh_engine_rotate(s->node[i].e, &next, SLICE_EMPTY, DAY_MS, s->now_ms, &err) == 0);
+		sim_pump(&s->node[i]);
+		sim_keep(&s->node[i], &next, SLICE_EMPTY, DAY_MS);
+	}
+	sim_wait(s, 300);
+	rotate(s, &s->node[1], &s->node[3], 0, DAY_MS);
+	sim_wait(s, 1000);
+	CHECK_INT(generation(&s->node[2]), 3);
+	CHECK(!sim_live(&s->node[2], &s->node[3]));
+	sim_free(s);
+}
+
 TEST(nothing_is_lost_while_a_generation_goes_through_and_while_its_grace_ends)
 {
 	struct sim *s = network(2, 3);
