@@ -156,6 +156,10 @@ static void take(struct proxy *p, uint32_t peer, const uint8_t *ip, size_t len)
 
 	if (p->ending || !plane_packet_parse(ip, len, &packet))
 		return;
+	if (!redirect_holds(p->o.redirect, &packet)) {
+		proxy_refuse(p, peer, ip, len, REJECT_UNREACHABLE);
+		return;
+	}
 	if (packet.protocol == IPPROTO_ICMP || packet.protocol == IPPROTO_ICMPV6) {
 		proxy_echo_taken(p, peer, &packet);
 		return;

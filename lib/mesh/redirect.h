@@ -121,6 +121,8 @@ struct redirect_flow {
 	uint16_t forward;		/* FORWARD: of forward_of */
 };
 
+/* Whether a packet that was taken is for the node or one of its forwards, or for a place in its blocks that nobody has. */
+bool redirect_holds(struct redirect *r, const struct plane_packet *p);
 /* The flow of a packet that was taken. false: there is none (any more). */
 bool redirect_of_packet(struct redirect *r, const uint8_t *ip, size_t len, struct redirect_flow *out);
 /* The flow whose caller the kernel sees as this. */

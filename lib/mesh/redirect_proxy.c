@@ -34,6 +34,17 @@ void redirect_set(struct redirect *r, const struct redirect_own *own)
 	pthread_mutex_unlock(&r->lock);
 }
 
+bool redirect_holds(struct redirect *r, const struct plane_packet *p)
+{
+	struct redirect_address to = redirect_target(p);
+	bool holds;
+
+	pthread_mutex_lock(&r->lock);
+	holds = redirect_same(&to, &r->own.node4) || redirect_same(&to, &r->own.node6) || redirect_forward(&r->own, &to) >= 0;
+	pthread_mutex_unlock(&r->lock);
+	return holds;
+}
+
 bool redirect_of_packet(struct redirect *r, const uint8_t *ip, size_t len, struct redirect_flow *out)
 {
 	struct plane_packet p;

@@ -353,6 +353,26 @@ TEST(which_listener_is_chosen)
 	}
 }
 
+TEST(what_is_for_nobody_is_known_from_what_is_for_us)
+{
+	for (int ver = 4; ver <= 6; ver += 2) {
+		struct plane_packet k;
+		struct pkt p;
+
+		start();
+		tcp(&p, ver, CALLER, 50000, PRINTER + 1, 22, PKT_SYN);
+		k = parsed(&p);
+		CHECK(!redirect_holds(r, &k));
+		tcp(&p, ver, CALLER, 50000, PRINTER, 22, PKT_SYN);
+		k = parsed(&p);
+		CHECK(redirect_holds(r, &k));
+		tcp(&p, ver, CALLER, 50000, NODE, 22, PKT_SYN);
+		k = parsed(&p);
+		CHECK(redirect_holds(r, &k));
+		end();
+	}
+}
+
 /* Its answers would not come from where the proxy waits for them. */
 TEST(a_datagram_to_all_addresses_of_the_other_family_goes_its_way)
 {
