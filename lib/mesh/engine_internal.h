@@ -203,7 +203,7 @@ struct mesh_engine {
 	struct record_endpoint ends[ENGINE_ENDPOINTS_MAX];
 	size_t ends_count;
 	struct observed observed[OBSERVED_MAX];
-	bool natted;
+	bool natted, natted_in[2];	/* something translates on the way from here; the latter: over IPv4, IPv6 */
 
 	uint8_t relay_tag[8];
 	struct bucket relay_strangers;

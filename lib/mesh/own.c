@@ -274,12 +274,45 @@ void own_blocks(struct mesh_engine *e, const uint32_t *blocks, size_t count, int
 		settle(e, now_ms);
 }
 
+/* Whoever is in a network of ours sees us before the NAT. */
+static bool near(const struct mesh_engine *e, const uint8_t *by)
+{
+	const struct node *n = node_find(e, by);
+
+	return n != NULL && own_lan(e, &n->path);
+}
+
+/*
+ * Ports that no interface of ours has: something translates on the way. One from outside who sees us there is enough, since
+ * another one may come in where nothing does. Nobody from outside any more: as it was.
+ */
+static void judge_nat(struct mesh_engine *e, uint8_t family)
+{
+	bool own = false, other = false;
+	size_t i;
+
+	for (i = 0; i < OBSERVED_MAX; i++) {
+		const struct observed *o = &e->observed[i];
+
+		if (o->at.family != family || near(e, o->by))
+			continue;
+		if (own_has_endpoint(e, &o->at))
+			own = true;
+		else
+			other = true;
+	}
+	if (e->ends_count > 0 && (own || other))
+		e->natted_in[family == ENDPOINT_V6] = other;
+	e->natted = e->natted_in[0] || e->natted_in[1];
+}
+
 void own_observed(struct mesh_engine *e, const uint8_t *by, const struct endpoint *at, int64_t now_ms)
 {
 	struct observed *o = NULL;
+	bool same;
 	size_t i;
 
-	if (!endpoint_usable(at))
+	if (!endpoint_usable(at) || (near(e, by) && own_has_endpoint(e, at)))
 		return;
 	/* One of each peer; else a free one; else the oldest. */
 	for (i = 0; i < OBSERVED_MAX; i++) {
@@ -296,11 +329,11 @@ void own_observed(struct mesh_engine *e, const uint8_t *by, const struct endpoin
 	}
 	o->ms = now_ms;
 	memcpy(o->by, by, NODE_ID_LEN);
-	if (o->at.family != ENDPOINT_NONE && endpoint_equal(&o->at, at))
-		return;
+	same = endpoint_equal(&o->at, at);
 	o->at = *at;
-	/* Ports that no interface of ours has: something translates on the way. */
-	e->natted = e->ends_count > 0 && !own_has_endpoint(e, at);
+	judge_nat(e, at->family);
+	if (same)
+		return;
 	for (i = 0; i < e->own.endpoints_count; i++)
 		if (endpoint_equal(&e->own.endpoints[i].at, at))
 			return;
@@ -326,7 +359,7 @@ void mesh_engine_endpoints(struct mesh_engine *e, const struct record_endpoint *
 	e->ends_count = n;
 	/* What others saw was of the addresses before. */
 	memset(e->observed, 0, sizeof(e->observed));
-	e->natted = false;
+	e->natted = e->natted_in[0] = e->natted_in[1] = false;
 	/* Peers follow the packet, and need not wait for the record. */
 	for (p = 0; p < e->nodes_top; p++)
 		if (e->nodes[p] != NULL)

@@ -105,3 +105,43 @@ TEST(where_others_see_it_is_told_in_a_record_that_is_full)
 	CHECK_INT(mesh_engine_left_out(n->e), 9 - own->endpoints_count);
 	sim_free(s);
 }
+
+/* Of an hour, the minutes in which the public node could have sent to the one behind the NAT, beside n others on its LAN. */
+static unsigned reachable(unsigned others)
+{
+	struct sim *s = sim_new(11);
+	struct sim_node *n;
+	unsigned i, k, live = 0;
+
+	sim_nat(s, 1, SIM_SYMMETRIC);
+	sim_add(s, 0, WALL);
+	n = sim_add(s, 1, WALL);
+	for (i = 0; i < others; i++)
+		sim_add(s, 1, WALL);
+	for (i = 2; i <= s->count; i++) {
+		s->node[i].lan = 1;
+		sim_configure(&s->node[i], &s->node[1]);
+	}
+	sim_wait(s, 30000);
+	for (i = 0; i < 60; i++) {
+		for (k = 3; k <= s->count; k++) {
+			CHECK(sim_data(n, &s->node[k]));
+			CHECK(sim_data(&s->node[k], n));
+		}
+		sim_wait(s, 60000);
+		live += sim_live(&s->node[1], n);
+	}
+	CHECK(sim_data(&s->node[1], n));
+	k = (unsigned)n->received_data;
+	sim_wait(s, 1000);
+	CHECK_INT(n->received_data, k + 1);
+	sim_free(s);
+	return live;
+}
+
+TEST(one_behind_a_nat_stays_reachable_whoever_is_beside_it)
+{
+	CHECK_INT(reachable(0), 60);
+	CHECK_INT(reachable(1), 60);
+	CHECK_INT(reachable(9), 60);
+}
