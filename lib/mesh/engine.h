@@ -103,11 +103,16 @@ void mesh_engine_evict(struct mesh_engine *e, const uint8_t node[static NODE_ID_
 /* ---- what happened ---- */
 
 /*
- * A datagram of no session of ours (PLANE_EVENT_STRANGER, and what came to the beacon port), as it came. dgram is not
- * changed. Costs a SipHash for noise.
+ * A datagram of no session of ours (PLANE_EVENT_STRANGER), as it came. dgram is not changed. Costs a SipHash for noise.
+ * A beacon is dropped here.
  */
 void mesh_engine_datagram(struct mesh_engine *e, const struct endpoint *from, const uint8_t *dgram, size_t len,
 			  int64_t now_ms);
+/*
+ * The same of what came to the multicast groups of the local networks from an address in one of them: a beacon, all else is
+ * dropped. Its sender is asked, with many times the bytes of a beacon, and nothing else shows that it is there.
+ */
+void mesh_engine_beacon(struct mesh_engine *e, const struct endpoint *from, const uint8_t *dgram, size_t len, int64_t now_ms);
 /* The content of an opened packet of type PACKET_CONTROL of a published session (PLANE_EVENT_MESSAGE). */
 void mesh_engine_message(struct mesh_engine *e, uint32_t peer, uint32_t index, const struct endpoint *from,
 			 struct slice content, int64_t now_ms);
