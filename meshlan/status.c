@@ -15,6 +15,7 @@ static const char *const warning_names[WARN_KINDS] = {
 	[WARN_CLOCK] = "clock", [WARN_ADDRESS] = "address", [WARN_RULES] = "rules", [WARN_WAITING] = "waiting",
 	[WARN_OWN_RECORD] = "own-record", [WARN_DISK] = "disk", [WARN_DNS] = "dns",
 	[WARN_FORWARD] = "forward", [WARN_REACH] = "reach", [WARN_GUARD] = "guard",
+	[WARN_RECORD] = "record",
 };
 #define CLASHES_TOLD 16	/* warnings of names that are lost; who calls itself what can be made up by any member */
 

@@ -103,11 +103,16 @@ void mesh_engine_evict(struct mesh_engine *e, const uint8_t node[static NODE_ID_
 /* ---- what happened ---- */
 
 /*
- * A datagram of no session of ours (PLANE_EVENT_STRANGER, and what came to the beacon port), as it came. dgram is not
- * changed. Costs a SipHash for noise.
+ * A datagram of no session of ours (PLANE_EVENT_STRANGER), as it came. dgram is not changed. Costs a SipHash for noise.
+ * A beacon is dropped here.
  */
 void mesh_engine_datagram(struct mesh_engine *e, const struct endpoint *from, const uint8_t *dgram, size_t len,
 			  int64_t now_ms);
+/*
+ * The same of what came to the multicast groups of the local networks from an address in one of them: a beacon, all else is
+ * dropped. Its sender is asked, with many times the bytes of a beacon, and nothing else shows that it is there.
+ */
+void mesh_engine_beacon(struct mesh_engine *e, const struct endpoint *from, const uint8_t *dgram, size_t len, int64_t now_ms);
 /* The content of an opened packet of type PACKET_CONTROL of a published session (PLANE_EVENT_MESSAGE). */
 void mesh_engine_message(struct mesh_engine *e, uint32_t peer, uint32_t index, const struct endpoint *from,
 			 struct slice content, int64_t now_ms);
@@ -135,12 +140,14 @@ int64_t mesh_engine_due(const struct mesh_engine *e);	/* it may be past already:
 
 /*
  * The endpoints of this node's own interfaces and of its configuration, the best first, at most ENGINE_ENDPOINTS_MAX;
- * those that no record may have are left out. A change renews the record, and tells every peer at once.
+ * those that no record may have are left out, and the last ones where the record has no room for them
+ * (mesh_engine_left_out). A change renews the record, and tells every peer at once.
  */
 void mesh_engine_endpoints(struct mesh_engine *e, const struct record_endpoint *at, size_t count, int64_t now_ms);
 /*
  * Another name, flags or forwards, as in engine_options.own; claims are the engine's. A forward's ordinal says which
- * block it lives in; blocks are claimed as they are needed. -1: ERR_MALFORMED, ERR_LIMIT, and nothing has changed.
+ * block it lives in; blocks are claimed as they are needed. -1: ERR_MALFORMED, ERR_LIMIT (of endpoints that the record
+ * has, one would have to go as well), and nothing has changed.
  */
 WARN_UNUSED int mesh_engine_own(struct mesh_engine *e, const struct mesh_record *own, int64_t now_ms, struct error *err);
 /* Endpoints an operator wrote: each is asked who is there until a session stands, and again when all are lost. */
@@ -277,6 +284,8 @@ bool mesh_engine_each(const struct mesh_engine *e, uint32_t *at, struct mesh_pee
 bool mesh_engine_find(const struct mesh_engine *e, const uint8_t node[static NODE_ID_LEN], struct mesh_peer_info *out);
 /* The own record as it stands: claims, endpoints, sequence. */
 const struct mesh_record *mesh_engine_record(const struct mesh_engine *e);
+/* Endpoints of this node for which its record has no room beside the forwards; it changes with MESH_ACT_OWN. */
+size_t mesh_engine_left_out(const struct mesh_engine *e);
 const struct claims *mesh_engine_claims(const struct mesh_engine *e);
 
 struct mesh_engine_stats {

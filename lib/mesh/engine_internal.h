@@ -197,13 +197,14 @@ struct mesh_engine {
 	size_t own_len;
 	uint32_t own_blocks[CLAIMS_MAX];
 	size_t own_blocks_count;
+	size_t ends_left_out;		/* of the record, for want of room */
 	bool ends_untold;		/* own endpoints have changed, and the record does not have them yet */
 	int64_t own_made_ms, own_moved_ms, own_gap_ms;	/* the latter: counts for RECORD_GAP_MS */
 	bool own_dirty;
 	struct record_endpoint ends[ENGINE_ENDPOINTS_MAX];
 	size_t ends_count;
 	struct observed observed[OBSERVED_MAX];
-	bool natted;
+	bool natted, natted_in[2];	/* something translates on the way from here; the latter: over IPv4, IPv6 */
 
 	uint8_t relay_tag[8];
 	struct bucket relay_strangers;

@@ -93,6 +93,7 @@ struct sim_event {
 	uint64_t order;
 	unsigned node;
 	struct endpoint from;
+	bool multicast;
 	size_t len;
 	uint8_t *bytes;
 };
@@ -109,7 +110,7 @@ struct sim {
 	unsigned loss_percent;
 	int64_t delay_ms;
 	size_t mtu;			/* larger datagrams are lost; 0: none is */
-	bool parted;
+	bool parted, multicast;	/* the latter: what goes out now */
 	bool cut[SIM_NODES + 1][SIM_NODES + 1];	/* [from][to]: nothing gets there */
 	struct endpoint slow;		/* datagrams to it take longer */
 	int64_t slow_ms;
@@ -198,7 +199,7 @@ static UNUSED unsigned sim_target(struct sim *s, const struct sim_node *from, co
 static UNUSED void sim_wire(struct sim_node *from, const struct endpoint *to, const uint8_t *bytes, size_t len)
 {
 	struct sim *s = from->sim;
-	struct sim_event ev = {.at_ms = s->now_ms + s->delay_ms, .len = len};
+	struct sim_event ev = {.at_ms = s->now_ms + s->delay_ms, .multicast = s->multicast, .len = len};
 
 	from->sent++;
 	from->sent_bytes += len;
@@ -426,9 +427,11 @@ static UNUSED void sim_act(struct sim_node *n, const struct mesh_act *a)
 		sim_wire(n, &a->at, a->bytes.ptr, a->bytes.len);
 		break;
 	case MESH_ACT_BEACON:
+		n->sim->multicast = true;
 		for (i = 1; i <= n->sim->count; i++)
 			if (n->lan != 0 && i != n->number && n->sim->node[i].lan == n->lan)
 				sim_wire(n, &n->sim->node[i].at, a->bytes.ptr, a->bytes.len);
+		n->sim->multicast = false;
 		break;
 	case MESH_ACT_CONTROL:
 		sim_seal(n, p, a->index == ENGINE_NOBODY ? p->sending : a->index, &a->at, PACKET_CONTROL, a->bytes);
@@ -554,6 +557,12 @@ static UNUSED void sim_receive(struct sim_node *n, const struct endpoint *from, 
 		return;
 	}
 	mesh_engine_datagram(n->e, from, bytes, len, n->sim->now_ms);
+	sim_pump(n);
+}
+
+static UNUSED void sim_beacon(struct sim_node *n, const struct endpoint *from, const uint8_t *bytes, size_t len)
+{
+	mesh_engine_beacon(n->e, from, bytes, len, n->sim->now_ms);
 	sim_pump(n);
 }
 
@@ -686,7 +695,9 @@ static UNUSED void sim_run(struct sim *s, int64_t until_ms)
 		} else {
 			struct sim_event ev = sim_pop(s);
 
-			if (s->node[ev.node].up)
+			if (s->node[ev.node].up && ev.multicast)
+				sim_beacon(&s->node[ev.node], &ev.from, ev.bytes, ev.len);
+			else if (s->node[ev.node].up)
 				sim_receive(&s->node[ev.node], &ev.from, ev.bytes, ev.len);
 			free(ev.bytes);
 		}
