@@ -174,7 +174,10 @@ struct plane {
 	uint8_t *out;			/* for plane_send */
 };
 
-/* Where an address of ours belongs: PLANE_NOBODY, PLANE_SELF or a peer; false: not in our ranges. */
+/*
+ * Where an address of ours belongs: PLANE_NOBODY, PLANE_SELF or a peer; false: not in our ranges, or a source that is no
+ * slot of a block, of which a member would have as many as it likes.
+ */
 bool plane_owner(const struct plane *p, const struct plane_packet *packet, bool source, uint32_t *owner);
 
 /* The session to send with, or NULL. For tx and for control. */

@@ -231,6 +231,91 @@ TEST(a_packet_of_our_own_is_sealed_also_without_an_interface)
 	plane_free(plane);
 }
 
+/* A plane with no interface and the peer in block 2; all that comes of packets is what control hears. */
+static uint32_t start_bare(uint32_t *peer)
+{
+	struct plane_options o = options();
+
+	o.no_interface = true;
+	plane = plane_new(&o, &crypto, &scope, &err);
+	CHECK(plane != NULL && plane_start(plane, &err) == 0);
+	plane_block_set(plane, 1, PLANE_SELF);
+	return join_peer(peer);
+}
+
+/* A datagram of this type as if it had come in under the index. */
+static bool feed(uint32_t index, uint8_t type, const void *content, size_t n)
+{
+	struct udp_path from = {.remote.in.sin_family = AF_INET};
+	uint8_t dgram[PLANE_OVERHEAD + 2048] = {0};
+
+	put_be32(dgram, index);
+	dgram[4] = type;
+	memcpy(dgram + PLANE_HEADER_LEN, content, n);
+	return plane_feed(plane, &from, dgram, PLANE_OVERHEAD + n);
+}
+
+static enum plane_verdict take_in(void *arg, uint32_t peer, const struct plane_packet *p)
+{
+	CHECK(arg == NULL && peer < PLANE_PEERS_MAX && p->bytes == NULL);
+	return PLANE_TAKE;
+}
+
+static uint64_t foreign_becomes(uint64_t n)
+{
+	struct plane_stats s = {0};
+
+	for (int i = 0; i < 3000; i++) {
+		plane_stats(plane, &s);
+		if (s.in_foreign >= n)
+			break;
+		usleep(1000);
+	}
+	return s.in_foreign;
+}
+
+TEST(a_source_is_a_slot_of_the_senders_block)
+{
+	uint8_t ip[48] = {0x60, [5] = 8, [6] = IPPROTO_UDP, [7] = 64, [8] = 0xfd, 0x12, [24] = 0xfd, 0x12};
+	uint32_t peer = 0, index;
+	struct plane_event e;
+	uint64_t refused = 0;
+
+	scope.in = take_in;
+	index = start_bare(&peer);
+	for (uint8_t slot = 0; slot < 8; slot++) {
+		uint8_t v4[64];
+		size_t n = udp_packet(v4, (uint8_t)(16 + slot), 9, 7, 8, 4);
+
+		CHECK(feed(index, 16, v4, n));
+		if (slot >= 1 && slot <= 6)
+			CHECK(hear(PLANE_EVENT_TAKEN, &e) && e.data.len == n && e.data.ptr[15] == 16 + slot);
+		else
+			CHECK_INT(foreign_becomes(++refused), refused);
+	}
+	/* Of IPv6 they are as few. */
+	ip[15] = 2;
+	ip[31] = ip[39] = 1;
+	put_be16(ip + 44, 8);
+	for (unsigned slot = 0; slot <= 8; slot++) {
+		ip[23] = (uint8_t)slot;
+		CHECK(feed(index, 16, ip, sizeof(ip)));
+		if (slot >= 1 && slot <= 6)
+			CHECK(hear(PLANE_EVENT_TAKEN, &e) && e.data.len == sizeof(ip) && e.data.ptr[23] == slot);
+		else
+			CHECK_INT(foreign_becomes(++refused), refused);
+	}
+	ip[23] = 1;
+	for (unsigned at = 16; at < 23; at++) {
+		ip[at] = 1;
+		CHECK(feed(index, 16, ip, sizeof(ip)));
+		CHECK_INT(foreign_becomes(++refused), refused);
+		ip[at] = 0;
+	}
+	CHECK(feed(index, 16, ip, sizeof(ip)) && hear(PLANE_EVENT_TAKEN, &e));
+	plane_free(plane);
+}
+
 static void port_out(void *arg, struct plane_packet *p)
 {
 	CHECK(arg == NULL && p->bytes == p->ip && p->version == 4);
