@@ -499,7 +499,7 @@ void plane_session_publish(struct plane *p, uint32_t index, uint32_t peer, struc
 	struct slot *s = &p->slots[index & SLOT_MASK];
 
 	atomic_store(&s->peer, peer);
-	atomic_store(&s->confirmed, use != PLANE_USE_CONFIRMED);
+	atomic_store(&s->confirmed, use == PLANE_USE_CONFIRMED ? CONFIRM_AWAITED : CONFIRM_DONE);
 	atomic_store(&s->session, session);
 	if (use != PLANE_USE_NOW)
 		return;

@@ -55,11 +55,14 @@ struct peer {
 	_Atomic int64_t rx_ms, tx_ms, rx_data_ms, tx_data_ms;
 };
 
+/* Of a session that is sent with when its first packet has come: that packet is awaited; control has not heard of it yet. */
+enum { CONFIRM_AWAITED, CONFIRM_UNTOLD, CONFIRM_DONE };
+
 struct slot {
 	_Atomic(struct session *) session;
 	_Atomic uint32_t index;
 	_Atomic uint32_t peer;
-	atomic_bool confirmed;		/* or never to be: rx needs not look at its use */
+	_Atomic unsigned confirmed;	/* CONFIRM_*; DONE also where there is nothing to await */
 	bool taken;			/* control's */
 };
 

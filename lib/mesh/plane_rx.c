@@ -170,24 +170,29 @@ static void stranger(struct plane *p, const struct udp_path *path, const uint8_t
 }
 
 /* The first packet of a session that waited for it: the other side has the keys, so we may send. */
-static void confirm(struct plane *p, struct slot *s, uint32_t number, const struct plane_head *h,
-		    const struct udp_path *path)
+static void begin_sending(struct plane *p, struct slot *s, struct peer *peer, uint32_t index)
 {
-	struct plane_event e = {.kind = PLANE_EVENT_CONFIRMED, .peer = number, .index = h->index, .head = *h,
-				.path = *path};
-	struct peer *peer = &p->peers[number];
-
-	atomic_store(&s->confirmed, true);
 	pthread_mutex_lock(&p->lock);
 	if (atomic_load(&s->session) != NULL)
-		atomic_store(&peer->send, (h->index & SLOT_MASK) + 1);
+		atomic_store(&peer->send, (index & SLOT_MASK) + 1);
 	pthread_mutex_unlock(&p->lock);
 	atomic_store(&peer->wanted, false);
 	if (atomic_load(&peer->staged) != 0) {
 		atomic_store(&p->tx.attention, true);
 		plane_wake(p->tx.wake);
 	}
-	(void)tell(p, &e, NULL, 0);
+}
+
+/* Said until it is heard, for control takes nothing of a session before; used once, for there may be a younger one by then. */
+static void confirm(struct plane *p, struct slot *s, uint32_t number, const struct plane_head *h,
+		    const struct udp_path *path)
+{
+	struct plane_event e = {.kind = PLANE_EVENT_CONFIRMED, .peer = number, .index = h->index, .head = *h,
+				.path = *path};
+
+	if (atomic_load(&s->confirmed) == CONFIRM_AWAITED)
+		begin_sending(p, s, &p->peers[number], h->index);
+	atomic_store(&s->confirmed, tell(p, &e, NULL, 0) ? CONFIRM_DONE : CONFIRM_UNTOLD);
 }
 
 /* Does a datagram by this path come from where we send to? Our side of it counts when the endpoint names it. */
@@ -208,9 +213,10 @@ static void look_at_path(struct plane *p, uint32_t number, const struct plane_he
 		return;
 	if (udp_path_equal(&peer->roamed, path) && p->rx.now_ms - peer->roamed_ms < ROAMED_EVERY_MS)
 		return;
+	if (!tell(p, &e, NULL, 0))
+		return;
 	peer->roamed = *path;
 	peer->roamed_ms = p->rx.now_ms;
-	(void)tell(p, &e, NULL, 0);
 }
 
 /* Sessions seen in one arrival: nearly always one. */
@@ -268,7 +274,7 @@ static void datagram(struct plane *p, struct seen *seen, const struct udp_path *
 	if (seen->index != h.index || seen->number != number) {
 		account(p, seen);
 		*seen = (struct seen){.index = h.index, .number = number};
-		if (!atomic_load_explicit(&s->confirmed, memory_order_relaxed))
+		if (atomic_load_explicit(&s->confirmed, memory_order_relaxed) != CONFIRM_DONE)
 			confirm(p, s, number, &h, path);
 		look_at_path(p, number, &h, path);
 	}

@@ -2,6 +2,8 @@
 #include "mesh/plane.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <linux/rtnetlink.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -178,11 +180,20 @@ static bool sealed_becomes(int n)
 	return atomic_load(&sealed) == n;
 }
 
-/* An empty-checksum UDP packet of 28 + n bytes over IPv4 between hosts of the range. */
-static size_t udp_packet(uint8_t *ip, uint8_t from, uint8_t to, uint16_t from_port, uint16_t to_port, size_t n)
+static void sum_header(uint8_t *ip)
 {
 	uint32_t sum = 0;
 
+	put_be16(ip + 10, 0);
+	for (size_t i = 0; i < 20; i += 2)
+		sum += get_be16(ip + i);
+	sum = (sum & 0xffff) + (sum >> 16);
+	put_be16(ip + 10, (uint16_t)~(sum + (sum >> 16)));
+}
+
+/* An empty-checksum UDP packet of 28 + n bytes over IPv4 between hosts of the range. */
+static size_t udp_packet(uint8_t *ip, uint8_t from, uint8_t to, uint16_t from_port, uint16_t to_port, size_t n)
+{
 	memset(ip, 0, 28 + n);
 	ip[0] = 0x45;
 	put_be16(ip + 2, (uint16_t)(28 + n));
@@ -190,9 +201,7 @@ static size_t udp_packet(uint8_t *ip, uint8_t from, uint8_t to, uint16_t from_po
 	ip[8] = 64;
 	ip[9] = IPPROTO_UDP;
 	memcpy(ip + 12, (uint8_t[]){198, 18, 0, from, 198, 18, 0, to}, 8);
-	for (size_t i = 0; i < 20; i += 2)
-		sum += get_be16(ip + i);
-	put_be16(ip + 10, (uint16_t)~((sum & 0xffff) + (sum >> 16)));
+	sum_header(ip);
 	put_be16(ip + 20, from_port);
 	put_be16(ip + 22, to_port);
 	put_be16(ip + 24, (uint16_t)(8 + n));
@@ -313,6 +322,205 @@ TEST(a_source_is_a_slot_of_the_senders_block)
 		ip[at] = 0;
 	}
 	CHECK(feed(index, 16, ip, sizeof(ip)) && hear(PLANE_EVENT_TAKEN, &e));
+	plane_free(plane);
+}
+
+/* ---- when control is away for a while ---- */
+
+static struct plane_stats stats_now(void)
+{
+	struct plane_stats s;
+
+	plane_stats(plane, &s);
+	return s;
+}
+
+/* Give tx a packet for the node of a block, when it has room for one more. */
+static void give(uint32_t peer, uint32_t block, size_t size)
+{
+	uint8_t ip[2048];
+	size_t n = udp_packet(ip, 9, 17, 5, 6, size);
+
+	put_be16(ip + 18, (uint16_t)(block * 8 + 1));
+	sum_header(ip);
+	while (!plane_send_packet(plane, peer, ip, n))
+		usleep(100);
+}
+
+/* Give packets, of which each becomes an event, until control's ring has no room for them any more. */
+static void fill_out(uint32_t peer)
+{
+	struct plane_endpoint by_control = {.way = PLANE_WAY_CONTROL, .mtu = 1420};
+
+	plane_endpoint_set(plane, peer, &by_control);
+	for (size_t size = 1300; stats_now().out_events_lost == 0; size = size > 40 ? size - 30 : 1300)
+		give(peer, 2, size);
+}
+
+static bool staged_becomes(uint64_t n)
+{
+	for (int i = 0; i < 3000 && staged() != n; i++)
+		usleep(1000);
+	return staged() == n;
+}
+
+/* Which peers are wanted, of all that control has not heard yet; how many. */
+static unsigned hear_wanted(bool *wanted)
+{
+	struct plane_event e;
+	unsigned n = 0;
+
+	while (plane_next(plane, &e)) {
+		if (e.kind != PLANE_EVENT_WANTED)
+			continue;
+		CHECK(!wanted[e.peer]);
+		wanted[e.peer] = true;
+		n++;
+	}
+	return n;
+}
+
+TEST(a_peer_is_wanted_behind_a_flood_of_packets)
+{
+	static bool wanted[PLANE_PEERS_MAX];
+	uint32_t flooded = 0, peer[20];
+
+	(void)start_bare(&flooded);
+	for (uint32_t i = 0; i < ARRAY_SIZE(peer); i++) {
+		CHECK(plane_peer_add(plane, &peer[i], &err) == 0);
+		plane_block_set(plane, 10 + i, peer[i]);
+	}
+	fill_out(flooded);
+	for (uint32_t i = 0; i < ARRAY_SIZE(peer); i++) {
+		give(peer[i], 10 + i, 100);
+		give(flooded, 2, 4 + i * 60);
+	}
+	CHECK(staged_becomes(ARRAY_SIZE(peer)));
+	CHECK_INT(hear_wanted(wanted), ARRAY_SIZE(peer));
+	plane_free(plane);
+}
+
+#define MANY 1000
+
+TEST(what_was_lost_is_said_again)
+{
+	static bool wanted[PLANE_PEERS_MAX];
+	uint32_t flooded = 0, peer[MANY];
+	unsigned heard = 0, before;
+
+	(void)start_bare(&flooded);
+	for (uint32_t i = 0; i < MANY; i++) {
+		CHECK(plane_peer_add(plane, &peer[i], &err) == 0);
+		plane_block_set(plane, 10 + i, peer[i]);
+	}
+	fill_out(flooded);
+	for (int round = 1; heard < MANY && round < 10; round++) {
+		before = heard;
+		for (uint32_t i = 0; i < MANY; i++)
+			give(peer[i], 10 + i, 10);
+		CHECK(staged_becomes((unsigned)round * MANY));
+		heard += hear_wanted(wanted);
+		CHECK(heard > before && (round > 1 || heard < MANY));
+	}
+	CHECK_INT(heard, MANY);
+	plane_free(plane);
+}
+
+/* All that was fed has been looked at: rx has come to a stranger behind it. */
+static void fed_all(void)
+{
+	uint64_t strangers = stats_now().in_strangers;
+
+	while (!feed(0x12345678, 16, "", 0))
+		usleep(100);
+	for (int i = 0; i < 3000 && stats_now().in_strangers == strangers; i++)
+		usleep(1000);
+	CHECK(stats_now().in_strangers == strangers + 1);
+}
+
+TEST(a_session_is_confirmed_until_it_is_heard)
+{
+	uint32_t other[MANY], index[MANY], peer = 0, waiting = 0, younger = 0;
+	struct plane_event e;
+	int heard = 0;
+
+	(void)start_bare(&peer);
+	CHECK(plane_index_take(plane, &waiting, &err) == 0);
+	plane_session_publish(plane, waiting, peer, new_session(), PLANE_USE_CONFIRMED);
+	/* Of each of these a little, until nothing more goes in. */
+	for (uint32_t i = 0; i < MANY; i++) {
+		CHECK(plane_peer_add(plane, &other[i], &err) == 0 && plane_index_take(plane, &index[i], &err) == 0);
+		plane_session_publish(plane, index[i], other[i], new_session(), PLANE_USE_CONFIRMED);
+	}
+	for (uint32_t i = 0; i < MANY; i++)
+		for (int n = 0; n < 2; n++)
+			while (!feed(index[i], 17, "hello", 5))
+				usleep(100);
+	fed_all();
+	CHECK(stats_now().in_events_lost > 0);
+	CHECK(feed(waiting, 17, "hello", 5));
+	fed_all();
+	/* It is used by now. Then control, not knowing it, makes another one, to which we do not go back from. */
+	CHECK(plane_session_sending(plane, peer) == waiting);
+	CHECK(plane_index_take(plane, &younger, &err) == 0);
+	plane_session_publish(plane, younger, peer, new_session(), PLANE_USE_NOW);
+	while (plane_next(plane, &e))
+		CHECK(e.peer != peer);
+	CHECK(feed(waiting, 17, "again", 5) && feed(waiting, 17, "again", 5));
+	fed_all();
+	while (plane_next(plane, &e)) {
+		if (e.kind == PLANE_EVENT_CONFIRMED && e.peer == peer && e.index == waiting)
+			CHECK_INT(++heard, 1);
+		if (e.kind == PLANE_EVENT_MESSAGE && e.peer == peer)
+			CHECK_INT(heard, 1);
+	}
+	CHECK_INT(heard, 1);
+	CHECK(plane_session_sending(plane, peer) == younger);
+	plane_free(plane);
+}
+
+static void delete_link(uint32_t ifindex)
+{
+	struct {
+		struct nlmsghdr h;
+		struct ifinfomsg i;
+	} m = {.h = {.nlmsg_len = sizeof(m), .nlmsg_type = RTM_DELLINK, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
+	       .i = {.ifi_index = (int)ifindex}};
+	char answer[1024];
+	int s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+	CHECK(send(s, &m, sizeof(m), 0) == sizeof(m) && recv(s, answer, sizeof(answer), 0) > 0);
+	close(s);
+}
+
+TEST(an_interface_that_went_is_told_of_once)
+{
+	uint32_t flooded = 0, peer[MANY];
+	struct plane_event e;
+	int heard = 0;
+	uint64_t lost;
+
+	start();
+	(void)join_peer(&flooded);
+	for (uint32_t i = 0; i < MANY; i++) {
+		CHECK(plane_peer_add(plane, &peer[i], &err) == 0);
+		plane_block_set(plane, 10 + i, peer[i]);
+	}
+	fill_out(flooded);
+	for (uint32_t i = 0; i < MANY; i++)
+		give(peer[i], 10 + i, 10);
+	CHECK(staged_becomes(MANY));
+	lost = stats_now().out_events_lost;
+	delete_link(plane_tun(plane)->ifindex);
+	for (int i = 0; i < 3000 && stats_now().out_events_lost == lost; i++)
+		usleep(1000);
+	CHECK(stats_now().out_events_lost > lost);
+	CHECK(hear(PLANE_EVENT_GONE, &e) && e.error == ENODEV);
+	give(peer[0], 10, 10);
+	fed_all();
+	while (plane_next(plane, &e))
+		heard += e.kind == PLANE_EVENT_GONE;
+	CHECK_INT(heard, 0);
 	plane_free(plane);
 }
 
