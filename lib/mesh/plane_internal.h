@@ -50,6 +50,8 @@ struct peer {
 	/* rx's own. */
 	struct udp_path roamed;		/* said last */
 	int64_t roamed_ms;
+	unsigned told_turn;		/* the turn of rx's ring that `told` is of */
+	size_t told;			/* bytes of events */
 	/* Figures. */
 	counter rx_bytes, rx_packets, tx_bytes, tx_packets;
 	_Atomic int64_t rx_ms, tx_ms, rx_data_ms, tx_data_ms;
@@ -136,6 +138,8 @@ struct rx {
 	int64_t now_ms;
 	unsigned rounds;
 	bool udp_may_join;
+	unsigned turn;			/* of the ring of events: over when all has been taken that was there at its beginning */
+	size_t turn_ends;		/* a place in it */
 	counter receives, received, writes, written, refused, strangers, unauthentic, malformed, foreign, dropped,
 		events_lost;
 };
@@ -175,6 +179,7 @@ struct plane {
 	struct retired *retired, **retired_last;
 	uint32_t next_slot, next_peer;
 	uint8_t *out;			/* for plane_send */
+	bool rx_turn;			/* the last event was asked of rx's ring first */
 };
 
 /*

@@ -7,6 +7,9 @@
 #include "sys/clock.h"
 
 #define ROAMED_EVERY_MS 1000
+#define EVENTS_BYTES (1 << 18)
+/* Of the last quarter of them nobody gets much more than this. */
+#define TOLD_SHARE (EVENTS_BYTES / 32)
 /* What comes by a relay of control's is bounded by this. */
 #define FED_BYTES (1 << 18)
 /* Rounds after which both sockets are looked at, whatever was ready. */
@@ -16,7 +19,7 @@ void plane_rx_init(struct plane *p)
 {
 	struct rx *r = &p->rx;
 
-	plane_ring_init(&r->events, 1 << 18);
+	plane_ring_init(&r->events, EVENTS_BYTES);
 	plane_ring_init(&r->fed, FED_BYTES);
 	r->rooms = xmalloc((size_t)RX_ARRIVALS * RX_ROOM);
 	for (size_t i = 0; i < RX_ARRIVALS; i++) {
@@ -32,9 +35,32 @@ void plane_rx_release(struct plane *p)
 	free(p->rx.rooms);
 }
 
+/*
+ * Where room is scarce, control has been away, or cannot keep up: then whoever has said much since it took what was there
+ * says no more, so that the others are heard.
+ */
+static bool has_say(struct plane *p, uint32_t number, size_t len)
+{
+	struct rx *r = &p->rx;
+	struct peer *peer = &p->peers[number];
+
+	if (plane_ring_passed(&r->events, r->turn_ends)) {
+		r->turn_ends = plane_ring_place(&r->events);
+		r->turn++;
+	}
+	if (peer->told_turn != r->turn) {
+		peer->told_turn = r->turn;
+		peer->told = 0;
+	}
+	if (peer->told >= TOLD_SHARE && plane_ring_scarce(&r->events))
+		return false;
+	peer->told += sizeof(struct plane_event) + len;
+	return true;
+}
+
 static bool tell(struct plane *p, const struct plane_event *e, const void *data, size_t len)
 {
-	if (plane_tell(p, &p->rx.events, e, data, len))
+	if ((e->peer == PLANE_NOBODY || has_say(p, e->peer, len)) && plane_tell(p, &p->rx.events, e, data, len))
 		return true;
 	bump(&p->rx.events_lost, 1);
 	return false;

@@ -479,6 +479,64 @@ TEST(a_session_is_confirmed_until_it_is_heard)
 	plane_free(plane);
 }
 
+/* A member that says more than control hears leaves room for what others say. */
+TEST(one_that_floods_is_heard_and_so_are_the_others)
+{
+	uint32_t loud = 0, loud_index, quiet[8], index[8];
+	unsigned from_loud = 0, from_quiet = 0;
+	uint8_t ip[1400];
+	size_t n = udp_packet(ip, 17, 9, 7, 8, 1000);
+	struct plane_event e;
+
+	scope.in = take_in;
+	loud_index = start_bare(&loud);
+	for (uint32_t i = 0; i < ARRAY_SIZE(quiet); i++) {
+		CHECK(plane_peer_add(plane, &quiet[i], &err) == 0 && plane_index_take(plane, &index[i], &err) == 0);
+		plane_session_publish(plane, index[i], quiet[i], new_session(), PLANE_USE_NOW);
+	}
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 3000; i++)
+			while (!feed(loud_index, i % 2 ? 16 : 17, ip, i % 2 ? n : (size_t)i % 50))
+				usleep(100);
+		for (int i = 0; i < 20; i++)
+			for (uint32_t q = 0; q < ARRAY_SIZE(quiet); q++)
+				while (!feed(index[q], 17, "hello", 5))
+					usleep(100);
+		fed_all();
+		while (plane_next(plane, &e)) {
+			from_loud += e.peer == loud && e.kind != PLANE_EVENT_ROAMED;
+			from_quiet += e.peer != loud && e.kind == PLANE_EVENT_MESSAGE;
+		}
+		CHECK(from_loud > 100u * ((unsigned)round + 1));
+		CHECK_INT(from_quiet, 20 * ARRAY_SIZE(quiet) * ((unsigned)round + 1));
+	}
+	/* What is heard at once has no limit. */
+	for (int i = 0; i < 3000; i++) {
+		CHECK(feed(loud_index, 17, "x", 1));
+		CHECK(hear(PLANE_EVENT_MESSAGE, &e) && e.peer == loud);
+	}
+	plane_free(plane);
+}
+
+TEST(neither_direction_is_heard_before_the_other)
+{
+	struct plane_event e;
+	uint32_t peer = 0, index;
+	int waited = 0;
+
+	index = start_bare(&peer);
+	fill_out(peer);
+	CHECK(feed(index, 17, "hello", 5));
+	fed_all();
+	while (plane_next(plane, &e) && e.kind != PLANE_EVENT_MESSAGE)
+		waited++;
+	CHECK(e.kind == PLANE_EVENT_MESSAGE && waited <= 4);
+	while (plane_next(plane, &e))
+		waited++;
+	CHECK(waited > 100);
+	plane_free(plane);
+}
+
 static void delete_link(uint32_t ifindex)
 {
 	struct {
