@@ -2,6 +2,7 @@
 #include "mesh/filter.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "inner_kit.h"
@@ -471,7 +472,7 @@ TEST(clocks_of_threads_differ_a_little)
 static struct filter *shared;
 static _Atomic bool stop;
 static _Atomic int64_t clock_ms = 1000000;
-static _Atomic unsigned leaks;
+static _Atomic unsigned leaks, hammered;
 
 static struct scope *some_scope(unsigned first)
 {
@@ -517,6 +518,7 @@ static void *hammer(void *arg)
 			filter_out(shared, host, p.b, p.len, atomic_load(&clock_ms), &d);
 		if (in && port >= 1000 && d.verdict != FILTER_DROP)
 			atomic_fetch_add(&leaks, 1);
+		atomic_fetch_add(&hammered, 1);
 	}
 	return NULL;
 }
@@ -546,6 +548,9 @@ TEST(threads_share_it)
 		filter_flows(shared, FLOW_PEERS_MAX, atomic_load(&clock_ms), nothing, &shown);
 		filter_figures(shared, &figures);
 		atomic_fetch_add(&clock_ms, 1 + i % 3 * 20000);
+		/* Where others have the processor, the threads would never have begun before it is all over. */
+		while (atomic_load(&hammered) < 50 * (i + 1))
+			sched_yield();
 	}
 	atomic_store(&stop, true);
 	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
