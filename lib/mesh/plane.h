@@ -270,6 +270,11 @@ bool plane_feed(struct plane *p, const struct udp_path *from, const void *dgram,
 
 /* ---- what control hears ---- */
 
+/*
+ * While control is away the rings fill, and what does not fit is lost. What comes once (WANTED, CONFIRMED, ROAMED, GONE)
+ * is then said at the next occasion; what comes with each packet (OUT, TAKEN outward, WORN) leaves a quarter to it.
+ * Of the last quarter of rx's ring each peer has a small share. The two rings are taken from by turns.
+ */
 enum plane_event_kind {
 	PLANE_EVENT_STRANGER,	/* a datagram of no session of ours, as it came: path, data */
 	PLANE_EVENT_MESSAGE,	/* of another type than data, opened: peer, index, head, path, data = its content */
