@@ -17,6 +17,7 @@
 #include "sys/descriptors.h"
 
 #define TCP_SYN 2
+#define REAP_EVERY_MS 1000
 #define DESCRIPTORS_LEFT 512	/* for rules, keys and whoever asks: callers can open as many as they like */
 
 /* A packet on its way to the thread. */
@@ -64,6 +65,26 @@ bool proxy_whose(const struct proxy *p, uint8_t protocol, const union udp_addr *
 
 	proxy_from_sockaddr(from, &alias, &port);
 	return redirect_of_alias(p->o.redirect, protocol, &alias, port, out);
+}
+
+/*
+ * One that has given way is heard of no more, and would keep its sockets until it has been idle for hours. Only whoever
+ * needs sockets looks, and not for each: all are gone through.
+ */
+void proxy_reap(struct proxy *p)
+{
+	int64_t now_ms = loop_now_ms(p->loop);
+	struct redirect_counts c;
+
+	if (now_ms - p->reaped_ms < REAP_EVERY_MS)
+		return;
+	redirect_count(p->o.redirect, &c);
+	if (c.evicted == p->evicted)
+		return;
+	p->evicted = c.evicted;
+	p->reaped_ms = now_ms;
+	proxy_tcp_reap(p);
+	proxy_udp_reap(p);
 }
 
 /* ---- what others see ---- */

@@ -51,6 +51,8 @@ struct proxy {
 	struct netlink netlink;		/* for the policy rule */
 	int64_t policy_ms;		/* when it was seen to last */
 	size_t rules;			/* of flows to ::1 */
+	uint64_t evicted;		/* flows that had given way when sockets were last gone through */
+	int64_t reaped_ms;		/* and when that was */
 	struct echo echo4, echo6;
 	struct watch echo4_watch, echo6_watch;
 	struct asked *asked[PROXY_ECHOES_MAX];		/* by sequence */
@@ -81,6 +83,8 @@ static inline size_t proxy_slot(const struct redirect_flow *f)
 }
 union udp_addr proxy_sockaddr(const struct redirect_address *a, uint16_t port);
 void proxy_from_sockaddr(const union udp_addr *a, struct redirect_address *out, uint16_t *port);
+/* Before a flow takes up sockets: those of flows that have given way are let go of. */
+void proxy_reap(struct proxy *p);
 /* The flow of what came from there to a socket of ours. false: of none, and so nobody has business there. */
 bool proxy_whose(const struct proxy *p, uint8_t protocol, const union udp_addr *from, struct redirect_flow *out);
 static inline socklen_t proxy_sockaddr_len(const union udp_addr *a)
@@ -111,10 +115,13 @@ void proxy_tcp_accept(struct watch *w, uint32_t revents);
 void proxy_tcp_again(struct timer *t);
 /* End all, or those that are no longer ours. */
 void proxy_tcp_end(struct proxy *p, bool all);
+/* End those that have given way. */
+void proxy_tcp_reap(struct proxy *p);
 
 /* ---- proxy_udp.c ---- */
 void proxy_udp_ready(struct watch *w, uint32_t revents);
 void proxy_udp_end(struct proxy *p, bool all);
+void proxy_udp_reap(struct proxy *p);
 
 /* ---- proxy_echo.c ---- */
 void proxy_echo_open(struct proxy *p);

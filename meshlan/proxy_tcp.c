@@ -267,13 +267,15 @@ static void far_ready(struct watch *w, uint32_t revents)
 
 void proxy_tcp_taken(struct proxy *p, const struct redirect_flow *f, const uint8_t *ip, size_t len)
 {
-	struct tcp_flow **at = &p->tcp[proxy_slot(f)], *t = *at;
+	struct tcp_flow **at = &p->tcp[proxy_slot(f)], *t;
 	int error;
 
+	proxy_reap(p);
+	t = *at;
 	/* Asked again, while the far end is being dialled. */
 	if (t != NULL && t->flow.id == f->id)
 		return;
-	/* Its place was taken from it, since it was not open. */
+	/* Its place was taken from it. */
 	if (t != NULL)
 		finish(t, true, true);
 	if (!proxy_has(p, f)) {
@@ -382,4 +384,15 @@ void proxy_tcp_end(struct proxy *p, bool all)
 	for (size_t i = 0; i < REDIRECT_FLOWS_MAX; i++)
 		if (p->tcp[i] != NULL && (all || !proxy_has(p, &p->tcp[i]->flow)))
 			finish(p->tcp[i], true, p->tcp[i]->state == DIALLING);
+}
+
+void proxy_tcp_reap(struct proxy *p)
+{
+	for (size_t i = 0; i < REDIRECT_FLOWS_MAX; i++) {
+		struct tcp_flow *t = p->tcp[i];
+
+		/* The caller has said and heard all: then the service gets the rest of it, however long it takes. */
+		if (t != NULL && !(t->up.ended && t->down.shut) && !redirect_lives(p->o.redirect, t->flow.id))
+			finish(t, true, true);
+	}
 }

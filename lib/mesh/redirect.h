@@ -18,7 +18,8 @@
  *
  * Called by the threads of the data plane, which pass quickly where nothing is redirected, and by the proxy's. One lock. The
  * time is given; the only I/O is by `options.listening`, at the beginning of flows; its answers are remembered for a moment.
- * Caps: REDIRECT_FLOWS_MAX in all, REDIRECT_PEER_MAX of one member; those not open give way to new ones.
+ * Caps: REDIRECT_FLOWS_MAX in all, REDIRECT_PEER_MAX of one member. When all are in use, those not open give way to new
+ * ones, then those of the member with most to whoever has fewer.
  */
 #ifndef MESHANICS_MESH_REDIRECT_H
 #define MESHANICS_MESH_REDIRECT_H

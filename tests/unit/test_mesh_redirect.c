@@ -856,6 +856,156 @@ TEST(flows_that_are_open_do_not_give_way)
 	end();
 }
 
+static enum redirect_verdict admit_of(uint32_t peer, struct pkt *p)
+{
+	struct plane_packet k = parsed(p);
+
+	return redirect_admit(r, peer, &k);
+}
+
+/* Asks the printer, and is answered. */
+static enum redirect_verdict open_udp(uint32_t peer, unsigned from, unsigned port)
+{
+	enum redirect_verdict v;
+	struct pkt p;
+
+	udp(&p, 4, from, port, PRINTER, 161);
+	v = admit_of(peer, &p);
+	if (v != REDIRECT_PASS)
+		return v;
+	in(&p);
+	turn(&p, 0);
+	out(&p);
+	return v;
+}
+
+/* A connection to the printer that has been answered; *syn: what began it. */
+static enum redirect_verdict open_tcp(uint32_t peer, unsigned from, unsigned port, struct pkt *syn)
+{
+	struct redirect_flow f;
+	struct pkt p;
+	enum redirect_verdict v;
+
+	tcp(syn, 4, from, port, PRINTER, 22, PKT_SYN);
+	v = admit_of(peer, syn);
+	if (v != REDIRECT_TAKE)
+		return v;
+	REQUIRE(redirect_of_packet(r, syn->b, syn->len, &f));
+	p = *syn;
+	CHECK(redirect_ready(r, f.id, p.b, p.len));
+	turn(&p, PKT_SYNACK);
+	out(&p);
+	return v;
+}
+
+#define FLOODERS 20	/* the first of them, as a member and as a host */
+
+/* All that `ids` members can get: datagrams that are answered, connections that are, or neither. */
+static void flood(unsigned ids, unsigned each, char how)
+{
+	struct pkt p;
+
+	for (unsigned i = 0; i < ids * each; i++) {
+		unsigned who = FLOODERS + i % ids, port = 1024 + i / ids;
+
+		if (how == 'u') {
+			(void)open_udp(who, who, port);
+		} else if (how == 't') {
+			(void)open_tcp(who, who, port, &p);
+		} else {
+			tcp(&p, 4, who, port, PRINTER, 9100, PKT_SYN);
+			(void)admit_of(who, &p);
+		}
+		now++;
+	}
+}
+
+/* By few members or by many, by flows that are answered or not, with or without room left for each of them. */
+TEST(a_table_full_of_others_has_room_for_whoever_has_few)
+{
+	static const struct {
+		unsigned ids, each;
+		char how;
+	} t[] = {{4, 1024, 'u'}, {4, 1024, 't'}, {8, 1024, 'u'}, {5, 2000, 's'}, {200, 22, 'u'}, {200, 22, 't'}, {200, 30, 's'}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		struct pkt session, p;
+
+		start();
+		CHECK_INT(open_tcp(3, CALLER, 1000, &session), REDIRECT_TAKE);
+		flood(t[i].ids, t[i].each, t[i].how);
+		CHECK_INT(flows(), REDIRECT_FLOWS_MAX);
+		/* What it had stays, more comes in, and stays while the others go on. */
+		CHECK(has_flow(&session));
+		for (unsigned n = 1; n < 8; n++) {
+			CHECK_INT(open_tcp(3, CALLER, 1000 + n, &p), REDIRECT_TAKE);
+			CHECK_INT(open_udp(4, CALLER + 1, 1000 + n), REDIRECT_PASS);
+		}
+		/* One that the service has not answered yet, too. */
+		tcp(&p, 4, CALLER, 2000, PRINTER, 22, PKT_SYN);
+		CHECK_INT(admit_of(3, &p), REDIRECT_TAKE);
+		flood(t[i].ids, 3 * t[i].each, t[i].how);
+		flood(t[i].ids, 100, 's');
+		CHECK(has_flow(&session) && has_flow(&p));
+		CHECK_INT(flows(), REDIRECT_FLOWS_MAX);
+		end();
+	}
+}
+
+/* As long as others have more than their share that nobody has answered, whoever has many keeps what is open. */
+TEST(what_nobody_answers_gives_way_before_what_is_open)
+{
+	struct pkt all[600], p;
+
+	start();
+	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
+		CHECK_INT(open_tcp(3, CALLER, 1024 + i, &all[i]), REDIRECT_TAKE);
+	flood(10, 1000, 's');
+	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
+		CHECK(has_flow(&all[i]));
+	CHECK_INT(open_tcp(3, CALLER, 3000, &p), REDIRECT_TAKE);
+	end();
+}
+
+/* Of the member with the most: what nobody answered, then datagrams, then connections, each the quietest first. */
+TEST(what_gives_way_first)
+{
+	struct pkt p[5];
+
+	start();
+	CHECK_INT(open_tcp(3, CALLER, 1, &p[0]), REDIRECT_TAKE);
+	now += 2000;
+	CHECK_INT(open_tcp(3, CALLER, 2, &p[1]), REDIRECT_TAKE);
+	now += 2000;
+	for (unsigned i = 2; i < 4; i++) {
+		CHECK_INT(open_udp(3, CALLER, i), REDIRECT_PASS);
+		udp(&p[i], 4, CALLER, i, PRINTER, 161);
+		now += 2000;
+	}
+	for (unsigned i = 0; i < 4; i += 2) {
+		struct pkt again = p[i];
+
+		if (i == 0)
+			tcp(&again, 4, CALLER, 1, PRINTER, 22, PKT_ACK);
+		in(&again);
+		now += 2000;
+	}
+	udp(&p[4], 4, CALLER, 4, PRINTER, 161);
+	CHECK_INT(admit_of(3, &p[4]), REDIRECT_PASS);
+	for (unsigned i = 0; flows() < REDIRECT_FLOWS_MAX; i++)
+		CHECK_INT(open_udp(FLOODERS + i, FLOODERS + i, 1024), REDIRECT_PASS);
+	for (unsigned i = 4; i > 0; i--) {
+		CHECK(has_flow(&p[i]));
+		CHECK_INT(open_udp(5000 + i, 5000 + i, 1024), REDIRECT_PASS);
+		CHECK(!has_flow(&p[i]));
+	}
+	/* The last one of each is taken by nobody who has one already. */
+	CHECK_INT(open_udp(5000, 5000, 1024), REDIRECT_PASS);
+	CHECK_INT(open_udp(5000, 5000, 1025), REDIRECT_DROP);
+	CHECK(has_flow(&p[0]));
+	end();
+}
+
 TEST(all_room_is_bounded)
 {
 	struct pkt p;
