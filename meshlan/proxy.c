@@ -20,6 +20,8 @@
 #define REAP_EVERY_MS 1000
 #define DESCRIPTORS_LEFT 512	/* for rules, keys and whoever asks: callers can open as many as they like */
 
+_Static_assert(REDIRECT_PORTS_BYTES == LISTENERS_PORTS_BYTES, "a bit for each port");
+
 /* A packet on its way to the thread. */
 struct taken {
 	struct post post;
@@ -252,6 +254,14 @@ static size_t who_listens(void *arg, uint8_t protocol, uint16_t port, struct red
 	return kept;
 }
 
+static bool all_ports(void *arg, uint8_t protocol, uint8_t bits[static REDIRECT_PORTS_BYTES])
+{
+	struct proxy *p = arg;
+	struct error err = ERROR_INIT;
+
+	return listeners_ports(&p->listeners, protocol, bits, &err) == 0;
+}
+
 /* ---- life ---- */
 
 static void *run(void *arg)
@@ -277,7 +287,7 @@ static void try_transparent(struct proxy *p)
 
 static void open_all(struct proxy *p)
 {
-	struct redirect_options o = {.arg = p, .taken = kernel_takes, .listening = who_listens};
+	struct redirect_options o = {.arg = p, .taken = kernel_takes, .listening = who_listens, .ports = all_ports};
 	struct error err = ERROR_INIT;
 
 	if (netlink_open(&p->netlink, &err) < 0) {

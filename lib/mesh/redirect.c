@@ -32,6 +32,7 @@ struct redirect *redirect_new(void)
 	r->by_called = xcalloc(CELLS, sizeof(*r->by_called));
 	r->by_seen = xcalloc(CELLS, sizeof(*r->by_seen));
 	r->members = xcalloc(PLANE_PEERS_MAX + 2, sizeof(*r->members));
+	r->askers = xcalloc(PLANE_PEERS_MAX + 1, sizeof(*r->askers));
 	r->room = xmalloc(TUN_PACKET_MAX);
 	return r;
 }
@@ -46,6 +47,7 @@ void redirect_free(struct redirect *r)
 	free(r->by_called);
 	free(r->by_seen);
 	free(r->members);
+	free(r->askers);
 	free(r->room);
 	free(r);
 }

@@ -12,7 +12,8 @@
 #include "mesh/redirect.h"
 
 #define PORT_CELLS 1024		/* of counters by port; a power of two */
-#define DECISIONS 256		/* remembered; a power of two */
+#define DECISION_SETS 256	/* of ports that share a place; a power of two */
+#define DECISION_WAYS 4
 
 /* Two ends of a flow as they stand in a packet. */
 struct ends {
@@ -74,14 +75,28 @@ struct rfragments {
 };
 
 /* Where new flows to a port of the node go. */
-enum decided { GOES_ITS_WAY, GOES_TO_ADDRESS, GOES_TO_PROXY };
+enum decided { GOES_ITS_WAY, GOES_TO_ADDRESS, GOES_TO_PROXY, GOES_NOWHERE };
 
 struct decision {
 	uint8_t version, protocol;
 	uint16_t port;
+	bool asked;		/* who listens; else the kernel took a packet */
 	enum decided what;
 	struct redirect_address service;
 	int64_t until_ms;
+};
+
+/* On which ports of a protocol somebody listened, at that time. */
+struct port_bits {
+	int64_t at_ms;		/* 0: never */
+	bool told;
+	uint8_t bits[REDIRECT_PORTS_BYTES];
+};
+
+/* Questions for the calls of one member, in the second that began then. */
+struct asker {
+	int64_t ask_ms;
+	uint32_t asked;
 };
 
 struct redirect {
@@ -103,7 +118,9 @@ struct redirect {
 	/* rx's */
 	struct redirect_own rx_own;
 	uint32_t rx_generation;
-	struct decision decisions[DECISIONS];
+	struct decision decisions[DECISION_SETS][DECISION_WAYS];
+	struct port_bits tcp_ports, udp_ports;
+	struct asker *askers;		/* by peer; the last is this node */
 	int64_t ask_ms;			/* since when questions to the kernel are counted */
 	uint32_t asked_listening, asked_taken;
 	/* over options alone, held while they are called */

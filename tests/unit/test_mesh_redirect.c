@@ -21,8 +21,9 @@ static int64_t now = 1000000;
 
 static struct redirect_listener listening[REDIRECT_LISTENERS_MAX];
 static size_t listening_n;
-static bool taken;
-static unsigned asked_taken, asked_listening;
+static uint16_t listening_port;		/* 0: on all */
+static bool taken, ports_told;
+static unsigned asked_taken, asked_listening, asked_ports;
 
 static bool ask_taken(void *arg, uint8_t protocol, const struct redirect_address *local, uint16_t local_port,
 		      const struct redirect_address *remote, uint16_t remote_port)
@@ -40,10 +41,21 @@ static size_t ask_listening(void *arg, uint8_t protocol, uint16_t port, struct r
 {
 	(void)arg;
 	(void)protocol;
-	(void)port;
 	asked_listening++;
+	if (listening_port != 0 && port != listening_port)
+		return 0;
 	memcpy(out, listening, (listening_n < max ? listening_n : max) * sizeof(*out));
 	return listening_n < max ? listening_n : max;
+}
+
+static bool ask_ports(void *arg, uint8_t protocol, uint8_t bits[static REDIRECT_PORTS_BYTES])
+{
+	(void)arg;
+	(void)protocol;
+	asked_ports++;
+	memset(bits, listening_port == 0 && listening_n > 0 ? 0xff : 0, REDIRECT_PORTS_BYTES);
+	bits[listening_port / 8] |= (uint8_t)(1 << listening_port % 8);
+	return ports_told;
 }
 
 static void listen_at(struct redirect_address a)
@@ -71,14 +83,15 @@ static struct redirect_own own_now(void)
 
 static void start(void)
 {
-	struct redirect_options o = {NULL, ask_taken, ask_listening};
+	struct redirect_options o = {NULL, ask_taken, ask_listening, ask_ports};
 	struct redirect_own own = own_now();
 
 	r = redirect_new();
 	redirect_set_options(r, &o);
 	redirect_set(r, &own);
-	listening_n = 0;
+	listening_n = listening_port = 0;
 	taken = false;
+	ports_told = true;
 }
 
 static void end(void)
@@ -1082,11 +1095,97 @@ TEST(the_kernel_is_not_asked_without_end)
 		tcp(&p, 4, CALLER, 40000, NODE, 1 + i, PKT_SYN);
 		CHECK_INT(admit(&p), REDIRECT_PASS);
 	}
-	CHECK(asked_taken <= 20000 && asked_listening <= 200);
+	CHECK(asked_taken <= 20000 && asked_listening == 20 && asked_ports == 1);
+	for (unsigned i = 0; i < 1000; i++) {
+		tcp(&p, 4, CALLER, 40000, NODE, 1 + i, PKT_SYN);
+		CHECK_INT(admit_of(FLOODERS + i, &p), REDIRECT_PASS);
+	}
+	CHECK(asked_taken <= 20000 && asked_listening <= 200 && asked_ports == 1);
 	now += 1000;
+	asked_listening = 0;
 	tcp(&p, 4, CALLER, 40000, NODE, 40000, PKT_SYN);
 	CHECK_INT(admit(&p), REDIRECT_PASS);
-	CHECK(asked_taken <= 20001 && asked_listening == 201);
+	CHECK(asked_taken <= 20001 && asked_listening == 1);
+	end();
+}
+
+/* Calls of closed ports by `ids` members, one second's; `step` apart. */
+static void knock(unsigned ids, unsigned step)
+{
+	struct pkt p;
+
+	for (unsigned i = 0; i < 1000; i++) {
+		tcp(&p, 4, FLOODERS + i % ids, 40000, NODE, 22 + step * (1 + i % 200), PKT_SYN);
+		CHECK_INT(admit_of(FLOODERS + i % ids, &p), REDIRECT_PASS);
+	}
+}
+
+/* Nor does it matter how many others there are, or whether their ports share a place with the service's. */
+TEST(calls_of_closed_ports_do_not_hide_a_service)
+{
+	static const struct {
+		unsigned ids, step;
+	} t[] = {{1, 1}, {1, 256}, {40, 1}, {40, 256}, {1000, 1}, {1000, 256}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		struct pkt p;
+
+		start();
+		listen_at((struct redirect_address)LO4);
+		listening_port = 22;
+		for (unsigned round = 0; round < 45; round++) {
+			now += 1000;
+			asked_listening = 0;
+			knock(t[i].ids, t[i].step);
+			tcp(&p, 4, CALLER, 3000 + round, NODE, 22, PKT_SYN);
+			CHECK_INT(admit(&p), REDIRECT_TAKE);
+			CHECK(asked_listening <= 200);
+		}
+		end();
+	}
+}
+
+/* Where the kernel tells of one port at a time alone, a call is not refused since others were asked about: it comes again. */
+TEST(a_service_that_cannot_be_asked_about_is_not_refused)
+{
+	struct pkt p;
+
+	start();
+	ports_told = false;
+	listen_at((struct redirect_address)LO4);
+	listening_port = 22;
+	for (unsigned i = 0; i < 1000; i++) {
+		tcp(&p, 4, FLOODERS + i % 40, 40000, NODE, 1000 + i, PKT_SYN);
+		CHECK_INT(admit_of(FLOODERS + i % 40, &p), i < 200 ? REDIRECT_PASS : REDIRECT_DROP);
+	}
+	tcp(&p, 4, CALLER, 3000, NODE, 22, PKT_SYN);
+	CHECK_INT(admit(&p), REDIRECT_DROP);
+	now += 1000;
+	CHECK_INT(admit(&p), REDIRECT_TAKE);
+	/* From then on it is known, whoever asks about what. */
+	for (unsigned round = 0; round < 10; round++) {
+		now += 1000;
+		for (unsigned i = 0; i < 1000; i++) {
+			tcp(&p, 4, FLOODERS + i % 40, 40000, NODE, 1000 + 37 * i, PKT_SYN);
+			(void)admit_of(FLOODERS + i % 40, &p);
+		}
+		tcp(&p, 4, CALLER, 4000 + round, NODE, 22, PKT_SYN);
+		CHECK_INT(admit(&p), REDIRECT_TAKE);
+	}
+	end();
+}
+
+TEST(services_whose_ports_share_a_place_are_remembered_beside_each_other)
+{
+	struct pkt p;
+
+	start();
+	listen_at((struct redirect_address)LO4);
+	for (unsigned i = 0; i < 100; i++) {
+		tcp(&p, 4, CALLER, 3000 + i, NODE, 22 + 256 * (i % 4), PKT_SYN);
+		CHECK_INT(admit(&p), REDIRECT_TAKE);
+	}
+	CHECK_INT(asked_listening, 4);
 	end();
 }
 
