@@ -4,6 +4,7 @@
  *	proxy.c		the thread, who listens on this host, what was taken
  *	proxy_own.c	our own addresses and forwards, and sockets that listen
  *	proxy_dial.c	sockets to services and devices
+ *	proxy_rules.c	who has a place for services on ::1
  *	proxy_tcp.c	connections, and bytes between their two ends
  *	proxy_udp.c	datagrams
  *	proxy_echo.c	echo requests to forwards
@@ -16,7 +17,7 @@
 
 #include "mesh/plane.h"
 #include "mesh/reject.h"
-#include "meshlan/proxy.h"
+#include "meshlan/proxy_rules.h"
 #include "net/loop.h"
 #include "sys/echo.h"
 #include "sys/listeners.h"
@@ -50,7 +51,7 @@ struct proxy {
 	struct udp_flow *udp[REDIRECT_FLOWS_MAX];
 	struct netlink netlink;		/* for the policy rule */
 	int64_t policy_ms;		/* when it was seen to last */
-	size_t rules;			/* of flows to ::1 */
+	struct proxy_rules rules;	/* of flows to ::1 */
 	uint64_t evicted;		/* flows that had given way when sockets were last gone through */
 	int64_t reaped_ms;		/* and when that was */
 	struct echo echo4, echo6;
@@ -103,7 +104,7 @@ bool proxy_has(const struct proxy *p, const struct redirect_flow *f);
 void proxy_policy(struct proxy *p);
 /*
  * A socket that connects, or has connected, to what the flow is for. type: SOCK_STREAM or SOCK_DGRAM. *rule is what
- * proxy_hung_up gets when the socket is closed. -1 with an errno in *error.
+ * proxy_hung_up gets when the socket is closed; it stays where it is. Another flow may be ended for its place. -1 with an errno in *error.
  */
 int proxy_dial(struct proxy *p, const struct redirect_flow *f, int type, struct policyroute_flow *rule, int *error);
 void proxy_hung_up(struct proxy *p, struct policyroute_flow *rule);
@@ -117,11 +118,14 @@ void proxy_tcp_again(struct timer *t);
 void proxy_tcp_end(struct proxy *p, bool all);
 /* End those that have given way. */
 void proxy_tcp_reap(struct proxy *p);
+/* End the one in this slot. */
+void proxy_tcp_give_way(struct proxy *p, size_t slot);
 
 /* ---- proxy_udp.c ---- */
 void proxy_udp_ready(struct watch *w, uint32_t revents);
 void proxy_udp_end(struct proxy *p, bool all);
 void proxy_udp_reap(struct proxy *p);
+void proxy_udp_give_way(struct proxy *p, size_t slot);
 
 /* ---- proxy_echo.c ---- */
 void proxy_echo_open(struct proxy *p);

@@ -396,3 +396,8 @@ void proxy_tcp_reap(struct proxy *p)
 			finish(t, true, true);
 	}
 }
+
+void proxy_tcp_give_way(struct proxy *p, size_t slot)
+{
+	finish(p->tcp[slot], true, p->tcp[slot]->state == DIALLING);
+}

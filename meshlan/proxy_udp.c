@@ -217,3 +217,8 @@ void proxy_udp_reap(struct proxy *p)
 		if (p->udp[i] != NULL && !redirect_lives(p->o.redirect, p->udp[i]->flow.id))
 			finish(p->udp[i]);
 }
+
+void proxy_udp_give_way(struct proxy *p, size_t slot)
+{
+	finish(p->udp[slot]);
+}

@@ -7,6 +7,7 @@
 #	reach-io.pl apart ADDRESS OTHER PORT FROM-PORT		datagrams from one port to both, by turns; prints "apart" when each was
 #							answered as it asked, with its length
 #	reach-io.pl many ADDRESS PORT COUNT			so many connections at once; prints how many were answered
+#	reach-io.pl crowd ADDRESS PORT COUNT			a datagram from each of so many ports; prints how many were answered
 #	reach-io.pl copy ADDRESS PORT BYTES			so many bytes there and back through `serve tcp`; prints "same"
 #	reach-io.pl hold ADDRESS PORT				a connection that is left open; prints "open" when a byte came back
 #	reach-io.pl serve echo ADDRESS PORT			gives all bytes back
@@ -151,6 +152,18 @@ sub many {
 	print "answered ", $n // 0, "\n";
 }
 
+sub crowd {
+	my ($address, $port, $count) = @_;
+	my $n = 0;
+	for (1 .. $count) {
+		my $s = sock($address, SOCK_DGRAM);
+		connect($s, at($address, $port)) or die "connect: $!\n";
+		send($s, 'hello', 0);
+		$n++ if IO::Select->new($s)->can_read(0.02) && defined recv($s, my $answer, 4096, 0);
+	}
+	print "answered $n\n";
+}
+
 sub copy {
 	my ($address, $port, $bytes) = @_;
 	my ($there, $back, $got, $sent) = (Digest::SHA->new(256), Digest::SHA->new(256), 0, 0);
@@ -193,6 +206,6 @@ sub hold {
 
 my $what = $verb eq 'serve' ? shift @args : '';
 my $do = $verb eq 'serve' ? {tcp => \&serve_tcp, udp => \&serve_udp, echo => \&serve_echo}->{$what} :
-	{ask => \&ask, apart => \&apart, many => \&many, copy => \&copy, hold => \&hold}->{$verb};
+	{ask => \&ask, apart => \&apart, many => \&many, crowd => \&crowd, copy => \&copy, hold => \&hold}->{$verb};
 die "usage: see the head of this file\n" unless $do;
 $do->(@args);
