@@ -185,6 +185,13 @@ test_expect 'many connections at once, and many bytes' '
 	laptop perl "$IO" copy "$nas4" 8011 20000000 | grep same &&
 	laptop perl "$IO" copy "$nas4" 8012 20000000 | grep same
 '
+test_expect 'the answer of a service that has read enough arrives whole, and its reset after it' '
+	serve nas enough 127.0.0.1 8013 && serve nas enough ::1 8014 &&
+	for round in 1 2 3; do
+		laptop perl "$IO" upload "$nas4" 8013 && laptop perl "$IO" upload "$nas6" 8014 || return 1
+	done >uploaded && cat uploaded &&
+	test "$(grep -c "answered 30000, \(Connection reset by peer\|Broken pipe\)" uploaded)" = 6
+'
 # The printer is a member for a moment.
 test_expect 'who takes all places for services on ::1 leaves some to others' '
 	serve nas udp ::1 8024 &&
