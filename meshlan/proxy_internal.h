@@ -104,7 +104,8 @@ bool proxy_has(const struct proxy *p, const struct redirect_flow *f);
 void proxy_policy(struct proxy *p);
 /*
  * A socket that connects, or has connected, to what the flow is for. type: SOCK_STREAM or SOCK_DGRAM. *rule is what
- * proxy_hung_up gets when the socket is closed; it stays where it is. Another flow may be ended for its place. -1 with an errno in *error.
+ * proxy_hung_up gets when the socket is closed; it stays where it is. Another flow may be ended for its place. -1
+ * with an errno in *error.
  */
 int proxy_dial(struct proxy *p, const struct redirect_flow *f, int type, struct policyroute_flow *rule, int *error);
 void proxy_hung_up(struct proxy *p, struct policyroute_flow *rule);

@@ -14,7 +14,8 @@ void proxy_rules_take(struct proxy_rules *r, const void *owner, uint32_t peer, u
 
 	while (at->owner != NULL)
 		at++;
-	*at = (struct proxy_rule){.owner = owner, .peer = peer, .protocol = protocol, .slot = slot, .number = ++r->next};
+	*at = (struct proxy_rule){.owner = owner, .peer = peer, .protocol = protocol, .slot = slot};
+	at->number = ++r->next;
 	r->of[number_of(peer)]++;
 	r->n++;
 }

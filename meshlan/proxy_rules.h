@@ -28,8 +28,8 @@ void proxy_rules_take(struct proxy_rules *r, const void *owner, uint32_t peer, u
 /* Nothing happens when it has none. */
 void proxy_rules_give_back(struct proxy_rules *r, const void *owner);
 /*
- * Whose is to be given up for one of `peer`'s: of the member with most, when that has more than it; a datagram flow's before a
- * connection's, and the latest. NULL: nobody's.
+ * Whose is to be given up for one of `peer`'s: of the member with most, when that has more than it; a datagram flow's
+ * before a connection's, and the latest. NULL: nobody's.
  */
 const struct proxy_rule *proxy_rules_victim(const struct proxy_rules *r, uint32_t peer);
 

@@ -21,7 +21,7 @@
  *	DIALLING --far end connected, SYN let in--> WAITING --accepted--> OPEN --both directions ended--> gone
  *	    |                                          |                   |
  *	    +-- refused, late: RST or ICMP             +-- late            +-- idle: RST to both
- *	                                                                   +-- one end broken: its last words, then RST to both
+ *	                                                                   +-- one end broken: its last words, RST
  */
 enum tcp_state {
 	DIALLING,	/* the far end has not taken the connection; the caller's SYN is kept */
@@ -200,8 +200,8 @@ static bool unsaid(struct tcp_flow *t, struct way *way, int from, int to, bool *
 }
 
 /*
- * A service that has read enough of an upload answers, and closes: its answer comes before its reset, and ours would throw away
- * what the caller has not got yet.
+ * A service that has read enough of an upload answers, and closes: its answer comes before its reset, and ours would
+ * throw away what the caller has not got yet.
  */
 static void last_words(struct tcp_flow *t)
 {

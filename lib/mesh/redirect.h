@@ -62,7 +62,10 @@ struct redirect_options {
 		      const struct redirect_address *remote, uint16_t remote_port);
 	/* Who listens on this port, on whatever address: fills up to max, returns how many. By rx's thread. */
 	size_t (*listening)(void *arg, uint8_t protocol, uint16_t port, struct redirect_listener *out, size_t max);
-	/* The bit of each port on which anybody listens: asked when there are too many questions. false: nobody tells. By rx's thread. */
+	/*
+	 * The bit of each port on which anybody listens: asked when there are too many questions. false: nobody tells.
+	 * By rx's thread.
+	 */
 	bool (*ports)(void *arg, uint8_t protocol, uint8_t bits[static REDIRECT_PORTS_BYTES]);
 };
 

@@ -15,9 +15,9 @@
 #define LISTENING_PEER_PER_S 20	/* for one member */
 #define TAKEN_PER_S 20000
 /*
- * Calls of closed ports would use these up, and whoever calls a service would find nobody. So when half of them are gone, or a
- * member's own, what was known is believed for longer, of services without end: what listens no more refuses by
- * itself. And all ports are asked about at once, so that those on which nobody listens need no question.
+ * Calls of closed ports would use these up, and whoever calls a service would find nobody. So when half of them are
+ * gone, or a member's own, what was known is believed for longer, of services without end: what listens no more
+ * refuses by itself. And all ports are asked about at once, so that those on which nobody listens need no question.
  */
 #define LISTENING_PRESSED (LISTENING_PER_S / 2)
 #define STALE_MS 1000
@@ -208,7 +208,7 @@ static struct decision *recall(struct redirect *r, const struct ends *e)
 	return NULL;
 }
 
-/* A place for what is to be remembered. Of services there are as many as there are; closed ports take no place from them. */
+/* A place for what is to be remembered. Services are no more than there are; closed ports take no place from them. */
 static struct decision *place(struct redirect *r, const struct ends *e)
 {
 	struct decision *all = places(r, e), *best = recall(r, e);
@@ -309,8 +309,8 @@ static bool guess(struct redirect *r, const struct ends *e, int64_t now_ms, cons
 	return spent;
 }
 
-static enum decided decide_anew(struct redirect *r, const struct ends *e, uint32_t peer, int64_t now_ms, const struct decision *d,
-				struct redirect_address *service)
+static enum decided decide_anew(struct redirect *r, const struct ends *e, uint32_t peer, int64_t now_ms,
+				const struct decision *d, struct redirect_address *service)
 {
 	bool known = d != NULL && d->until_ms > now_ms, spent;
 	uint32_t *asked = asked_for(r, peer);

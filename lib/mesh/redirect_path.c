@@ -43,8 +43,8 @@ static bool later_fragment(struct redirect *r, struct rfragments *all, struct pl
 	return found;
 }
 
-static void carry(struct redirect *r, struct rfragments *all, struct plane_packet *p, struct rflow *f, const struct ends *old,
-		  const struct ends *new, enum flow_end way)
+static void carry(struct redirect *r, struct rfragments *all, struct plane_packet *p, struct rflow *f,
+		  const struct ends *old, const struct ends *new, enum flow_end way)
 {
 	redirect_note(r, f, p, way);
 	if (p->fragment)

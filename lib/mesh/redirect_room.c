@@ -10,14 +10,14 @@
  *	   datagrams, then connections; of each the one that was quiet for longest
  *	3. else what waits of the new one's own
  *
- * Who has less than its part of the table (REDIRECT_FLOWS_MAX by the number of members in it) is let in, and loses nothing. Each step
- * costs the same however many flows and members there are: the lock is held while packets wait.
+ * Who has less than its part of the table (REDIRECT_FLOWS_MAX by the number of members in it) is let in, and loses
+ * nothing. Each step costs the same however many flows and members there are: the lock is held while packets wait.
  */
 #include <netinet/in.h>
 
 #include "mesh/redirect_internal.h"
 
-#define WAITING_FEW 8		/* of a member that does nothing but call some services: others find no room among these */
+#define WAITING_FEW 8		/* of a member that does nothing but call some services: these are not for others */
 #define ORDER_MS 1000		/* flows are in order by last_ms to this much: most packets change nothing */
 
 static uint16_t number_of(uint32_t peer)

@@ -196,7 +196,8 @@ int listeners_on(struct listeners *l, uint8_t protocol, uint16_t port, struct li
 	return r;
 }
 
-int listeners_ports(struct listeners *l, uint8_t protocol, uint8_t bits[static LISTENERS_PORTS_BYTES], struct error *err)
+int listeners_ports(struct listeners *l, uint8_t protocol, uint8_t bits[static LISTENERS_PORTS_BYTES],
+		    struct error *err)
 {
 	struct wanted w = {.bits = bits};
 

@@ -939,7 +939,8 @@ TEST(a_table_full_of_others_has_room_for_whoever_has_few)
 	static const struct {
 		unsigned ids, each;
 		char how;
-	} t[] = {{4, 1024, 'u'}, {4, 1024, 't'}, {8, 1024, 'u'}, {5, 2000, 's'}, {200, 22, 'u'}, {200, 22, 't'}, {200, 30, 's'}};
+	} t[] = {{4, 1024, 'u'}, {4, 1024, 't'}, {8, 1024, 'u'}, {5, 2000, 's'}, {200, 22, 'u'}, {200, 22, 't'},
+		 {200, 30, 's'}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
 		struct pkt session, p;
@@ -1145,7 +1146,7 @@ TEST(calls_of_closed_ports_do_not_hide_a_service)
 	}
 }
 
-/* Where the kernel tells of one port at a time alone, a call is not refused since others were asked about: it comes again. */
+/* Where nobody tells of all ports, a call is not refused since others were asked about: it comes again. */
 TEST(a_service_that_cannot_be_asked_about_is_not_refused)
 {
 	struct pkt p;
