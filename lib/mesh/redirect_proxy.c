@@ -100,6 +100,7 @@ bool redirect_ready(struct redirect *r, uint64_t id, uint8_t *ip, size_t len)
 	f = redirect_by_id(r, id);
 	if (f != NULL) {
 		f->ready = true;
+		redirect_room_change(r, f, f->last_ms);
 		redirect_write(&p, &f->seen);
 	}
 	pthread_mutex_unlock(&r->lock);
@@ -114,10 +115,12 @@ void redirect_end(struct redirect *r, uint64_t id, bool gone)
 
 	pthread_mutex_lock(&r->lock);
 	f = redirect_by_id(r, id);
-	if (f != NULL && gone)
+	if (f != NULL && gone) {
 		redirect_drop(r, f);
-	else if (f != NULL)
+	} else if (f != NULL) {
 		f->closed = true;
+		redirect_room_change(r, f, f->last_ms);
+	}
 	pthread_mutex_unlock(&r->lock);
 }
 

@@ -185,6 +185,23 @@ test_expect 'many connections at once, and many bytes' '
 	laptop perl "$IO" copy "$nas4" 8011 20000000 | grep same &&
 	laptop perl "$IO" copy "$nas4" 8012 20000000 | grep same
 '
+test_expect 'the answer of a service that has read enough arrives whole, and its reset after it' '
+	serve nas enough 127.0.0.1 8013 && serve nas enough ::1 8014 &&
+	for round in 1 2 3; do
+		laptop perl "$IO" upload "$nas4" 8013 && laptop perl "$IO" upload "$nas6" 8014 || return 1
+	done >uploaded && cat uploaded &&
+	test "$(grep -c "answered 30000, \(Connection reset by peer\|Broken pipe\)" uploaded)" = 6
+'
+# The printer is a member for a moment.
+test_expect 'who takes all places for services on ::1 leaves some to others' '
+	serve nas udp ::1 8024 &&
+	laptop perl "$IO" crowd "$nas6" 8024 530 >crowded && cat crowded && grep "answered 5[01][0-9]\$" crowded &&
+	meshanics mgmt-keys add --home "$HOST/printer" --key-file key --name home --caps mesh-route &&
+	run_node printer && test_wait 20 printer perl "$PING" ping "$nas4" 1 &&
+	sees printer tcp "$nas6" 8002 "$(of printer self.ipv6)" ::1 &&
+	sees printer udp "$nas6" 8024 "$(of printer self.ipv6)" ::1 &&
+	test_stop printer
+'
 test_expect 'what is not allowed is reached by none of these ways' '
 	serve laptop tcp 127.0.0.1 9998 && serve laptop tcp 127.0.0.1 9999 &&
 	sees nas tcp "$laptop4" 9999 "$nas4" &&
