@@ -430,8 +430,13 @@ bool plane_owner(const struct plane *p, const struct plane_packet *packet, bool 
 		block = get_be16(a + 6);
 		slot = get_be64(a + 8);
 	}
-	if (block >= p->blocks_n || (source && (slot < SLOT_NODE || slot > SLOT_FORWARD_MAX)))
+	if (block >= p->blocks_n)
 		return false;
+	/* Nobody ever has it. */
+	if (slot < SLOT_NODE || slot > SLOT_FORWARD_MAX) {
+		*owner = PLANE_NOBODY;
+		return true;
+	}
 	/* Acquire: what control set up of the peer before it gave it the block. */
 	*owner = atomic_load_explicit(&p->blocks[block], memory_order_acquire);
 	return true;

@@ -228,7 +228,6 @@ void plane_index_give(struct plane *p, uint32_t index);	/* one that was never pu
 enum plane_use {
 	PLANE_USE_NOW,		/* send with it from now on; staged packets leave */
 	PLANE_USE_CONFIRMED,	/* the same, as soon as the first packet was opened with it (PLANE_EVENT_CONFIRMED) */
-	PLANE_USE_ASKED,	/* only where plane_send names it */
 };
 /* The session of `peer` under this index: packets received are opened with it at once. Takes s. */
 void plane_session_publish(struct plane *p, uint32_t index, uint32_t peer, struct session *s, enum plane_use use);

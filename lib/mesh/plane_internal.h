@@ -183,8 +183,8 @@ struct plane {
 };
 
 /*
- * Where an address of ours belongs: PLANE_NOBODY, PLANE_SELF or a peer; false: not in our ranges, or a source that is no
- * slot of a block, of which a member would have as many as it likes.
+ * Where an address of ours belongs: PLANE_NOBODY, PLANE_SELF or a peer; false: not in our ranges. What is no slot of a block
+ * is nobody's: of such sources a member would have as many as it likes.
  */
 bool plane_owner(const struct plane *p, const struct plane_packet *packet, bool source, uint32_t *owner);
 

@@ -269,6 +269,7 @@ test_expect 'a forward that is removed is gone at once, with what went through i
 	meshanics forward rm printer --home "$HOST/nas" &&
 	test_wait 10 sh -c "! ip netns exec \"$NS-printer\" ss -tnH state established | grep 7000" &&
 	unreachable "$printer4" 3.1 && unreachable "$printer6" 1.3 &&
+	unreachable "${printer4%.*}.$((${printer4##*.} / 8 * 8))" 3.1 && unreachable "${printer6%::*}::9" 1.3 &&
 	refused laptop tcp "$printer4" 631 "No route to host" && refused laptop tcp "$printer6" 631 "No route to host" &&
 	meshanics forward add printer 192.168.1.50 --home "$HOST/nas" &&
 	test_wait 10 laptop perl "$PING" ping "$printer4" 1 &&
