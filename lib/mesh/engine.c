@@ -199,7 +199,7 @@ struct mesh_engine *mesh_engine_new(const struct engine_options *o, const struct
 					  .boot_epoch = o->boot_epoch};
 	memcpy(e->self.network_id, o->key.id, NETWORK_ID_LEN);
 	e->own = o->own;
-	e->own.sequence = o->sequence;
+	e->own.sequence = sequence_above(o->sequence, o->boot_epoch);
 	e->own.endpoints_count = 0;
 	e->port_v4 = o->port_v4;
 	e->port_v6 = o->port_v6;

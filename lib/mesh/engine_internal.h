@@ -299,6 +299,11 @@ void calls_drop(struct mesh_engine *e, struct node *n);
 void calls_drop_older(struct mesh_engine *e, struct node *n, uint32_t generation);
 
 /* ---- gossip.c ---- */
+/*
+ * What the own sequence counts on from in an epoch. Gossip and beacons compare sequences alone: one that is lost with the
+ * last seconds before a power cut must not make the records of the new epoch look old.
+ */
+uint64_t sequence_above(uint64_t sequence, uint32_t boot_epoch);
 enum taken { TAKEN_NEW, TAKEN_KNOWN, TAKEN_NOT };
 /* A record from anywhere: from is who sent it, or NULL. */
 enum taken gossip_record(struct mesh_engine *e, struct slice bytes, struct node *from, int64_t now_ms);

@@ -19,6 +19,13 @@ static bool newer(uint32_t epoch_a, uint64_t seq_a, uint32_t epoch_b, uint64_t s
 	return epoch_a != epoch_b ? epoch_a > epoch_b : seq_a > seq_b;
 }
 
+uint64_t sequence_above(uint64_t sequence, uint32_t boot_epoch)
+{
+	uint64_t least = (uint64_t)boot_epoch << 32;
+
+	return sequence > least ? sequence : least;
+}
+
 /* ---- the table ---- */
 
 static void take_blocks(struct mesh_engine *e, struct node *n, const struct mesh_record *r, int64_t now_ms)
@@ -118,11 +125,9 @@ static void own_again(struct mesh_engine *e, const struct mesh_record *r, int64_
 	if (!newer(r->boot_epoch, r->sequence, e->own.boot_epoch, e->own.sequence) || r->boot_epoch == UINT32_MAX)
 		return;
 	e->self.boot_epoch = r->boot_epoch + 1;
-	if (r->sequence > e->own.sequence && r->sequence < UINT64_MAX) {
-		gossip_count(e, e->nodekey.id, e->own.sequence);
-		e->own.sequence = r->sequence;
-		gossip_count(e, e->nodekey.id, e->own.sequence);
-	}
+	gossip_count(e, e->nodekey.id, e->own.sequence);
+	e->own.sequence = sequence_above(e->own.sequence, e->self.boot_epoch);
+	gossip_count(e, e->nodekey.id, e->own.sequence);
 	a.index = e->self.boot_epoch;
 	act(e, &a);
 	act_event(e, MESH_EVENT_OWN_RECORD, NULL);
