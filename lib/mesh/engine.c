@@ -257,10 +257,10 @@ int mesh_engine_load(struct mesh_engine *e, struct slice record, int64_t age_s, 
 
 	if (record_read(&r, record, &e->addressing, err) < 0)
 		return -1;
-	if (age_s < 0 || age_s > RECORD_FORGET_MS / 1000)
-		age_s = RECORD_FORGET_MS / 1000;
-	if (memcmp(r.id, e->nodekey.id, NODE_ID_LEN) != 0)
-		gossip_take(e, &r, record, NULL, false, now_ms - age_s * 1000, now_ms);
+	if (age_s < 0)
+		age_s = 0;
+	if (age_s < RECORD_REACHED_MS / 1000 && memcmp(r.id, e->nodekey.id, NODE_ID_LEN) != 0)
+		gossip_take(e, &r, record, now_ms - age_s * 1000, now_ms);
 	return 0;
 }
 
@@ -290,6 +290,24 @@ void mesh_engine_evict(struct mesh_engine *e, const uint8_t node[static NODE_ID_
 
 /* ---- time ---- */
 
+/* What time alone does to what is known of a node; false: it is known no more. */
+static bool node_age(struct mesh_engine *e, struct node *n, int64_t now_ms)
+{
+	if (n->current.index != 0 && node_end_ms(n) <= now_ms)
+		n->renewed_ms = now_ms;
+	if (n->counts && node_end_ms(n) <= now_ms)
+		gossip_expire(e, n, now_ms);
+	n->due_ms = node_end_ms(n);
+	if (n->due_ms > now_ms)
+		return true;
+	if (!n->evicted) {
+		node_remove(e, n, now_ms);
+		return false;
+	}
+	n->due_ms = now_ms + GOSSIP_MS;
+	return true;
+}
+
 void mesh_engine_timer(struct mesh_engine *e, int64_t now_ms)
 {
 	uint32_t i;
@@ -308,13 +326,8 @@ void mesh_engine_timer(struct mesh_engine *e, int64_t now_ms)
 		if (n == NULL)
 			continue;
 		if (n->due_ms <= now_ms) {
-			n->due_ms = n->renewed_ms + RECORD_FORGET_MS;
-			if (n->due_ms <= now_ms && n->current.index == 0 && !n->evicted) {
-				node_remove(e, n, now_ms);
+			if (!node_age(e, n, now_ms))
 				continue;
-			}
-			if (n->due_ms <= now_ms)
-				n->due_ms = now_ms + GOSSIP_MS;
 			calls_timer(e, n, now_ms);
 			paths_timer(e, n, now_ms);
 			gossip_node_timer(e, n, now_ms);
@@ -343,7 +356,8 @@ static void info(const struct mesh_engine *e, const struct node *n, struct mesh_
 
 	*out = (struct mesh_peer_info){.peer = n->peer, .record = slice_of(n->record, n->record_len), .live = node_live(n),
 				       .calling = n->call != NULL, .at = n->path, .last = n->good, .mtu = n->mtu, .rtt_us = n->rtt_us,
-				       .evicted = n->evicted, .relay = ENGINE_NOBODY, .relays = n->relays,
+				       .evicted = n->evicted, .away = n->record_len > 0 && !n->counts,
+				       .renewed_ms = n->renewed_ms, .relay = ENGINE_NOBODY, .relays = n->relays,
 				       .probed_ms = n->probed_ms};
 	memcpy(out->node, n->id, NODE_ID_LEN);
 	memcpy(out->name, n->name, sizeof(out->name));
