@@ -11,7 +11,6 @@
 #define KEEP_SOON_MS 1000	/* after a change: what comes together is kept together */
 #define KEEP_MS 10000		/* from one time to the next */
 #define KEEP_RECORDS_MS 2000	/* where it is about who is there: verbs read it */
-#define AGE_DOUBTFUL_S (RECORD_COUNTS_S - 8 * 86400)	/* its node has made another record before this counts no more */
 
 /* ---- at once ---- */
 
@@ -152,20 +151,9 @@ void keep_read(struct lan *l, struct kept *k)
 	netstore_close(&s);
 }
 
-/*
- * Of a record that has no age on the disk: by its date, where that is credible. Any clock may be wrong, and what is known of
- * members is not lost by that.
- */
-static int64_t age_by_date(const struct mesh_record *r)
-{
-	int64_t age_s = clock_now_s() - r->made_at_s;
-
-	return age_s < 0 || age_s > AGE_DOUBTFUL_S ? AGE_DOUBTFUL_S : age_s;
-}
-
 static void load_records(struct lan *l, const struct netstore *s, struct slice rest)
 {
-	int64_t now_ms = loop_now_ms(l->m->loop), age_s;
+	int64_t now_ms = loop_now_ms(l->m->loop);
 	struct mesh_record *r = xmalloc(sizeof(*r));
 	struct buf ages = BUF_INIT(AGES_FILE_MAX);
 	struct error err = ERROR_INIT;
@@ -178,8 +166,7 @@ static void load_records(struct lan *l, const struct netstore *s, struct slice r
 	while (records_next(&rest, &bytes, &bad)) {
 		if (record_read(r, bytes, &l->addressing, &err) < 0)
 			continue;
-		age_s = ages_find(buf_slice(&ages), r->id, &at);
-		if (mesh_engine_load(l->engine, bytes, age_s < 0 ? age_by_date(r) : age_s, now_ms, &err) < 0)
+		if (mesh_engine_load(l->engine, bytes, ages_find(buf_slice(&ages), r->id, &at), now_ms, &err) < 0)
 			log_failure(LOG_LEVEL_WARN, "mesh.record", &err);
 		lan_pump(l);
 	}

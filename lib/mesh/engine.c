@@ -254,13 +254,15 @@ void mesh_engine_free(struct mesh_engine *e)
 int mesh_engine_load(struct mesh_engine *e, struct slice record, int64_t age_s, int64_t now_ms, struct error *err)
 {
 	struct mesh_record r;
+	struct sign sign;
 
 	if (record_read(&r, record, &e->addressing, err) < 0)
 		return -1;
-	if (age_s < 0)
-		age_s = 0;
+	sign = gossip_sign(e, &r, now_ms);
+	if (age_s >= 0)
+		sign.renewed_ms = now_ms - age_s * 1000;
 	if (age_s < RECORD_REACHED_MS / 1000 && memcmp(r.id, e->nodekey.id, NODE_ID_LEN) != 0)
-		gossip_take(e, &r, record, now_ms - age_s * 1000, now_ms);
+		gossip_take(e, &r, record, sign, now_ms);
 	return 0;
 }
 

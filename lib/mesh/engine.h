@@ -93,8 +93,8 @@ void mesh_engine_free(struct mesh_engine *e);
 /* ---- before the first datagram ---- */
 
 /*
- * A record from disk, verified by whoever read it (network_records). -1: not in form. age_s: as mesh_engine_each had it; one
- * that had come to counting no more still does not count.
+ * A record from disk, verified by whoever read it (network_records). -1: not in form. age_s: as mesh_engine_each had it, -1:
+ * it is not known; one that had come to counting no more still does not count.
  */
 WARN_UNUSED int mesh_engine_load(struct mesh_engine *e, struct slice record, int64_t age_s, int64_t now_ms,
 				 struct error *err);

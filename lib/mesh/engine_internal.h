@@ -23,6 +23,9 @@
 #define RECORD_GAP_MS 5000
 #define RECORD_RENEW_MS (INT64_C(7) * 86400000)
 #define RECORD_COUNTS_MS (INT64_C(1000) * RECORD_COUNTS_S)
+/* Its node, if it lives, has made another before one of this age counts no more. */
+#define RECORD_DOUBT_MS (RECORD_COUNTS_MS - RECORD_RENEW_MS - INT64_C(86400000))
+#define RECORD_AHEAD_S 86400	/* what a clock may be ahead of another one and still be right */
 #define RECORD_KEPT_MS (2 * RECORD_COUNTS_MS)		/* so that it is known for an old one */
 #define RECORD_REACHED_MS (INT64_C(365) * 86400000)	/* where this node reached it once */
 #define LONG_AGO (INT64_MIN / 4)
@@ -112,6 +115,7 @@ struct node {
 	size_t at_count;
 	int64_t renewed_ms;		/* when its node was last heard of, as far as is known */
 	bool counts;			/* the record does: its node holds its names and blocks */
+	bool quiet;			/* it may be a leftover of long ago: others do not hear of it here */
 	bool ever, evicted, up, wanted, greeted, relays;
 	/* handshakes */
 	struct call *call;
@@ -312,8 +316,15 @@ uint64_t sequence_above(uint64_t sequence, uint32_t boot_epoch);
 enum taken { TAKEN_NEW, TAKEN_KNOWN, TAKEN_NOT };
 /* A record from anywhere: from is who sent it, or NULL. */
 enum taken gossip_record(struct mesh_engine *e, struct slice bytes, struct node *from, int64_t now_ms);
-/* The same without limits, of one that is verified already, and is told to nobody. */
-struct node *gossip_take(struct mesh_engine *e, const struct mesh_record *r, struct slice bytes, int64_t renewed_ms,
+/* When the node of a record lived, as far as it can be said, and whether others may hear of it. */
+struct sign {
+	int64_t renewed_ms;
+	bool quiet;
+};
+/* By its date alone. */
+struct sign gossip_sign(const struct mesh_engine *e, const struct mesh_record *r, int64_t now_ms);
+/* Without limits, of a record that is verified already, and is told to nobody. */
+struct node *gossip_take(struct mesh_engine *e, const struct mesh_record *r, struct slice bytes, struct sign sign,
 			 int64_t now_ms);
 /* Its record counts no more. */
 void gossip_expire(struct mesh_engine *e, struct node *n, int64_t now_ms);

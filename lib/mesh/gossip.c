@@ -31,7 +31,7 @@ uint64_t sequence_above(uint64_t sequence, uint32_t boot_epoch)
 /* Whether its record is in digests and lists, and given to whoever wants it. */
 static bool spread(const struct node *n)
 {
-	return n->counts;
+	return n->counts && !n->quiet;
 }
 
 static void take_blocks(struct mesh_engine *e, struct node *n, const struct mesh_record *r, int64_t now_ms)
@@ -109,7 +109,40 @@ static void begin(struct mesh_engine *e, struct node *n, const struct mesh_recor
 	act(e, &a);
 }
 
-struct node *gossip_take(struct mesh_engine *e, const struct mesh_record *r, struct slice bytes, int64_t renewed_ms,
+/*
+ * Whoever is new knows of a node what another one tells it, and takes a dead one for living: without a look at the date,
+ * newcomers would hand its record on to each other for ever. A date that is not credible says nothing: the clock of the
+ * node or of this one may be wrong. If it lives it makes another record in time.
+ */
+struct sign gossip_sign(const struct mesh_engine *e, const struct mesh_record *r, int64_t now_ms)
+{
+	int64_t wall_s = engine_wall(e, now_ms), age_s = wall_s - r->made_at_s;
+
+	if (wall_s < e->addressing.created_s || r->made_at_s < e->addressing.created_s || age_s < -RECORD_AHEAD_S ||
+	    age_s >= RECORD_DOUBT_MS / 1000)
+		return (struct sign){now_ms - RECORD_DOUBT_MS, true};
+	return (struct sign){now_ms - (age_s < 0 ? 0 : age_s * 1000), false};
+}
+
+/* Of one that came over the wire, and is newer than what is known of n. */
+static struct sign sign_of(const struct mesh_engine *e, const struct mesh_record *r, const struct node *n,
+			   const struct node *from, int64_t now_ms)
+{
+	struct sign sign = gossip_sign(e, r, now_ms);
+
+	if (n == NULL)
+		return sign;
+	if (n == from)
+		return (struct sign){now_ms, false};
+	/* That there is another one says more than a date that is not credible. */
+	if (n->counts && sign.quiet)
+		return (struct sign){now_ms, false};
+	if (n->counts && n->renewed_ms > sign.renewed_ms)
+		sign.renewed_ms = n->renewed_ms;
+	return sign;
+}
+
+struct node *gossip_take(struct mesh_engine *e, const struct mesh_record *r, struct slice bytes, struct sign sign,
 			 int64_t now_ms)
 {
 	struct node *n = node_get(e, r->id, now_ms);
@@ -129,9 +162,10 @@ struct node *gossip_take(struct mesh_engine *e, const struct mesh_record *r, str
 	memcpy(n->at, r->endpoints, sizeof(n->at));
 	n->at_count = r->endpoints_count;
 	n->relays = (r->flags & RECORD_RELAYS) != 0;
-	n->renewed_ms = renewed_ms;
+	n->renewed_ms = sign.renewed_ms;
+	n->quiet = sign.quiet;
 	e->stats.records_taken++;
-	if (now_ms - renewed_ms < RECORD_COUNTS_MS) {
+	if (now_ms - n->renewed_ms < RECORD_COUNTS_MS) {
 		begin(e, n, r, now_ms);
 	} else {
 		n->counts = false;
@@ -151,6 +185,9 @@ static void alive(struct mesh_engine *e, struct node *n, int64_t now_ms)
 	if (n->record_len == 0 || n->evicted)
 		return;
 	n->renewed_ms = now_ms;
+	if (n->counts && n->quiet)
+		gossip_count(e, n->id, n->sequence);
+	n->quiet = false;
 	if (!n->counts && record_read(&r, slice_of(n->record, n->record_len), &e->addressing, &err) == 0)
 		begin(e, n, &r, now_ms);
 }
@@ -209,7 +246,7 @@ enum taken gossip_record(struct mesh_engine *e, struct slice bytes, struct node 
 		own_again(e, &r, now_ms);
 		return TAKEN_KNOWN;
 	}
-	n = gossip_take(e, &r, bytes, now_ms, now_ms);
+	n = gossip_take(e, &r, bytes, sign_of(e, &r, n, from, now_ms), now_ms);
 	if (n == NULL)
 		return TAKEN_NOT;
 	/* Whoever hears it from the node itself is the one that all others may know. */

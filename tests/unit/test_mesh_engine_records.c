@@ -115,14 +115,14 @@ static void unconfigure(struct sim *s)
 			mesh_engine_configured(s->node[i].e, NULL, 0, s->now_ms);
 }
 
-/* Days of machines that are awake for two minutes in each, by a clock that runs on. */
+/* Days of machines that are awake for a minute or so in each, by a clock that runs on. */
 static void days(struct sim *s, unsigned count)
 {
 	unsigned i;
 
 	for (i = 0; i < count; i++) {
-		s->now_ms += DAY_MS - 120000;
-		sim_wait(s, 120000);
+		s->now_ms += DAY_MS - 75000;
+		sim_wait(s, 75000);
 	}
 }
 
@@ -206,5 +206,145 @@ TEST(what_is_known_of_a_node_is_let_go_of_in_time)
 	days(s, 370);
 	CHECK_INT(mesh_engine_peers(s->node[1].e), 1);
 	CHECK_INT(mesh_engine_peers(s->node[2].e), 1);
+	sim_free(s);
+}
+
+#define LATER (FIXTURE_CREATED + 200 * 86400)	/* there may be clocks that are months behind */
+#define YEARS (2 * 365 * 86400)
+
+/* Newcomers learn of it from each other, and its clock may be anything. */
+TEST(the_record_of_a_node_that_is_gone_dies_out)
+{
+	static const int64_t clocks[] = {LATER, 0, LATER - 40 * 86400, LATER + YEARS};
+	struct mesh_peer_info info;
+	unsigned c, d, i;
+
+	for (c = 0; c < ARRAY_SIZE(clocks); c++) {
+		struct sim *s = sim_new(11 + c);
+
+		for (i = 1; i <= 3; i++)
+			sim_add(s, 0, i == 3 ? clocks[c] : LATER);
+		for (i = 2; i <= 3; i++)
+			sim_configure(&s->node[i], &s->node[1]);
+		sim_wait(s, 60000);
+		CHECK(counts(&s->node[1], &s->node[3]) && counts(&s->node[2], &s->node[3]));
+		sim_kill(&s->node[3]);
+		for (d = 7; d <= 70; d += 7) {
+			days(s, 7);
+			/* Every second one has no clock. */
+			sim_add(s, 0, d % 2 == 0 ? 0 : LATER + (int64_t)d * 86400);
+			for (i = 1; i < s->count; i += i == 2 ? 2 : 1)
+				sim_configure(&s->node[s->count], &s->node[i]);
+			sim_wait(s, 60000);
+		}
+		for (i = 1; i <= s->count; i++)
+			CHECK(i == 3 || !counts(&s->node[i], &s->node[3]));
+		/* Those that came after the last one to spread it never heard of it. */
+		CHECK(!mesh_engine_find(s->node[s->count].e, s->node[3].key.id, &info));
+		sim_free(s);
+	}
+}
+
+static void all_count(struct sim *s)
+{
+	unsigned i, k;
+
+	for (i = 1; i <= s->count; i++)
+		for (k = 1; k <= s->count; k++)
+			if (i != k && !counts(&s->node[i], &s->node[k]))
+				CHECK_INT(i * 100 + k, 0);
+}
+
+TEST(a_member_with_any_clock_is_known_to_all)
+{
+	static const int64_t clocks[] = {0, LATER - 86400, LATER + 86400, LATER - 31 * 86400, LATER + 31 * 86400, LATER + YEARS,
+					 LATER - 25 * 86400};
+	struct sim *s = network(13, 0);
+	unsigned i;
+
+	for (i = 0; i < 3; i++)
+		sim_add(s, 0, LATER);
+	for (i = 0; i < ARRAY_SIZE(clocks); i++)
+		sim_add(s, 0, clocks[i]);
+	for (i = 2; i <= s->count; i++)
+		sim_configure(&s->node[i], &s->node[1]);
+	sim_wait(s, 10000);
+	all_count(s);
+	for (i = 0; i < 15; i++) {
+		days(s, 3);
+		all_count(s);
+	}
+	/* By way of one that has not heard of all from themselves. */
+	sim_add(s, 0, LATER + 45 * 86400);
+	sim_configure(&s->node[s->count], &s->node[2]);
+	sim_wait(s, 3600000);
+	all_count(s);
+	sim_free(s);
+}
+
+TEST(a_wrong_clock_at_the_start_loses_nobody)
+{
+	static const int64_t clocks[] = {0, LATER - 86400, LATER + 86400, LATER - 31 * 86400, LATER + 31 * 86400, LATER + YEARS};
+	unsigned c, i;
+
+	for (c = 0; c < ARRAY_SIZE(clocks); c++) {
+		struct sim *s = network(14 + c, 0);
+
+		s->disk = true;
+		for (i = 1; i <= 4; i++)
+			sim_add(s, 0, LATER);
+		for (i = 2; i <= 4; i++)
+			sim_configure(&s->node[i], &s->node[1]);
+		sim_wait(s, 10000);
+		sim_kill(&s->node[2]);
+		s->node[2].side = 1;
+		s->parted = true;
+		sim_start(&s->node[2], clocks[c]);
+		all_count(s);
+		/* Nobody is there: what it has goes when its time is over, and not anew with each start. */
+		for (i = 0; i < 14; i++) {
+			days(s, 2);
+			sim_kill(&s->node[2]);
+			sim_start(&s->node[2], clocks[c]);
+			CHECK(counts(&s->node[2], &s->node[3]));
+		}
+		days(s, 3);
+		CHECK(!counts(&s->node[2], &s->node[3]) && counts(&s->node[1], &s->node[3]));
+		s->parted = false;
+		sim_wait(s, 2 * 3600000);
+		all_count(s);
+		sim_free(s);
+	}
+}
+
+/* As of a machine that was off for long: it has what the others let go of, and they have what it takes for living. */
+TEST(what_one_lets_go_of_and_another_does_not_is_not_sent_again_and_again)
+{
+	struct sim *s = network(30, 2);
+	struct error err = ERROR_INIT;
+	uint64_t before;
+	unsigned i;
+
+	for (i = 0; i < 300; i++) {
+		struct mesh_node other;
+
+		REQUIRE(node_init(&other, &s->net, "x") == 0);
+		REQUIRE(mesh_engine_load(s->node[1].e, buf_slice(&other.bytes), 31 * 86400, s->now_ms, &err) == 0);
+		REQUIRE(mesh_engine_load(s->node[2].e, buf_slice(&other.bytes), 86400, s->now_ms, &err) == 0);
+		node_release(&other);
+		sim_pump(&s->node[1]);
+		sim_pump(&s->node[2]);
+	}
+	before = s->node[1].sent_bytes + s->node[2].sent_bytes;
+	sim_wait(s, 900000);
+	CHECK(sim_live(&s->node[1], &s->node[2]));
+	before = s->node[1].sent_bytes + s->node[2].sent_bytes - before;
+	printf("# %lu bytes in a quarter of an hour\n", (unsigned long)before);
+	CHECK(before < 1000000);
+	/* A third one is told what counts there. */
+	sim_add(s, 0, WALL);
+	sim_configure(&s->node[3], &s->node[1]);
+	sim_wait(s, 1800000);
+	CHECK_INT(mesh_engine_peers(s->node[3].e), 302);
 	sim_free(s);
 }
