@@ -255,6 +255,8 @@ static void put_peers(struct json_writer *w, const struct lan *l, const struct r
 	uint32_t at = 0;
 
 	while (n < mesh_engine_peers(l->engine) && mesh_engine_each(l->engine, &at, &list[n].info)) {
+		if (list[n].info.away)
+			continue;
 		e = roll_of(r, list[n].info.node, &entries);
 		list[n++].name = entries > 0 && is_node(e) ? e->name : "";
 	}

@@ -92,7 +92,10 @@ void mesh_engine_free(struct mesh_engine *e);
 
 /* ---- before the first datagram ---- */
 
-/* A record from disk, verified by whoever read it (network_records). -1: not in form. age_s: since it was last renewed. */
+/*
+ * A record from disk, verified by whoever read it (network_records). -1: not in form. age_s: as mesh_engine_each had it, -1:
+ * it is not known; one that had come to counting no more still does not count.
+ */
 WARN_UNUSED int mesh_engine_load(struct mesh_engine *e, struct slice record, int64_t age_s, int64_t now_ms,
 				 struct error *err);
 /* Where a node was reached last (MESH_ACT_ENDPOINT, kept by the daemon): tried first. */
@@ -172,6 +175,8 @@ WARN_UNUSED int mesh_engine_rotate(struct mesh_engine *e, const struct netkey *n
  */
 WARN_UNUSED int mesh_engine_ask(struct mesh_engine *e, const uint8_t node[static NODE_ID_LEN], const struct mesh_ask *ask);
 void mesh_engine_answer(struct mesh_engine *e, uint32_t peer, uint64_t token, enum answer verdict, struct slice text);
+/* No more than this is left of the grace of the generation before: the clock that it was taken from was wrong. */
+void mesh_engine_grace(struct mesh_engine *e, int64_t grace_ms, int64_t now_ms);
 /* The key in force, which a rotation over the wire changes; and the one before, when it still holds, or NULL. */
 const struct netkey *mesh_engine_key(const struct mesh_engine *e);
 const struct netkey *mesh_engine_key_before(const struct mesh_engine *e);
@@ -204,8 +209,8 @@ enum mesh_act_kind {
 	MESH_ACT_UNREACHABLE,	/* `peer` does not answer since 3 s, said again at each repetition: what waits for it is given up
 				 * (plane_staged_drop); the call goes on */
 	MESH_ACT_BLOCK,		/* block `index` belongs to `peer`, ENGINE_SELF or ENGINE_NOBODY */
-	MESH_ACT_STORE,		/* bytes: the record of `node`, to be kept; `peer` */
-	MESH_ACT_FORGET,	/* the record of `node` */
+	MESH_ACT_STORE,		/* bytes: the record of `node`, which counts from now on, to be kept; `peer` */
+	MESH_ACT_FORGET,	/* the record of `node` counts no more; what mesh_engine_each still has of it is kept */
 	MESH_ACT_OWN,		/* bytes: the own record, with its claims, to be kept: the engine uses it from now on */
 	MESH_ACT_EPOCH,		/* own boot epoch is `index` from now on: keep it */
 	MESH_ACT_EVICTED,	/* `node`, `peer` is out with the generation now in force; those of one that came over the wire
@@ -263,9 +268,11 @@ struct mesh_peer_info {
 	uint8_t node[NODE_ID_LEN];
 	char name[MESH_NAME_MAX + 1];
 	struct slice record;		/* empty: not seen yet; borrowed until the next call that changes something */
+	int64_t renewed_ms;		/* when its node was last heard of, by now_ms: what has passed since is its age */
 	bool live;			/* a session that is sent with */
 	bool calling;
 	bool evicted;
+	bool away;			/* not heard of for so long that its record counts no more; it is still looked for */
 	enum mesh_path path;
 	struct endpoint at;		/* of MESH_PATH_PEER: none */
 	struct endpoint last;		/* where it was reached last, not through another: worth keeping on disk */

@@ -13,6 +13,7 @@
 #define MESH_NAME_MAX 63	/* a DNS label */
 #define RECORD_ENDPOINTS_MAX 16
 #define RECORD_FORWARDS_MAX 64
+#define RECORD_COUNTS_S (30 * 86400)	/* so long after its node was last heard of */
 #define RECORD_NAMED_UNKNOWN UINT32_MAX
 
 /* Bits of `ciphers`. */

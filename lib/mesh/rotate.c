@@ -74,6 +74,14 @@ const struct netkey *mesh_engine_key_at(const struct mesh_engine *e, size_t i)
 	return i < e->gens ? &e->gen[i].key : NULL;
 }
 
+void mesh_engine_grace(struct mesh_engine *e, int64_t grace_ms, int64_t now_ms)
+{
+	if (e->gens < 2 || e->gen[1].grace_until_ms <= now_ms + grace_ms)
+		return;
+	e->gen[1].grace_until_ms = now_ms + grace_ms;
+	engine_due(e, e->gen[1].grace_until_ms);
+}
+
 /* ---- at the start and at the end ---- */
 
 static void generation_put(struct generation *g, const struct netkey *key, int64_t grace_until_ms)

@@ -59,6 +59,7 @@ struct sim_node {
 	struct sim_kept {
 		uint8_t id[NODE_ID_LEN], record[RECORD_LEN_MAX];
 		size_t len;
+		int64_t renewed_ms, stopped_ms;	/* the latter: when the node was killed */
 		struct endpoint at;
 	} kept[SIM_NODES];
 	size_t kept_count;
@@ -388,6 +389,7 @@ static UNUSED struct sim_kept *sim_kept(struct sim_node *n, const uint8_t *id)
 static UNUSED void sim_keep_of(struct sim_node *n, const struct mesh_act *a)
 {
 	struct sim_kept *k = sim_kept(n, a->node);
+	struct mesh_peer_info i;
 
 	if (k == NULL)
 		return;
@@ -395,7 +397,7 @@ static UNUSED void sim_keep_of(struct sim_node *n, const struct mesh_act *a)
 		memcpy(k->record, a->bytes.ptr, a->bytes.len);
 		k->len = a->bytes.len;
 	} else if (a->kind == MESH_ACT_FORGET) {
-		k->len = 0;
+		k->len = mesh_engine_find(n->e, a->node, &i) ? i.record.len : 0;
 	} else if (a->at.family != ENDPOINT_NONE && a->relay == ENGINE_NOBODY) {
 		k->at = a->at;
 	}
@@ -411,7 +413,8 @@ static UNUSED void sim_load(struct sim_node *n)
 
 		if (k->len == 0)
 			continue;
-		REQUIRE(mesh_engine_load(n->e, slice_of(k->record, k->len), 0, n->sim->now_ms, &err) == 0);
+		REQUIRE(mesh_engine_load(n->e, slice_of(k->record, k->len), (k->stopped_ms - k->renewed_ms) / 1000,
+				n->sim->now_ms, &err) == 0);
 		mesh_engine_load_endpoint(n->e, k->id, &k->at);
 	}
 }
@@ -643,6 +646,13 @@ static UNUSED void sim_kill(struct sim_node *n)
 	if (!n->up)
 		return;
 	n->up = false;
+	for (i = 0; i < n->kept_count; i++) {
+		struct mesh_peer_info info;
+
+		if (mesh_engine_find(n->e, n->kept[i].id, &info))
+			n->kept[i].renewed_ms = info.renewed_ms;
+		n->kept[i].stopped_ms = n->sim->now_ms;
+	}
 	n->own.claims_count = mesh_engine_record(n->e)->claims_count;
 	memcpy(n->own.claims, mesh_engine_record(n->e)->claims, sizeof(n->own.claims));
 	mesh_engine_free(n->e);

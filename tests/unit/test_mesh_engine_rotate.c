@@ -671,3 +671,23 @@ TEST(an_engine_refuses_generations_that_do_not_fit)
 	buf_release(&list);
 	sim_free(s);
 }
+
+/* A board without a battery starts in 1970, when a date on its disk is decades ahead. */
+TEST(a_grace_by_a_wrong_clock_ends_when_the_clock_is_set)
+{
+	struct sim *s = network(12, 2);
+
+	rotate(s, &s->node[1], NULL, 0, 365 * DAY_MS);
+	sim_wait(s, 60000);
+	mesh_engine_grace(s->node[1].e, 400 * DAY_MS, s->now_ms);
+	CHECK(mesh_engine_key_before(s->node[1].e) != NULL);
+	mesh_engine_grace(s->node[1].e, 3600000, s->now_ms);
+	sim_wait(s, 3599000);
+	CHECK(mesh_engine_key_before(s->node[1].e) != NULL);
+	sim_wait(s, 2000);
+	CHECK(mesh_engine_key_before(s->node[1].e) == NULL);
+	mesh_engine_grace(s->node[1].e, 3600000, s->now_ms);
+	CHECK(mesh_engine_key_before(s->node[1].e) == NULL);
+	CHECK(mesh_engine_key_before(s->node[2].e) != NULL);
+	sim_free(s);
+}
