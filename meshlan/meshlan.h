@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "mesh/record.h"
 
 #define MESHLAN_PORT 7784		/* UDP, of the network that was joined first */
 #define MESHLAN_PEERS_MAX 32
@@ -47,6 +48,18 @@ struct meshlan_options {
 
 /* Run until SIGTERM or SIGINT. ERR_USAGE for an option, ERR_RETRY when another one runs in this home. */
 WARN_UNUSED int meshlan_run(const struct meshlan_options *options, struct error *err);
+
+/* A word without a dot at its end and without the suffix, in any case: "nas.home" of "nas.home.mesh.". */
+struct slice meshlan_bare_name(struct slice word, const char *suffix);
+/* Whether it is a literal address, IPv4 or IPv6. */
+bool meshlan_is_address(struct slice word);
+/*
+ * The name that people mean in a network of which they say `network`: "nas" of "nas", "NAS.mesh", "nas.home.mesh",
+ * "office-printer" of "Office Printer". ERR_USAGE with a hint: it is an address, a name of another network, or nothing
+ * that can be a name.
+ */
+WARN_UNUSED int meshlan_name_parse(char out[static MESH_NAME_MAX + 1], struct slice word, const char *suffix,
+				   const char *network, struct error *err);
 
 /*
  * One request to the process that runs: its answer, JSON, is appended. body: JSON, or empty for GET. ERR_RETRY when
