@@ -49,6 +49,19 @@ struct meshlan_options {
 /* Run until SIGTERM or SIGINT. ERR_USAGE for an option, ERR_RETRY when another one runs in this home. */
 WARN_UNUSED int meshlan_run(const struct meshlan_options *options, struct error *err);
 
+/*
+ * Whether a setting may be: the name of this node, where it listens, a peer, the suffix of names, a server to ask for other
+ * names, a forward. 0, or -1 with err: ERR_USAGE, or ERR_REFUSED for a target that is none, with a hint what may be.
+ */
+WARN_UNUSED int meshlan_check_name(const char *text, struct error *err);
+WARN_UNUSED int meshlan_check_listen(const char *text, struct error *err);
+WARN_UNUSED int meshlan_check_peer(const char *text, struct error *err);
+WARN_UNUSED int meshlan_check_suffix(const char *text, struct error *err);
+WARN_UNUSED int meshlan_check_upstream(const char *text, struct error *err);
+WARN_UNUSED int meshlan_check_forward(struct slice name, struct slice target, struct error *err);
+/* Whether two words that people write are one name in the mesh. */
+bool meshlan_same_name(struct slice a, struct slice b);
+
 /* A word without a dot at its end and without the suffix, in any case: "nas.home" of "nas.home.mesh.". */
 struct slice meshlan_bare_name(struct slice word, const char *suffix);
 /* Whether it is a literal address, IPv4 or IPv6. */

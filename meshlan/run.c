@@ -261,10 +261,8 @@ static int take_name(struct meshlan *m, struct error *err)
 	char host[256] = "";
 
 	if (m->options->name != NULL) {
-		if (mesh_name_check(slice_str(m->options->name), "the name of this node", err) < 0) {
-			err->kind = ERR_USAGE;	/* the operator's word, not a stranger's */
+		if (meshlan_check_name(m->options->name, err) < 0)
 			return -1;
-		}
 		snprintf(m->name, sizeof(m->name), "%s", m->options->name);
 		return 0;
 	}
