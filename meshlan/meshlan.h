@@ -19,6 +19,9 @@
 #define MESHLAN_SUFFIX "mesh"
 #define MESHLAN_ANSWER_MAX (16u << 20)	/* bytes of what the control socket says */
 
+struct netstore;
+struct network_ids;
+
 /* A device that config.yaml names. */
 struct meshlan_forward {
 	const char *name;
@@ -48,6 +51,9 @@ struct meshlan_options {
 
 /* Run until SIGTERM or SIGINT. ERR_USAGE for an option, ERR_RETRY when another one runs in this home. */
 WARN_UNUSED int meshlan_run(const struct meshlan_options *options, struct error *err);
+
+/* Networks in the order in which they were joined, by which a name that several of them have means one node. */
+void meshlan_sort_by_joining(const struct netstore *s, struct network_ids *ids);
 
 /*
  * Whether a setting may be: the name of this node, where it listens, a peer, the suffix of names, a server to ask for other
