@@ -7,6 +7,7 @@
 
 #include "base/encode.h"
 #include "base/timefmt.h"
+#include "meshlan/meshlan.h"
 
 #define DOCUMENT_MAX (1u << 20)
 
@@ -43,6 +44,14 @@ int mgmt_keys_network(const struct cmd *cmd, const struct netstore *s, struct ne
 	return only_network(s, n, err);
 }
 
+int mgmt_keys_ids(const struct netstore *s, struct network_ids *ids, struct error *err)
+{
+	if (netstore_ids(s, ids, err) < 0)
+		return -1;
+	meshlan_sort_by_joining(s, ids);
+	return 0;
+}
+
 int mgmt_keys_each(const struct cmd *cmd, int (*each)(void *arg, const struct netstore *s, const struct network *n,
 						      struct error *err), void *arg, struct error *err)
 {
@@ -55,7 +64,7 @@ int mgmt_keys_each(const struct cmd *cmd, int (*each)(void *arg, const struct ne
 	if (r == 0 && cmd_has(cmd, "network"))
 		r = netstore_find(&s, slice_str(cmd_string(cmd, "network", "")), ids.hex[0], err);
 	else if (r == 0)
-		r = netstore_ids(&s, &ids, err);
+		r = mgmt_keys_ids(&s, &ids, err);
 	for (i = 0; r == 0 && i < ids.count; i++) {
 		if ((r = network_read(&s, ids.hex[i], &n, err)) == 0)
 			r = each(arg, &s, &n, err);

@@ -4,7 +4,7 @@
 
 #include "base/encode.h"
 #include "base/timefmt.h"
-#include "commands/members.h"
+#include "commands/called.h"
 #include "commands/mgmt_keys.h"
 #include "sys/clock.h"
 
@@ -36,7 +36,7 @@ static int evict(struct rotation *r, const char *word, struct error *err)
 {
 	size_t at;
 
-	if (members_find(&r->members, r->network.key.name, word, &at, err) == 0) {
+	if (called_member(r->cmd, &r->store, &r->network, &r->members, word, &at, err) == 0) {
 		r->evicted[at] = true;
 		return 0;
 	}
