@@ -193,6 +193,8 @@ static int set_from_line(struct opt_value *v, const char *text, struct error *er
 	else
 		add_item(v, text);
 	v->from = FROM_LINE;
+	if (v->option->check != NULL && v->option->check(v->items, v->count, err) < 0)
+		return error_wrap(err, "option --%s", name);
 	return 0;
 }
 
@@ -309,7 +311,8 @@ int options_environment(struct cmd *cmd, struct error *err)
 		else
 			add_item(v, text);
 		for (j = 0; j < v->count; j++) {
-			if (check_parts(v->option, v->items[j], err) < 0)
+			if (check_parts(v->option, v->items[j], err) < 0 ||
+			    (v->option->check != NULL && v->option->check(v->items, j + 1, err) < 0))
 				return error_wrap(err, "environment variable %s", name);
 		}
 		v->from = FROM_ENVIRONMENT;
@@ -332,9 +335,72 @@ static bool wants_config(const struct cmd *cmd)
 	return false;
 }
 
-int options_config(struct cmd *cmd, struct error *err)
+/* Whether a value of the file may be. */
+static int check_value(const struct cmd *cmd, const struct option *o, const struct yaml_entry *e, unsigned at,
+		       struct error *err)
+{
+	if (o->check == NULL || o->check(e->values, at + 1, err) == 0)
+		return 0;
+	err->kind = ERR_USAGE;	/* the operator's words, whatever they ask for */
+	return error_wrap(err, "%s:%u:%u: %s", surface_config_path(cmd), e->marks[at].line, e->marks[at].column, e->key);
+}
+
+/* The option that says what a key may be. */
+static const struct option *checker_of(const char *key)
+{
+	const struct command *const *c;
+	const struct option *o;
+
+	for (c = surface_commands(); *c != NULL; c++) {
+		for (o = (*c)->options; o != NULL && o->name != NULL; o++) {
+			if (o->check != NULL && o->config != NULL && strcmp(o->config, key) == 0)
+				return o;
+		}
+	}
+	return NULL;
+}
+
+int surface_config_check(const struct cmd *cmd, const struct yaml *doc, struct error *err)
 {
 	unsigned i, j;
+
+	for (i = 0; i < doc->count; i++) {
+		const struct yaml_entry *e = &doc->entries[i];
+		const struct option *o = checker_of(e->key);
+
+		for (j = 0; o != NULL && j < e->count; j++) {
+			if (check_value(cmd, o, e, j, err) < 0)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+/* The values of the file for one option. */
+static int take_entry(struct cmd *cmd, struct opt_value *v, const struct yaml_entry *e, struct error *err)
+{
+	struct error wrong = ERROR_INIT;
+	unsigned i;
+
+	for (i = 0; i < e->count; i++) {
+		if (check_value(cmd, v->option, e, i, &wrong) < 0) {
+			if (!v->option->tolerated) {
+				*err = wrong;
+				return -1;
+			}
+			cmd_warn(cmd, "%s%s%s", wrong.text, wrong.hint[0] == '\0' ? "" : "; ", wrong.hint);
+			wrong = ERROR_INIT;
+		}
+		add_item(v, e->values[i]);
+	}
+	v->number = e->number;
+	v->from = FROM_CONFIG;
+	return 0;
+}
+
+int options_config(struct cmd *cmd, struct error *err)
+{
+	unsigned i;
 
 	if (!wants_config(cmd))
 		return 0;
@@ -347,10 +413,8 @@ int options_config(struct cmd *cmd, struct error *err)
 		if (v->from != FROM_NOWHERE || v->option->config == NULL ||
 		    (e = yaml_find(&cmd->config, v->option->config)) == NULL)
 			continue;
-		for (j = 0; j < e->count; j++)
-			add_item(v, e->values[j]);
-		v->number = e->number;
-		v->from = FROM_CONFIG;
+		if (take_entry(cmd, v, e, err) < 0)
+			return -1;
 	}
 	return 0;
 }

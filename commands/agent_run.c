@@ -5,10 +5,20 @@
 #include "agent/agent.h"
 #include "base/log.h"
 #include "commands/command.h"
+#include "net/url.h"
 #include "sys/notify.h"
 
+static int check_proxy(const char *const *items, unsigned count, struct error *err)
+{
+	struct url url;
+
+	if (url_parse(&url, slice_str(items[count - 1]), URL_HTTP | URL_USER | URL_BASE, err) == 0)
+		return 0;
+	return error_hint(err, "http://[user:password@]host:port, as in http://proxy.example.org:3128");
+}
+
 static const struct option options[] = {
-	{ .name = "proxy", .type = OPT_STRING, .value = "URL", .config = "agent.proxy",
+	{ .name = "proxy", .type = OPT_STRING, .value = "URL", .config = "agent.proxy", .check = check_proxy,
 	  .help = "HTTP proxy to reach the control plane by, http://[user:password@]host:port" },
 	{ .name = "worker-user", .type = OPT_STRING, .value = "USER", .config = "agent.worker_user",
 	  .help = "whom the worker becomes when run by root (default meshanics-agent, else nobody)" },

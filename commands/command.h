@@ -44,6 +44,13 @@ struct option {
 	 */
 	const char *const *members;
 	unsigned needed;
+	/*
+	 * Whether the last of the items may be, after those before it, each of which may; a value that is no list is the only
+	 * one. 0, or -1 with err: why not, and what to do. The same question for the line, the environment and the file,
+	 * which cli/ names. NULL: every text may be.
+	 */
+	int (*check)(const char *const *items, unsigned count, struct error *err);
+	bool tolerated;		/* what may not be in the file is warned of alone, since the command goes on without it */
 };
 
 /*

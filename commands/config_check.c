@@ -9,8 +9,10 @@ static int config_check_run(struct cmd *cmd, struct error *err)
 	struct json_writer w = JSON_WRITER(&b);
 	struct yaml doc = YAML_INIT;
 
-	if (surface_config_read(cmd, &doc, err) < 0)
+	if (surface_config_read(cmd, &doc, err) < 0 || surface_config_check(cmd, &doc, err) < 0) {
+		yaml_release(&doc);
 		return -1;
+	}
 	if (cmd_json(cmd)) {
 		json_open_object(&w, NULL);
 		json_put_string(&w, "file", path);

@@ -68,7 +68,7 @@ void doctor_config(struct doctor *d)
 	struct error err = ERROR_INIT;
 	struct yaml doc = YAML_INIT;
 
-	if (surface_config_read(d->cmd, &doc, &err) < 0)
+	if (surface_config_read(d->cmd, &doc, &err) < 0 || surface_config_check(d->cmd, &doc, &err) < 0)
 		doctor_error(d, FINDING_PROBLEM, "config", &err);
 	else if (doc.count == 0)
 		doctor_say(d, FINDING_OK, "config", "", "%s is absent or empty: the defaults hold", path);

@@ -86,11 +86,11 @@ static int add(struct adding *a, struct error *err)
 {
 	size_t left_out;
 
-	if (forward_name_parse(a->forward.name, slice_str(cmd_operand(a->cmd, 0)), err) < 0 ||
-	    forward_target_parse(&a->forward.target, slice_str(cmd_operand(a->cmd, 1)), err) < 0 ||
+	if (forward_target_parse(&a->forward.target, slice_str(cmd_operand(a->cmd, 1)), err) < 0 ||
 	    netstore_open_locked(&a->store, cmd_home(a->cmd), err) < 0 ||
-	    mgmt_keys_network(a->cmd, &a->store, &a->network, err) < 0 || check_target(a, err) < 0 ||
-	    check_name(a, err) < 0)
+	    mgmt_keys_network(a->cmd, &a->store, &a->network, err) < 0 ||
+	    called_name(a->cmd, &a->store, &a->network, cmd_operand(a->cmd, 0), a->forward.name, err) < 0 ||
+	    check_target(a, err) < 0 || check_name(a, err) < 0)
 		return -1;
 	if (a->there)
 		return 0;

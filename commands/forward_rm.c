@@ -20,11 +20,14 @@ static int find(struct removing *r, struct error *err)
 {
 	char name[MESH_NAME_MAX + 1];
 	const struct forward *f;
+	const char *near;
 
-	if (forward_name_parse(name, slice_str(cmd_operand(r->cmd, 0)), err) < 0)
+	if (called_name(r->cmd, &r->store, &r->network, cmd_operand(r->cmd, 0), name, err) < 0)
 		return -1;
 	if ((f = forwards_find(&r->network.forwards, name)) == NULL) {
 		error_set(err, ERR_NOT_FOUND, "no forward '%s' is in network '%s'", name, r->network.key.name);
+		if ((near = called_nearest_forward(&r->network, name)) != NULL)
+			return error_hint(err, "did you mean '%s'?", near);
 		return error_hint(err, "'meshanics forward list' shows which are");
 	}
 	if (f->config) {

@@ -2,7 +2,7 @@
 #ifndef MESHANICS_COMMANDS_FORWARDING_H
 #define MESHANICS_COMMANDS_FORWARDING_H
 
-#include "commands/mgmt_keys.h"
+#include "commands/called.h"
 
 #define FORWARDING_DOCUMENT_MAX (1u << 20)
 

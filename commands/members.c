@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "base/encode.h"
+#include "base/name.h"
 
 #define SHOWN_MAX 4	/* of several that a word may mean */
+#define NEAR 3		/* more edits than that are another name */
 
 struct reading {
 	struct members *m;
@@ -85,6 +87,24 @@ static int several(const struct members *m, const char *word, struct error *err)
 	return error_hint(err, "give the whole id");
 }
 
+static int nobody(const struct members *m, const char *network, const char *word, struct error *err)
+{
+	const char *best = NULL;
+	unsigned d, least = NEAR;
+	size_t i;
+
+	for (i = 0; i < m->count; i++) {
+		if (m->all[i].name[0] != '\0' && (d = name_distance(word, m->all[i].name)) < least) {
+			best = m->all[i].name;
+			least = d;
+		}
+	}
+	error_set(err, ERR_NOT_FOUND, "no node '%s' is known in network '%s'", word, network);
+	if (best != NULL)
+		return error_hint(err, "did you mean '%s'?", best);
+	return error_hint(err, "give its name, or the beginning of its id, %d digits or more", MEMBER_PREFIX_MIN);
+}
+
 int members_find(const struct members *m, const char *network, const char *word, size_t *index, struct error *err)
 {
 	size_t hits = 0, i;
@@ -101,8 +121,7 @@ int members_find(const struct members *m, const char *network, const char *word,
 		return several(m, word, err);
 	if (member_is(&m->self, word))
 		return error_set(err, ERR_REFUSED, "'%s' is this node itself", word);
-	error_set(err, ERR_NOT_FOUND, "no node '%s' is known in network '%s'", word, network);
-	return error_hint(err, "give its name, or the beginning of its id, %d digits or more", MEMBER_PREFIX_MIN);
+	return nobody(m, network, word, err);
 }
 
 const char *members_name(const struct members *m, const uint8_t id[static NODE_ID_LEN])

@@ -8,6 +8,7 @@
 
 #include "base/encode.h"
 #include "base/timefmt.h"
+#include "meshlan/meshlan.h"
 
 #define DOCUMENT_MAX (1u << 20)
 
@@ -51,6 +52,14 @@ void mgmt_keys_note_home(struct cmd *cmd)
 			 "run this as root for that one", cmd_home(cmd));
 }
 
+int mgmt_keys_ids(const struct netstore *s, struct network_ids *ids, struct error *err)
+{
+	if (netstore_ids(s, ids, err) < 0)
+		return -1;
+	meshlan_sort_by_joining(s, ids);
+	return 0;
+}
+
 int mgmt_keys_each(const struct cmd *cmd, int (*each)(void *arg, const struct netstore *s, const struct network *n,
 						      struct error *err), void *arg, struct error *err)
 {
@@ -63,7 +72,7 @@ int mgmt_keys_each(const struct cmd *cmd, int (*each)(void *arg, const struct ne
 	if (r == 0 && cmd_has(cmd, "network"))
 		r = netstore_find(&s, slice_str(cmd_string(cmd, "network", "")), ids.hex[0], err);
 	else if (r == 0)
-		r = netstore_ids(&s, &ids, err);
+		r = mgmt_keys_ids(&s, &ids, err);
 	for (i = 0; r == 0 && i < ids.count; i++) {
 		if ((r = network_read(&s, ids.hex[i], &n, err)) == 0)
 			r = each(arg, &s, &n, err);
@@ -160,7 +169,8 @@ static void put_former(struct json_writer *w, const struct network *n, int64_t n
 		json_open_object(w, NULL);
 		json_put_int(w, "generation", n->former[i].key.generation);
 		put_time(w, "grace_until", n->former[i].grace_until_s);
-		json_put_bool(w, "in_grace", n->former[i].grace_until_s > now_s);
+		/* The next rotation ends it. */
+		json_put_bool(w, "in_grace", i == 0 && n->former[i].grace_until_s > now_s);
 		json_close(w);
 	}
 	json_close(w);

@@ -12,7 +12,9 @@
 WARN_UNUSED int mgmt_keys_read(const struct netstore *s, const char *word, struct network *n, struct error *err);
 /* The network of --network, or without it the only one there is. */
 WARN_UNUSED int mgmt_keys_network(const struct cmd *cmd, const struct netstore *s, struct network *n, struct error *err);
-/* Each network, or the one of --network, for reading. An `each` that returns -1 ends it. */
+/* All networks, in the order in which they were joined. */
+WARN_UNUSED int mgmt_keys_ids(const struct netstore *s, struct network_ids *ids, struct error *err);
+/* Each network in that order, or the one of --network, for reading. An `each` that returns -1 ends it. */
 WARN_UNUSED int mgmt_keys_each(const struct cmd *cmd, int (*each)(void *arg, const struct netstore *s,
 								  const struct network *n, struct error *err),
 			       void *arg, struct error *err);

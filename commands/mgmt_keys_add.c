@@ -12,6 +12,13 @@
 
 #define KEY_INPUT_MAX 4096
 
+static int check_ipv4_range(const char *const *items, unsigned count, struct error *err)
+{
+	struct range range;
+
+	return range_parse(&range, slice_str(items[count - 1]), err);
+}
+
 static const struct option mgmt_keys_add_options[] = {
 	{ .name = "name", .type = OPT_STRING, .value = "NAME",
 	  .help = "what the network is called here; where one is joined, its key has a name" },
@@ -21,7 +28,7 @@ static const struct option mgmt_keys_add_options[] = {
 	  .help = "join with this key; other users can see it, so --key-file is better" },
 	EXPIRY_OPTIONS,
 	{ .name = "ipv4-range", .type = OPT_STRING, .value = "CIDR", .config = "meshlan.ipv4_range",
-	  .help = "addresses of a new network (default: a free /19 of 198.18.0.0/15)" },
+	  .check = check_ipv4_range, .help = "addresses of a new network (default: a free /19 of 198.18.0.0/15)" },
 	{ .name = "allow", .type = OPT_LIST, .value = "PROTO:PORT",
 	  .help = "let this in from the network: tcp:22, udp:5000-5010 (default: nothing)" },
 	{ .name = NULL },

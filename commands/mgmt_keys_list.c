@@ -69,7 +69,7 @@ static int mgmt_keys_list_run(struct cmd *cmd, struct error *err)
 	size_t i;
 	int r = 0;
 
-	if (netstore_open(&s, cmd_home(cmd), err) < 0 || netstore_ids(&s, &ids, err) < 0) {
+	if (netstore_open(&s, cmd_home(cmd), err) < 0 || mgmt_keys_ids(&s, &ids, err) < 0) {
 		netstore_close(&s);
 		return -1;
 	}

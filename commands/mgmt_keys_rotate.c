@@ -4,7 +4,7 @@
 
 #include "base/encode.h"
 #include "base/timefmt.h"
-#include "commands/members.h"
+#include "commands/called.h"
 #include "commands/mgmt_keys.h"
 #include "sys/clock.h"
 
@@ -36,7 +36,7 @@ static int evict(struct rotation *r, const char *word, struct error *err)
 {
 	size_t at;
 
-	if (members_find(&r->members, r->network.key.name, word, &at, err) == 0) {
+	if (called_member(r->cmd, &r->store, &r->network, &r->members, word, &at, err) == 0) {
 		r->evicted[at] = true;
 		return 0;
 	}
@@ -180,6 +180,9 @@ static int report(struct rotation *r, struct error *err)
 		report_text(r, &n);
 	cmd_note(r->cmd, "generation %" PRIu32 " is in force here, the former one holds until %s", n.key.generation,
 		 time_text(until, n.former[0].grace_until_s));
+	if (n.former_count > 1 && n.former[1].grace_until_s > r->now_s)
+		cmd_note(r->cmd, "generation %" PRIu32 ", which was to hold until %s, holds no more: who has not taken %" PRIu32 " is out",
+			 n.former[1].key.generation, time_text(until, n.former[1].grace_until_s), n.former[0].key.generation);
 	if (cmd_list_count(r->cmd, "evict") == 0)
 		cmd_note(r->cmd, "give the new key to each node that stays: meshanics mgmt-keys show, and add --key-file there");
 	network_wipe(&n);

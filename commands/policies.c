@@ -2,30 +2,51 @@
 #include "commands/policies.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-
-static int read_target(char to[static MESH_NAME_MAX + 1], const char *word, struct error *err)
-{
-	if (strcmp(word, ALLOW_TO_NODE) != 0)
-		return forward_name_parse(to, slice_str(word), err);
-	snprintf(to, MESH_NAME_MAX + 1, "%s", ALLOW_TO_NODE);
-	return 0;
-}
 
 static int read_asked(struct policy *p, struct error *err)
 {
-	const char *to = cmd_string(p->cmd, "to", NULL);
-	struct allow *a;
 	unsigned i;
 
-	p->to_given = to != NULL;
 	for (i = 0; i < cmd_operand_count(p->cmd); i++) {
-		a = &p->asked[p->asked_count++];
-		if (allow_parse(a, slice_str(cmd_operand(p->cmd, i)), err) < 0)
+		if (allow_parse(&p->asked[p->asked_count++], slice_str(cmd_operand(p->cmd, i)), err) < 0)
 			return -1;
-		if (to != NULL && read_target(a->to, to, err) < 0)
-			return error_wrap(err, "--to");
 	}
+	return 0;
+}
+
+/* Nothing is called as this node is but the node itself. */
+static int read_target(struct policy *p, const char *word, char to[static MESH_NAME_MAX + 1], struct error *err)
+{
+	bool node = strcmp(word, ALLOW_TO_NODE) == 0;
+
+	if (!node && called_name(p->cmd, &p->store, &p->network, word, to, err) < 0)
+		return error_wrap(err, "--to");
+	if (node || (strcmp(to, p->members.self.name) == 0 && forwards_find(&p->network.forwards, to) == NULL))
+		snprintf(to, MESH_NAME_MAX + 1, "%s", ALLOW_TO_NODE);
+	return 0;
+}
+
+static int read_names(struct policy *p, struct error *err)
+{
+	const char *to = cmd_string(p->cmd, "to", NULL);
+	unsigned callers = cmd_list_count(p->cmd, "from"), i;
+	char name[MESH_NAME_MAX + 1];
+
+	p->from = xcalloc(callers + 1, sizeof(*p->from));
+	for (i = 0; i < callers; i++) {
+		if (called_name(p->cmd, &p->store, &p->network, cmd_list(p->cmd, "from", i), p->from[i], err) < 0)
+			return error_wrap(err, "--from");
+		p->from_count++;
+	}
+	p->to_given = to != NULL;
+	if (to == NULL)
+		return 0;
+	if (read_target(p, to, name, err) < 0)
+		return -1;
+	for (i = 0; i < p->asked_count; i++)
+		snprintf(p->asked[i].to, sizeof(p->asked[i].to), "%s", name);
 	return 0;
 }
 
@@ -35,13 +56,15 @@ int policy_begin(struct policy *p, struct cmd *cmd, struct error *err)
 	p->cmd = cmd;
 	p->store = NETSTORE_INIT;
 	if (read_asked(p, err) < 0 || netstore_open_locked(&p->store, cmd_home(cmd), err) < 0 ||
-	    mgmt_keys_network(cmd, &p->store, &p->network, err) < 0)
+	    mgmt_keys_network(cmd, &p->store, &p->network, err) < 0 ||
+	    members_read(&p->store, &p->network, &p->members, err) < 0)
 		return -1;
-	return members_read(&p->store, &p->network, &p->members, err);
+	return read_names(p, err);
 }
 
 void policy_end(struct policy *p)
 {
+	free(p->from);
 	members_release(&p->members);
 	network_wipe(&p->network);
 	netstore_close(&p->store);

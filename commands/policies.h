@@ -2,8 +2,7 @@
 #ifndef MESHANICS_COMMANDS_POLICIES_H
 #define MESHANICS_COMMANDS_POLICIES_H
 
-#include "commands/members.h"
-#include "commands/mgmt_keys.h"
+#include "commands/called.h"
 
 #define POLICY_RULES_MAX ALLOW_MAX	/* operands of one line */
 #define POLICY_DOCUMENT_MAX (4u << 20)
@@ -23,10 +22,12 @@ struct policy {
 	struct allow asked[POLICY_RULES_MAX];	/* the operands, with --to */
 	size_t asked_count;
 	bool to_given;
+	char (*from)[MESH_NAME_MAX + 1];	/* owned; each --from as a name, or digits of an id */
+	unsigned from_count;
 	struct allow_list done;		/* what was added, or taken away */
 };
 
-/* Read operands and --to, lock the store, read network and nodes. Ended by policy_end, also after an error. */
+/* Read operands, lock the store, read network and nodes, --from and --to. Ended by policy_end, also after an error. */
 WARN_UNUSED int policy_begin(struct policy *p, struct cmd *cmd, struct error *err);
 void policy_end(struct policy *p);
 

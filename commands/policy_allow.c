@@ -56,16 +56,16 @@ static int add_rule(struct policy *p, const struct allow *a, struct error *err)
 /* Each operand, for each caller. */
 static int add_rules(struct policy *p, struct error *err)
 {
-	unsigned callers = cmd_list_count(p->cmd, "from"), c;
+	unsigned c;
 	struct allow caller;
 	size_t i;
 
-	for (i = 0; i < p->asked_count && callers == 0; i++) {
+	for (i = 0; i < p->asked_count && p->from_count == 0; i++) {
 		if (add_rule(p, &p->asked[i], err) < 0)
 			return -1;
 	}
-	for (c = 0; c < callers; c++) {
-		if (find_caller(p, cmd_list(p->cmd, "from", c), &caller, err) < 0)
+	for (c = 0; c < p->from_count; c++) {
+		if (find_caller(p, p->from[c], &caller, err) < 0)
 			return -1;
 		for (i = 0; i < p->asked_count; i++) {
 			struct allow a = p->asked[i];
@@ -104,6 +104,24 @@ static bool echo_open(const struct allow_list *l)
 	return has_rule(l, &all) || (!l->no_echo && (l->count == 0 || l->rules[l->count - 1].proto != SCOPE_ECHO));
 }
 
+/* A rule for what is not there, which may be what was meant, or a slip. */
+static void warn_waits(const struct policy *p, const struct allow *a)
+{
+	const char *near = called_nearest_forward(&p->network, a->to);
+	char text[ALLOW_TEXT_LEN];
+	size_t i;
+
+	for (i = 0; i < p->members.count; i++) {
+		if (strcmp(p->members.all[i].name, a->to) == 0) {
+			cmd_warn(p->cmd, "'%s' is another node, whose own rules decide; '%s' waits for a forward here", a->to,
+				 allow_text(text, a));
+			return;
+		}
+	}
+	cmd_warn(p->cmd, "no forward '%s' is known here yet; '%s' waits for it%s%s%s", a->to, allow_text(text, a),
+		 near == NULL ? "" : "; did you mean '", near == NULL ? "" : near, near == NULL ? "" : "'?");
+}
+
 static void say(struct policy *p, bool echo_before)
 {
 	char text[ALLOW_TEXT_LEN];
@@ -115,7 +133,7 @@ static void say(struct policy *p, bool echo_before)
 		if (!cmd_json(p->cmd))
 			cmd_printf(p->cmd, "%s: allowed: %s\n", p->network.key.name, allow_text(text, a));
 		if (!policy_target_there(&p->network, a))
-			cmd_warn(p->cmd, "no forward '%s' is known here yet; '%s' waits for it", a->to, allow_text(text, a));
+			warn_waits(p, a);
 		warn_covered(p, a);
 	}
 	if (echo_before && !echo_open(&p->network.allow))

@@ -24,13 +24,13 @@ static bool caller_is(const struct policy *p, const struct allow *rule, const ch
 /* Whether the rule is for one of the callers that are given, and for none else. */
 static bool caller_asked(const struct policy *p, const struct allow *rule)
 {
-	unsigned callers = cmd_list_count(p->cmd, "from"), i;
+	unsigned i;
 
-	for (i = 0; i < callers; i++) {
-		if (caller_is(p, rule, cmd_list(p->cmd, "from", i)))
+	for (i = 0; i < p->from_count; i++) {
+		if (caller_is(p, rule, p->from[i]))
 			return true;
 	}
-	return callers == 0;
+	return p->from_count == 0;
 }
 
 static bool is_meant(const struct policy *p, const struct allow *rule, const struct allow *asked)

@@ -5,17 +5,29 @@
 #include "base/log.h"
 #include "commands/command.h"
 #include "control/serve.h"
+#include "net/addr.h"
 #include "sys/notify.h"
+
+/* As listen_open takes it. */
+static int check_listen(const char *const *items, unsigned count, struct error *err)
+{
+	struct sockaddr_storage ss;
+	socklen_t len;
+
+	if (strncmp(items[count - 1], "unix:", 5) == 0 || addr_parse(&ss, &len, slice_str(items[count - 1]), err) == 0)
+		return 0;
+	return error_hint(err, ":PORT or ADDRESS:PORT, as in :9443, 192.0.2.7:9443 or [2001:db8::7]:9443");
+}
 
 static const struct option options[] = {
 	{ .name = "api-listen", .type = OPT_STRING, .value = "ADDR:PORT", .config = "serve.api_listen",
-	  .help = "operators and dashboard (default [::]:9443)" },
+	  .check = check_listen, .help = "operators and dashboard (default [::]:9443)" },
 	{ .name = "repository-listen", .type = OPT_STRING, .value = "ADDR:PORT", .config = "serve.repository_listen",
-	  .help = "metadata and artifacts (default [::]:9444)" },
+	  .check = check_listen, .help = "metadata and artifacts (default [::]:9444)" },
 	{ .name = "device-listen", .type = OPT_STRING, .value = "ADDR:PORT", .config = "serve.device_listen",
-	  .help = "devices (default [::]:9445)" },
+	  .check = check_listen, .help = "devices (default [::]:9445)" },
 	{ .name = "enroll-listen", .type = OPT_STRING, .value = "ADDR:PORT", .config = "serve.enroll_listen",
-	  .help = "newcomers with a token (default [::]:9446)" },
+	  .check = check_listen, .help = "newcomers with a token (default [::]:9446)" },
 	{ .name = "public-name", .type = OPT_LIST, .value = "NAME", .config = "serve.public_names",
 	  .help = "DNS name or address in the server's certificate; the first is what devices dial" },
 	{ .name = "heartbeat", .type = OPT_DURATION, .value = "TIME", .min = 1, .max = 86400,

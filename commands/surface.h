@@ -36,6 +36,8 @@ struct yaml_key *surface_config_keys(void);
 const char *surface_config_path(const struct cmd *cmd);
 /* Read and check it whole. A default file that is absent is empty; one that was asked for must exist. */
 WARN_UNUSED int surface_config_read(const struct cmd *cmd, struct yaml *doc, struct error *err);
+/* Whether each value in it may be (option.check). -1 with ERR_USAGE: the first that may not, "FILE:LINE:COLUMN: KEY: why". */
+WARN_UNUSED int surface_config_check(const struct cmd *cmd, const struct yaml *doc, struct error *err);
 
 /* Help for a command, as `meshanics help VERB` and `VERB --help` print it (commands/help.c). */
 void help_command(struct cmd *cmd, const struct command *c);

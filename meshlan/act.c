@@ -152,12 +152,19 @@ static void take_record(struct lan *l, struct slice bytes)
 
 static void own_record(struct lan *l, struct slice bytes)
 {
+	size_t left = mesh_engine_left_out(l->engine);
+
 	buf_clear(&l->own_bytes);
 	buf_put_slice(&l->own_bytes, bytes);
 	keep_claims(l);
 	take_record(l, bytes);
 	lan_addresses(l);
 	lan_scope(l);
+	if (left > 0)
+		lan_warn(l, WARN_RECORD, "others are not told %zu of this node's endpoints, for which its record has no room: "
+			 "have fewer forwards, or shorter names for them", left);
+	else
+		lan_warn_clear(l, WARN_RECORD);
 }
 
 /* ---- for people ---- */

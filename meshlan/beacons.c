@@ -29,26 +29,71 @@ void beacons_join(struct meshlan *m, uint32_t ifindex)
 		(void)setsockopt(m->beacon6.fd, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &v6, sizeof(v6));
 }
 
+union control {
+	char room[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+	struct cmsghdr align;
+};
+
+/* Whether it came to the group: the socket of IPv4 gets nothing else. */
+static bool to_group(struct msghdr *h)
+{
+	const struct sockaddr_storage *from = h->msg_name;
+	struct cmsghdr *c;
+
+	if (from->ss_family == AF_INET)
+		return true;
+	for (c = CMSG_FIRSTHDR(h); c != NULL; c = CMSG_NXTHDR(h, c))
+		if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+			struct in6_pktinfo p;
+
+			memcpy(&p, CMSG_DATA(c), sizeof(p));
+			return memcmp(&p.ipi6_addr, group6, sizeof(group6)) == 0;
+		}
+	return false;
+}
+
+/*
+ * Whether a sender of that address may be beside us: whoever answers a beacon must not be aimed at somebody elsewhere. An
+ * address may have come without its network, as one by DHCPv6 does: then those next to it are.
+ */
+static bool beside(const struct meshlan *m, const struct endpoint *at)
+{
+	size_t i;
+
+	for (i = 0; i < m->underlay_count; i++) {
+		const struct underlay_address *u = &m->underlay[i];
+		unsigned least = u->at.family == ENDPOINT_V4 ? 24 : 64;
+
+		if (endpoint_within(at, &u->at, u->prefix < least ? u->prefix : least))
+			return true;
+	}
+	return false;
+}
+
 static void beacon_take(struct meshlan *m, int fd)
 {
 	uint8_t dgram[PACKET_OUTER_MAX + 1];
+	struct iovec iov = {dgram, sizeof(dgram)};
 	struct sockaddr_storage from;
+	union control control;
 	struct endpoint at;
 	unsigned turn;
 	size_t i;
 
 	for (turn = 0; turn < BEACONS_A_TURN; turn++) {
-		socklen_t len = sizeof(from);
-		ssize_t n = recvfrom(fd, dgram, sizeof(dgram), 0, (struct sockaddr *)&from, &len);
+		struct msghdr h = {.msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov, .msg_iovlen = 1,
+				   .msg_control = &control, .msg_controllen = sizeof(control)};
+		ssize_t n = recvmsg(fd, &h, 0);
 
 		if (n < 0)
 			return;
-		if (endpoint_from_sockaddr(&at, (struct sockaddr *)&from) < 0 || n > PACKET_OUTER_MAX)
+		if (endpoint_from_sockaddr(&at, (struct sockaddr *)&from) < 0 || n > PACKET_OUTER_MAX || !to_group(&h) ||
+		    !beside(m, &at))
 			continue;
 		for (i = 0; i < m->lans_count; i++) {
 			if (m->lans[i]->engine == NULL)
 				continue;
-			mesh_engine_datagram(m->lans[i]->engine, &at, dgram, (size_t)n, loop_now_ms(m->loop));
+			mesh_engine_beacon(m->lans[i]->engine, &at, dgram, (size_t)n, loop_now_ms(m->loop));
 			lan_pump(m->lans[i]);
 		}
 	}
@@ -67,8 +112,8 @@ static void beacon6_ready(struct watch *w, uint32_t revents)
 }
 
 /*
- * Of IPv4 bound to the group, so that nothing else comes; of IPv6 that would name an interface as well. Another process of
- * this machine may do the same.
+ * Of IPv4 bound to the group, so that nothing else comes; of IPv6 that would name an interface as well, and to_group looks.
+ * Another process of this machine may do the same.
  */
 static int open_beacon(int family)
 {
@@ -91,6 +136,7 @@ static int open_beacon(int family)
 	} else {
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &hops, sizeof(hops));
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on));
 		r = bind(fd, (struct sockaddr *)&a6, sizeof(a6));
 	}
 	if (r < 0) {
@@ -115,10 +161,7 @@ static void send_from(int fd, const struct underlay_address *u, struct slice byt
 {
 	struct sockaddr_in a4 = {.sin_family = AF_INET, .sin_port = htons(BEACON_PORT)};
 	struct sockaddr_in6 a6 = {.sin6_family = AF_INET6, .sin6_port = htons(BEACON_PORT), .sin6_scope_id = u->ifindex};
-	union {
-		char room[CMSG_SPACE(sizeof(struct in6_pktinfo))];
-		struct cmsghdr align;
-	} control = {.room = {0}};
+	union control control = {.room = {0}};
 	struct iovec iov = {(void *)(uintptr_t)bytes.ptr, bytes.len};
 	struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control};
 	struct cmsghdr *c = &control.align;

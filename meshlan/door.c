@@ -41,17 +41,22 @@ const char *door_v6_text(char out[static DOOR_ADDRESS_LEN], const uint8_t v6[sta
 	return inet_ntop(AF_INET6, v6, out, DOOR_ADDRESS_LEN);
 }
 
-/* A word without a dot at its end and without the suffix. */
-static struct slice bare_name(const struct meshlan *m, struct slice word)
+/* Who has the name: as it is in the mesh, or as people write it ("Office Printer"). */
+static bool find_name(const struct meshlan *m, struct slice word, struct names_entry *out)
 {
-	size_t n = strlen(m->suffix);
+	struct slice bare = meshlan_bare_name(word, m->suffix);
+	size_t dot = slice_find(bare, '.', 0);
+	char name[MESH_NAME_MAX + 1], text[2 * sizeof(name)];
 
-	if (word.len > 1 && word.ptr[word.len - 1] == '.')
-		word.len--;
-	if (word.len > n + 1 && word.ptr[word.len - n - 1] == '.' &&
-	    strncasecmp((const char *)word.ptr + word.len - n, m->suffix, n) == 0)
-		word.len -= n + 1;
-	return word;
+	if (names_find(m->names, bare, out))
+		return true;
+	names_label(name, slice_sub(bare, 0, dot));
+	if (dot == SIZE_MAX)
+		return names_find(m->names, slice_str(name), out);
+	if (bare.len - dot > MESH_NAME_MAX + 1)
+		return false;
+	snprintf(text, sizeof(text), "%s%.*s", name, SLICE_ARG(slice_sub(bare, dot, SIZE_MAX)));
+	return names_find(m->names, slice_str(text), out);
 }
 
 struct near {
@@ -73,10 +78,11 @@ static void look_near(void *arg, const struct names_entry *e)
 
 static int nobody_called(struct meshlan *m, struct slice word, struct error *err)
 {
-	char text[MESH_NAME_MAX + 1];
-	struct near n = {.word = text, .least = 3};
+	char text[MESH_NAME_MAX + 1], bare[MESH_NAME_MAX + 1];
+	struct near n = {.word = bare, .least = 3};
 
 	printable(text, sizeof(text), word);
+	printable(bare, sizeof(bare), meshlan_bare_name(word, m->suffix));
 	names_each(m->names, look_near, &n);
 	error_set(err, ERR_NOT_FOUND, "nobody is called '%s'", text);
 	if (n.best[0] != '\0')
@@ -196,7 +202,7 @@ int door_find(struct meshlan *m, struct slice word, struct found *out, struct er
 	r = word.len < sizeof(text) ? find_address(m, printable(text, sizeof(text), word), &out->entry, err) : 0;
 	if (r < 0)
 		return -1;
-	if (r > 0 || names_find(m->names, bare_name(m, word), &out->entry))
+	if (r > 0 || find_name(m, word, &out->entry))
 		out->lan = door_lan(m, out->entry.network);
 	else if (is_hex(word))
 		ids = find_ids(m, word, out);

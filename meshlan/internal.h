@@ -60,6 +60,7 @@ enum warning_kind {
 	WARN_FORWARD,
 	WARN_REACH,		/* what the proxy cannot do here */
 	WARN_GUARD,		/* own addresses are reached by other interfaces as well */
+	WARN_RECORD,		/* the own record has no room for all endpoints */
 	WARN_KINDS,
 };
 

@@ -11,7 +11,6 @@
 #define KEEP_SOON_MS 1000	/* after a change: what comes together is kept together */
 #define KEEP_MS 10000		/* from one time to the next */
 #define KEEP_RECORDS_MS 2000	/* where it is about who is there: verbs read it */
-#define RECORD_OLDEST_S (30 * 86400)
 
 /* ---- at once ---- */
 
@@ -152,29 +151,26 @@ void keep_read(struct lan *l, struct kept *k)
 	netstore_close(&s);
 }
 
-/* How long ago it was made; where that makes no sense, by this clock or the other one, it counts as new. */
-static int64_t age_of(const struct lan *l, const struct mesh_record *r)
-{
-	int64_t now_s = clock_now_s(), age_s = now_s - r->made_at_s;
-
-	return now_s < l->addressing.created_s || r->made_at_s < l->addressing.created_s || age_s < 0 ? 0 : age_s;
-}
-
-static void load_records(struct lan *l, struct slice rest)
+static void load_records(struct lan *l, const struct netstore *s, struct slice rest)
 {
 	int64_t now_ms = loop_now_ms(l->m->loop);
 	struct mesh_record *r = xmalloc(sizeof(*r));
+	struct buf ages = BUF_INIT(AGES_FILE_MAX);
 	struct error err = ERROR_INIT;
 	struct slice bytes;
+	size_t at = 0;
 	bool bad;
 
+	if (network_ages(s, &l->net, &ages, &err) < 0)
+		log_failure(LOG_LEVEL_WARN, "mesh.ages", &err);
 	while (records_next(&rest, &bytes, &bad)) {
-		if (record_read(r, bytes, &l->addressing, &err) < 0 || age_of(l, r) > RECORD_OLDEST_S)
+		if (record_read(r, bytes, &l->addressing, &err) < 0)
 			continue;
-		if (mesh_engine_load(l->engine, bytes, age_of(l, r), now_ms, &err) < 0 || names_set(l->names, r, &err) < 0)
+		if (mesh_engine_load(l->engine, bytes, ages_find(buf_slice(&ages), r->id, &at), now_ms, &err) < 0)
 			log_failure(LOG_LEVEL_WARN, "mesh.record", &err);
 		lan_pump(l);
 	}
+	buf_release(&ages);
 	free(r);
 }
 
@@ -222,7 +218,7 @@ void keep_load(struct lan *l, const struct kept *k)
 		load_evicted(l, &s);
 	else
 		log_failure(LOG_LEVEL_WARN, "mesh.store", &err);
-	load_records(l, buf_slice(&k->records));
+	load_records(l, &s, buf_slice(&k->records));
 	load_hints(l, &s);
 	netstore_close(&s);
 }
@@ -256,7 +252,7 @@ static void pin_put(void *arg, const struct names_change *pin)
 }
 
 struct keeping {
-	struct buf records, pins;
+	struct buf records, ages, pins;
 	struct last_path *paths;
 	size_t paths_count;
 };
@@ -267,14 +263,17 @@ static void collect(struct lan *l, struct keeping *k)
 	uint32_t at = 0;
 
 	k->records = BUF_INIT(RECORDS_FILE_MAX);
+	k->ages = BUF_INIT(AGES_FILE_MAX);
 	k->pins = BUF_INIT(PINS_FILE_MAX);
 	k->paths = xcalloc(mesh_engine_peers(l->engine) + 1, sizeof(*k->paths));
 	k->paths_count = 0;
 	if (l->own_bytes.len > 0)
 		records_put(&k->records, buf_slice(&l->own_bytes));
 	while (mesh_engine_each(l->engine, &at, &i)) {
-		if (i.record.len > 0)
+		if (i.record.len > 0) {
 			records_put(&k->records, i.record);
+			ages_put(&k->ages, i.node, (l->kept_ms - i.renewed_ms) / 1000);
+		}
 		if (i.last.family == ENDPOINT_NONE)
 			continue;
 		memcpy(k->paths[k->paths_count].node, i.node, NODE_ID_LEN);
@@ -290,6 +289,7 @@ static int keep(struct lan *l, const struct keeping *k, struct error *err)
 
 	if (netstore_open_locked(&s, l->m->home, err) == 0 &&
 	    network_set_records(&s, l->net.hex, buf_slice(&k->records), err) == 0 &&
+	    network_set_ages(&s, l->net.hex, buf_slice(&k->ages), err) == 0 &&
 	    network_set_paths(&s, l->net.hex, k->paths, k->paths_count, err) == 0 &&
 	    network_set_pins(&s, l->net.hex, buf_slice(&k->pins), err) == 0)
 		r = 0;
@@ -317,6 +317,7 @@ void keep_now(struct lan *l)
 		l->unkept = true;
 	}
 	buf_release(&k.records);
+	buf_release(&k.ages);
 	buf_release(&k.pins);
 	free(k.paths);
 }

@@ -78,13 +78,24 @@ static void check_clock(struct lan *l)
 		lan_warn_clear(l, WARN_CLOCK);
 }
 
+/*
+ * What is left of the grace of the generation before; none is longer than the longest one there is, however the clock
+ * stands.
+ */
+static int64_t grace_left_ms(const struct lan *l)
+{
+	int64_t left_s = l->net.former[0].grace_until_s - clock_now_s();
+
+	return (left_s < 0 ? 0 : left_s > GRACE_MAX_S ? GRACE_MAX_S : left_s) * 1000;
+}
+
 static void former_keys(const struct lan *l, struct engine_options *o)
 {
 	size_t i;
 
 	for (i = 0; i < l->net.former_count && i < ENGINE_FORMER_MAX; i++) {
 		o->former[i].key = l->net.former[i].key;
-		o->former[i].grace_ms = i > 0 ? 0 : (l->net.former[i].grace_until_s - clock_now_s()) * 1000;
+		o->former[i].grace_ms = i > 0 ? 0 : grace_left_ms(l);
 	}
 	o->former_count = i;
 }
@@ -134,6 +145,8 @@ static void stop(struct lan *l, enum goodbye why)
 {
 	/* One that did not come up has nothing to say, and nothing to keep. */
 	if (l->names != NULL) {
+		/* Of what was read: ages have changed, if nothing else. */
+		l->unkept = l->unkept || l->sweep.slot != 0;
 		keep_now(l);
 		mesh_engine_stop(l->engine, why, loop_now_ms(l->m->loop));
 		lan_pump(l);
@@ -247,8 +260,14 @@ void lan_expiry(struct lan *l)
 	else if (!expired(l) && expires_s != 0 && clock_now_s() >= expires_s - EXPIRES_SOON_S)
 		lan_warn(l, WARN_KEY, "the key of this network expires %s", time_text(when, expires_s));
 	check_clock(l);
-	if (l->engine != NULL)
-		mesh_engine_wall(l->engine, loop_now_ms(l->m->loop), clock_now_s());
+	if (l->engine == NULL)
+		return;
+	mesh_engine_wall(l->engine, loop_now_ms(l->m->loop), clock_now_s());
+	/* It was taken from the clock of the start, which may have been set since. */
+	if (l->net.former_count > 0 && l->net.key.generation == mesh_engine_key(l->engine)->generation &&
+	    clock_now_s() >= l->addressing.created_s)
+		mesh_engine_grace(l->engine, grace_left_ms(l), loop_now_ms(l->m->loop));
+	lan_pump(l);
 }
 
 /* What goes on without an interface is not disturbed before there can be one. */
@@ -357,11 +376,11 @@ void lan_stop(struct lan *l, enum goodbye why)
 static void rotate(struct lan *l)
 {
 	struct buf staylist = BUF_INIT(STAY_LEN_MAX);
-	int64_t grace_s = l->net.former_count > 0 ? l->net.former[0].grace_until_s - clock_now_s() : 0;
+	int64_t grace_ms = l->net.former_count > 0 ? grace_left_ms(l) : 0;
 	struct error err = ERROR_INIT;
 
 	read_staylist(l, &staylist);
-	if (mesh_engine_rotate(l->engine, &l->net.key, buf_slice(&staylist), grace_s > 0 ? grace_s * 1000 : 0,
+	if (mesh_engine_rotate(l->engine, &l->net.key, buf_slice(&staylist), grace_ms,
 			       loop_now_ms(l->m->loop), &err) < 0) {
 		log_failure(LOG_LEVEL_WARN, "mesh.rotate", &err);
 		lan_restart(l, GOODBYE_ROTATED);

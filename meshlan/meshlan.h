@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "mesh/record.h"
 
 #define MESHLAN_PORT 7784		/* UDP, of the network that was joined first */
 #define MESHLAN_PEERS_MAX 32
@@ -17,6 +18,9 @@
 #define MESHLAN_FORWARDS_MAX 64		/* of the configuration */
 #define MESHLAN_SUFFIX "mesh"
 #define MESHLAN_ANSWER_MAX (16u << 20)	/* bytes of what the control socket says */
+
+struct netstore;
+struct network_ids;
 
 /* A device that config.yaml names. */
 struct meshlan_forward {
@@ -47,6 +51,34 @@ struct meshlan_options {
 
 /* Run until SIGTERM or SIGINT. ERR_USAGE for an option, ERR_RETRY when another one runs in this home. */
 WARN_UNUSED int meshlan_run(const struct meshlan_options *options, struct error *err);
+
+/* Networks in the order in which they were joined, by which a name that several of them have means one node. */
+void meshlan_sort_by_joining(const struct netstore *s, struct network_ids *ids);
+
+/*
+ * Whether a setting may be: the name of this node, where it listens, a peer, the suffix of names, a server to ask for other
+ * names, a forward. 0, or -1 with err: ERR_USAGE, or ERR_REFUSED for a target that is none, with a hint what may be.
+ */
+WARN_UNUSED int meshlan_check_name(const char *text, struct error *err);
+WARN_UNUSED int meshlan_check_listen(const char *text, struct error *err);
+WARN_UNUSED int meshlan_check_peer(const char *text, struct error *err);
+WARN_UNUSED int meshlan_check_suffix(const char *text, struct error *err);
+WARN_UNUSED int meshlan_check_upstream(const char *text, struct error *err);
+WARN_UNUSED int meshlan_check_forward(struct slice name, struct slice target, struct error *err);
+/* Whether two words that people write are one name in the mesh. */
+bool meshlan_same_name(struct slice a, struct slice b);
+
+/* A word without a dot at its end and without the suffix, in any case: "nas.home" of "nas.home.mesh.". */
+struct slice meshlan_bare_name(struct slice word, const char *suffix);
+/* Whether it is a literal address, IPv4 or IPv6. */
+bool meshlan_is_address(struct slice word);
+/*
+ * The name that people mean in a network of which they say `network`: "nas" of "nas", "NAS.mesh", "nas.home.mesh",
+ * "office-printer" of "Office Printer". ERR_USAGE with a hint: it is an address, a name of another network, or nothing
+ * that can be a name.
+ */
+WARN_UNUSED int meshlan_name_parse(char out[static MESH_NAME_MAX + 1], struct slice word, const char *suffix,
+				   const char *network, struct error *err);
 
 /*
  * One request to the process that runs: its answer, JSON, is appended. body: JSON, or empty for GET. ERR_RETRY when

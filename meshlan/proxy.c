@@ -17,7 +17,10 @@
 #include "sys/descriptors.h"
 
 #define TCP_SYN 2
+#define REAP_EVERY_MS 1000
 #define DESCRIPTORS_LEFT 512	/* for rules, keys and whoever asks: callers can open as many as they like */
+
+_Static_assert(REDIRECT_PORTS_BYTES == LISTENERS_PORTS_BYTES, "a bit for each port");
 
 /* A packet on its way to the thread. */
 struct taken {
@@ -64,6 +67,26 @@ bool proxy_whose(const struct proxy *p, uint8_t protocol, const union udp_addr *
 
 	proxy_from_sockaddr(from, &alias, &port);
 	return redirect_of_alias(p->o.redirect, protocol, &alias, port, out);
+}
+
+/*
+ * One that has given way is heard of no more, and would keep its sockets until it has been idle for hours. Only whoever
+ * needs sockets looks, and not for each: all are gone through.
+ */
+void proxy_reap(struct proxy *p)
+{
+	int64_t now_ms = loop_now_ms(p->loop);
+	struct redirect_counts c;
+
+	if (now_ms - p->reaped_ms < REAP_EVERY_MS)
+		return;
+	redirect_count(p->o.redirect, &c);
+	if (c.evicted == p->evicted)
+		return;
+	p->evicted = c.evicted;
+	p->reaped_ms = now_ms;
+	proxy_tcp_reap(p);
+	proxy_udp_reap(p);
 }
 
 /* ---- what others see ---- */
@@ -156,6 +179,10 @@ static void take(struct proxy *p, uint32_t peer, const uint8_t *ip, size_t len)
 
 	if (p->ending || !plane_packet_parse(ip, len, &packet))
 		return;
+	if (!redirect_holds(p->o.redirect, &packet)) {
+		proxy_refuse(p, peer, ip, len, REJECT_UNREACHABLE);
+		return;
+	}
 	if (packet.protocol == IPPROTO_ICMP || packet.protocol == IPPROTO_ICMPV6) {
 		proxy_echo_taken(p, peer, &packet);
 		return;
@@ -231,6 +258,14 @@ static size_t who_listens(void *arg, uint8_t protocol, uint16_t port, struct red
 	return kept;
 }
 
+static bool all_ports(void *arg, uint8_t protocol, uint8_t bits[static REDIRECT_PORTS_BYTES])
+{
+	struct proxy *p = arg;
+	struct error err = ERROR_INIT;
+
+	return listeners_ports(&p->listeners, protocol, bits, &err) == 0;
+}
+
 /* ---- life ---- */
 
 static void *run(void *arg)
@@ -256,7 +291,7 @@ static void try_transparent(struct proxy *p)
 
 static void open_all(struct proxy *p)
 {
-	struct redirect_options o = {.arg = p, .taken = kernel_takes, .listening = who_listens};
+	struct redirect_options o = {.arg = p, .taken = kernel_takes, .listening = who_listens, .ports = all_ports};
 	struct error err = ERROR_INIT;
 
 	if (netlink_open(&p->netlink, &err) < 0) {

@@ -9,7 +9,8 @@
  * A service on loopback sees the member's mesh address: we connect from a socket bound to it (IP_TRANSPARENT), and
  * policy rules (lib/sys/policyroute.h) bring the service's answers back. A device sees this host. An echo request to a
  * forward is answered when the device has answered one of ours.
- * Caps: REDIRECT_FLOWS_MAX flows, PROXY_RULES_MAX of them to ::1, PROXY_ECHOES_MAX echoes, PROXY_BUFFER bytes held in each direction of each.
+ * Caps: REDIRECT_FLOWS_MAX flows, PROXY_RULES_MAX of them to ::1, PROXY_ECHOES_MAX echoes, PROXY_BUFFER bytes held in
+ * each direction of each. When all rules are in use, the member with most gives one up for whoever has fewer.
  *
  * Order of life: redirect_new, plane_new, proxy_new, plane_start ... proxy_free, plane_free, redirect_free.
  */

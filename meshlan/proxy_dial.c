@@ -100,6 +100,23 @@ static int try_connect(int fd, const union udp_addr *to, int *error)
 	return -1;
 }
 
+/* For one more rule of this member. */
+static bool make_place(struct proxy *p, uint32_t peer)
+{
+	const struct proxy_rule *victim;
+
+	if (p->rules.n < PROXY_RULES_MAX)
+		return true;
+	victim = proxy_rules_victim(&p->rules, peer);
+	if (victim == NULL)
+		return false;
+	if (victim->protocol == IPPROTO_TCP)
+		proxy_tcp_give_way(p, victim->slot);
+	else
+		proxy_udp_give_way(p, victim->slot);
+	return true;
+}
+
 /* The answers' way back to a socket that is bound. */
 static int make_way(struct proxy *p, int fd, const struct redirect_flow *f, struct policyroute_flow *rule)
 {
@@ -110,7 +127,7 @@ static int make_way(struct proxy *p, int fd, const struct redirect_flow *f, stru
 
 	if (f->service.version == 4)
 		return 0;
-	if (p->rules >= PROXY_RULES_MAX) {
+	if (!make_place(p, f->peer)) {
 		proxy_trouble(p, PROXY_NO_ROOM, true);
 		return ENOBUFS;
 	}
@@ -125,7 +142,7 @@ static int make_way(struct proxy *p, int fd, const struct redirect_flow *f, stru
 		proxy_trouble(p, PROXY_NO_POLICY, true);
 		return EHOSTUNREACH;
 	}
-	p->rules++;
+	proxy_rules_take(&p->rules, rule, f->peer, f->protocol, proxy_slot(f));
 	return 0;
 }
 
@@ -137,7 +154,7 @@ void proxy_hung_up(struct proxy *p, struct policyroute_flow *rule)
 		return;
 	if (policyroute_flow_remove(&p->netlink, rule, &err) < 0)
 		log_failure(LOG_LEVEL_WARN, "mesh.proxy", &err);
-	p->rules--;
+	proxy_rules_give_back(&p->rules, rule);
 	rule->protocol = 0;
 }
 

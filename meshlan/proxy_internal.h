@@ -4,6 +4,7 @@
  *	proxy.c		the thread, who listens on this host, what was taken
  *	proxy_own.c	our own addresses and forwards, and sockets that listen
  *	proxy_dial.c	sockets to services and devices
+ *	proxy_rules.c	who has a place for services on ::1
  *	proxy_tcp.c	connections, and bytes between their two ends
  *	proxy_udp.c	datagrams
  *	proxy_echo.c	echo requests to forwards
@@ -16,7 +17,7 @@
 
 #include "mesh/plane.h"
 #include "mesh/reject.h"
-#include "meshlan/proxy.h"
+#include "meshlan/proxy_rules.h"
 #include "net/loop.h"
 #include "sys/echo.h"
 #include "sys/listeners.h"
@@ -50,7 +51,9 @@ struct proxy {
 	struct udp_flow *udp[REDIRECT_FLOWS_MAX];
 	struct netlink netlink;		/* for the policy rule */
 	int64_t policy_ms;		/* when it was seen to last */
-	size_t rules;			/* of flows to ::1 */
+	struct proxy_rules rules;	/* of flows to ::1 */
+	uint64_t evicted;		/* flows that had given way when sockets were last gone through */
+	int64_t reaped_ms;		/* and when that was */
 	struct echo echo4, echo6;
 	struct watch echo4_watch, echo6_watch;
 	struct asked *asked[PROXY_ECHOES_MAX];		/* by sequence */
@@ -81,6 +84,8 @@ static inline size_t proxy_slot(const struct redirect_flow *f)
 }
 union udp_addr proxy_sockaddr(const struct redirect_address *a, uint16_t port);
 void proxy_from_sockaddr(const union udp_addr *a, struct redirect_address *out, uint16_t *port);
+/* Before a flow takes up sockets: those of flows that have given way are let go of. */
+void proxy_reap(struct proxy *p);
 /* The flow of what came from there to a socket of ours. false: of none, and so nobody has business there. */
 bool proxy_whose(const struct proxy *p, uint8_t protocol, const union udp_addr *from, struct redirect_flow *out);
 static inline socklen_t proxy_sockaddr_len(const union udp_addr *a)
@@ -99,7 +104,8 @@ bool proxy_has(const struct proxy *p, const struct redirect_flow *f);
 void proxy_policy(struct proxy *p);
 /*
  * A socket that connects, or has connected, to what the flow is for. type: SOCK_STREAM or SOCK_DGRAM. *rule is what
- * proxy_hung_up gets when the socket is closed. -1 with an errno in *error.
+ * proxy_hung_up gets when the socket is closed; it stays where it is. Another flow may be ended for its place. -1
+ * with an errno in *error.
  */
 int proxy_dial(struct proxy *p, const struct redirect_flow *f, int type, struct policyroute_flow *rule, int *error);
 void proxy_hung_up(struct proxy *p, struct policyroute_flow *rule);
@@ -111,10 +117,16 @@ void proxy_tcp_accept(struct watch *w, uint32_t revents);
 void proxy_tcp_again(struct timer *t);
 /* End all, or those that are no longer ours. */
 void proxy_tcp_end(struct proxy *p, bool all);
+/* End those that have given way. */
+void proxy_tcp_reap(struct proxy *p);
+/* End the one in this slot. */
+void proxy_tcp_give_way(struct proxy *p, size_t slot);
 
 /* ---- proxy_udp.c ---- */
 void proxy_udp_ready(struct watch *w, uint32_t revents);
 void proxy_udp_end(struct proxy *p, bool all);
+void proxy_udp_reap(struct proxy *p);
+void proxy_udp_give_way(struct proxy *p, size_t slot);
 
 /* ---- proxy_echo.c ---- */
 void proxy_echo_open(struct proxy *p);

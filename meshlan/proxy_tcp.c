@@ -20,7 +20,8 @@
 /*
  *	DIALLING --far end connected, SYN let in--> WAITING --accepted--> OPEN --both directions ended--> gone
  *	    |                                          |                   |
- *	    +-- refused, late: RST or ICMP             +-- late            +-- error, idle: RST to both
+ *	    +-- refused, late: RST or ICMP             +-- late            +-- idle: RST to both
+ *	                                                                   +-- one end broken: its last words, RST
  */
 enum tcp_state {
 	DIALLING,	/* the far end has not taken the connection; the caller's SYN is kept */
@@ -41,9 +42,10 @@ struct tcp_flow {
 	struct redirect_flow flow;
 	enum tcp_state state;
 	struct watch near, far;		/* the caller's end, the service's; fd -1: none */
+	bool near_broken, far_broken;	/* OPEN: nothing can be said to it any more */
 	struct way up, down;		/* near to far, far to near */
 	struct policyroute_flow rule;	/* of the far end's answers */
-	struct timer idle;		/* in its last moments: until the far end has all of it */
+	struct timer idle;		/* in its last moments: until either end has all of it */
 	int64_t last_ms;
 	size_t syn_len;
 	uint8_t syn[];			/* of DIALLING; the size is the whole packet's */
@@ -113,32 +115,35 @@ static int write_kept(struct way *way, int to)
 	return 0;
 }
 
-static int carry(struct tcp_flow *t, struct way *way, int from, int to)
+enum carried { CARRIED, FROM_BROKEN, TO_BROKEN };	/* FROM_BROKEN: what it had said was read before */
+
+static enum carried carry(struct tcp_flow *t, struct way *way, int from, int to)
 {
 	uint8_t *room = t->p->room;
 
 	if (write_kept(way, to) < 0)
-		return -1;
+		return TO_BROKEN;
 	for (int i = 0; i < READS_MAX && way->kept == NULL && !way->ended; i++) {
 		ssize_t got = recv(from, room, PROXY_BUFFER, MSG_DONTWAIT), put;
 
 		if (got < 0)
-			return errno == EAGAIN || errno == EINTR ? 0 : -1;
+			return errno == EAGAIN || errno == EINTR ? CARRIED : FROM_BROKEN;
 		if (got == 0) {
 			way->ended = true;
 			break;
 		}
 		put = write_some(to, room, (size_t)got);
 		if (put < 0)
-			return -1;
+			return TO_BROKEN;
 		if (put < got)
 			keep(way, room + put, (size_t)(got - put));
 	}
-	if (way->ended && way->kept == NULL && !way->shut) {
+	/* Of an end that was reset the other learns that it was reset, not that it had said all. */
+	if (way->ended && way->kept == NULL && !way->shut && !t->near_broken && !t->far_broken) {
 		way->shut = true;
 		(void)shutdown(to, SHUT_WR);
 	}
-	return 0;
+	return CARRIED;
 }
 
 /*
@@ -161,6 +166,14 @@ static int wait_for(struct tcp_flow *t, struct watch *w, const struct way *out, 
 	return loop_watch(t->p->loop, w, &(struct error){0});
 }
 
+/* Soon, and then less and less often: a caller can leave many that wait for it. */
+static void look_again(struct tcp_flow *t, int64_t now_ms)
+{
+	loop_unwatch(&t->near);
+	loop_unwatch(&t->far);
+	loop_timer_set(t->p->loop, &t->idle, now_ms + LEAVE_MS + (now_ms - t->last_ms) / 4);
+}
+
 /* Both ends have been told. With the rule goes the way of what the far end says to it: it says its last before. */
 static void leave(struct tcp_flow *t)
 {
@@ -171,16 +184,47 @@ static void leave(struct tcp_flow *t)
 		finish(t, unsaid > 0, false);
 		return;
 	}
-	loop_unwatch(&t->near);
-	loop_unwatch(&t->far);
-	loop_timer_set(t->p->loop, &t->idle, now_ms + LEAVE_MS);
+	look_again(t, now_ms);
+}
+
+/* What a broken end had said: is there any that the other one has not got? */
+static bool unsaid(struct tcp_flow *t, struct way *way, int from, int to, bool *to_broken)
+{
+	enum carried c = *to_broken ? TO_BROKEN : carry(t, way, from, to);
+	int left = 0;
+
+	*to_broken = c == TO_BROKEN;
+	if (*to_broken)
+		return false;
+	return way->kept != NULL || (c == CARRIED && !way->ended) || (ioctl(to, SIOCOUTQ, &left) == 0 && left > 0);
+}
+
+/*
+ * A service that has read enough of an upload answers, and closes: its answer comes before its reset, and ours would
+ * throw away what the caller has not got yet.
+ */
+static void last_words(struct tcp_flow *t)
+{
+	int64_t now_ms = loop_now_ms(t->p->loop);
+	bool more = unsaid(t, &t->down, t->far.fd, t->near.fd, &t->near_broken);
+
+	more |= unsaid(t, &t->up, t->near.fd, t->far.fd, &t->far_broken);
+	if (!more || (t->near_broken && t->far_broken) || now_ms - t->last_ms >= PROXY_DIAL_MS) {
+		finish(t, true, false);
+		return;
+	}
+	look_again(t, now_ms);
 }
 
 static void work(struct tcp_flow *t)
 {
+	enum carried down = carry(t, &t->down, t->far.fd, t->near.fd), up = carry(t, &t->up, t->near.fd, t->far.fd);
+
 	t->last_ms = loop_now_ms(t->p->loop);
-	if (carry(t, &t->up, t->near.fd, t->far.fd) < 0 || carry(t, &t->down, t->far.fd, t->near.fd) < 0)
-		finish(t, true, false);
+	t->near_broken = up == FROM_BROKEN || down == TO_BROKEN;
+	t->far_broken = down == FROM_BROKEN || up == TO_BROKEN;
+	if (t->near_broken || t->far_broken)
+		last_words(t);
 	else if (t->up.shut && t->down.shut)
 		leave(t);
 	else if (wait_for(t, &t->near, &t->up, &t->down) < 0 || wait_for(t, &t->far, &t->down, &t->up) < 0)
@@ -188,19 +232,22 @@ static void work(struct tcp_flow *t)
 }
 
 /* out: what comes from this end. After its last byte nothing is read that would tell of an error. */
-static void ready(struct tcp_flow *t, const struct way *out, uint32_t revents)
+static void ready(struct tcp_flow *t, const struct way *out, bool *broken, uint32_t revents)
 {
-	if (out->ended && (revents & (EPOLLERR | EPOLLHUP)) != 0)
-		finish(t, true, false);
-	else
+	if (!out->ended || (revents & (EPOLLERR | EPOLLHUP)) == 0) {
 		work(t);
+		return;
+	}
+	t->last_ms = loop_now_ms(t->p->loop);
+	*broken = true;
+	last_words(t);
 }
 
 static void near_ready(struct watch *w, uint32_t revents)
 {
 	struct tcp_flow *t = container_of(w, struct tcp_flow, near);
 
-	ready(t, &t->up, revents);
+	ready(t, &t->up, &t->near_broken, revents);
 }
 
 static void idle_fire(struct timer *timer)
@@ -208,7 +255,9 @@ static void idle_fire(struct timer *timer)
 	struct tcp_flow *t = container_of(timer, struct tcp_flow, idle);
 	int64_t at_ms = t->last_ms + PROXY_TCP_IDLE_MS;
 
-	if (t->up.shut && t->down.shut)
+	if (t->near_broken || t->far_broken)
+		last_words(t);
+	else if (t->up.shut && t->down.shut)
 		leave(t);
 	else if (loop_now_ms(t->p->loop) < at_ms)
 		loop_timer_set(t->p->loop, timer, at_ms);
@@ -257,7 +306,7 @@ static void far_ready(struct watch *w, uint32_t revents)
 	if (t->state == DIALLING)
 		dialled(t, revents);
 	else if (t->state == OPEN && revents != 0)
-		ready(t, &t->down, revents);
+		ready(t, &t->down, &t->far_broken, revents);
 	else if (t->state == WAITING)
 		/* It has gone, or the caller does not come: a late one finds nobody, and is reset. */
 		finish(t, true, false);
@@ -267,13 +316,15 @@ static void far_ready(struct watch *w, uint32_t revents)
 
 void proxy_tcp_taken(struct proxy *p, const struct redirect_flow *f, const uint8_t *ip, size_t len)
 {
-	struct tcp_flow **at = &p->tcp[proxy_slot(f)], *t = *at;
+	struct tcp_flow **at = &p->tcp[proxy_slot(f)], *t;
 	int error;
 
+	proxy_reap(p);
+	t = *at;
 	/* Asked again, while the far end is being dialled. */
 	if (t != NULL && t->flow.id == f->id)
 		return;
-	/* Its place was taken from it, since it was not open. */
+	/* Its place was taken from it. */
 	if (t != NULL)
 		finish(t, true, true);
 	if (!proxy_has(p, f)) {
@@ -382,4 +433,20 @@ void proxy_tcp_end(struct proxy *p, bool all)
 	for (size_t i = 0; i < REDIRECT_FLOWS_MAX; i++)
 		if (p->tcp[i] != NULL && (all || !proxy_has(p, &p->tcp[i]->flow)))
 			finish(p->tcp[i], true, p->tcp[i]->state == DIALLING);
+}
+
+void proxy_tcp_reap(struct proxy *p)
+{
+	for (size_t i = 0; i < REDIRECT_FLOWS_MAX; i++) {
+		struct tcp_flow *t = p->tcp[i];
+
+		/* The caller has said and heard all: then the service gets the rest of it, however long it takes. */
+		if (t != NULL && !(t->up.ended && t->down.shut) && !redirect_lives(p->o.redirect, t->flow.id))
+			finish(t, true, true);
+	}
+}
+
+void proxy_tcp_give_way(struct proxy *p, size_t slot)
+{
+	finish(p->tcp[slot], true, p->tcp[slot]->state == DIALLING);
 }

@@ -140,6 +140,7 @@ static struct udp_flow *begin(struct proxy *p, const struct redirect_flow *f)
 
 	if (!proxy_has(p, f))
 		return NULL;
+	proxy_reap(p);
 	u = xcalloc(1, sizeof(*u));
 	u->p = p;
 	u->flow = *f;
@@ -208,4 +209,16 @@ void proxy_udp_end(struct proxy *p, bool all)
 	for (size_t i = 0; i < REDIRECT_FLOWS_MAX; i++)
 		if (p->udp[i] != NULL && (all || !proxy_has(p, &p->udp[i]->flow)))
 			finish(p->udp[i]);
+}
+
+void proxy_udp_reap(struct proxy *p)
+{
+	for (size_t i = 0; i < REDIRECT_FLOWS_MAX; i++)
+		if (p->udp[i] != NULL && !redirect_lives(p->o.redirect, p->udp[i]->flow.id))
+			finish(p->udp[i]);
+}
+
+void proxy_udp_give_way(struct proxy *p, size_t slot)
+{
+	finish(p->udp[slot]);
 }

@@ -82,7 +82,7 @@ static int64_t joined_at(const struct netstore *s, const char *hex)
 	return (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
 }
 
-static void sort_by_joining(const struct netstore *s, struct network_ids *ids)
+void meshlan_sort_by_joining(const struct netstore *s, struct network_ids *ids)
 {
 	int64_t at[NETSTORE_NETWORKS_MAX];
 	size_t i, k;
@@ -161,7 +161,7 @@ static int reload(struct meshlan *m, struct error *err)
 	for (i = m->lans_count; i-- > 0;)
 		if (!is_among(&ids, m->lans[i]->net.hex))
 			drop(m, i, GOODBYE_LEAVING);
-	sort_by_joining(&s, &ids);
+	meshlan_sort_by_joining(&s, &ids);
 	for (i = 0; i < ids.count; i++)
 		all = take_network(m, &s, ids.hex[i]) && all;
 	/* A rule taken away must not stay in force because there was no descriptor free at that moment. */
@@ -261,10 +261,8 @@ static int take_name(struct meshlan *m, struct error *err)
 	char host[256] = "";
 
 	if (m->options->name != NULL) {
-		if (mesh_name_check(slice_str(m->options->name), "the name of this node", err) < 0) {
-			err->kind = ERR_USAGE;	/* the operator's word, not a stranger's */
+		if (meshlan_check_name(m->options->name, err) < 0)
 			return -1;
-		}
 		snprintf(m->name, sizeof(m->name), "%s", m->options->name);
 		return 0;
 	}

@@ -15,6 +15,7 @@ static const char *const warning_names[WARN_KINDS] = {
 	[WARN_CLOCK] = "clock", [WARN_ADDRESS] = "address", [WARN_RULES] = "rules", [WARN_WAITING] = "waiting",
 	[WARN_OWN_RECORD] = "own-record", [WARN_DISK] = "disk", [WARN_DNS] = "dns",
 	[WARN_FORWARD] = "forward", [WARN_REACH] = "reach", [WARN_GUARD] = "guard",
+	[WARN_RECORD] = "record",
 };
 #define BEHIND_TOLD 3	/* names of members without the new key */
 #define CLASHES_TOLD 16	/* warnings of names that are lost; who calls itself what can be made up by any member */
@@ -265,6 +266,8 @@ static void put_peers(struct json_writer *w, const struct lan *l, const struct r
 	uint32_t at = 0;
 
 	while (n < mesh_engine_peers(l->engine) && mesh_engine_each(l->engine, &at, &list[n].info)) {
+		if (list[n].info.away)
+			continue;
 		e = roll_of(r, list[n].info.node, &entries);
 		list[n++].name = entries > 0 && is_node(e) ? e->name : "";
 	}

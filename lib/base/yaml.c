@@ -332,12 +332,15 @@ static int check_scalar(struct reader *r)
 }
 
 /* Append a text to the entry, which takes it. */
-static void append(struct yaml_entry *e, char *text)
+static void append(struct yaml_entry *e, char *text, yaml_mark_t at)
 {
 	char **values = xreallocarray((void *)(uintptr_t)e->values, e->count + 1, sizeof(values[0]));
+	struct yaml_mark *marks = xreallocarray((void *)(uintptr_t)e->marks, e->count + 1, sizeof(marks[0]));
 
+	marks[e->count] = (struct yaml_mark){(unsigned)at.line + 1, (unsigned)at.column + 1};
 	values[e->count++] = text;
 	e->values = (const char *const *)values;
+	e->marks = marks;
 }
 
 static int check_room(struct reader *r, const struct yaml_entry *e)
@@ -352,7 +355,7 @@ static int add_value(struct reader *r, struct yaml_entry *e)
 {
 	if (check_scalar(r) < 0 || check_room(r, e) < 0)
 		return -1;
-	append(e, xstrndup_slice(scalar(r)));
+	append(e, xstrndup_slice(scalar(r)), r->event.start_mark);
 	return 0;
 }
 
@@ -454,7 +457,7 @@ static int read_map(struct reader *r, struct yaml_entry *e)
 			goto out;
 		}
 	}
-	append(e, join_members(values, member_count(k)));
+	append(e, join_members(values, member_count(k)), begin);
 	result = 0;
 out:
 	for (i = 0; i < YAML_MEMBERS_MAX; i++)
@@ -625,6 +628,7 @@ void yaml_release(struct yaml *doc)
 		for (v = 0; v < e->count; v++)
 			free((void *)(uintptr_t)e->values[v]);
 		free((void *)(uintptr_t)e->values);
+		free((void *)(uintptr_t)e->marks);
 		free((void *)(uintptr_t)e->key);
 	}
 	free(doc->entries);

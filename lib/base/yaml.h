@@ -51,12 +51,18 @@ struct yaml_key {
 	unsigned needed;
 };
 
+/* A place in the file, from 1. */
+struct yaml_mark {
+	unsigned line, column;
+};
+
 /* A value that did occur, in the order of the file. All text is owned by the document and terminated. */
 struct yaml_entry {
 	const char *key;		/* dotted, as written */
 	const struct yaml_key *known;	/* its row in the table */
 	const char *const *values;	/* `count` of them; one for everything but a list */
 	unsigned count;
+	const struct yaml_mark *marks;	/* where each of them is */
 	int64_t number;			/* YAML_INT, YAML_DURATION (seconds), YAML_SIZE (bytes), YAML_BOOL (0, 1) */
 	unsigned line, column;		/* of the value, from 1 */
 };

@@ -76,11 +76,27 @@ static void outer(struct mesh_engine *e, const struct generation *g, const struc
 	case PACKET_HERE:
 		discover_here(e, from, body, now_ms);
 		break;
-	case PACKET_BEACON:
-		discover_beacon(e, g, from, body, now_ms);
-		break;
 	default:
 		break;
+	}
+}
+
+void mesh_engine_beacon(struct mesh_engine *e, const struct endpoint *from, const uint8_t *dgram, size_t len, int64_t now_ms)
+{
+	uint8_t body[PACKET_OUTER_MAX], clear[PACKET_HEADER_LEN];
+	const struct generation *g;
+	struct packet_header h;
+	size_t n;
+
+	for (g = e->gen; g < e->gen + e->gens; g++) {
+		if (!generation_holds(e, g, now_ms) || packet_header_get(&g->subkeys, dgram, len, &h, clear) < 0 ||
+		    h.type != PACKET_BEACON || packet_open(&g->subkeys, dgram, len, &h, body, &n) < 0)
+			continue;
+		if (guard_source(&e->guard, from, now_ms))
+			discover_beacon(e, g, from, slice_of(body, n), now_ms);
+		else
+			e->stats.strangers_limited++;
+		return;
 	}
 }
 

@@ -12,6 +12,15 @@ bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
 	return a->family == b->family && a->port == b->port && memcmp(a->addr, b->addr, sizeof(a->addr)) == 0;
 }
 
+bool endpoint_within(const struct endpoint *e, const struct endpoint *net, unsigned bits)
+{
+	unsigned whole = bits / 8, rest = bits % 8;
+
+	return e->family == net->family && bits <= (e->family == ENDPOINT_V4 ? 32u : 128u) &&
+	       memcmp(e->addr, net->addr, whole) == 0 &&
+	       (rest == 0 || (e->addr[whole] ^ net->addr[whole]) >> (8 - rest) == 0);
+}
+
 static bool usable_v4(const uint8_t *a)
 {
 	static const uint8_t broadcast[4] = {255, 255, 255, 255};

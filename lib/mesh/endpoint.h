@@ -27,6 +27,8 @@ bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
  * link-local, nor IPv4 inside IPv6 (::ffff:0:0/96, ::/96).
  */
 bool endpoint_usable(const struct endpoint *e);
+/* Whether the first `bits` of both addresses, of one family, are the same; ports are not looked at. */
+bool endpoint_within(const struct endpoint *e, const struct endpoint *net, unsigned bits);
 void endpoint_put(uint8_t out[static ENDPOINT_WIRE_LEN], const struct endpoint *e);
 /* 0, or -1 for a family that is neither 4, 6 nor (all zeros) none, and for IPv4 whose padding is not zero. */
 WARN_UNUSED int endpoint_get(struct endpoint *e, const uint8_t in[static ENDPOINT_WIRE_LEN]);

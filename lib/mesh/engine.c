@@ -199,7 +199,7 @@ struct mesh_engine *mesh_engine_new(const struct engine_options *o, const struct
 					  .boot_epoch = o->boot_epoch};
 	memcpy(e->self.network_id, o->key.id, NETWORK_ID_LEN);
 	e->own = o->own;
-	e->own.sequence = o->sequence;
+	e->own.sequence = sequence_above(o->sequence, o->boot_epoch);
 	e->own.endpoints_count = 0;
 	e->port_v4 = o->port_v4;
 	e->port_v6 = o->port_v6;
@@ -254,13 +254,15 @@ void mesh_engine_free(struct mesh_engine *e)
 int mesh_engine_load(struct mesh_engine *e, struct slice record, int64_t age_s, int64_t now_ms, struct error *err)
 {
 	struct mesh_record r;
+	struct sign sign;
 
 	if (record_read(&r, record, &e->addressing, err) < 0)
 		return -1;
-	if (age_s < 0 || age_s > RECORD_FORGET_MS / 1000)
-		age_s = RECORD_FORGET_MS / 1000;
-	if (memcmp(r.id, e->nodekey.id, NODE_ID_LEN) != 0)
-		gossip_take(e, &r, record, NULL, false, now_ms - age_s * 1000, now_ms);
+	sign = gossip_sign(e, &r, now_ms);
+	if (age_s >= 0)
+		sign.renewed_ms = now_ms - age_s * 1000;
+	if (age_s < RECORD_REACHED_MS / 1000 && memcmp(r.id, e->nodekey.id, NODE_ID_LEN) != 0)
+		gossip_take(e, &r, record, sign, now_ms);
 	return 0;
 }
 
@@ -290,6 +292,24 @@ void mesh_engine_evict(struct mesh_engine *e, const uint8_t node[static NODE_ID_
 
 /* ---- time ---- */
 
+/* What time alone does to what is known of a node; false: it is known no more. */
+static bool node_age(struct mesh_engine *e, struct node *n, int64_t now_ms)
+{
+	if (n->current.index != 0 && node_end_ms(n) <= now_ms)
+		n->renewed_ms = now_ms;
+	if (n->counts && node_end_ms(n) <= now_ms)
+		gossip_expire(e, n, now_ms);
+	n->due_ms = node_end_ms(n);
+	if (n->due_ms > now_ms)
+		return true;
+	if (!n->evicted) {
+		node_remove(e, n, now_ms);
+		return false;
+	}
+	n->due_ms = now_ms + GOSSIP_MS;
+	return true;
+}
+
 void mesh_engine_timer(struct mesh_engine *e, int64_t now_ms)
 {
 	uint32_t i;
@@ -308,13 +328,8 @@ void mesh_engine_timer(struct mesh_engine *e, int64_t now_ms)
 		if (n == NULL)
 			continue;
 		if (n->due_ms <= now_ms) {
-			n->due_ms = n->renewed_ms + RECORD_FORGET_MS;
-			if (n->due_ms <= now_ms && n->current.index == 0 && !n->evicted) {
-				node_remove(e, n, now_ms);
+			if (!node_age(e, n, now_ms))
 				continue;
-			}
-			if (n->due_ms <= now_ms)
-				n->due_ms = now_ms + GOSSIP_MS;
 			calls_timer(e, n, now_ms);
 			paths_timer(e, n, now_ms);
 			gossip_node_timer(e, n, now_ms);
@@ -343,7 +358,8 @@ static void info(const struct mesh_engine *e, const struct node *n, struct mesh_
 
 	*out = (struct mesh_peer_info){.peer = n->peer, .record = slice_of(n->record, n->record_len), .live = node_live(n),
 				       .calling = n->call != NULL, .at = n->path, .last = n->good, .mtu = n->mtu, .rtt_us = n->rtt_us,
-				       .evicted = n->evicted, .relay = ENGINE_NOBODY, .relays = n->relays,
+				       .evicted = n->evicted, .away = n->record_len > 0 && !n->counts,
+				       .renewed_ms = n->renewed_ms, .relay = ENGINE_NOBODY, .relays = n->relays,
 				       .known_generation = n->generation, .probed_ms = n->probed_ms};
 	memcpy(out->node, n->id, NODE_ID_LEN);
 	memcpy(out->name, n->name, sizeof(out->name));

@@ -92,7 +92,10 @@ void mesh_engine_free(struct mesh_engine *e);
 
 /* ---- before the first datagram ---- */
 
-/* A record from disk, verified by whoever read it (network_records). -1: not in form. age_s: since it was last renewed. */
+/*
+ * A record from disk, verified by whoever read it (network_records). -1: not in form. age_s: as mesh_engine_each had it, -1:
+ * it is not known; one that had come to counting no more still does not count.
+ */
 WARN_UNUSED int mesh_engine_load(struct mesh_engine *e, struct slice record, int64_t age_s, int64_t now_ms,
 				 struct error *err);
 /* Where a node was reached last (MESH_ACT_ENDPOINT, kept by the daemon): tried first. */
@@ -103,11 +106,16 @@ void mesh_engine_evict(struct mesh_engine *e, const uint8_t node[static NODE_ID_
 /* ---- what happened ---- */
 
 /*
- * A datagram of no session of ours (PLANE_EVENT_STRANGER, and what came to the beacon port), as it came. dgram is not
- * changed. Costs a SipHash for noise.
+ * A datagram of no session of ours (PLANE_EVENT_STRANGER), as it came. dgram is not changed. Costs a SipHash for noise.
+ * A beacon is dropped here.
  */
 void mesh_engine_datagram(struct mesh_engine *e, const struct endpoint *from, const uint8_t *dgram, size_t len,
 			  int64_t now_ms);
+/*
+ * The same of what came to the multicast groups of the local networks from an address in one of them: a beacon, all else is
+ * dropped. Its sender is asked, with many times the bytes of a beacon, and nothing else shows that it is there.
+ */
+void mesh_engine_beacon(struct mesh_engine *e, const struct endpoint *from, const uint8_t *dgram, size_t len, int64_t now_ms);
 /* The content of an opened packet of type PACKET_CONTROL of a published session (PLANE_EVENT_MESSAGE). */
 void mesh_engine_message(struct mesh_engine *e, uint32_t peer, uint32_t index, const struct endpoint *from,
 			 struct slice content, int64_t now_ms);
@@ -135,12 +143,14 @@ int64_t mesh_engine_due(const struct mesh_engine *e);	/* it may be past already:
 
 /*
  * The endpoints of this node's own interfaces and of its configuration, the best first, at most ENGINE_ENDPOINTS_MAX;
- * those that no record may have are left out. A change renews the record, and tells every peer at once.
+ * those that no record may have are left out, and the last ones where the record has no room for them
+ * (mesh_engine_left_out). A change renews the record, and tells every peer at once.
  */
 void mesh_engine_endpoints(struct mesh_engine *e, const struct record_endpoint *at, size_t count, int64_t now_ms);
 /*
  * Another name, flags or forwards, as in engine_options.own; claims are the engine's. A forward's ordinal says which
- * block it lives in; blocks are claimed as they are needed. -1: ERR_MALFORMED, ERR_LIMIT, and nothing has changed.
+ * block it lives in; blocks are claimed as they are needed. -1: ERR_MALFORMED, ERR_LIMIT (of endpoints that the record
+ * has, one would have to go as well), and nothing has changed.
  */
 WARN_UNUSED int mesh_engine_own(struct mesh_engine *e, const struct mesh_record *own, int64_t now_ms, struct error *err);
 /* Endpoints an operator wrote: each is asked who is there until a session stands, and again when all are lost. */
@@ -165,6 +175,8 @@ WARN_UNUSED int mesh_engine_rotate(struct mesh_engine *e, const struct netkey *n
  */
 WARN_UNUSED int mesh_engine_ask(struct mesh_engine *e, const uint8_t node[static NODE_ID_LEN], const struct mesh_ask *ask);
 void mesh_engine_answer(struct mesh_engine *e, uint32_t peer, uint64_t token, enum answer verdict, struct slice text);
+/* No more than this is left of the grace of the generation before: the clock that it was taken from was wrong. */
+void mesh_engine_grace(struct mesh_engine *e, int64_t grace_ms, int64_t now_ms);
 /* The key in force, which a rotation over the wire changes; and the one before, when it still holds, or NULL. */
 const struct netkey *mesh_engine_key(const struct mesh_engine *e);
 const struct netkey *mesh_engine_key_before(const struct mesh_engine *e);
@@ -197,8 +209,8 @@ enum mesh_act_kind {
 	MESH_ACT_UNREACHABLE,	/* `peer` does not answer since 3 s, said again at each repetition: what waits for it is given up
 				 * (plane_staged_drop); the call goes on */
 	MESH_ACT_BLOCK,		/* block `index` belongs to `peer`, ENGINE_SELF or ENGINE_NOBODY */
-	MESH_ACT_STORE,		/* bytes: the record of `node`, to be kept; `peer` */
-	MESH_ACT_FORGET,	/* the record of `node` */
+	MESH_ACT_STORE,		/* bytes: the record of `node`, which counts from now on, to be kept; `peer` */
+	MESH_ACT_FORGET,	/* the record of `node` counts no more; what mesh_engine_each still has of it is kept */
 	MESH_ACT_OWN,		/* bytes: the own record, with its claims, to be kept: the engine uses it from now on */
 	MESH_ACT_EPOCH,		/* own boot epoch is `index` from now on: keep it */
 	MESH_ACT_EVICTED,	/* `node`, `peer` is out with the generation now in force; those of one that came over the wire
@@ -256,9 +268,11 @@ struct mesh_peer_info {
 	uint8_t node[NODE_ID_LEN];
 	char name[MESH_NAME_MAX + 1];
 	struct slice record;		/* empty: not seen yet; borrowed until the next call that changes something */
+	int64_t renewed_ms;		/* when its node was last heard of, by now_ms: what has passed since is its age */
 	bool live;			/* a session that is sent with */
 	bool calling;
 	bool evicted;
+	bool away;			/* not heard of for so long that its record counts no more; it is still looked for */
 	enum mesh_path path;
 	struct endpoint at;		/* of MESH_PATH_PEER: none */
 	struct endpoint last;		/* where it was reached last, not through another: worth keeping on disk */
@@ -278,6 +292,8 @@ bool mesh_engine_each(const struct mesh_engine *e, uint32_t *at, struct mesh_pee
 bool mesh_engine_find(const struct mesh_engine *e, const uint8_t node[static NODE_ID_LEN], struct mesh_peer_info *out);
 /* The own record as it stands: claims, endpoints, sequence. */
 const struct mesh_record *mesh_engine_record(const struct mesh_engine *e);
+/* Endpoints of this node for which its record has no room beside the forwards; it changes with MESH_ACT_OWN. */
+size_t mesh_engine_left_out(const struct mesh_engine *e);
 const struct claims *mesh_engine_claims(const struct mesh_engine *e);
 
 struct mesh_engine_stats {

@@ -22,7 +22,12 @@
 #define GOSSIP_VERIFY_PEER_PER_S 64
 #define RECORD_GAP_MS 5000
 #define RECORD_RENEW_MS (INT64_C(7) * 86400000)
-#define RECORD_FORGET_MS (INT64_C(30) * 86400000)
+#define RECORD_COUNTS_MS (INT64_C(1000) * RECORD_COUNTS_S)
+/* Its node, if it lives, has made another before one of this age counts no more. */
+#define RECORD_DOUBT_MS (RECORD_COUNTS_MS - RECORD_RENEW_MS - INT64_C(86400000))
+#define RECORD_AHEAD_S 86400	/* what a clock may be ahead of another one and still be right */
+#define RECORD_KEPT_MS (2 * RECORD_COUNTS_MS)		/* so that it is known for an old one */
+#define RECORD_REACHED_MS (INT64_C(365) * 86400000)	/* where this node reached it once */
 #define LONG_AGO (INT64_MIN / 4)
 #define RELAY_OVERHEAD (SESSION_OVERHEAD + 1 + NODE_ID_LEN)	/* of what goes through a member */
 #define RELAY_NOES 8		/* members that could not pass on to one peer, remembered */
@@ -108,7 +113,9 @@ struct node {
 	size_t blocks_count;
 	struct record_endpoint at[RECORD_ENDPOINTS_MAX];
 	size_t at_count;
-	int64_t renewed_ms;
+	int64_t renewed_ms;		/* when its node was last heard of, as far as is known */
+	bool counts;			/* the record does: its node holds its names and blocks */
+	bool quiet;			/* it may be a leftover of long ago: others do not hear of it here */
 	bool ever, evicted, up, wanted, greeted, relays;
 	/* handshakes */
 	struct call *call;
@@ -197,13 +204,14 @@ struct mesh_engine {
 	size_t own_len;
 	uint32_t own_blocks[CLAIMS_MAX];
 	size_t own_blocks_count;
+	size_t ends_left_out;		/* of the record, for want of room */
 	bool ends_untold;		/* own endpoints have changed, and the record does not have them yet */
 	int64_t own_made_ms, own_moved_ms, own_gap_ms;	/* the latter: counts for RECORD_GAP_MS */
 	bool own_dirty;
 	struct record_endpoint ends[ENGINE_ENDPOINTS_MAX];
 	size_t ends_count;
 	struct observed observed[OBSERVED_MAX];
-	bool natted;
+	bool natted, natted_in[2];	/* something translates on the way from here; the latter: over IPv4, IPv6 */
 
 	uint8_t relay_tag[8];
 	struct bucket relay_strangers;
@@ -260,6 +268,8 @@ struct node *node_find(const struct mesh_engine *e, const uint8_t *id);
 struct node *node_get(struct mesh_engine *e, const uint8_t *id, int64_t now_ms);
 void node_remove(struct mesh_engine *e, struct node *n, int64_t now_ms);
 struct node *node_of(const struct mesh_engine *e, uint32_t peer);
+/* When what is known of it counts no more, or, where it does not count, is let go of. */
+int64_t node_end_ms(const struct node *n);
 /* The n-th of the live peers from a random one on, NULL when there are fewer. */
 struct node *node_random_live(struct mesh_engine *e, const struct node *not_this);
 struct node *node_random(struct mesh_engine *e);
@@ -302,12 +312,26 @@ void calls_drop(struct mesh_engine *e, struct node *n);
 void calls_drop_older(struct mesh_engine *e, struct node *n, uint32_t generation);
 
 /* ---- gossip.c ---- */
+/*
+ * What the own sequence counts on from in an epoch. Gossip and beacons compare sequences alone: one that is lost with the
+ * last seconds before a power cut must not make the records of the new epoch look old.
+ */
+uint64_t sequence_above(uint64_t sequence, uint32_t boot_epoch);
 enum taken { TAKEN_NEW, TAKEN_KNOWN, TAKEN_NOT };
 /* A record from anywhere: from is who sent it, or NULL. */
 enum taken gossip_record(struct mesh_engine *e, struct slice bytes, struct node *from, int64_t now_ms);
-/* The same without limits, of one that is verified already. */
-struct node *gossip_take(struct mesh_engine *e, const struct mesh_record *r, struct slice bytes, const struct node *from,
-			 bool push, int64_t renewed_ms, int64_t now_ms);
+/* When the node of a record lived, as far as it can be said, and whether others may hear of it. */
+struct sign {
+	int64_t renewed_ms;
+	bool quiet;
+};
+/* By its date alone. */
+struct sign gossip_sign(const struct mesh_engine *e, const struct mesh_record *r, int64_t now_ms);
+/* Without limits, of a record that is verified already, and is told to nobody. */
+struct node *gossip_take(struct mesh_engine *e, const struct mesh_record *r, struct slice bytes, struct sign sign,
+			 int64_t now_ms);
+/* Its record counts no more. */
+void gossip_expire(struct mesh_engine *e, struct node *n, int64_t now_ms);
 void gossip_forget(struct mesh_engine *e, struct node *n, int64_t now_ms);
 void gossip_begin(struct mesh_engine *e, struct node *n, int64_t now_ms);
 /* Pass a record on to live peers, a random few or most of them. */

@@ -261,11 +261,27 @@ static bool takes_echo(struct filter *f, const struct flow_key *k)
 	return takes;
 }
 
+/* For a place in our blocks that neither the node nor a forward has. */
+static bool is_nobodys(struct filter *f, const struct flow_key *k)
+{
+	bool r;
+
+	pthread_mutex_lock(&f->lock);
+	r = scope_targets(f->scope) > 0 && scope_target_find(f->scope, k->local, address_len(k)) < 0;
+	pthread_mutex_unlock(&f->lock);
+	return r;
+}
+
 static void in_flow(struct filter *f, const struct inner *p, struct flow_packet *packet, struct filter_decision *out)
 {
 	bool request = p->kind == INNER_ECHO_REQUEST, takes;
 	enum flow_verdict v = flow_in(f->flows, packet, &out->rule);
 
+	if (v == FLOW_DENIED && !packet->reply && !p->fragmented && is_nobodys(f, &packet->key)) {
+		/* No rule lets it in, and its sender hears at once that it need not wait. */
+		decide(out, echo_spend(f, packet->key.peer, packet->now_ms) ? FILTER_TAKE : FILTER_DROP, FILTER_NO_RULE);
+		return;
+	}
 	if (v != FLOW_PASS) {
 		decide(out, FILTER_DROP, v == FLOW_DENIED && packet->reply ? FILTER_NO_FLOW : reason_of(v));
 		return;

@@ -7,7 +7,7 @@
  *	in   TCP, UDP, echo	a flow that is alive, or a rule; echo at FILTER_ECHO_PER_S a member at most
  *	     ICMP errors	about a flow that is alive, from the member it is with
  *	     fragments		the first by its header, later ones (10 s) when the first one passed before them
- *	     anything else	denied
+ *	     anything else	denied, but for a place in our blocks that nobody has: its sender is told
  *	out  TCP, UDP, echo	free, and a flow begins; not where the rules ended it, nor TCP that belongs to nothing
  *	     anything else	free, and no answer to it will come in
  */
@@ -31,7 +31,7 @@ enum filter_verdict {
 	FILTER_DROP,
 	/* Out only, for the local sender to be told: reject.h says how. */
 	FILTER_REJECT,
-	/* In only: an echo request, in one piece, for a forward that control probes itself. */
+	/* In only: an echo request, in one piece, for a forward that control probes itself, or what is for nobody. */
 	FILTER_TAKE,
 };
 

@@ -14,9 +14,12 @@
 #define SHARD_FLOWS (FLOW_MAX / FLOW_SHARDS)
 #define SHARD_LET_IN_MAX (SHARD_FLOWS / 4 * 3)
 #define SWEEP_PER_INSERT 4
-/* Who gives way is the oldest of so many that may, among so many that are looked at: what a flood costs is bounded by it. */
+/* Who gives way is one of so many that may, among so many that are looked at: what a flood costs is bounded by it. */
 #define VICTIMS_CHOICE 8
+#define SHARED_CHOICE 8		/* times as many, where it is to be found out who has most */
 #define VICTIMS_SEEN 256
+/* An open connection holds its service too, so nobody has many as cheaply: they give way where there are so many times more. */
+#define OPEN_WEIGHT 4
 #define NIL UINT16_MAX
 
 enum flow_state { STATE_FREE, STATE_NEW, STATE_ANSWERED, STATE_OPEN, STATE_HALF, STATE_CLOSED };
@@ -233,46 +236,99 @@ static void sweep_some(struct flows *t, struct shard *s, int64_t now_ms)
 	}
 }
 
-/* Who has to give way: let_in_only, not what began here; of one peer, or (FLOW_PEERS_MAX) of all. The oldest of those seen. */
-static bool evict(struct flows *t, struct shard *s, uint32_t peer, bool let_in_only, int64_t now_ms)
-{
-	uint16_t victim = NIL;
+/* What room is needed for. */
+struct need {
+	uint32_t peer;		/* whose flows may give way; FLOW_PEERS_MAX: all peers' */
+	bool let_in_only;	/* not what began here */
+	uint32_t asker_in;	/* what is established gives way to who has less; UINT32_MAX: to nobody */
+};
 
-	for (int n = 0, choice = 0; n < VICTIMS_SEEN && choice < VICTIMS_CHOICE && s->touched > 0; n++) {
+/* The lowest gives way first. */
+enum worth {
+	WORTH_LITTLE,		/* ended, or not established and one of many such */
+	WORTH_SHARED,		/* established, and one of many */
+	WORTH_BEGUN,		/* not established, of a member with few such */
+	WORTH_ALL,		/* does not give way */
+};
+
+struct victim {
+	uint16_t at;
+	enum worth worth;
+	uint32_t of;		/* WORTH_SHARED: how many its peer has */
+	int64_t last_ms;
+};
+
+static struct victim weigh(const struct flows *t, const struct shard *s, uint16_t i, const struct need *need)
+{
+	const struct flow *f = &s->flows[i];
+	uint32_t in = atomic_load_explicit(&t->peer_in[f->key.peer], memory_order_relaxed);
+	uint32_t unfinished = atomic_load_explicit(&t->peer_new[f->key.peer], memory_order_relaxed);
+	struct victim v = {.at = i, .worth = WORTH_ALL, .last_ms = f->last_ms};
+
+	if (evictable(f)) {
+		bool few = f->let_in && f->state != STATE_CLOSED && unfinished <= FLOW_PEER_SURE;
+
+		v.worth = few ? WORTH_BEGUN : WORTH_LITTLE;
+	} else if (f->allowed && f->let_in && in > FLOW_PEER_SURE && in > need->asker_in) {
+		v.worth = WORTH_SHARED;
+		v.of = f->key.kind == FLOW_TCP && f->state == STATE_OPEN ? in / OPEN_WEIGHT : in;
+	}
+	return v;
+}
+
+static bool goes_before(const struct victim *a, const struct victim *b)
+{
+	if (a->worth != b->worth)
+		return a->worth < b->worth;
+	return a->of != b->of ? a->of > b->of : a->last_ms < b->last_ms;
+}
+
+/* One of those seen gives way: the oldest of who has most. */
+static bool evict(struct flows *t, struct shard *s, const struct need *need, int64_t now_ms)
+{
+	struct victim victim = {.worth = WORTH_ALL};
+
+	for (int n = 0, choice = 0; n < VICTIMS_SEEN && choice < VICTIMS_CHOICE * SHARED_CHOICE && s->touched > 0; n++) {
 		uint16_t i = hand_next(s);
 		const struct flow *f = &s->flows[i];
+		struct victim v;
 
-		if (f->state == STATE_FREE || (let_in_only && !f->let_in) || (peer != FLOW_PEERS_MAX && f->key.peer != peer))
+		if (f->state == STATE_FREE || (need->let_in_only && !f->let_in) ||
+		    (need->peer != FLOW_PEERS_MAX && f->key.peer != need->peer))
 			continue;
 		if (expired(f, now_ms)) {
 			drop(t, s, i);
 			return true;
 		}
-		if (!evictable(f))
-			continue;
-		choice++;
-		if (victim == NIL || f->last_ms < s->flows[victim].last_ms)
-			victim = i;
+		v = weigh(t, s, i, need);
+		choice += v.worth == WORTH_LITTLE ? SHARED_CHOICE : v.worth == WORTH_SHARED;
+		if (v.worth != WORTH_ALL && (victim.worth == WORTH_ALL || goes_before(&v, &victim)))
+			victim = v;
 	}
-	if (victim == NIL)
+	if (victim.worth == WORTH_ALL)
 		return false;
-	drop(t, s, victim);
+	drop(t, s, victim.at);
 	s->evicted++;
 	return true;
 }
 
 static bool make_room(struct flows *t, struct shard *s, uint32_t peer, bool let_in, int64_t now_ms)
 {
+	struct need own = {.peer = peer, .let_in_only = true, .asker_in = UINT32_MAX};
+	struct need any = {.peer = FLOW_PEERS_MAX, .let_in_only = true, .asker_in = UINT32_MAX};
+
 	sweep_some(t, s, now_ms);
-	if (let_in && atomic_load_explicit(&t->peer_new[peer], memory_order_relaxed) >= FLOW_PEER_NEW_MAX &&
-	    !evict(t, s, peer, true, now_ms))
-		return false;
-	if (let_in && atomic_load_explicit(&t->peer_in[peer], memory_order_relaxed) >= FLOW_PEER_MAX &&
-	    !evict(t, s, peer, true, now_ms))
-		return false;
-	if (let_in && s->let_in >= SHARD_LET_IN_MAX && !evict(t, s, FLOW_PEERS_MAX, true, now_ms))
-		return false;
-	return s->used < SHARD_FLOWS || evict(t, s, FLOW_PEERS_MAX, false, now_ms);
+	if (let_in) {
+		if (atomic_load_explicit(&t->peer_new[peer], memory_order_relaxed) >= FLOW_PEER_NEW_MAX && !evict(t, s, &own, now_ms))
+			return false;
+		if (atomic_load_explicit(&t->peer_in[peer], memory_order_relaxed) >= FLOW_PEER_MAX && !evict(t, s, &own, now_ms))
+			return false;
+		any.asker_in = atomic_load_explicit(&t->peer_in[peer], memory_order_relaxed);
+		if (s->let_in >= SHARD_LET_IN_MAX && !evict(t, s, &any, now_ms))
+			return false;
+	}
+	any.let_in_only = false;
+	return s->used < SHARD_FLOWS || evict(t, s, &any, now_ms);
 }
 
 /* A new flow, or NULL: there is no room. */

@@ -10,7 +10,9 @@
  *	TCP  NEW --other side--> ANSWERED --opener--> OPEN --FIN--> HALF --FIN of the other--> CLOSED     RST: CLOSED from all
  *	UDP  NEW --other side--> OPEN			echo: NEW		later fragments: NEW
  *
- * Of those, NEW, ANSWERED and CLOSED may be evicted when room is short; OPEN, HALF and tombstones never are. A TCP
+ * Of those, NEW, ANSWERED and CLOSED may be evicted when room is short. Where none is seen that is one of many, OPEN and
+ * HALF that were let in give way to a flow let in of a member that has less: the oldest of the member that has most, and
+ * none of one with FLOW_PEER_SURE at most. Tombstones, and what is OPEN or HALF and began here, are never evicted. A TCP
  * flow may begin in the middle where the rules would have let it begin: so connections outlive a restart.
  *
  * Caps: FLOW_MAX in all; FLOW_PEER_MAX let in of one member, FLOW_PEER_NEW_MAX of them not OPEN or HALF; a quarter
@@ -28,6 +30,7 @@
 #define FLOW_PEERS_MAX 8192		/* peers are numbered below this */
 #define FLOW_PEER_MAX 16384
 #define FLOW_PEER_NEW_MAX 1024
+#define FLOW_PEER_SURE 64		/* so many let in of one member do not give way to others' */
 
 #define FLOW_TCP_NEW_MS 60000
 #define FLOW_TCP_OPEN_MS 7440000	/* RFC 5382 5: not below 2 hours 4 minutes */

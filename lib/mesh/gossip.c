@@ -19,7 +19,20 @@ static bool newer(uint32_t epoch_a, uint64_t seq_a, uint32_t epoch_b, uint64_t s
 	return epoch_a != epoch_b ? epoch_a > epoch_b : seq_a > seq_b;
 }
 
+uint64_t sequence_above(uint64_t sequence, uint32_t boot_epoch)
+{
+	uint64_t least = (uint64_t)boot_epoch << 32;
+
+	return sequence > least ? sequence : least;
+}
+
 /* ---- the table ---- */
+
+/* Whether its record is in digests and lists, and given to whoever wants it. */
+static bool spread(const struct node *n)
+{
+	return n->counts && !n->quiet;
+}
 
 static void take_blocks(struct mesh_engine *e, struct node *n, const struct mesh_record *r, int64_t now_ms)
 {
@@ -42,20 +55,27 @@ static void take_blocks(struct mesh_engine *e, struct node *n, const struct mesh
 		own_blocks(e, all, had + n->blocks_count, now_ms);
 }
 
-void gossip_forget(struct mesh_engine *e, struct node *n, int64_t now_ms)
+void gossip_expire(struct mesh_engine *e, struct node *n, int64_t now_ms)
 {
 	struct mesh_act a = {.kind = MESH_ACT_FORGET, .peer = n->peer};
 
+	if (spread(n))
+		gossip_count(e, n->id, n->sequence);
+	n->counts = false;
+	take_blocks(e, n, NULL, now_ms);
+	memcpy(a.node, n->id, NODE_ID_LEN);
+	act(e, &a);
+}
+
+void gossip_forget(struct mesh_engine *e, struct node *n, int64_t now_ms)
+{
 	if (n->record_len == 0)
 		return;
-	gossip_count(e, n->id, n->sequence);
+	gossip_expire(e, n, now_ms);
 	free(n->record);
 	n->record = NULL;
 	n->record_len = 0;
 	n->at_count = 0;
-	take_blocks(e, n, NULL, now_ms);
-	memcpy(a.node, n->id, NODE_ID_LEN);
-	act(e, &a);
 }
 
 static void tell_name(struct mesh_engine *e, struct node *n, const char *name)
@@ -66,7 +86,7 @@ static void tell_name(struct mesh_engine *e, struct node *n, const char *name)
 	if (strcmp(n->name, name) == 0)
 		return;
 	for (i = 0; i < e->nodes_top && !clash; i++)
-		clash = e->nodes[i] != NULL && e->nodes[i] != n && e->nodes[i]->record_len > 0 &&
+		clash = e->nodes[i] != NULL && e->nodes[i] != n && e->nodes[i]->counts &&
 			strcmp(e->nodes[i]->name, name) == 0;
 	if (n->name[0] != '\0')
 		act_event(e, MESH_EVENT_RENAMED, n);
@@ -75,16 +95,62 @@ static void tell_name(struct mesh_engine *e, struct node *n, const char *name)
 		act_event(e, MESH_EVENT_NAME_CLASH, n);
 }
 
-struct node *gossip_take(struct mesh_engine *e, const struct mesh_record *r, struct slice bytes, const struct node *from,
-			 bool push, int64_t renewed_ms, int64_t now_ms)
+/* The record counts from now on. */
+static void begin(struct mesh_engine *e, struct node *n, const struct mesh_record *r, int64_t now_ms)
+{
+	struct mesh_act a = {.kind = MESH_ACT_STORE, .peer = n->peer, .bytes = slice_of(n->record, n->record_len)};
+
+	n->counts = true;
+	if (spread(n))
+		gossip_count(e, n->id, n->sequence);
+	tell_name(e, n, r->name);
+	take_blocks(e, n, r, now_ms);
+	memcpy(a.node, n->id, NODE_ID_LEN);
+	act(e, &a);
+}
+
+/*
+ * Whoever is new knows of a node what another one tells it, and takes a dead one for living: without a look at the date,
+ * newcomers would hand its record on to each other for ever. A date that is not credible says nothing: the clock of the
+ * node or of this one may be wrong. If it lives it makes another record in time.
+ */
+struct sign gossip_sign(const struct mesh_engine *e, const struct mesh_record *r, int64_t now_ms)
+{
+	int64_t wall_s = engine_wall(e, now_ms), age_s = wall_s - r->made_at_s;
+
+	if (wall_s < e->addressing.created_s || r->made_at_s < e->addressing.created_s || age_s < -RECORD_AHEAD_S ||
+	    age_s >= RECORD_DOUBT_MS / 1000)
+		return (struct sign){now_ms - RECORD_DOUBT_MS, true};
+	return (struct sign){now_ms - (age_s < 0 ? 0 : age_s * 1000), false};
+}
+
+/* Of one that came over the wire, and is newer than what is known of n. */
+static struct sign sign_of(const struct mesh_engine *e, const struct mesh_record *r, const struct node *n,
+			   const struct node *from, int64_t now_ms)
+{
+	struct sign sign = gossip_sign(e, r, now_ms);
+
+	if (n == NULL)
+		return sign;
+	if (n == from)
+		return (struct sign){now_ms, false};
+	/* That there is another one says more than a date that is not credible. */
+	if (n->counts && sign.quiet)
+		return (struct sign){now_ms, false};
+	if (n->counts && n->renewed_ms > sign.renewed_ms)
+		sign.renewed_ms = n->renewed_ms;
+	return sign;
+}
+
+struct node *gossip_take(struct mesh_engine *e, const struct mesh_record *r, struct slice bytes, struct sign sign,
+			 int64_t now_ms)
 {
 	struct node *n = node_get(e, r->id, now_ms);
-	struct mesh_act a = {.kind = MESH_ACT_STORE, .bytes = bytes};
 
 	if (n == NULL || n->evicted ||
 	    (n->record_len > 0 && !newer(r->boot_epoch, r->sequence, n->boot_epoch, n->sequence)))
 		return n;
-	if (n->record_len > 0)
+	if (spread(n))
 		gossip_count(e, n->id, n->sequence);
 	free(n->record);
 	n->record = xmalloc(bytes.len);
@@ -96,18 +162,34 @@ struct node *gossip_take(struct mesh_engine *e, const struct mesh_record *r, str
 	memcpy(n->at, r->endpoints, sizeof(n->at));
 	n->at_count = r->endpoints_count;
 	n->relays = (r->flags & RECORD_RELAYS) != 0;
-	n->renewed_ms = renewed_ms;
-	gossip_count(e, n->id, n->sequence);
-	tell_name(e, n, r->name);
-	take_blocks(e, n, r, now_ms);
-	a.peer = n->peer;
-	memcpy(a.node, n->id, NODE_ID_LEN);
-	act(e, &a);
+	n->renewed_ms = sign.renewed_ms;
+	n->quiet = sign.quiet;
 	e->stats.records_taken++;
-	/* Whoever hears it from the node itself is the one that all others may know. */
-	if (push)
-		gossip_push(e, bytes, from, from != NULL && from == n ? PUSH_FIRST : PUSH_PEERS);
+	if (now_ms - n->renewed_ms < RECORD_COUNTS_MS) {
+		begin(e, n, r, now_ms);
+	} else {
+		n->counts = false;
+		take_blocks(e, n, NULL, now_ms);
+		snprintf(n->name, sizeof(n->name), "%s", r->name);
+	}
+	node_due(e, n, node_end_ms(n));
 	return n;
+}
+
+/* Its node is there: the record counts, whatever was thought of it before. */
+static void alive(struct mesh_engine *e, struct node *n, int64_t now_ms)
+{
+	struct error err = ERROR_INIT;
+	struct mesh_record r;
+
+	if (n->record_len == 0 || n->evicted)
+		return;
+	n->renewed_ms = now_ms;
+	if (n->counts && n->quiet)
+		gossip_count(e, n->id, n->sequence);
+	n->quiet = false;
+	if (!n->counts && record_read(&r, slice_of(n->record, n->record_len), &e->addressing, &err) == 0)
+		begin(e, n, &r, now_ms);
 }
 
 /* Somebody has a record of ours that we did not make: we go above it. */
@@ -118,11 +200,9 @@ static void own_again(struct mesh_engine *e, const struct mesh_record *r, int64_
 	if (!newer(r->boot_epoch, r->sequence, e->own.boot_epoch, e->own.sequence) || r->boot_epoch == UINT32_MAX)
 		return;
 	e->self.boot_epoch = r->boot_epoch + 1;
-	if (r->sequence > e->own.sequence && r->sequence < UINT64_MAX) {
-		gossip_count(e, e->nodekey.id, e->own.sequence);
-		e->own.sequence = r->sequence;
-		gossip_count(e, e->nodekey.id, e->own.sequence);
-	}
+	gossip_count(e, e->nodekey.id, e->own.sequence);
+	e->own.sequence = sequence_above(e->own.sequence, e->self.boot_epoch);
+	gossip_count(e, e->nodekey.id, e->own.sequence);
 	a.index = e->self.boot_epoch;
 	act(e, &a);
 	act_event(e, MESH_EVENT_OWN_RECORD, NULL);
@@ -166,8 +246,12 @@ enum taken gossip_record(struct mesh_engine *e, struct slice bytes, struct node 
 		own_again(e, &r, now_ms);
 		return TAKEN_KNOWN;
 	}
-	n = gossip_take(e, &r, bytes, from, true, now_ms, now_ms);
-	return n != NULL ? TAKEN_NEW : TAKEN_NOT;
+	n = gossip_take(e, &r, bytes, sign_of(e, &r, n, from, now_ms), now_ms);
+	if (n == NULL)
+		return TAKEN_NOT;
+	/* Whoever hears it from the node itself is the one that all others may know. */
+	gossip_push(e, bytes, from, from != NULL && from == n ? PUSH_FIRST : PUSH_PEERS);
+	return TAKEN_NEW;
 }
 
 /* ---- telling ---- */
@@ -209,6 +293,7 @@ static void say_digest(struct mesh_engine *e, struct node *n)
 
 void gossip_begin(struct mesh_engine *e, struct node *n, int64_t now_ms)
 {
+	alive(e, n, now_ms);
 	say_digest(e, n);
 	/* The first one of a newcomer matters too much to be lost on the way. */
 	if (!n->greeted) {
@@ -218,8 +303,18 @@ void gossip_begin(struct mesh_engine *e, struct node *n, int64_t now_ms)
 	}
 }
 
+/*
+ * What stands for its record in lists; 0: none of it is wanted, nor to be offered. false: it is not listed. Those that went
+ * out of use lately are: for others they may still be in use.
+ */
+static bool listed_as(const struct node *n, uint64_t *sequence, int64_t now_ms)
+{
+	*sequence = spread(n) ? n->sequence : 0;
+	return spread(n) || (n->record_len > 0 && now_ms - n->renewed_ms < RECORD_KEPT_MS);
+}
+
 /* All parts of one bucket. */
-static void say_have(struct mesh_engine *e, struct node *to, uint8_t bucket)
+static void say_have(struct mesh_engine *e, struct node *to, uint8_t bucket, int64_t now_ms)
 {
 	struct message_have *all = xcalloc(e->nodes_count + 1, sizeof(*all));
 	size_t count = 0, part;
@@ -232,10 +327,9 @@ static void say_have(struct mesh_engine *e, struct node *to, uint8_t bucket)
 	for (i = 0; i < e->nodes_top; i++) {
 		const struct node *n = e->nodes[i];
 
-		if (n == NULL || n->record_len == 0 || n->id[0] >> 4 != bucket)
+		if (n == NULL || n->id[0] >> 4 != bucket || !listed_as(n, &all[count].sequence, now_ms))
 			continue;
-		memcpy(all[count].id, n->id, NODE_ID_LEN);
-		all[count++].sequence = n->sequence;
+		memcpy(all[count++].id, n->id, NODE_ID_LEN);
 	}
 	for (part = 0; part == 0 || part * HAVE_MAX < count; part++) {
 		struct message m = {.type = MESSAGE_HAVE};
@@ -261,7 +355,7 @@ void gossip_digest(struct mesh_engine *e, struct node *n, const struct message *
 	n->digest_in_ms = now_ms;
 	for (b = 0; b < DIGEST_BUCKETS; b++)
 		if (m->u.digest.bucket[b] != e->digest[b])
-			say_have(e, n, b);
+			say_have(e, n, b, now_ms);
 }
 
 /* Records gathered into as few messages as they fit into. */
@@ -282,7 +376,7 @@ static void parcel_add(struct mesh_engine *e, struct node *to, struct parcel *p,
 {
 	struct slice record = n == NULL ? slice_of(e->own_bytes, e->own_len) : slice_of(n->record, n->record_len);
 
-	if (record.len == 0)
+	if (record.len == 0 || (n != NULL && !spread(n)))
 		return;
 	if (!bucket_take(&to->serves, GOSSIP_VERIFY_PEER_PER_S, GOSSIP_VERIFY_PEER_PER_S, now_ms)) {
 		to->regossip_ms = now_ms + REGOSSIP_MS;
@@ -327,6 +421,8 @@ static void offer(struct mesh_engine *e, struct node *to, const struct message *
 	for (i = 0; i < m->u.have.count; i++) {
 		const struct node *n = node_find(e, m->u.have.pair[i].id);
 
+		if (m->u.have.pair[i].sequence == 0)
+			continue;
 		if (memcmp(m->u.have.pair[i].id, e->nodekey.id, NODE_ID_LEN) == 0) {
 			if (m->u.have.pair[i].sequence < e->own.sequence)
 				parcel_add(e, to, &p, NULL, now_ms);
@@ -347,6 +443,8 @@ void gossip_have(struct mesh_engine *e, struct node *n, const struct message *m,
 		const struct node *k = node_find(e, h->id);
 		bool own = memcmp(h->id, e->nodekey.id, NODE_ID_LEN) == 0;
 
+		if (h->sequence == 0)
+			continue;
 		if (own ? h->sequence <= e->own.sequence
 			: k != NULL && (k->evicted || (k->record_len > 0 && h->sequence <= k->sequence)))
 			continue;

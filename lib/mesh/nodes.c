@@ -39,10 +39,10 @@ bool node_live(const struct node *n)
 
 static unsigned worth(const struct node *n)
 {
-	return n->record_len == 0 ? 0 : n->ever ? 2 : 1;
+	return n->record_len == 0 ? 0 : !n->counts ? 1 : n->ever ? 3 : 2;
 }
 
-/* Who gives way: without a record; never in a session with us, renewed longest ago; then the others without one. */
+/* Who gives way: without a record; with one that counts no more; never in a session with us; of these, silent longest. */
 static struct node *weakest(const struct mesh_engine *e)
 {
 	struct node *worst = NULL;
@@ -58,6 +58,13 @@ static struct node *weakest(const struct mesh_engine *e)
 			worst = n;
 	}
 	return worst;
+}
+
+int64_t node_end_ms(const struct node *n)
+{
+	if (n->record_len == 0 || n->counts)
+		return n->renewed_ms + RECORD_COUNTS_MS;
+	return n->renewed_ms + (n->ever || n->good.family != ENDPOINT_NONE ? RECORD_REACHED_MS : RECORD_KEPT_MS);
 }
 
 static uint32_t free_peer(const struct mesh_engine *e)
@@ -99,7 +106,7 @@ struct node *node_get(struct mesh_engine *e, const uint8_t *id, int64_t now_ms)
 	n->probed_back_ms = LONG_AGO;
 	/* Whoever brings no record is soon forgotten again. */
 	n->due_ms = now_ms + NAMELESS_MS;
-	n->renewed_ms = n->due_ms - RECORD_FORGET_MS;
+	n->renewed_ms = n->due_ms - RECORD_COUNTS_MS;
 	n->digest_in_ms = n->introduce_ms = n->called_us_ms = n->introduced_ms = n->explored_ms = LONG_AGO;
 	n->call_after_ms = n->no_service_ms = n->relayed_ms = n->direct_ms = LONG_AGO;
 	n->regossip_ms = ENGINE_NEVER;
@@ -146,15 +153,23 @@ struct node *node_random_live(struct mesh_engine *e, const struct node *not_this
 
 struct node *node_random(struct mesh_engine *e)
 {
-	uint32_t i, from = e->nodes_top == 0 ? 0 : engine_random(e, e->nodes_top);
+	uint64_t draw = e->nodes_top == 0 ? 0 : engine_random64(e);
+	uint32_t i, from = e->nodes_top == 0 ? 0 : (uint32_t)(draw % e->nodes_top);
+	/* Those that may be gone for good, however many, are half of the draws at most. */
+	bool counts = draw >> 63 == 0;
+	struct node *other = NULL;
 
 	for (i = 0; i < e->nodes_top; i++) {
 		struct node *n = e->nodes[(from + i) % e->nodes_top];
 
-		if (n != NULL && n->record_len > 0 && !n->evicted)
+		if (n == NULL || n->record_len == 0 || n->evicted)
+			continue;
+		if (n->counts == counts)
 			return n;
+		if (other == NULL)
+			other = n;
 	}
-	return NULL;
+	return other;
 }
 
 size_t engine_live(const struct mesh_engine *e)

@@ -78,6 +78,33 @@ static void put_endpoints(struct mesh_engine *e)
 	}
 }
 
+/*
+ * Leave out endpoints that would make the record too long, and say how many. After the first own one the first that peers
+ * see is served, by which others come in through a NAT; then the rest in their order, each that still fits.
+ */
+static size_t fit_endpoints(struct mesh_record *r)
+{
+	struct record_endpoint all[RECORD_ENDPOINTS_MAX];
+	size_t n = r->endpoints_count, own = 0, len, size, i, at;
+	bool kept[RECORD_ENDPOINTS_MAX] = {false};
+
+	memcpy(all, r->endpoints, sizeof(all));
+	while (own < n && all[own].kind != ENDPOINT_OBSERVED)
+		own++;
+	r->endpoints_count = 0;
+	len = record_length(r);
+	for (i = 0; i < n; i++) {
+		at = own == 0 || own == n || i == 0 || i > own ? i : i == 1 ? own : i - 1;
+		size = record_endpoint_length(&all[at]);
+		kept[at] = len + size <= RECORD_LEN_MAX;
+		len += kept[at] ? size : 0;
+	}
+	for (i = 0; i < n; i++)
+		if (kept[i])
+			r->endpoints[r->endpoints_count++] = all[i];
+	return n - r->endpoints_count;
+}
+
 /* One claim for each ordinal that forwards need, and the node's own. */
 static int put_claims(struct mesh_engine *e, int64_t now_ms, struct error *err)
 {
@@ -112,15 +139,23 @@ static void own_block_acts(struct mesh_engine *e, int64_t now_ms)
 	own_blocks(e, all, n + e->own_blocks_count, now_ms);
 }
 
-int own_make(struct mesh_engine *e, int64_t now_ms, struct error *err)
+/* most: so many endpoints may be left out. */
+static int make(struct mesh_engine *e, size_t most, int64_t now_ms, struct error *err)
 {
 	struct buf bytes = BUF_INIT(RECORD_LEN_MAX);
 	struct mesh_record before = e->own;
 	struct mesh_act a = {.kind = MESH_ACT_OWN};
+	size_t left;
 
 	if (put_claims(e, now_ms, err) < 0)
 		return -1;
 	put_endpoints(e);
+	left = fit_endpoints(&e->own);
+	if (left > most) {
+		e->own = before;
+		error_set(err, ERR_LIMIT, "the record of this node is longer than %d bytes", RECORD_LEN_MAX);
+		return error_hint(err, "have fewer forwards, or shorter names for them");
+	}
 	e->own.sequence++;
 	e->own.boot_epoch = e->self.boot_epoch;
 	e->own.made_at_s = engine_wall(e, now_ms);
@@ -144,6 +179,7 @@ int own_make(struct mesh_engine *e, int64_t now_ms, struct error *err)
 	memcpy(e->own.id, e->nodekey.id, NODE_ID_LEN);
 	e->own_made_ms = e->own_gap_ms = now_ms;
 	e->own_dirty = false;
+	e->ends_left_out = left;
 	a.bytes = e->self.record;
 	memcpy(a.node, e->nodekey.id, NODE_ID_LEN);
 	act(e, &a);
@@ -157,22 +193,29 @@ int own_make(struct mesh_engine *e, int64_t now_ms, struct error *err)
 	return 0;
 }
 
+int own_make(struct mesh_engine *e, int64_t now_ms, struct error *err)
+{
+	return make(e, SIZE_MAX, now_ms, err);
+}
+
 void own_changed(struct mesh_engine *e, int64_t now_ms)
 {
 	struct error err = ERROR_INIT;
 
 	e->own_dirty = true;
-	if (now_ms - e->own_gap_ms < RECORD_GAP_MS)
+	if (now_ms - e->own_gap_ms >= RECORD_GAP_MS && own_make(e, now_ms, &err) < 0)
+		e->own_gap_ms = now_ms;
+	if (e->own_dirty)
 		engine_due(e, e->own_gap_ms + RECORD_GAP_MS);
-	else if (own_make(e, now_ms, &err) < 0)
-		engine_due(e, now_ms + RECORD_GAP_MS);
 }
 
 void own_timer(struct mesh_engine *e, int64_t now_ms)
 {
 	if (e->own_dirty || now_ms - e->own_made_ms >= RECORD_RENEW_MS)
 		own_changed(e, now_ms);
-	engine_due(e, e->own_made_ms + RECORD_RENEW_MS);
+	/* Else it is tried again after the gap, and the time of the next one may be past. */
+	if (!e->own_dirty)
+		engine_due(e, e->own_made_ms + RECORD_RENEW_MS);
 }
 
 /* Whether an own block went to another one: then it is chosen anew, at once, whatever the gap. */
@@ -231,12 +274,45 @@ void own_blocks(struct mesh_engine *e, const uint32_t *blocks, size_t count, int
 		settle(e, now_ms);
 }
 
+/* Whoever is in a network of ours sees us before the NAT. */
+static bool near(const struct mesh_engine *e, const uint8_t *by)
+{
+	const struct node *n = node_find(e, by);
+
+	return n != NULL && own_lan(e, &n->path);
+}
+
+/*
+ * Ports that no interface of ours has: something translates on the way. One from outside who sees us there is enough, since
+ * another one may come in where nothing does. Nobody from outside any more: as it was.
+ */
+static void judge_nat(struct mesh_engine *e, uint8_t family)
+{
+	bool own = false, other = false;
+	size_t i;
+
+	for (i = 0; i < OBSERVED_MAX; i++) {
+		const struct observed *o = &e->observed[i];
+
+		if (o->at.family != family || near(e, o->by))
+			continue;
+		if (own_has_endpoint(e, &o->at))
+			own = true;
+		else
+			other = true;
+	}
+	if (e->ends_count > 0 && (own || other))
+		e->natted_in[family == ENDPOINT_V6] = other;
+	e->natted = e->natted_in[0] || e->natted_in[1];
+}
+
 void own_observed(struct mesh_engine *e, const uint8_t *by, const struct endpoint *at, int64_t now_ms)
 {
 	struct observed *o = NULL;
+	bool same;
 	size_t i;
 
-	if (!endpoint_usable(at))
+	if (!endpoint_usable(at) || (near(e, by) && own_has_endpoint(e, at)))
 		return;
 	/* One of each peer; else a free one; else the oldest. */
 	for (i = 0; i < OBSERVED_MAX; i++) {
@@ -253,11 +329,11 @@ void own_observed(struct mesh_engine *e, const uint8_t *by, const struct endpoin
 	}
 	o->ms = now_ms;
 	memcpy(o->by, by, NODE_ID_LEN);
-	if (o->at.family != ENDPOINT_NONE && endpoint_equal(&o->at, at))
-		return;
+	same = endpoint_equal(&o->at, at);
 	o->at = *at;
-	/* Ports that no interface of ours has: something translates on the way. */
-	e->natted = e->ends_count > 0 && !own_has_endpoint(e, at);
+	judge_nat(e, at->family);
+	if (same)
+		return;
 	for (i = 0; i < e->own.endpoints_count; i++)
 		if (endpoint_equal(&e->own.endpoints[i].at, at))
 			return;
@@ -283,7 +359,7 @@ void mesh_engine_endpoints(struct mesh_engine *e, const struct record_endpoint *
 	e->ends_count = n;
 	/* What others saw was of the addresses before. */
 	memset(e->observed, 0, sizeof(e->observed));
-	e->natted = false;
+	e->natted = e->natted_in[0] = e->natted_in[1] = false;
 	/* Peers follow the packet, and need not wait for the record. */
 	for (p = 0; p < e->nodes_top; p++)
 		if (e->nodes[p] != NULL)
@@ -296,14 +372,23 @@ void mesh_engine_endpoints(struct mesh_engine *e, const struct record_endpoint *
 int mesh_engine_own(struct mesh_engine *e, const struct mesh_record *own, int64_t now_ms, struct error *err)
 {
 	struct mesh_record before = e->own;
+	size_t left;
 
+	/* What the node is told to say beyond the present is not to push out where it is. */
+	put_endpoints(e);
+	left = fit_endpoints(&e->own);
 	e->own.flags = own->flags;
 	e->own.named_s = own->named_s;
 	memcpy(e->own.name, own->name, sizeof(e->own.name));
 	memcpy(e->own.forwards, own->forwards, sizeof(e->own.forwards));
 	e->own.forwards_count = own->forwards_count;
-	if (own_make(e, now_ms, err) == 0)
+	if (make(e, left, now_ms, err) == 0)
 		return 0;
 	e->own = before;
 	return -1;
+}
+
+size_t mesh_engine_left_out(const struct mesh_engine *e)
+{
+	return e->ends_left_out;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "mesh/address.h"
 #include "mesh/bytes.h"
 #include "mesh/plane_internal.h"
 #include "sys/netlink.h"
@@ -413,21 +414,29 @@ void plane_block_set(struct plane *p, uint32_t index, uint32_t peer)
 
 bool plane_owner(const struct plane *p, const struct plane_packet *packet, bool source, uint32_t *owner)
 {
+	uint64_t slot;
 	uint32_t block;
 
 	if (packet->version == 4) {
 		uint32_t a = get_be32(packet->ip + (source ? 12 : 16)) - p->o.range4;
 
-		block = a >> 3;
+		block = a / BLOCK_SIZE;
+		slot = a % BLOCK_SIZE;
 	} else {
 		const uint8_t *a = packet->ip + (source ? 8 : 24);
 
 		if (memcmp(a, p->o.range6, sizeof(p->o.range6)) != 0)
 			return false;
 		block = get_be16(a + 6);
+		slot = get_be64(a + 8);
 	}
 	if (block >= p->blocks_n)
 		return false;
+	/* Nobody ever has it. */
+	if (slot < SLOT_NODE || slot > SLOT_FORWARD_MAX) {
+		*owner = PLANE_NOBODY;
+		return true;
+	}
 	/* Acquire: what control set up of the peer before it gave it the block. */
 	*owner = atomic_load_explicit(&p->blocks[block], memory_order_acquire);
 	return true;
@@ -495,7 +504,7 @@ void plane_session_publish(struct plane *p, uint32_t index, uint32_t peer, struc
 	struct slot *s = &p->slots[index & SLOT_MASK];
 
 	atomic_store(&s->peer, peer);
-	atomic_store(&s->confirmed, use != PLANE_USE_CONFIRMED);
+	atomic_store(&s->confirmed, use == PLANE_USE_CONFIRMED ? CONFIRM_AWAITED : CONFIRM_DONE);
 	atomic_store(&s->session, session);
 	if (use != PLANE_USE_NOW)
 		return;

@@ -228,7 +228,6 @@ void plane_index_give(struct plane *p, uint32_t index);	/* one that was never pu
 enum plane_use {
 	PLANE_USE_NOW,		/* send with it from now on; staged packets leave */
 	PLANE_USE_CONFIRMED,	/* the same, as soon as the first packet was opened with it (PLANE_EVENT_CONFIRMED) */
-	PLANE_USE_ASKED,	/* only where plane_send names it */
 };
 /* The session of `peer` under this index: packets received are opened with it at once. Takes s. */
 void plane_session_publish(struct plane *p, uint32_t index, uint32_t peer, struct session *s, enum plane_use use);
@@ -270,6 +269,11 @@ bool plane_feed(struct plane *p, const struct udp_path *from, const void *dgram,
 
 /* ---- what control hears ---- */
 
+/*
+ * While control is away the rings fill, and what does not fit is lost. What comes once (WANTED, CONFIRMED, ROAMED, GONE)
+ * is then said at the next occasion; what comes with each packet (OUT, TAKEN outward, WORN) leaves a quarter to it.
+ * Of the last quarter of rx's ring each peer has a small share. The two rings are taken from by turns.
+ */
 enum plane_event_kind {
 	PLANE_EVENT_STRANGER,	/* a datagram of no session of ours, as it came: path, data */
 	PLANE_EVENT_MESSAGE,	/* of another type than data, opened: peer, index, head, path, data = its content */

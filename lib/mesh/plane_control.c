@@ -134,15 +134,24 @@ static bool take_event(struct plane_ring *r, struct plane_event *out)
 	return true;
 }
 
+/* By turns, so that neither has to run dry before the other one is heard. */
+static bool take_next(struct plane *p, struct plane_event *out)
+{
+	struct plane_ring *tx = &p->tx.events, *rx = &p->rx.events;
+
+	p->rx_turn = !p->rx_turn;
+	return take_event(p->rx_turn ? rx : tx, out) || take_event(p->rx_turn ? tx : rx, out);
+}
+
 bool plane_next(struct plane *p, struct plane_event *out)
 {
-	if (take_event(&p->tx.events, out) || take_event(&p->rx.events, out))
+	if (take_next(p, out))
 		return true;
 	/* Quiet first, then look once more: what comes in between makes the descriptor readable again. */
 	plane_wake_clear(p->event_fd);
 	atomic_store(&p->signalled, false);
 	atomic_thread_fence(memory_order_seq_cst);
-	if (take_event(&p->tx.events, out) || take_event(&p->rx.events, out)) {
+	if (take_next(p, out)) {
 		if (!atomic_exchange(&p->signalled, true))
 			plane_wake(p->event_fd);
 		return true;

@@ -50,16 +50,21 @@ struct peer {
 	/* rx's own. */
 	struct udp_path roamed;		/* said last */
 	int64_t roamed_ms;
+	unsigned told_turn;		/* the turn of rx's ring that `told` is of */
+	size_t told;			/* bytes of events */
 	/* Figures. */
 	counter rx_bytes, rx_packets, tx_bytes, tx_packets;
 	_Atomic int64_t rx_ms, tx_ms, rx_data_ms, tx_data_ms;
 };
 
+/* Of a session that is sent with when its first packet has come: that packet is awaited; control has not heard of it yet. */
+enum { CONFIRM_AWAITED, CONFIRM_UNTOLD, CONFIRM_DONE };
+
 struct slot {
 	_Atomic(struct session *) session;
 	_Atomic uint32_t index;
 	_Atomic uint32_t peer;
-	atomic_bool confirmed;		/* or never to be: rx needs not look at its use */
+	_Atomic unsigned confirmed;	/* CONFIRM_*; DONE also where there is nothing to await */
 	bool taken;			/* control's */
 };
 
@@ -133,6 +138,8 @@ struct rx {
 	int64_t now_ms;
 	unsigned rounds;
 	bool udp_may_join;
+	unsigned turn;			/* of the ring of events: over when all has been taken that was there at its beginning */
+	size_t turn_ends;		/* a place in it */
 	counter receives, received, writes, written, refused, strangers, unauthentic, malformed, foreign, dropped,
 		events_lost;
 };
@@ -172,9 +179,13 @@ struct plane {
 	struct retired *retired, **retired_last;
 	uint32_t next_slot, next_peer;
 	uint8_t *out;			/* for plane_send */
+	bool rx_turn;			/* the last event was asked of rx's ring first */
 };
 
-/* Where an address of ours belongs: PLANE_NOBODY, PLANE_SELF or a peer; false: not in our ranges. */
+/*
+ * Where an address of ours belongs: PLANE_NOBODY, PLANE_SELF or a peer; false: not in our ranges. What is no slot of a block
+ * is nobody's: of such sources a member would have as many as it likes.
+ */
 bool plane_owner(const struct plane *p, const struct plane_packet *packet, bool source, uint32_t *owner);
 
 /* The session to send with, or NULL. For tx and for control. */

@@ -64,6 +64,22 @@ bool plane_ring_crowded(const struct plane_ring *r)
 		       atomic_load_explicit(&r->taken, memory_order_relaxed) > r->size / 2;
 }
 
+bool plane_ring_scarce(const struct plane_ring *r)
+{
+	return atomic_load_explicit(&r->put, memory_order_relaxed) -
+		       atomic_load_explicit(&r->taken, memory_order_relaxed) > r->size / 4 * 3;
+}
+
+size_t plane_ring_place(const struct plane_ring *r)
+{
+	return atomic_load_explicit(&r->put, memory_order_relaxed);
+}
+
+bool plane_ring_passed(const struct plane_ring *r, size_t place)
+{
+	return (ptrdiff_t)(atomic_load_explicit(&r->taken, memory_order_relaxed) - place) >= 0;
+}
+
 void *plane_ring_take(struct plane_ring *r, size_t *len)
 {
 	size_t taken = atomic_load_explicit(&r->taken, memory_order_relaxed) + r->held;

@@ -7,6 +7,9 @@
 #include "sys/clock.h"
 
 #define ROAMED_EVERY_MS 1000
+#define EVENTS_BYTES (1 << 18)
+/* Of the last quarter of them nobody gets much more than this. */
+#define TOLD_SHARE (EVENTS_BYTES / 32)
 /* What comes by a relay of control's is bounded by this. */
 #define FED_BYTES (1 << 18)
 /* Rounds after which both sockets are looked at, whatever was ready. */
@@ -16,7 +19,7 @@ void plane_rx_init(struct plane *p)
 {
 	struct rx *r = &p->rx;
 
-	plane_ring_init(&r->events, 1 << 18);
+	plane_ring_init(&r->events, EVENTS_BYTES);
 	plane_ring_init(&r->fed, FED_BYTES);
 	r->rooms = xmalloc((size_t)RX_ARRIVALS * RX_ROOM);
 	for (size_t i = 0; i < RX_ARRIVALS; i++) {
@@ -32,9 +35,32 @@ void plane_rx_release(struct plane *p)
 	free(p->rx.rooms);
 }
 
+/*
+ * Where room is scarce, control has been away, or cannot keep up: then whoever has said much since it took what was there
+ * says no more, so that the others are heard.
+ */
+static bool has_say(struct plane *p, uint32_t number, size_t len)
+{
+	struct rx *r = &p->rx;
+	struct peer *peer = &p->peers[number];
+
+	if (plane_ring_passed(&r->events, r->turn_ends)) {
+		r->turn_ends = plane_ring_place(&r->events);
+		r->turn++;
+	}
+	if (peer->told_turn != r->turn) {
+		peer->told_turn = r->turn;
+		peer->told = 0;
+	}
+	if (peer->told >= TOLD_SHARE && plane_ring_scarce(&r->events))
+		return false;
+	peer->told += sizeof(struct plane_event) + len;
+	return true;
+}
+
 static bool tell(struct plane *p, const struct plane_event *e, const void *data, size_t len)
 {
-	if (plane_tell(p, &p->rx.events, e, data, len))
+	if ((e->peer == PLANE_NOBODY || has_say(p, e->peer, len)) && plane_tell(p, &p->rx.events, e, data, len))
 		return true;
 	bump(&p->rx.events_lost, 1);
 	return false;
@@ -170,24 +196,29 @@ static void stranger(struct plane *p, const struct udp_path *path, const uint8_t
 }
 
 /* The first packet of a session that waited for it: the other side has the keys, so we may send. */
-static void confirm(struct plane *p, struct slot *s, uint32_t number, const struct plane_head *h,
-		    const struct udp_path *path)
+static void begin_sending(struct plane *p, struct slot *s, struct peer *peer, uint32_t index)
 {
-	struct plane_event e = {.kind = PLANE_EVENT_CONFIRMED, .peer = number, .index = h->index, .head = *h,
-				.path = *path};
-	struct peer *peer = &p->peers[number];
-
-	atomic_store(&s->confirmed, true);
 	pthread_mutex_lock(&p->lock);
 	if (atomic_load(&s->session) != NULL)
-		atomic_store(&peer->send, (h->index & SLOT_MASK) + 1);
+		atomic_store(&peer->send, (index & SLOT_MASK) + 1);
 	pthread_mutex_unlock(&p->lock);
 	atomic_store(&peer->wanted, false);
 	if (atomic_load(&peer->staged) != 0) {
 		atomic_store(&p->tx.attention, true);
 		plane_wake(p->tx.wake);
 	}
-	(void)tell(p, &e, NULL, 0);
+}
+
+/* Said until it is heard, for control takes nothing of a session before; used once, for there may be a younger one by then. */
+static void confirm(struct plane *p, struct slot *s, uint32_t number, const struct plane_head *h,
+		    const struct udp_path *path)
+{
+	struct plane_event e = {.kind = PLANE_EVENT_CONFIRMED, .peer = number, .index = h->index, .head = *h,
+				.path = *path};
+
+	if (atomic_load(&s->confirmed) == CONFIRM_AWAITED)
+		begin_sending(p, s, &p->peers[number], h->index);
+	atomic_store(&s->confirmed, tell(p, &e, NULL, 0) ? CONFIRM_DONE : CONFIRM_UNTOLD);
 }
 
 /* Does a datagram by this path come from where we send to? Our side of it counts when the endpoint names it. */
@@ -208,9 +239,10 @@ static void look_at_path(struct plane *p, uint32_t number, const struct plane_he
 		return;
 	if (udp_path_equal(&peer->roamed, path) && p->rx.now_ms - peer->roamed_ms < ROAMED_EVERY_MS)
 		return;
+	if (!tell(p, &e, NULL, 0))
+		return;
 	peer->roamed = *path;
 	peer->roamed_ms = p->rx.now_ms;
-	(void)tell(p, &e, NULL, 0);
 }
 
 /* Sessions seen in one arrival: nearly always one. */
@@ -268,7 +300,7 @@ static void datagram(struct plane *p, struct seen *seen, const struct udp_path *
 	if (seen->index != h.index || seen->number != number) {
 		account(p, seen);
 		*seen = (struct seen){.index = h.index, .number = number};
-		if (!atomic_load_explicit(&s->confirmed, memory_order_relaxed))
+		if (atomic_load_explicit(&s->confirmed, memory_order_relaxed) != CONFIRM_DONE)
 			confirm(p, s, number, &h, path);
 		look_at_path(p, number, &h, path);
 	}

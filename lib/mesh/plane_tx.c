@@ -44,10 +44,22 @@ void plane_tx_release(struct plane *p)
 	free(p->tx.staged_room);
 }
 
-static void tell(struct plane *p, const struct plane_event *e, const void *data, size_t len)
+/* false: it was lost, and what is said once has to be said again. */
+static bool tell(struct plane *p, const struct plane_event *e, const void *data, size_t len)
 {
-	if (!plane_tell(p, &p->tx.events, e, data, len))
+	if (plane_tell(p, &p->tx.events, e, data, len))
+		return true;
+	bump(&p->tx.events_lost, 1);
+	return false;
+}
+
+/* What comes with each packet: it leaves room for what is said once. */
+static void tell_packet(struct plane *p, const struct plane_event *e, const void *data, size_t len)
+{
+	if (plane_ring_scarce(&p->tx.events))
 		bump(&p->tx.events_lost, 1);
+	else
+		(void)tell(p, e, data, len);
 }
 
 /* It quotes a packet as rewrite_out left it, so it is turned back as one from the peer would be. */
@@ -81,9 +93,9 @@ static void unsent(struct plane *p, uint32_t number, const struct udp_burst *b, 
 	bump(&p->tx.unsent, (b->len + b->size - 1) / b->size);
 	if (p->tx.now_ms - *last < (too_big ? TOO_BIG_EVERY_MS : UNSENT_EVERY_MS))
 		return;
-	*last = p->tx.now_ms;
 	event.kind = too_big ? PLANE_EVENT_TOO_BIG : PLANE_EVENT_UNSENT;
-	tell(p, &event, NULL, 0);
+	if (tell(p, &event, NULL, 0))
+		*last = p->tx.now_ms;
 }
 
 static void send_by_control(struct plane *p, uint32_t number, const struct udp_burst *b)
@@ -91,7 +103,7 @@ static void send_by_control(struct plane *p, uint32_t number, const struct udp_b
 	struct plane_event e = {.kind = PLANE_EVENT_OUT, .peer = number};
 
 	for (size_t at = 0; at < b->len; at += b->size)
-		tell(p, &e, b->data + at, b->len - at < b->size ? b->len - at : b->size);
+		tell_packet(p, &e, b->data + at, b->len - at < b->size ? b->len - at : b->size);
 }
 
 /* The bursts first..first+n-1, all of one family. */
@@ -194,7 +206,7 @@ static void worn(struct plane *p, const struct target *to)
 	struct plane_event e = {.kind = PLANE_EVENT_WORN, .peer = to->number,
 				.index = atomic_load(&p->slots[to->slot].index)};
 
-	tell(p, &e, NULL, 0);
+	tell_packet(p, &e, NULL, 0);
 }
 
 static bool send_content(struct plane *p, const struct target *to, size_t len, uint8_t flags)
@@ -396,11 +408,13 @@ static void stage(struct plane *p, uint32_t number, const struct plane_buffer *b
 		struct plane_event e = {.kind = PLANE_EVENT_WANTED, .peer = number,
 					.count = atomic_load_explicit(&peer->staged, memory_order_relaxed)};
 
-		tell(p, &e, NULL, 0);
-		if (find_target(p, number, &to)) {
+		bool told = tell(p, &e, NULL, 0), ready = find_target(p, number, &to);
+
+		/* Untold, the next packet says it: nothing would ever come of the flag alone. */
+		if (!told || ready)
 			atomic_store(&peer->wanted, false);
+		if (ready)
 			atomic_store(&t->attention, true);
-		}
 	}
 }
 
@@ -514,7 +528,7 @@ static void take(struct plane *p, uint32_t number, struct plane_buffer *b)
 	}
 	if (b->open)
 		plane_checksum_fill(&b->packet, ip);
-	tell(p, &e, ip, b->packet.len);
+	tell_packet(p, &e, ip, b->packet.len);
 }
 
 static void carry_out(struct plane *p, enum plane_verdict v, uint32_t number, struct plane_buffer *b,
@@ -608,8 +622,8 @@ static void interface_gone(struct plane *p)
 {
 	struct plane_event e = {.kind = PLANE_EVENT_GONE, .error = ENODEV};
 
-	p->tx.gone = true;
-	tell(p, &e, NULL, 0);
+	/* Else the next round finds it gone once more. */
+	p->tx.gone = tell(p, &e, NULL, 0);
 }
 
 bool plane_tx_round(struct plane *p)

@@ -110,6 +110,23 @@ static void put_body(struct buf *b, const struct mesh_record *r, const struct no
 	put_forwards(b, r);
 }
 
+size_t record_endpoint_length(const struct record_endpoint *e)
+{
+	return e->at.family == ENDPOINT_V4 ? 8 : 20;
+}
+
+size_t record_length(const struct mesh_record *r)
+{
+	/* named_s and three counts. */
+	size_t len = FIXED_LEN + 4 + 1 + strnlen(r->name, MESH_NAME_MAX + 1) + 3 + 14 * r->claims_count + SIGNATURE_LEN, i;
+
+	for (i = 0; i < r->endpoints_count; i++)
+		len += record_endpoint_length(&r->endpoints[i]);
+	for (i = 0; i < r->forwards_count; i++)
+		len += 6 + strnlen(r->forwards[i].name, MESH_NAME_MAX + 1);
+	return len;
+}
+
 int record_put(struct buf *out, const struct mesh_record *r, const struct nodekey *key, const struct addressing *a,
 	       struct error *err)
 {

@@ -13,6 +13,7 @@
 #define MESH_NAME_MAX 63	/* a DNS label */
 #define RECORD_ENDPOINTS_MAX 16
 #define RECORD_FORWARDS_MAX 64
+#define RECORD_COUNTS_S (30 * 86400)	/* so long after its node was last heard of */
 #define RECORD_NAMED_UNKNOWN UINT32_MAX
 
 /* Bits of `ciphers`. */
@@ -67,6 +68,10 @@ WARN_UNUSED int mesh_name_check(struct slice name, const char *what, struct erro
  */
 WARN_UNUSED int record_put(struct buf *out, const struct mesh_record *r, const struct nodekey *key,
 			   const struct addressing *a, struct error *err);
+/* The bytes that r makes, its signature with them: more than RECORD_LEN_MAX are refused. */
+size_t record_length(const struct mesh_record *r);
+/* What one endpoint takes of it. */
+size_t record_endpoint_length(const struct record_endpoint *e);
 /*
  * Read a record and verify its signature for the network of `a`. Endpoints are usable, and none lies inside the
  * network; each forward is of a claimed block, and no two share a place or a name. Whether claims are valid or win

@@ -31,7 +31,8 @@ struct redirect *redirect_new(void)
 	r->flows = xcalloc(REDIRECT_FLOWS_MAX, sizeof(*r->flows));
 	r->by_called = xcalloc(CELLS, sizeof(*r->by_called));
 	r->by_seen = xcalloc(CELLS, sizeof(*r->by_seen));
-	r->of_peer = xcalloc(PLANE_PEERS_MAX + 1, sizeof(*r->of_peer));
+	r->members = xcalloc(PLANE_PEERS_MAX + 2, sizeof(*r->members));
+	r->askers = xcalloc(PLANE_PEERS_MAX + 1, sizeof(*r->askers));
 	r->room = xmalloc(TUN_PACKET_MAX);
 	return r;
 }
@@ -45,7 +46,8 @@ void redirect_free(struct redirect *r)
 	free(r->flows);
 	free(r->by_called);
 	free(r->by_seen);
-	free(r->of_peer);
+	free(r->members);
+	free(r->askers);
 	free(r->room);
 	free(r);
 }
@@ -78,7 +80,6 @@ static void count_ports(struct redirect *r, const struct rflow *f, int by)
 	atomic_fetch_add(&r->seen_ports[redirect_cell(f->seen.protocol, f->seen.to_port)], (uint16_t)by);
 	atomic_fetch_add(&r->live, (uint32_t)by);
 	r->counts.flows += (uint32_t)by;
-	r->of_peer[f->f.peer < PLANE_PEERS_MAX ? f->f.peer : PLANE_PEERS_MAX] += (uint16_t)by;
 }
 
 static void link_in(struct redirect *r, struct rflow *f)
@@ -103,17 +104,18 @@ void redirect_drop(struct redirect *r, struct rflow *f)
 		;
 	*at = f->next_seen;
 	count_ports(r, f, -1);
+	redirect_room_leave(r, f);
 	f->used = false;
 	f->next_free = r->free;
 	r->free = slot;
 }
 
-static bool is_open(const struct rflow *f)
+bool redirect_is_open(const struct rflow *f)
 {
 	return f->ready && f->answered && !f->closed;
 }
 
-static bool expired(const struct rflow *f, int64_t now_ms)
+bool redirect_expired(const struct rflow *f, int64_t now_ms)
 {
 	int64_t idle;
 
@@ -124,7 +126,7 @@ static bool expired(const struct rflow *f, int64_t now_ms)
 		return idle > REDIRECT_CLOSED_MS;
 	if (f->f.protocol == IPPROTO_UDP)
 		return idle > REDIRECT_UDP_MS;
-	return idle > (is_open(f) ? REDIRECT_TCP_OPEN_MS : REDIRECT_TCP_NEW_MS);
+	return idle > (redirect_is_open(f) ? REDIRECT_TCP_OPEN_MS : REDIRECT_TCP_NEW_MS);
 }
 
 struct rflow *redirect_find(struct redirect *r, const struct ends *called, int64_t now_ms)
@@ -134,7 +136,7 @@ struct rflow *redirect_find(struct redirect *r, const struct ends *called, int64
 
 		if (!same_ends(&f->called, called))
 			continue;
-		if (now_ms == NO_TIME || !expired(f, now_ms))
+		if (now_ms == NO_TIME || !redirect_expired(f, now_ms))
 			return f;
 		redirect_drop(r, f);
 		return NULL;
@@ -148,7 +150,7 @@ struct rflow *redirect_find_seen(struct redirect *r, const struct ends *seen, in
 		struct rflow *f = &r->flows[at - 1];
 
 		if (same_ends(&f->seen, seen))
-			return expired(f, now_ms) ? NULL : f;
+			return redirect_expired(f, now_ms) ? NULL : f;
 	}
 	return NULL;
 }
@@ -167,40 +169,24 @@ static void sweep(struct redirect *r, int64_t now_ms)
 	for (uint32_t i = 0; i < SWEEP && r->made > 0; i++) {
 		struct rflow *f = &r->flows[r->sweep++ % r->made];
 
-		if (f->used && expired(f, now_ms))
+		if (f->used && redirect_expired(f, now_ms))
 			redirect_drop(r, f);
 	}
 }
 
-/* The flow not open that was quiet for longest gives way; peer: of this member alone, UINT32_MAX: of any. */
-static bool evict(struct redirect *r, uint32_t peer, bool all, int64_t now_ms)
-{
-	struct rflow *oldest = NULL;
-
-	for (uint32_t i = 0; i < r->made; i++) {
-		struct rflow *f = &r->flows[i];
-
-		if (!f->used || (is_open(f) && !expired(f, now_ms)) || (!all && f->f.peer != peer))
-			continue;
-		if (oldest == NULL || f->last_ms < oldest->last_ms)
-			oldest = f;
-	}
-	if (oldest == NULL)
-		return false;
-	redirect_drop(r, oldest);
-	r->counts.evicted++;
-	return true;
-}
-
 static struct rflow *take_slot(struct redirect *r, uint32_t peer, int64_t now_ms)
 {
-	uint32_t at = peer < PLANE_PEERS_MAX ? peer : PLANE_PEERS_MAX, slot;
+	struct rflow *gives_way;
+	uint32_t slot;
 
 	sweep(r, now_ms);
-	if ((r->of_peer[at] >= REDIRECT_PEER_MAX && !evict(r, peer, false, now_ms)) ||
-	    (r->free == 0 && r->made == REDIRECT_FLOWS_MAX && !evict(r, peer, true, now_ms))) {
+	if (!redirect_room_make(r, peer, &gives_way)) {
 		r->counts.full++;
 		return NULL;
+	}
+	if (gives_way != NULL) {
+		redirect_drop(r, gives_way);
+		r->counts.evicted++;
 	}
 	if (r->free == 0)
 		return &r->flows[r->made++];
@@ -270,22 +256,25 @@ struct rflow *redirect_begin(struct redirect *r, const struct redirect_flow *wan
 	f->used = true;
 	link_in(r, f);
 	count_ports(r, f, 1);
+	redirect_room_enter(r, f);
 	r->counts.opened++;
 	return f;
 }
 
-void redirect_note(struct rflow *f, const struct plane_packet *p, enum flow_end way)
+static void note_flags(struct rflow *f, uint8_t flags, enum flow_end way)
 {
-	uint8_t flags;
-
-	/* The time after the end of a flow is not prolonged by what is still sent. */
-	if (!f->closed)
-		f->last_ms = p->now_ms;
-	f->answered |= way == END_OUT;
-	if (p->protocol != IPPROTO_TCP || p->fragment)
-		return;
-	flags = p->ip[p->l4 + 13];
 	if (flags & TCP_FIN)
 		f->ends |= (uint8_t)way;
 	f->closed |= (flags & TCP_RST) != 0 || f->ends == (END_IN | END_OUT);
+}
+
+void redirect_note(struct redirect *r, struct rflow *f, const struct plane_packet *p, enum flow_end way)
+{
+	/* The time after the end of a flow is not prolonged by what is still sent. */
+	int64_t last_ms = f->closed ? f->last_ms : p->now_ms;
+
+	f->answered |= way == END_OUT;
+	if (p->protocol == IPPROTO_TCP && !p->fragment)
+		note_flags(f, p->ip[p->l4 + 13], way);
+	redirect_room_change(r, f, last_ms);
 }

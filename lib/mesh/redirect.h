@@ -18,7 +18,8 @@
  *
  * Called by the threads of the data plane, which pass quickly where nothing is redirected, and by the proxy's. One lock. The
  * time is given; the only I/O is by `options.listening`, at the beginning of flows; its answers are remembered for a moment.
- * Caps: REDIRECT_FLOWS_MAX in all, REDIRECT_PEER_MAX of one member; those not open give way to new ones.
+ * Caps: REDIRECT_FLOWS_MAX in all, REDIRECT_PEER_MAX of one member. When all are in use, those not open give way to new
+ * ones, then those of the member with most to whoever has fewer.
  */
 #ifndef MESHANICS_MESH_REDIRECT_H
 #define MESHANICS_MESH_REDIRECT_H
@@ -29,6 +30,7 @@
 #define REDIRECT_PEER_MAX 1024
 #define REDIRECT_FORWARDS_MAX 64
 #define REDIRECT_LISTENERS_MAX 32	/* of one port */
+#define REDIRECT_PORTS_BYTES 8192
 #define REDIRECT_FRAGMENTS 64		/* fragmented packets in flight, each way */
 #define REDIRECT_TCP_NEW_MS 60000
 #define REDIRECT_TCP_OPEN_MS 7440000
@@ -60,6 +62,11 @@ struct redirect_options {
 		      const struct redirect_address *remote, uint16_t remote_port);
 	/* Who listens on this port, on whatever address: fills up to max, returns how many. By rx's thread. */
 	size_t (*listening)(void *arg, uint8_t protocol, uint16_t port, struct redirect_listener *out, size_t max);
+	/*
+	 * The bit of each port on which anybody listens: asked when there are too many questions. false: nobody tells.
+	 * By rx's thread.
+	 */
+	bool (*ports)(void *arg, uint8_t protocol, uint8_t bits[static REDIRECT_PORTS_BYTES]);
 };
 
 WARN_UNUSED struct redirect *redirect_new(void);
@@ -70,7 +77,7 @@ void redirect_free(struct redirect *r);		/* NULL is fine */
 enum redirect_verdict {
 	REDIRECT_PASS,		/* redirected or not, it goes its way */
 	REDIRECT_TAKE,		/* the proxy's: PLANE_TAKE */
-	REDIRECT_DROP,		/* no room, or nobody's business */
+	REDIRECT_DROP,		/* no room, no question left as to who listens, or nobody's business */
 };
 /* rx: a packet from a member that the filter passed, before it is joined with others: a flow may begin. */
 enum redirect_verdict redirect_admit(struct redirect *r, uint32_t peer, const struct plane_packet *p);
@@ -121,6 +128,8 @@ struct redirect_flow {
 	uint16_t forward;		/* FORWARD: of forward_of */
 };
 
+/* Whether a packet that was taken is for the node or one of its forwards, or for a place in its blocks that nobody has. */
+bool redirect_holds(struct redirect *r, const struct plane_packet *p);
 /* The flow of a packet that was taken. false: there is none (any more). */
 bool redirect_of_packet(struct redirect *r, const uint8_t *ip, size_t len, struct redirect_flow *out);
 /* The flow whose caller the kernel sees as this. */

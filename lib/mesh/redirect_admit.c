@@ -12,7 +12,16 @@
 #define LISTENING_MS 200
 #define NOBODY_MS 50
 #define LISTENING_PER_S 200
+#define LISTENING_PEER_PER_S 20	/* for one member */
 #define TAKEN_PER_S 20000
+/*
+ * Calls of closed ports would use these up, and whoever calls a service would find nobody. So when half of them are
+ * gone, or a member's own, what was known is believed for longer, of services without end: what listens no more
+ * refuses by itself. And all ports are asked about at once, so that those on which nobody listens need no question.
+ */
+#define LISTENING_PRESSED (LISTENING_PER_S / 2)
+#define STALE_MS 1000
+#define PORTS_MS 1000
 
 #define TCP_SYN 2
 #define TCP_RST 4
@@ -182,12 +191,72 @@ static enum decided choose(const struct redirect_listener *all, size_t n, const 
 	return best == 0 ? GOES_ITS_WAY : best == 4 ? GOES_TO_ADDRESS : GOES_TO_PROXY;
 }
 
+/* ---- what is remembered ---- */
+
+static struct decision *places(struct redirect *r, const struct ends *e)
+{
+	return r->decisions[(e->to_port ^ e->protocol ^ (e->to.version << 4)) & (DECISION_SETS - 1)];
+}
+
+static struct decision *recall(struct redirect *r, const struct ends *e)
+{
+	struct decision *all = places(r, e);
+
+	for (size_t i = 0; i < DECISION_WAYS; i++)
+		if (all[i].port == e->to_port && all[i].protocol == e->protocol && all[i].version == e->to.version)
+			return &all[i];
+	return NULL;
+}
+
+/* A place for what is to be remembered. Services are no more than there are; closed ports take no place from them. */
+static struct decision *place(struct redirect *r, const struct ends *e)
+{
+	struct decision *all = places(r, e), *best = recall(r, e);
+
+	for (size_t i = 0; best == NULL && i < DECISION_WAYS; i++)
+		if (all[i].version == 0)
+			best = &all[i];
+	if (best != NULL)
+		return best;
+	best = &all[0];
+	for (size_t i = 1; i < DECISION_WAYS; i++) {
+		bool its_way = all[i].what == GOES_ITS_WAY, best_its_way = best->what == GOES_ITS_WAY;
+
+		if (its_way != best_its_way ? its_way : all[i].until_ms < best->until_ms)
+			best = &all[i];
+	}
+	return best;
+}
+
+static void remember(struct redirect *r, const struct ends *e, const struct decision *d, int64_t until_ms)
+{
+	struct decision *at = place(r, e);
+
+	*at = *d;
+	at->version = e->to.version;
+	at->protocol = e->protocol;
+	at->port = e->to_port;
+	at->until_ms = until_ms;
+}
+
+/* ---- what is asked ---- */
+
 static void earn(struct redirect *r, int64_t now_ms)
 {
 	if (now_ms - r->ask_ms < 1000)
 		return;
 	r->ask_ms = now_ms;
 	r->asked_listening = r->asked_taken = 0;
+}
+
+/* How many questions were for this member, in this second. */
+static uint32_t *asked_for(struct redirect *r, uint32_t peer)
+{
+	struct asker *a = &r->askers[peer < PLANE_PEERS_MAX ? peer : PLANE_PEERS_MAX];
+
+	if (a->ask_ms != r->ask_ms)
+		*a = (struct asker){.ask_ms = r->ask_ms};
+	return &a->asked;
 }
 
 /* Whether a socket here has this very packet, as far as may be asked. */
@@ -199,49 +268,84 @@ static bool kernel_takes(struct redirect *r, const struct ends *e)
 	return r->options.taken(r->options.arg, e->protocol, &e->to, e->to_port, &e->from, e->from_port);
 }
 
-/* What is to become of flows to this port; the kernel does not take it as it is. */
-static void ask(struct redirect *r, const struct ends *e, struct decision *d, int64_t now_ms)
+/* Surely, a moment ago at most. */
+static bool nobody_listens(struct redirect *r, const struct ends *e, int64_t now_ms)
 {
-	struct redirect_listener all[REDIRECT_LISTENERS_MAX];
-	size_t n;
+	struct port_bits *p = e->protocol == IPPROTO_TCP ? &r->tcp_ports : &r->udp_ports;
 
-	r->asked_listening++;
-	n = r->options.listening(r->options.arg, e->protocol, e->to_port, all, REDIRECT_LISTENERS_MAX);
-	d->what = choose(all, n, e, &d->service);
-	d->until_ms = now_ms + (d->what == GOES_ITS_WAY ? NOBODY_MS : LISTENING_MS);
+	if (p->at_ms == 0 || now_ms - p->at_ms >= PORTS_MS) {
+		p->told = r->options.ports != NULL && r->options.ports(r->options.arg, e->protocol, p->bits);
+		p->at_ms = now_ms;
+	}
+	return p->told && (p->bits[e->to_port / 8] >> e->to_port % 8 & 1) == 0;
 }
 
-static enum decided decide_anew(struct redirect *r, const struct ends *e, int64_t now_ms, struct decision *d, bool known)
+/* What is to become of flows to this port; the kernel does not take it as it is. */
+static enum decided ask(struct redirect *r, const struct ends *e, int64_t now_ms, struct redirect_address *service)
 {
+	struct redirect_listener all[REDIRECT_LISTENERS_MAX];
+	size_t n = r->options.listening(r->options.arg, e->protocol, e->to_port, all, REDIRECT_LISTENERS_MAX);
+	struct decision d = {.asked = true};
+
+	d.what = choose(all, n, e, &d.service);
+	*service = d.service;
+	remember(r, e, &d, now_ms + (d.what == GOES_ITS_WAY ? NOBODY_MS : LISTENING_MS));
+	return d.what;
+}
+
+/* Without a question, where there have been many. false: it has to be asked. */
+static bool guess(struct redirect *r, const struct ends *e, int64_t now_ms, const struct decision *d, bool spent,
+		  enum decided *what)
+{
+	*what = GOES_ITS_WAY;
+	if (d != NULL && d->asked && (d->what != GOES_ITS_WAY || now_ms - d->until_ms < STALE_MS)) {
+		*what = d->what;
+		return true;
+	}
+	if (nobody_listens(r, e, now_ms))
+		return true;
+	/* To refuse it would be wrong; TCP tries again. */
+	*what = GOES_NOWHERE;
+	return spent;
+}
+
+static enum decided decide_anew(struct redirect *r, const struct ends *e, uint32_t peer, int64_t now_ms,
+				const struct decision *d, struct redirect_address *service)
+{
+	bool known = d != NULL && d->until_ms > now_ms, spent;
+	uint32_t *asked = asked_for(r, peer);
+	enum decided what;
+
+	if (d != NULL)
+		*service = d->service;
 	if (kernel_takes(r, e)) {
 		/* By an answer to what a socket here has sent nothing is said about others that call the port. */
 		if (!known)
-			*d = (struct decision){.version = e->to.version, .protocol = e->protocol, .port = e->to_port,
-					       .what = GOES_ITS_WAY, .until_ms = now_ms + TAKEN_MS};
+			remember(r, e, &(struct decision){.what = GOES_ITS_WAY}, now_ms + TAKEN_MS);
 		return GOES_ITS_WAY;
 	}
 	if (known)
 		return d->what;
-	if (r->asked_listening >= LISTENING_PER_S)
-		return GOES_ITS_WAY;
-	*d = (struct decision){.version = e->to.version, .protocol = e->protocol, .port = e->to_port};
-	ask(r, e, d, now_ms);
-	return d->what;
+	spent = *asked >= LISTENING_PEER_PER_S || r->asked_listening >= LISTENING_PER_S;
+	if ((spent || r->asked_listening >= LISTENING_PRESSED) && guess(r, e, now_ms, d, spent, &what))
+		return what;
+	++*asked;
+	r->asked_listening++;
+	return ask(r, e, now_ms, service);
 }
 
-static enum decided decide(struct redirect *r, const struct ends *e, int64_t now_ms, struct redirect_address *service)
+static enum decided decide(struct redirect *r, const struct ends *e, uint32_t peer, int64_t now_ms,
+			   struct redirect_address *service)
 {
-	struct decision *d = &r->decisions[(e->to_port ^ e->protocol ^ (e->to.version << 4)) & (DECISIONS - 1)];
-	bool known = d->until_ms > now_ms && d->version == e->to.version && d->protocol == e->protocol && d->port == e->to_port;
+	const struct decision *d = recall(r, e);
 	enum decided what = GOES_ITS_WAY;
 
-	if (known && d->what == GOES_ITS_WAY)
+	if (d != NULL && d->until_ms > now_ms && d->what == GOES_ITS_WAY)
 		return GOES_ITS_WAY;
 	pthread_mutex_lock(&r->options_lock);
 	if (r->options.taken != NULL) {
 		earn(r, now_ms);
-		what = decide_anew(r, e, now_ms, d, known);
-		*service = d->service;
+		what = decide_anew(r, e, peer, now_ms, d, service);
 	}
 	pthread_mutex_unlock(&r->options_lock);
 	return what;
@@ -268,13 +372,15 @@ static enum redirect_verdict admit_node(struct redirect *r, uint32_t peer, const
 		return REDIRECT_PASS;
 	if (belongs(r, &e, p, &v))
 		return v;
-	switch (decide(r, &e, p->now_ms, &wanted.service)) {
+	switch (decide(r, &e, peer, p->now_ms, &wanted.service)) {
 	case GOES_TO_ADDRESS:
 		wanted.kind = REDIRECT_ADDRESS;
 		return begin(r, &e, peer, &wanted, p->now_ms);
 	case GOES_TO_PROXY:
 		wanted.kind = REDIRECT_LOOPBACK;
 		return begin(r, &e, peer, &wanted, p->now_ms);
+	case GOES_NOWHERE:
+		return REDIRECT_DROP;
 	default:
 		return REDIRECT_PASS;
 	}

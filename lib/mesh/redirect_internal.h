@@ -1,5 +1,6 @@
 /*
- * What the parts of redirect.h share: the table of flows (redirect.c), which flows begin (redirect_admit.c), packets on their
+ * What the parts of redirect.h share: the table of flows (redirect.c), which of them give
+ * way (redirect_room.c), which flows begin (redirect_admit.c), packets on their
  * way (redirect_path.c) and being changed (redirect_packet.c), what the proxy asks and tells (redirect_proxy.c).
  */
 #ifndef MESHANICS_MESH_REDIRECT_INTERNAL_H
@@ -11,7 +12,8 @@
 #include "mesh/redirect.h"
 
 #define PORT_CELLS 1024		/* of counters by port; a power of two */
-#define DECISIONS 256		/* remembered; a power of two */
+#define DECISION_SETS 256	/* of ports that share a place; a power of two */
+#define DECISION_WAYS 4
 
 /* Two ends of a flow as they stand in a packet. */
 struct ends {
@@ -27,12 +29,35 @@ struct rflow {
 	struct ends called;	/* caller -> called: as members see it */
 	struct ends seen;	/* alias -> who listens: as the kernel sees it */
 	uint32_t next_called, next_seen, next_free;	/* slot + 1 */
+	uint32_t older, newer;	/* slot + 1: of the same member and kind, by last_ms to a second or so */
 	int64_t last_ms;
+	uint8_t kind;		/* of rkind: the list that it is in */
 	uint8_t ends;		/* of flow_end: who has sent FIN */
 	bool used;
 	bool ready;		/* packets pass */
 	bool answered;		/* the kernel has sent something back */
 	bool closed;
+};
+
+/* In the order in which a member's flows give way. */
+enum rkind { RKIND_WAITING, RKIND_UDP, RKIND_TCP, RKINDS };	/* WAITING: not answered, not ready, or closed */
+
+/* Where a member stands among those with the same number of flows; members are counted from 1, 0: none. */
+struct rstand {
+	uint16_t before, after;
+};
+
+/* The flows of one member. */
+struct rmember {
+	uint32_t oldest[RKINDS], newest[RKINDS];	/* slot + 1 */
+	uint16_t of[RKINDS], flows;
+	struct rstand by_flows, by_waiting;
+};
+
+/* Members by a number of flows. */
+struct rranking {
+	uint16_t first[REDIRECT_PEER_MAX + 1];
+	uint16_t top;		/* nobody has more */
 };
 
 /* A datagram in fragments: all get the addresses of the first. */
@@ -50,14 +75,28 @@ struct rfragments {
 };
 
 /* Where new flows to a port of the node go. */
-enum decided { GOES_ITS_WAY, GOES_TO_ADDRESS, GOES_TO_PROXY };
+enum decided { GOES_ITS_WAY, GOES_TO_ADDRESS, GOES_TO_PROXY, GOES_NOWHERE };
 
 struct decision {
 	uint8_t version, protocol;
 	uint16_t port;
+	bool asked;		/* who listens; else the kernel took a packet */
 	enum decided what;
 	struct redirect_address service;
 	int64_t until_ms;
+};
+
+/* On which ports of a protocol somebody listened, at that time. */
+struct port_bits {
+	int64_t at_ms;		/* 0: never */
+	bool told;
+	uint8_t bits[REDIRECT_PORTS_BYTES];
+};
+
+/* Questions for the calls of one member, in the second that began then. */
+struct asker {
+	int64_t ask_ms;
+	uint32_t asked;
 };
 
 struct redirect {
@@ -68,7 +107,8 @@ struct redirect {
 	uint32_t *by_called, *by_seen;	/* hash -> slot + 1 */
 	uint32_t made, free;		/* slots that were ever used; first that is free again, + 1 */
 	uint32_t sweep;
-	uint16_t *of_peer;		/* flows of each member; the last is this node's */
+	struct rmember *members;	/* by peer + 1; the last is this node */
+	struct rranking by_flows, by_waiting;
 	struct redirect_counts counts;
 	struct redirect_own own;
 	_Atomic uint32_t generation;	/* of own */
@@ -78,7 +118,9 @@ struct redirect {
 	/* rx's */
 	struct redirect_own rx_own;
 	uint32_t rx_generation;
-	struct decision decisions[DECISIONS];
+	struct decision decisions[DECISION_SETS][DECISION_WAYS];
+	struct port_bits tcp_ports, udp_ports;
+	struct asker *askers;		/* by peer; the last is this node */
 	int64_t ask_ms;			/* since when questions to the kernel are counted */
 	uint32_t asked_listening, asked_taken;
 	/* over options alone, held while they are called */
@@ -120,7 +162,18 @@ struct rflow *redirect_by_id(struct redirect *r, uint64_t id);
 /* Who listens, as the kernel sees it. false: the proxy has no such port. */
 bool redirect_seen_by(const struct redirect *r, const struct redirect_flow *w, struct ends *seen);
 /* A packet of it has passed. */
-void redirect_note(struct rflow *f, const struct plane_packet *p, enum flow_end way);
+void redirect_note(struct redirect *r, struct rflow *f, const struct plane_packet *p, enum flow_end way);
+bool redirect_expired(const struct rflow *f, int64_t now_ms);
+bool redirect_is_open(const struct rflow *f);
+
+/* ---- redirect_room.c: with the lock held ---- */
+
+/* A flow is in the table; it is to leave it; it may be of another kind by now, or was heard of. */
+void redirect_room_enter(struct redirect *r, struct rflow *f);
+void redirect_room_leave(struct redirect *r, struct rflow *f);
+void redirect_room_change(struct redirect *r, struct rflow *f, int64_t last_ms);
+/* The flow that gives way to a new one of this member; *out is NULL where it needs none. false: there is no room. */
+bool redirect_room_make(struct redirect *r, uint32_t peer, struct rflow **out);
 
 /* ---- redirect_admit.c: with no lock held ---- */
 

@@ -43,10 +43,10 @@ static bool later_fragment(struct redirect *r, struct rfragments *all, struct pl
 	return found;
 }
 
-static void carry(struct rfragments *all, struct plane_packet *p, struct rflow *f, const struct ends *old,
-		  const struct ends *new, enum flow_end way)
+static void carry(struct redirect *r, struct rfragments *all, struct plane_packet *p, struct rflow *f,
+		  const struct ends *old, const struct ends *new, enum flow_end way)
 {
-	redirect_note(f, p, way);
+	redirect_note(r, f, p, way);
 	if (p->fragment)
 		keep_fragment(all, p, &old->from, &old->to, new);
 	redirect_write(p, new);
@@ -105,7 +105,7 @@ void redirect_in(struct redirect *r, struct plane_packet *p)
 	pthread_mutex_lock(&r->lock);
 	f = redirect_find(r, &e, p->now_ms);
 	if (f != NULL && f->ready)
-		carry(&r->in_fragments, p, f, &e, &f->seen, END_IN);
+		carry(r, &r->in_fragments, p, f, &e, &f->seen, END_IN);
 	pthread_mutex_unlock(&r->lock);
 }
 
@@ -130,7 +130,7 @@ void redirect_out(struct redirect *r, struct plane_packet *p)
 	/* This host's own flows turn round in redirect_own. */
 	if (f != NULL && f->f.peer != PLANE_SELF) {
 		redirect_turn(&f->called, &turned);
-		carry(&r->out_fragments, p, f, &e, &turned, END_OUT);
+		carry(r, &r->out_fragments, p, f, &e, &turned, END_OUT);
 	}
 	pthread_mutex_unlock(&r->lock);
 }
@@ -178,10 +178,10 @@ static bool turn_round(struct redirect *r, struct plane_packet *p)
 	pthread_mutex_lock(&r->lock);
 	if ((f = redirect_find_seen(r, &seen, p->now_ms)) != NULL && f->f.peer == PLANE_SELF) {
 		redirect_turn(&f->called, &turned);
-		carry(&r->own_fragments, p, f, &e, &turned, END_OUT);
+		carry(r, &r->own_fragments, p, f, &e, &turned, END_OUT);
 		found = true;
 	} else if ((f = redirect_find(r, &e, p->now_ms)) != NULL && f->ready) {
-		carry(&r->own_fragments, p, f, &e, &f->seen, END_IN);
+		carry(r, &r->own_fragments, p, f, &e, &f->seen, END_IN);
 		found = true;
 	}
 	pthread_mutex_unlock(&r->lock);

@@ -34,6 +34,17 @@ void redirect_set(struct redirect *r, const struct redirect_own *own)
 	pthread_mutex_unlock(&r->lock);
 }
 
+bool redirect_holds(struct redirect *r, const struct plane_packet *p)
+{
+	struct redirect_address to = redirect_target(p);
+	bool holds;
+
+	pthread_mutex_lock(&r->lock);
+	holds = redirect_same(&to, &r->own.node4) || redirect_same(&to, &r->own.node6) || redirect_forward(&r->own, &to) >= 0;
+	pthread_mutex_unlock(&r->lock);
+	return holds;
+}
+
 bool redirect_of_packet(struct redirect *r, const uint8_t *ip, size_t len, struct redirect_flow *out)
 {
 	struct plane_packet p;
@@ -89,6 +100,7 @@ bool redirect_ready(struct redirect *r, uint64_t id, uint8_t *ip, size_t len)
 	f = redirect_by_id(r, id);
 	if (f != NULL) {
 		f->ready = true;
+		redirect_room_change(r, f, f->last_ms);
 		redirect_write(&p, &f->seen);
 	}
 	pthread_mutex_unlock(&r->lock);
@@ -103,10 +115,12 @@ void redirect_end(struct redirect *r, uint64_t id, bool gone)
 
 	pthread_mutex_lock(&r->lock);
 	f = redirect_by_id(r, id);
-	if (f != NULL && gone)
+	if (f != NULL && gone) {
 		redirect_drop(r, f);
-	else if (f != NULL)
+	} else if (f != NULL) {
 		f->closed = true;
+		redirect_room_change(r, f, f->last_ms);
+	}
 	pthread_mutex_unlock(&r->lock);
 }
 

@@ -8,6 +8,8 @@
 #include "base/buf.h"
 #include "mesh/engine_internal.h"
 
+#define SERIES 4	/* two in each of the generations that hold */
+
 /* ---- which ones hold ---- */
 
 bool generation_holds(const struct mesh_engine *e, const struct generation *g, int64_t now_ms)
@@ -70,6 +72,14 @@ const struct netkey *mesh_engine_key_before(const struct mesh_engine *e)
 const struct netkey *mesh_engine_key_at(const struct mesh_engine *e, size_t i)
 {
 	return i < e->gens ? &e->gen[i].key : NULL;
+}
+
+void mesh_engine_grace(struct mesh_engine *e, int64_t grace_ms, int64_t now_ms)
+{
+	if (e->gens < 2 || e->gen[1].grace_until_ms <= now_ms + grace_ms)
+		return;
+	e->gen[1].grace_until_ms = now_ms + grace_ms;
+	engine_due(e, e->gen[1].grace_until_ms);
 }
 
 /* ---- at the start and at the end ---- */
@@ -187,6 +197,21 @@ static void end_older(struct mesh_engine *e, uint32_t generation)
 			calls_drop_older(e, e->nodes[i], generation);
 }
 
+/* Who stays and loses its session by a rotation may have the generation between: it is called, to hear of the new one now. */
+static void call_older(struct mesh_engine *e, uint32_t generation, int64_t now_ms)
+{
+	uint32_t i;
+
+	for (i = 0; i < e->nodes_top; i++) {
+		struct node *n = e->nodes[i];
+
+		if (n == NULL || n->current.index == 0 || n->current.s->generation >= generation || !stays(e, n->id))
+			continue;
+		calls_drop_older(e, n, generation);
+		call_start(e, n, SERIES, now_ms);
+	}
+}
+
 static void shift(struct mesh_engine *e, const struct netkey *next, int64_t grace_until_ms)
 {
 	size_t i;
@@ -222,6 +247,7 @@ static int take(struct mesh_engine *e, const struct netkey *next, struct slice l
 	if (rotation.len > 0)
 		act(e, &a);
 	say_masks(e);
+	call_older(e, e->gen[1].key.generation, now_ms);
 	end_older(e, e->gen[1].key.generation);
 	/* To one that was not on the list, or has no other's record, nobody has said anything so far. */
 	if (engine_live(e) == 0)

@@ -442,6 +442,11 @@ int network_set_records(struct netstore *s, const char *hex, struct slice record
 	return replace(s, hex, "records", records, err);
 }
 
+int network_set_ages(struct netstore *s, const char *hex, struct slice ages, struct error *err)
+{
+	return replace(s, hex, "ages", ages, err);
+}
+
 int network_set_paths(struct netstore *s, const char *hex, const struct last_path *paths, size_t count,
 		      struct error *err)
 {

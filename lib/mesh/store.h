@@ -11,6 +11,7 @@
  *	evicted		a line "NODEID N" for each node that was evicted with generation N
  *	claims		blocks that this node claims: a line "ORDINAL ATTEMPT TIME" each, TIME in seconds or "unknown"
  *	records		of nodes: length (2 bytes) and bytes (record.h), one after the other
+ *	ages		how long nodes were silent: node id (16) and seconds of this node's running time (4), one after the other
  *	paths		where nodes were reached last: node id (16 bytes) and endpoint (19), one after the other
  *	pins		who had a name or a block when it was last looked at: "name nas NODEID", "block 833 NODEID"
  *	epoch		the boot epoch of the last start
@@ -39,6 +40,8 @@
 #define GRACE_MAX_S (365 * 86400)
 #define EVICTED_MAX 8192
 #define RECORDS_FILE_MAX (8192 * (2 + RECORD_LEN_MAX))
+#define AGE_LEN (NODE_ID_LEN + 4)
+#define AGES_FILE_MAX (8192 * AGE_LEN)
 #define PATHS_MAX 16384		/* two of each node */
 #define PATH_LEN (NODE_ID_LEN + ENDPOINT_WIRE_LEN)
 #define PINS_FILE_MAX (NAMES_PINS_MAX * (sizeof("name  \n") + MESH_NAME_MAX + NODE_ID_HEX_LEN))
@@ -144,6 +147,17 @@ WARN_UNUSED int network_records(const struct netstore *s, const struct network *
 /* Append one record in the form of the file, which network_set_records writes. */
 void records_put(struct buf *out, struct slice record);
 WARN_UNUSED int network_set_records(struct netstore *s, const char *hex, struct slice records, struct error *err);
+
+/* Append an age; network_set_ages writes them. Time that this machine is off does not count, nor does its clock. */
+void ages_put(struct buf *out, const uint8_t node[static NODE_ID_LEN], int64_t age_s);
+/*
+ * What the file says of a node, -1: nothing, as one does that was cut short. *at, from 0, is where it is looked for first:
+ * behind the last one that was found.
+ */
+int64_t ages_find(struct slice ages, const uint8_t node[static NODE_ID_LEN], size_t *at);
+/* Append them; nothing where there is no file. */
+WARN_UNUSED int network_ages(const struct netstore *s, const struct network *n, struct buf *out, struct error *err);
+WARN_UNUSED int network_set_ages(struct netstore *s, const char *hex, struct slice ages, struct error *err);
 
 /* Where a node was reached. */
 struct last_path {

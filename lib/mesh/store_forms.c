@@ -246,7 +246,30 @@ int pins_parse(int (*each)(void *arg, const struct names_change *pin, struct err
 	return 0;
 }
 
-/* ---- records ---- */
+/* ---- ages and records ---- */
+
+void ages_put(struct buf *out, const uint8_t node[static NODE_ID_LEN], int64_t age_s)
+{
+	buf_put(out, node, NODE_ID_LEN);
+	buf_put_u32be(out, age_s < 0 ? 0 : age_s > UINT32_MAX ? UINT32_MAX : (uint32_t)age_s);
+}
+
+int64_t ages_find(struct slice ages, const uint8_t node[static NODE_ID_LEN], size_t *at)
+{
+	size_t count = ages.len / AGE_LEN, i;
+
+	if (ages.len % AGE_LEN != 0)
+		return -1;
+	for (i = 0; i < count; i++) {
+		const uint8_t *p = ages.ptr + (*at + i) % count * AGE_LEN;
+
+		if (memcmp(p, node, NODE_ID_LEN) == 0) {
+			*at = (*at + i + 1) % count;
+			return get_be32(p + NODE_ID_LEN);
+		}
+	}
+	return -1;
+}
 
 void records_put(struct buf *out, struct slice record)
 {

@@ -545,6 +545,18 @@ int network_records(const struct netstore *s, const struct network *n,
 	return r;
 }
 
+int network_ages(const struct netstore *s, const struct network *n, struct buf *out, struct error *err)
+{
+	bool there;
+	int dir = store_open_network(s, n->hex, err), r;
+
+	if (dir < 0)
+		return -1;
+	r = store_read_file(dir, n->hex, "ages", out, &there, err);
+	file_close(&dir);
+	return r;
+}
+
 int network_paths(const struct netstore *s, const struct network *n, struct path_list *out, struct error *err)
 {
 	struct buf bytes = BUF_INIT((size_t)PATHS_MAX * PATH_LEN);

@@ -22,6 +22,14 @@ struct request {
 	struct inet_diag_bc_op ops[4];
 };
 
+/* What becomes of the sockets that a dump names: those of one port, or the port of each. */
+struct wanted {
+	uint16_t port;
+	struct listener *out;
+	size_t max, n;
+	uint8_t *bits;		/* NULL: the former */
+};
+
 /* The kernel answered one message or one part of a dump. */
 struct answer {
 	_Alignas(struct nlmsghdr) uint8_t room[ANSWER_MAX];
@@ -106,25 +114,32 @@ static void filter_by_port(struct request *q, uint16_t port)
 	q->ops[3] = (struct inet_diag_bc_op){.no = port};
 }
 
-static bool take(const struct nlmsghdr *h, uint16_t port, struct listener *out)
+static void take(const struct nlmsghdr *h, struct wanted *w)
 {
 	const struct inet_diag_msg *m = NLMSG_DATA(h);
 	size_t left = h->nlmsg_len - NLMSG_LENGTH(sizeof(*m));
 	const struct rtattr *a = (const void *)(m + 1);
+	uint16_t port = ntohs(m->id.idiag_sport);
+	struct listener *out;
 
-	if (ntohs(m->id.idiag_sport) != port || (m->idiag_family != AF_INET && m->idiag_family != AF_INET6))
-		return false;
+	if (m->idiag_family != AF_INET && m->idiag_family != AF_INET6)
+		return;
+	if (w->bits != NULL) {
+		w->bits[port / 8] |= (uint8_t)(1 << port % 8);
+		return;
+	}
+	if (port != w->port || w->n >= w->max)
+		return;
+	out = &w->out[w->n++];
 	*out = (struct listener){.family = m->idiag_family, .ifindex = m->id.idiag_if};
 	memcpy(out->addr, m->id.idiag_src, m->idiag_family == AF_INET ? 4 : 16);
 	for (; RTA_OK(a, left); a = RTA_NEXT(a, left))
 		if (a->rta_type == INET_DIAG_SKV6ONLY && RTA_PAYLOAD(a) >= 1)
 			out->v6only = *(const uint8_t *)RTA_DATA(a) != 0;
-	return true;
 }
 
 /* 1: there is more to come. */
-static int take_all(const struct listeners *l, struct answer *a, uint16_t port, struct listener *out, size_t max, size_t *n,
-		    struct error *err)
+static int take_all(const struct listeners *l, struct answer *a, struct wanted *w, struct error *err)
 {
 	size_t left = a->len;
 
@@ -137,15 +152,13 @@ static int take_all(const struct listeners *l, struct answer *a, uint16_t port, 
 			return 0;
 		if (status > 0)
 			return error_errno(err, status, "the kernel does not tell about sockets");
-		if (h->nlmsg_type == SOCK_DIAG_BY_FAMILY && h->nlmsg_len >= NLMSG_LENGTH(sizeof(struct inet_diag_msg)) &&
-		    *n < max && take(h, port, &out[*n]))
-			(*n)++;
+		if (h->nlmsg_type == SOCK_DIAG_BY_FAMILY && h->nlmsg_len >= NLMSG_LENGTH(sizeof(struct inet_diag_msg)))
+			take(h, w);
 	}
 	return 1;
 }
 
-static int dump(struct listeners *l, int family, uint8_t protocol, uint16_t port, struct listener *out, size_t max, size_t *n,
-		struct error *err)
+static int dump(struct listeners *l, int family, uint8_t protocol, struct wanted *w, struct error *err)
 {
 	/* Of UDP, "closed" is a socket that is connected to nobody. */
 	struct request q = {.body = {.sdiag_family = (uint8_t)family, .sdiag_protocol = protocol,
@@ -153,25 +166,43 @@ static int dump(struct listeners *l, int family, uint8_t protocol, uint16_t port
 	struct answer a;
 	int more = 1;
 
-	filter_by_port(&q, port);
-	if (ask(l, &q, sizeof(q), NLM_F_DUMP, err) < 0)
+	if (w->bits == NULL)
+		filter_by_port(&q, w->port);
+	if (ask(l, &q, w->bits == NULL ? sizeof(q) : NLMSG_LENGTH(sizeof(q.body)), NLM_F_DUMP, err) < 0)
 		return -1;
 	while (more == 1)
-		if (receive(l, &a, err) < 0 || (more = take_all(l, &a, port, out, max, n, err)) < 0)
+		if (receive(l, &a, err) < 0 || (more = take_all(l, &a, w, err)) < 0)
 			return -1;
+	return 0;
+}
+
+static int dump_both(struct listeners *l, uint8_t protocol, struct wanted *w, struct error *err)
+{
+	if (dump(l, AF_INET, protocol, w, err) < 0)
+		return -1;
+	if (dump(l, AF_INET6, protocol, w, err) < 0)
+		/* A kernel without IPv6. */
+		return err->sys_errno == ENOENT ? 0 : -1;
 	return 0;
 }
 
 int listeners_on(struct listeners *l, uint8_t protocol, uint16_t port, struct listener *out, size_t max, size_t *n,
 		 struct error *err)
 {
-	*n = 0;
-	if (dump(l, AF_INET, protocol, port, out, max, n, err) < 0)
-		return -1;
-	if (dump(l, AF_INET6, protocol, port, out, max, n, err) < 0)
-		/* A kernel without IPv6. */
-		return err->sys_errno == ENOENT ? 0 : -1;
-	return 0;
+	struct wanted w = {.port = port, .out = out, .max = max};
+	int r = dump_both(l, protocol, &w, err);
+
+	*n = w.n;
+	return r;
+}
+
+int listeners_ports(struct listeners *l, uint8_t protocol, uint8_t bits[static LISTENERS_PORTS_BYTES],
+		    struct error *err)
+{
+	struct wanted w = {.bits = bits};
+
+	memset(bits, 0, LISTENERS_PORTS_BYTES);
+	return dump_both(l, protocol, &w, err);
 }
 
 /* ---- whom a packet is for ---- */

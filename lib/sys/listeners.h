@@ -30,6 +30,10 @@ void listeners_close(struct listeners *l);	/* safe on a closed one */
 /* protocol: IPPROTO_TCP or IPPROTO_UDP; ports in host order. Fills up to max; *n: how many. */
 WARN_UNUSED int listeners_on(struct listeners *l, uint8_t protocol, uint16_t port, struct listener *out, size_t max, size_t *n,
 			     struct error *err);
+/* The bit of each port on which anybody does, on whatever address: a look through all sockets, like listeners_on. */
+#define LISTENERS_PORTS_BYTES 8192
+WARN_UNUSED int listeners_ports(struct listeners *l, uint8_t protocol, uint8_t bits[static LISTENERS_PORTS_BYTES],
+				struct error *err);
 /*
  * Is there a socket, listening or connected, that a packet from `remote` to `local` is for, when it comes in by the
  * interface ifindex? Of one family, both with ports.

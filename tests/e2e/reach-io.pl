@@ -7,9 +7,12 @@
 #	reach-io.pl apart ADDRESS OTHER PORT FROM-PORT		datagrams from one port to both, by turns; prints "apart" when each was
 #							answered as it asked, with its length
 #	reach-io.pl many ADDRESS PORT COUNT			so many connections at once; prints how many were answered
+#	reach-io.pl crowd ADDRESS PORT COUNT			a datagram from each of so many ports; prints how many were answered
 #	reach-io.pl copy ADDRESS PORT BYTES			so many bytes there and back through `serve tcp`; prints "same"
 #	reach-io.pl hold ADDRESS PORT				a connection that is left open; prints "open" when a byte came back
+#	reach-io.pl upload ADDRESS PORT				sends until it is told to stop; prints how much came back before the end
 #	reach-io.pl serve echo ADDRESS PORT			gives all bytes back
+#	reach-io.pl serve enough ADDRESS PORT			of what is sent, it reads little, answers with 30,000 bytes, and closes
 use strict;
 use warnings;
 use Digest::SHA ();
@@ -87,6 +90,16 @@ sub serve_echo {
 	}
 }
 
+sub serve_enough {
+	my $s = listening(SOCK_STREAM, @_);
+	while (accept(my $c, $s)) {
+		sysread($c, my $bytes, 1000);
+		select(undef, undef, undef, 0.1);
+		syswrite($c, 'x' x 30000);
+		close $c;
+	}
+}
+
 sub failed {
 	my ($why, $since) = @_;
 	printf "error: %s after %d\n", $why, (time - $since) * 1000;
@@ -151,6 +164,18 @@ sub many {
 	print "answered ", $n // 0, "\n";
 }
 
+sub crowd {
+	my ($address, $port, $count) = @_;
+	my $n = 0;
+	for (1 .. $count) {
+		my $s = sock($address, SOCK_DGRAM);
+		connect($s, at($address, $port)) or die "connect: $!\n";
+		send($s, 'hello', 0);
+		$n++ if IO::Select->new($s)->can_read(0.02) && defined recv($s, my $answer, 4096, 0);
+	}
+	print "answered $n\n";
+}
+
 sub copy {
 	my ($address, $port, $bytes) = @_;
 	my ($there, $back, $got, $sent) = (Digest::SHA->new(256), Digest::SHA->new(256), 0, 0);
@@ -180,6 +205,22 @@ sub copy {
 	print $got == $bytes && $there->hexdigest eq $back->hexdigest ? "same\n" : "other: $got bytes\n";
 }
 
+sub upload {
+	my ($address, $port) = @_;
+	my $s = sock($address, SOCK_STREAM);
+	my $got = 0;
+	$SIG{PIPE} = 'IGNORE';
+	alarm 20;
+	connect($s, at($address, $port)) or die "connect: $!\n";
+	while (syswrite($s, 'x' x 65536)) {
+	}
+	my $why = "$!";
+	while ((my $n = sysread($s, my $part, 65536) // 0) > 0) {
+		$got += $n;
+	}
+	print "answered $got, $why\n";
+}
+
 sub hold {
 	my ($address, $port) = @_;
 	my $s = sock($address, SOCK_STREAM);
@@ -192,7 +233,9 @@ sub hold {
 }
 
 my $what = $verb eq 'serve' ? shift @args : '';
-my $do = $verb eq 'serve' ? {tcp => \&serve_tcp, udp => \&serve_udp, echo => \&serve_echo}->{$what} :
-	{ask => \&ask, apart => \&apart, many => \&many, copy => \&copy, hold => \&hold}->{$verb};
+my $do = $verb eq 'serve' ? {tcp => \&serve_tcp, udp => \&serve_udp, echo => \&serve_echo,
+	enough => \&serve_enough}->{$what} :
+	{ask => \&ask, apart => \&apart, many => \&many, crowd => \&crowd, copy => \&copy, upload => \&upload,
+	 hold => \&hold}->{$verb};
 die "usage: see the head of this file\n" unless $do;
 $do->(@args);

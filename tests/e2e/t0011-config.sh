@@ -77,6 +77,83 @@ test_expect 'a wrong file stops the verbs that read it, and no others' '
 	meshanics version --config bad.yaml
 '
 
+# wrong KEY LINE:COLUMN TEXT: bad.yaml is refused by config check there, with a hint, and by the verb that reads it
+wrong() {
+	test_status 2 meshanics config check --config bad.yaml 2>one.err && cat one.err &&
+	grep "^meshanics: bad.yaml:$2: $1: .*$3" one.err >/dev/null && grep "^hint: ." one.err >/dev/null || return 1
+	case $1 in
+	serve.*) set -- serve ;;
+	agent.*) set -- agent run ;;
+	meshlan.ipv4_range) set -- mgmt-keys add --name x ;;
+	*) set -- meshlan run ;;
+	esac
+	test_status 2 meshanics "$@" --home h --config bad.yaml 2>two.err && cmp one.err two.err
+}
+
+test_expect 'what a value may be: config check and the verb say the same, with the place' '
+	while IFS="|" read -r key value at text; do
+		printf "%s:\n  %s: %s\n" "${key%.*}" "${key#*.}" "$value" >bad.yaml && wrong "$key" "2:$at" "$text" || return 1
+	done <<-\EOF
+	meshlan.listen|7784|11|.7784. has no .:port.
+	meshlan.listen|":99999"|11|does not end with a port
+	meshlan.listen|"nas:7784"|11|is a name
+	meshlan.name|"My NAS"|9|is no name of the mesh
+	meshlan.peers|[a.example:1, home.example.org]|24|.home.example.org. is no peer: it has no port
+	meshlan.peers|["fd77::2:7784"]|11|stands in brackets
+	meshlan.peers|nas:0|10|does not end with a port
+	meshlan.peers|192.168.1:7784|10|not an IPv4 address
+	meshlan.peers|"http://nas:7784"|10|neither a name nor
+	meshlan.dns_suffix|"a b"|15|no suffix
+	meshlan.dns_suffix|local|15|a meaning of their own
+	meshlan.dns_upstream|[192.0.2.53, dns.google]|30|.dns.google. is no resolver
+	meshlan.ipv4_range|foo|15|is not an IPv4 range
+	meshlan.ipv4_range|8.8.0.0/19|15|private range
+	serve.api_listen|foo|15|.foo. has no .:port.
+	agent.proxy|proxy.example|10|does not begin with http
+	EOF
+	printf "meshlan:\n  name: Ä\n" >bad.yaml && wrong meshlan.name 2:9 "is no name" && grep "as in .nas.$" one.err &&
+	printf "meshlan:\n  name: My NAS\n" >bad.yaml && wrong meshlan.name 2:9 "is no name" && grep "as in .my-nas.$" one.err &&
+	meshanics mgmt-keys add --home other --name x --config bad.yaml &&
+	test_status 1 meshanics doctor --home h --config bad.yaml >out && grep "bad.yaml:2:9: meshlan.name: " out
+'
+
+test_expect 'forwards are checked one by one; the mesh warns of them, and goes on' '
+	printf "meshlan:\n  forwards:\n    - {name: P, target: printer}\n" >bad.yaml &&
+	test_status 2 meshanics config check --config bad.yaml 2>err &&
+	grep "^meshanics: bad.yaml:3:7: meshlan.forwards: forward .p.: .printer. is no address$" err && grep "^hint: " err &&
+	printf "meshlan:\n  forwards:\n    - {name: Q, target: 127.0.0.1}\n" >bad.yaml &&
+	test_status 2 meshanics config check --config bad.yaml 2>err && grep "a loopback address" err &&
+	printf "meshlan:\n  enabled: false\n  forwards:\n    - {name: P, target: 10.0.0.1}\n    - {name: p, target: 10.0.0.2}\n" >bad.yaml &&
+	test_status 2 meshanics config check --config bad.yaml 2>err && grep "bad.yaml:5:7: .*forward .p. is there twice" err &&
+	meshanics meshlan run --home h --config bad.yaml 2>err && grep "^warning: bad.yaml:5:7: .*there twice; the first one counts" err &&
+	printf "meshlan:\n  forwards:\n    - {name: P, target: 10.0.0.1, network: a}\n    - {name: p, target: 10.0.0.2, network: b}\n" >c.yaml &&
+	meshanics config check --config c.yaml
+'
+
+test_expect 'what may be, in every form' '
+	cat >c.yaml <<-\EOF &&
+	meshlan:
+	  name: nas-2
+	  listen: "[fd77::16]:9000"
+	  peers: [home.example.org:7784, "[2001:db8::7]:7784", 192.0.2.7:1, "my_nas:7784", "nas.home.:1"]
+	  dns_suffix: mesh.example.net
+	  dns_upstream: [192.0.2.53, "2001:db8::53", "[2001:db8::53]:5353"]
+	  ipv4_range: 10.1.0.0/19
+	serve:
+	  api_listen: unix:/run/x
+	  device_listen: ":0"
+	agent:
+	  proxy: http://u:p@proxy.example:3128
+	EOF
+	meshanics config check --config c.yaml
+'
+
+test_expect 'a wrong variable or option is told by its name' '
+	MESHANICS_LISTEN=:99999 test_status 2 meshanics meshlan run --home h 2>err &&
+	grep "^meshanics: environment variable MESHANICS_LISTEN: .*does not end with a port" err && grep "^hint: :PORT or" err &&
+	test_status 2 meshanics meshlan run --home h --peer a:1 --peer b 2>err && grep "^meshanics: option --peer: .b. is no peer" err
+'
+
 test_expect 'a wrong variable is told by its name' '
 	MESHANICS_LOOPS=many test_status 2 meshanics serve --home h 2>err &&
 	grep "^meshanics: environment variable MESHANICS_LOOPS: .many. is not a number$" err

@@ -118,6 +118,21 @@ test_expect 'a second network has another range, and another name' '
 		--ipv4-range "$(keys a list --json | jq -r ".networks[] | select(.name == \"office\").range")"
 '
 
+test_expect 'networks stand in the order in which they were joined, in every list' '
+	for i in north south west; do
+		keys o add --name $i >out && keys o list --json | jq -r ".networks[] | select(.name == \"$i\").id" >$i.id &&
+		meshanics forward add printer 192.168.1.50 --network $i --home o || return 1
+	done &&
+	for order in "north south west" "west south north" "south west north"; do
+		minute=10 && for i in $order; do
+			touch -d "2026-01-01 00:$minute:00" "o/mesh/networks/$(cat $i.id)/node.key" && minute=$((minute + 1)) || return 1
+		done
+		echo "$order" | tr " " "\n" >should && keys o list --json | jq -r ".networks[].name" | diff - should &&
+		meshanics policy list --home o | awk "NR > 1 { print \$1 }" | diff - should &&
+		meshanics forward list --home o | awk "NR > 1 { print \$6 }" | diff - should || return 1
+	done
+'
+
 test_expect 'the range may come from the configuration, and an expiry from a time' '
 	printf "meshlan:\n  ipv4_range: 10.77.0.0/20\n" >config.yaml &&
 	keys f add --name lab --expires-in 30d --config config.yaml >out && grep "^range  *10.77.0.0/20$" out &&
@@ -147,7 +162,9 @@ test_expect 'only the owner rotates, and nobody is evicted whom nobody knows' '
 
 test_expect 'a forged key and a fork are refused' '
 	id=$(keys a list --json | jq -r ".networks[] | select(.name == \"Home network\").id") &&
-	cp -a a fork && keys a rotate "Home network" >out && keys fork rotate "Home network" >out &&
+	cp -a a fork && keys a rotate "Home network" >out 2>err && grep "generation 1, which was to hold until .*, holds no more" err &&
+	keys a list --json >out && test_json ".networks[] | select(.name == \"Home network\").former |
+		map(.in_grace) == [true, false]" out && keys fork rotate "Home network" >out &&
 	key fork "Home network" fork.key && says 3 "with another secret" keys a add --key-file fork.key &&
 	perl -MMIME::Base64=decode_base64url,encode_base64url -MDigest::SHA=sha256 -e "
 		my \$k = substr(decode_base64url(substr(<STDIN>, 4)), 0, -4);

@@ -132,6 +132,32 @@ test_expect 'a rule may be for one forward, or for the node alone' '
 	says 2 "nothing of .!. can be a name" policy a allow tcp:22 --to "!"
 '
 
+test_expect 'names are read as they are shown, and as people write them' '
+	f=$(echo a/mesh/networks/*)/claims && echo "0 0 unknown" >"$f" && chmod 600 "$f" &&
+	policy a allow tcp:631 --to Office-Printer.mesh 2>err && [ ! -s err ] && is_scope a "allow tcp:631 to office-printer" &&
+	policy a deny tcp:631 --to "Office Printer.home.mesh." &&
+	for i in nas nas.mesh NAS.Home.Mesh. nas.home; do
+		policy a allow tcp:1 --from "$i" && is_scope a "allow tcp:1 from $(cat laptop.id) nas" && policy a deny tcp:1 --from "$i" || return 1
+	done &&
+	printf "meshlan:\n  dns_suffix: example.net\n" >suffix.yaml &&
+	policy a allow tcp:631 --to office-printer.example.net --config suffix.yaml 2>err && [ ! -s err ] && policy a deny tcp:631 &&
+	MESHANICS_DNS_SUFFIX=lan policy a allow tcp:631 --to office-printer.lan 2>err && [ ! -s err ] && policy a deny tcp:631 &&
+	says 2 "no name of network .home." policy a allow tcp:631 --to office-printer.other.mesh && grep "end with .\.mesh., or with .\.home\.mesh." err &&
+	policy a allow tcp:631 --to office-printr 2>err && grep "waits for it; did you mean .office-printer.?" err && policy a deny tcp:631 &&
+	policy a allow tcp:631 --to nas 2>err && grep "another node, whose own rules decide" err && policy a deny tcp:631 &&
+	says 1 "no node .naz. is known" policy a allow tcp:1 --from naz.mesh && grep "did you mean .nas.?" err
+'
+
+test_expect 'an address is no name; what it is called is said where it is known' '
+	v4=$(meshanics forward list --home a --json | jq -r ".networks[0].forwards[0].ipv4") &&
+	for i in "$v4" 192.168.1.50; do
+		says 2 "^meshanics: --to: .$i. is an address" policy a allow tcp:631 --to "$i" &&
+		grep "^hint: that is .office-printer.: give the name$" err || return 1
+	done &&
+	says 2 "^meshanics: --from: .198.18.6.193. is an address" policy a allow tcp:1 --from 198.18.6.193 && grep "^hint: " err &&
+	says 2 "is an address" policy a allow tcp:1 --to fd12::1 && [ -z "$(scope a)" ]
+'
+
 test_expect 'ping is answered until it is denied, and then as the rules say' '
 	policy a deny icmp 2>err && grep "answered to nobody" err && is_scope a "deny icmp" &&
 	says 1 "denied .* already" policy a deny ping &&

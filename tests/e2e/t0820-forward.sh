@@ -91,6 +91,14 @@ test_expect 'one that goes takes the rules for it alone along, and leaves its pl
 	is_places a "second 10.0.0.2 0 2" "camera fd00:1::7 0 3" "third 10.0.0.3 0 4"
 '
 
+test_expect 'a name may come with the suffix, and an address is none' '
+	forward a add Cam.mesh 10.0.0.8 >out 2>err && grep "^name  *cam$" out && forward a rm cam.home.mesh &&
+	says 2 "is an address, where a name is wanted" forward a add 10.0.0.8 10.0.0.7 &&
+	says 2 ".10.0.0.2. is an address" forward a rm 10.0.0.2 && grep "^hint: that is .second.: give the name" err &&
+	says 1 "no forward .secnd." forward a rm secnd && grep "did you mean .second.?" err &&
+	is_places a "second 10.0.0.2 0 2" "camera fd00:1::7 0 3" "third 10.0.0.3 0 4"
+'
+
 test_expect 'those of the configuration are shown with their badge, and no verb changes them' '
 	f=$(echo a/mesh/networks/*/forwards) && echo "press 10.0.0.9 0 5 60 config" >>"$f" && forward a list >out &&
 	grep "^press .* config  *home$" out && says 3 "stands in config.yaml" forward a rm press &&

@@ -103,8 +103,10 @@ test_expect 'ping: path, endpoint, round trip, MTU' '
 	mesh a ping laptop --count 2 >out && cat out &&
 	test "$(grep -c "^laptop (198.*): [0-9.]* ms, LAN 10.9.0.2:7784, MTU 1[0-9]*$" out)" = 2 && grep "^2 of 2 answered" out &&
 	mesh a ping laptop.mesh. --count 1 && mesh a ping LAPTOP.home-network.mesh --count 1 &&
+	mesh a ping " Laptop" --count 1 &&
 	mesh a ping laptop --ipv6 --count 1 | grep "^laptop (fd12:" &&
 	one ".peers[0].received_packets > 0 and .peers[0].sent_bytes > 0" && v4=$(jq -r ".networks[0].peers[0].ipv4" status.json) &&
+	test_status 2 meshanics policy allow tcp:1 --from "$v4" --home a 2>err && grep "^hint: that is .laptop.: give the name" err &&
 	mesh a ping "$v4" --count 1 && mesh a ping "$(jq -r ".networks[0].peers[0].node[0:8]" status.json)" --count 1 &&
 	mesh a ping nas --count 1 | grep "this node$" &&
 	mesh a ping laptop --count 1 --json >ping.json &&
@@ -127,8 +129,10 @@ test_expect 'explain: the rule that decides, at either end' '
 	grep "^nas: allowed: laptop to nas on tcp port 22, by rule 1 (tcp:22" out &&
 	mesh b explain nas tcp:23 >out && grep "^nas: denied: no rule there allows it$" out &&
 	mesh b explain nas udp:22 --json >e.json && test_json ".end == \"out\" and .allowed == false and .path == \"lan\"" e.json &&
-	! at b curl -s -m 1 "http://$(jq -r ".networks[0].forwards[0].ipv4" status.json):631/" && mesh b explain office-printer tcp:631 >out 2>err && cat out err && grep "^here: .* the rules of nas decide$" out &&
+	! at b curl -s -m 1 "http://$(jq -r ".networks[0].forwards[0].ipv4" status.json):631/" &&
+	mesh b explain office-printer tcp:631 >out 2>err && cat out err && grep "^here: .* the rules of nas decide$" out &&
 	grep "^nas, in front of office-printer: denied: " out && ! grep "^now:" out && grep "meshanics policy allow tcp:631 --to office-printer$" err &&
+	mesh b explain "Office Printer" tcp:631 | grep "^nas, in front of office-printer: denied: " &&
 	mesh b explain office-printer icmp >out && cat out && grep "^nas, in front of office-printer: allowed: " out &&
 	mesh a explain nas tcp:445 --from laptop --json >e.json &&
 	test_json ".end == \"in\" and .allowed == false and .from == \"laptop\" and .what == \"tcp:445\" and .path == \"lan\"" e.json &&

@@ -63,7 +63,26 @@ test_expect 'over IPv6 alone' '
 	holds a ".networks[0].peers[0].endpoint | test(\"^.fd09::2.:\")"
 '
 
+long=a-name-that-is-nearly-as-long-as-a-label-of-the-dns-may-be
+test_expect 'more addresses than a record has room for beside its forwards' '
+	clear_all; rm -rf a b; lan wire && lan two && lan three && host a b && plug b wire fd09::2/64 &&
+	plug a wire fd09::1/64 fd09::a/64 fd09::b/64 fd09::c/64 && plug a two fd0a::1/64 fd0a::a/64 fd0a::b/64 fd0a::c/64 &&
+	plug a three fd0b::1/64 fd0b::a/64 fd0b::b/64 fd0b::c/64 && found a home && join b a home &&
+	for n in 1 2 3 4 5 6 7 8 9; do
+		mesh a forward add a-device-with-a-name-of-more-than-fifty-characters-$n 192.168.1.5$n || return 1
+	done &&
+	up a --name $long && up b && both &&
+	holds a ".networks[0] | .warnings[] | select(.kind == \"record\") | .text | test(\"fewer forwards\")" &&
+	holds a ".networks[0].endpoints | length >= 6 and length < 12" &&
+	for n in 4 5 6 7 8 9; do
+		mesh a forward rm a-device-with-a-name-of-more-than-fifty-characters-$n || return 1
+	done &&
+	test_wait 20 holds a ".networks[0] | (.endpoints | length == 12) and (.warnings | all(.kind != \"record\"))"
+'
+
 test_expect 'several networks at once, each with a range of its own' '
+	clear_all; rm -rf a b; lan wire && host a b && plug a wire fd09::1/64 && plug b wire fd09::2/64 &&
+	found a home && join b a home && up a && up b &&
 	found a office --ipv4-range 10.77.0.0/20 && join b a office &&
 	found b lab --ipv4-range 172.20.0.0/19 && join a b lab &&
 	for n in home office lab; do

@@ -67,6 +67,15 @@ static size_t ask_listening(void *arg, uint8_t protocol, uint16_t port, struct r
 	return n;
 }
 
+static bool ask_ports(void *arg, uint8_t protocol, uint8_t bits[static REDIRECT_PORTS_BYTES])
+{
+	const struct run *r = arg;
+
+	(void)protocol;
+	memset(bits, r->listening, REDIRECT_PORTS_BYTES);
+	return !r->taken;
+}
+
 static struct redirect_address host(int ver, unsigned n)
 {
 	struct redirect_address a = {.version = (uint8_t)ver};
@@ -234,7 +243,7 @@ static void raw(struct run *r)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct run r = {.redirect = redirect_new(), .left = {data, size}, .now_ms = 1000000};
-	struct redirect_options o = {&r, ask_taken, ask_listening};
+	struct redirect_options o = {&r, ask_taken, ask_listening, ask_ports};
 	struct redirect_counts c;
 
 	redirect_set_options(r.redirect, &o);

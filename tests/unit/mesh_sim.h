@@ -59,6 +59,7 @@ struct sim_node {
 	struct sim_kept {
 		uint8_t id[NODE_ID_LEN], record[RECORD_LEN_MAX];
 		size_t len;
+		int64_t renewed_ms, stopped_ms;	/* the latter: when the node was killed */
 		struct endpoint at;
 	} kept[SIM_NODES];
 	size_t kept_count;
@@ -93,6 +94,7 @@ struct sim_event {
 	uint64_t order;
 	unsigned node;
 	struct endpoint from;
+	bool multicast;
 	size_t len;
 	uint8_t *bytes;
 };
@@ -109,7 +111,7 @@ struct sim {
 	unsigned loss_percent;
 	int64_t delay_ms;
 	size_t mtu;			/* larger datagrams are lost; 0: none is */
-	bool parted;
+	bool parted, multicast;	/* the latter: what goes out now */
 	bool cut[SIM_NODES + 1][SIM_NODES + 1];	/* [from][to]: nothing gets there */
 	struct endpoint slow;		/* datagrams to it take longer */
 	int64_t slow_ms;
@@ -198,7 +200,7 @@ static UNUSED unsigned sim_target(struct sim *s, const struct sim_node *from, co
 static UNUSED void sim_wire(struct sim_node *from, const struct endpoint *to, const uint8_t *bytes, size_t len)
 {
 	struct sim *s = from->sim;
-	struct sim_event ev = {.at_ms = s->now_ms + s->delay_ms, .len = len};
+	struct sim_event ev = {.at_ms = s->now_ms + s->delay_ms, .multicast = s->multicast, .len = len};
 
 	from->sent++;
 	from->sent_bytes += len;
@@ -387,6 +389,7 @@ static UNUSED struct sim_kept *sim_kept(struct sim_node *n, const uint8_t *id)
 static UNUSED void sim_keep_of(struct sim_node *n, const struct mesh_act *a)
 {
 	struct sim_kept *k = sim_kept(n, a->node);
+	struct mesh_peer_info i;
 
 	if (k == NULL)
 		return;
@@ -394,7 +397,7 @@ static UNUSED void sim_keep_of(struct sim_node *n, const struct mesh_act *a)
 		memcpy(k->record, a->bytes.ptr, a->bytes.len);
 		k->len = a->bytes.len;
 	} else if (a->kind == MESH_ACT_FORGET) {
-		k->len = 0;
+		k->len = mesh_engine_find(n->e, a->node, &i) ? i.record.len : 0;
 	} else if (a->at.family != ENDPOINT_NONE && a->relay == ENGINE_NOBODY) {
 		k->at = a->at;
 	}
@@ -410,7 +413,8 @@ static UNUSED void sim_load(struct sim_node *n)
 
 		if (k->len == 0)
 			continue;
-		REQUIRE(mesh_engine_load(n->e, slice_of(k->record, k->len), 0, n->sim->now_ms, &err) == 0);
+		REQUIRE(mesh_engine_load(n->e, slice_of(k->record, k->len), (k->stopped_ms - k->renewed_ms) / 1000,
+				n->sim->now_ms, &err) == 0);
 		mesh_engine_load_endpoint(n->e, k->id, &k->at);
 	}
 }
@@ -426,9 +430,11 @@ static UNUSED void sim_act(struct sim_node *n, const struct mesh_act *a)
 		sim_wire(n, &a->at, a->bytes.ptr, a->bytes.len);
 		break;
 	case MESH_ACT_BEACON:
+		n->sim->multicast = true;
 		for (i = 1; i <= n->sim->count; i++)
 			if (n->lan != 0 && i != n->number && n->sim->node[i].lan == n->lan)
 				sim_wire(n, &n->sim->node[i].at, a->bytes.ptr, a->bytes.len);
+		n->sim->multicast = false;
 		break;
 	case MESH_ACT_CONTROL:
 		sim_seal(n, p, a->index == ENGINE_NOBODY ? p->sending : a->index, &a->at, PACKET_CONTROL, a->bytes);
@@ -557,6 +563,12 @@ static UNUSED void sim_receive(struct sim_node *n, const struct endpoint *from, 
 	sim_pump(n);
 }
 
+static UNUSED void sim_beacon(struct sim_node *n, const struct endpoint *from, const uint8_t *bytes, size_t len)
+{
+	mesh_engine_beacon(n->e, from, bytes, len, n->sim->now_ms);
+	sim_pump(n);
+}
+
 /* ---- the life of nodes ---- */
 
 static UNUSED struct sim *sim_new(uint64_t seed)
@@ -634,6 +646,13 @@ static UNUSED void sim_kill(struct sim_node *n)
 	if (!n->up)
 		return;
 	n->up = false;
+	for (i = 0; i < n->kept_count; i++) {
+		struct mesh_peer_info info;
+
+		if (mesh_engine_find(n->e, n->kept[i].id, &info))
+			n->kept[i].renewed_ms = info.renewed_ms;
+		n->kept[i].stopped_ms = n->sim->now_ms;
+	}
 	n->own.claims_count = mesh_engine_record(n->e)->claims_count;
 	memcpy(n->own.claims, mesh_engine_record(n->e)->claims, sizeof(n->own.claims));
 	mesh_engine_free(n->e);
@@ -686,7 +705,9 @@ static UNUSED void sim_run(struct sim *s, int64_t until_ms)
 		} else {
 			struct sim_event ev = sim_pop(s);
 
-			if (s->node[ev.node].up)
+			if (s->node[ev.node].up && ev.multicast)
+				sim_beacon(&s->node[ev.node], &ev.from, ev.bytes, ev.len);
+			else if (s->node[ev.node].up)
 				sim_receive(&s->node[ev.node], &ev.from, ev.bytes, ev.len);
 			free(ev.bytes);
 		}

@@ -78,7 +78,7 @@ static struct {
 	int fd;
 	const char *bytes;
 	size_t len;
-	_Atomic(enum trouble) trouble;
+	atomic_int trouble;	/* enum trouble */
 	atomic_size_t at;	/* from which byte of the answer on */
 	atomic_bool stop;
 	atomic_int served;
@@ -125,7 +125,7 @@ static void play(int fd)
 	size_t at = script.at;
 	char c;
 
-	switch (script.trouble) {
+	switch ((enum trouble)script.trouble) {
 	case PLAY:
 		put(fd, script.bytes, script.len);
 		break;
@@ -260,7 +260,7 @@ static void ends_at_every_byte(const char *answer, enum trouble trouble, const c
 	script_start("127.0.0.1:0", answer, strlen(answer));
 	c = client_to("127.0.0.1", listen_port(script.fd), 5000, trouble == STALL ? 30 : 5000);
 	for (script.at = 0; script.at < script.len; script.at += trouble == STALL ? 5 : 1) {
-		script.trouble = trouble;
+		script.trouble = (int)trouble;
 		CHECK(get(c, &r, &err) < 0);
 		CHECK_INT(err.kind, ERR_RETRY);
 		if (strstr(err.text, "answer: ") == NULL || (words != NULL && strstr(err.text, words) == NULL)) {
@@ -300,7 +300,7 @@ static void garbled(const char *answer, enum trouble trouble)
 	script_start("127.0.0.1:0", answer, strlen(answer));
 	c = client_to("127.0.0.1", listen_port(script.fd), 5000, 5000);
 	for (script.at = 0; script.at < script.len; script.at++) {
-		script.trouble = trouble;
+		script.trouble = (int)trouble;
 		if (get(c, &r, &err) < 0)
 			CHECK(err.kind == ERR_RETRY || err.kind == ERR_MALFORMED || err.kind == ERR_LIMIT);
 		CHECK(heals(c, &r));

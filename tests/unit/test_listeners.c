@@ -153,3 +153,34 @@ TEST(a_table_of_many_sockets_is_searched_by_port)
 	CHECK(listeners_on(&l, IPPROTO_UDP, 10250, all, 4, &n, &err) == 0 && n == 1);
 	listeners_close(&l);
 }
+
+static unsigned ports_of(const uint8_t bits[static LISTENERS_PORTS_BYTES])
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < LISTENERS_PORTS_BYTES * 8; i++)
+		n += bits[i / 8] >> i % 8 & 1;
+	return n;
+}
+
+TEST(all_ports_at_once)
+{
+	static uint8_t bits[LISTENERS_PORTS_BYTES];
+	union udp_addr to = at("127.0.0.1", 53);
+	int fd;
+
+	own_network();
+	CHECK(listeners_ports(&l, IPPROTO_UDP, bits, &err) == 0 && ports_of(bits) == 0);
+	for (uint16_t i = 0; i < 500; i++)
+		listener(SOCK_DGRAM, i % 2 == 0 ? "127.0.0.1" : "::1", (uint16_t)(10000 + i), 0, NULL);
+	listener(SOCK_DGRAM, "127.0.0.2", 10000, 0, NULL);
+	listener(SOCK_DGRAM, "0.0.0.0", 65535, 0, NULL);
+	fd = listener(SOCK_DGRAM, "127.0.0.1", 4000, 0, NULL);
+	REQUIRE(connect(fd, &to.sa, sizeof(to.in)) == 0);
+	listener(SOCK_STREAM, "127.0.0.1", 22, 0, NULL);
+	CHECK(listeners_ports(&l, IPPROTO_UDP, bits, &err) == 0 && ports_of(bits) == 501);
+	CHECK((bits[10499 / 8] >> 10499 % 8 & 1) == 1 && (bits[8191] & 0x80) != 0);
+	/* What was there before is no part of the answer. */
+	CHECK(listeners_ports(&l, IPPROTO_TCP, bits, &err) == 0 && ports_of(bits) == 1 && bits[2] == 1 << 6);
+	listeners_close(&l);
+}

@@ -542,6 +542,41 @@ TEST(a_member_cannot_aim_the_others_at_a_victim)
 	sim_free(s);
 }
 
+TEST(a_beacon_by_any_other_way_than_multicast_aims_nobody_at_a_victim)
+{
+	struct packet_beacon b = {.boot_epoch = 1, .sequence = 1, .port_v4 = 53, .answer = true};
+	struct packet_who who = {.nonce = 1};
+	struct sim *s = network(15, 1);
+	struct nodekey other;
+	uint8_t d[PACKET_OUTER_MAX];
+	struct subkeys k;
+	size_t len;
+	int i;
+
+	netkey_subkeys(&k, &s->net.key);
+	sim_wait(s, 5000);
+	s->victim = (struct endpoint){ENDPOINT_V4, {203, 0, 113, 5}, 53};
+	for (i = 0; i < 50; i++) {
+		b.id[0]++;
+		len = packet_put_beacon(&k, &b, d);
+		sim_receive(&s->node[1], &s->victim, d, len);
+		sim_wait(s, 100);
+	}
+	CHECK_INT(s->at_victim, 0);
+	/* Nor is the multicast a way in for anything else. */
+	sim_beacon(&s->node[1], &s->victim, d, len);
+	CHECK_INT(s->at_victim, 1);
+	nodekey_generate(&other);
+	memcpy(who.sign_public, other.sign_public, sizeof(who.sign_public));
+	memcpy(who.static_public, other.static_public, sizeof(who.static_public));
+	len = packet_put_who(&k, &who, NULL, d);
+	sim_beacon(&s->node[1], &s->victim, d, len);
+	CHECK_INT(s->at_victim, 1);
+	sim_receive(&s->node[1], &s->victim, d, len);
+	CHECK_INT(s->at_victim, 2);
+	sim_free(s);
+}
+
 TEST(a_member_that_floods_is_slowed_and_the_others_go_on)
 {
 	struct sim *s = network(16, 3);

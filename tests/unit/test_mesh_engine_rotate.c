@@ -177,6 +177,28 @@ TEST(whoever_asks_in_the_name_of_another_cannot_read_the_answer)
 	sim_free(s);
 }
 
+/* It has the generation between, by hand, and its sessions are of the one before that. */
+TEST(who_stays_hears_at_once_of_an_eviction_that_follows_a_rotation)
+{
+	struct sim *s = network(21, 3);
+	struct error err = ERROR_INIT;
+	struct netkey next;
+
+	CHECK(passes(s, &s->node[1], &s->node[2], 200) && passes(s, &s->node[3], &s->node[2], 200));
+	REQUIRE(netkey_next(&next, &s->node[1].gen, 0, &err) == 0);
+	for (int i = 1; i <= 2; i++) {
+		CHECK(mesh_engine_rotate(s->node[i].e, &next, SLICE_EMPTY, DAY_MS, s->now_ms, &err) == 0);
+		sim_pump(&s->node[i]);
+		sim_keep(&s->node[i], &next, SLICE_EMPTY, DAY_MS);
+	}
+	sim_wait(s, 300);
+	rotate(s, &s->node[1], &s->node[3], 0, DAY_MS);
+	sim_wait(s, 1000);
+	CHECK_INT(generation(&s->node[2]), 3);
+	CHECK(!sim_live(&s->node[2], &s->node[3]));
+	sim_free(s);
+}
+
 TEST(nothing_is_lost_while_a_generation_goes_through_and_while_its_grace_ends)
 {
 	struct sim *s = network(2, 3);
@@ -647,5 +669,25 @@ TEST(an_engine_refuses_generations_that_do_not_fit)
 	CHECK(mesh_engine_key_before(e) == NULL);
 	mesh_engine_free(e);
 	buf_release(&list);
+	sim_free(s);
+}
+
+/* A board without a battery starts in 1970, when a date on its disk is decades ahead. */
+TEST(a_grace_by_a_wrong_clock_ends_when_the_clock_is_set)
+{
+	struct sim *s = network(12, 2);
+
+	rotate(s, &s->node[1], NULL, 0, 365 * DAY_MS);
+	sim_wait(s, 60000);
+	mesh_engine_grace(s->node[1].e, 400 * DAY_MS, s->now_ms);
+	CHECK(mesh_engine_key_before(s->node[1].e) != NULL);
+	mesh_engine_grace(s->node[1].e, 3600000, s->now_ms);
+	sim_wait(s, 3599000);
+	CHECK(mesh_engine_key_before(s->node[1].e) != NULL);
+	sim_wait(s, 2000);
+	CHECK(mesh_engine_key_before(s->node[1].e) == NULL);
+	mesh_engine_grace(s->node[1].e, 3600000, s->now_ms);
+	CHECK(mesh_engine_key_before(s->node[1].e) == NULL);
+	CHECK(mesh_engine_key_before(s->node[2].e) != NULL);
 	sim_free(s);
 }

@@ -156,7 +156,7 @@ TEST(rules_let_in_and_their_answers_out)
 		CHECK_INT(in(f, &p), FILTER_DROP);
 		/* An address of our block that nothing has. */
 		pkt_tcp(&p, ver, THEY, 40000, 3, 22, PKT_SYN);
-		CHECK_INT(in(f, &p), FILTER_DROP);
+		CHECK_INT(in(f, &p), FILTER_TAKE);
 		/* One caller alone; its address decides nothing, who it is does. */
 		pkt_tcp(&p, ver, THEY, 40000, 1, 445, PKT_SYN);
 		CHECK_INT(in_from(f, PEER, &p), FILTER_PASS);
@@ -487,6 +487,35 @@ TEST(later_fragments_pass_behind_their_first)
 	filter_free(f);
 }
 
+/* Somebody says so to its sender, as often as echo is answered; to one who may not know what is there it is the same. */
+TEST(what_is_for_a_place_that_nobody_has_is_taken)
+{
+	struct filter *f = filter_of("tcp:445<nas");
+	unsigned taken = 0;
+	struct pkt p;
+
+	for (int ver = 4; ver <= 6; ver += 2) {
+		pkt_tcp(&p, ver, THEY, 40000, 3, 22, PKT_SYN);
+		CHECK_INT(in(f, &p), FILTER_TAKE);
+		CHECK_INT(d.reason, FILTER_NO_RULE);
+		pkt_udp(&p, ver, THEY, 40000, 3, 53);
+		CHECK_INT(in_from(f, OTHER_PEER, &p), FILTER_TAKE);
+		pkt_echo(&p, ver, THEY, 3, true, 0);
+		CHECK_INT(in(f, &p), FILTER_DROP);
+	}
+	pkt_udp(&p, 4, THEY, 40000, 3, 53);
+	pkt_fragment(&p, 1, 0, true);
+	CHECK_INT(in(f, &p), FILTER_DROP);
+	pkt_udp(&p, 4, THEY, 40000, 3, 53);
+	for (int i = 0; i < 3000; i++)
+		taken += in(f, &p) == FILTER_TAKE;
+	CHECK(taken < FILTER_ECHO_PER_S);
+	/* Before the node knows its addresses there is nothing to say. */
+	filter_set_scope(f, scope_new());
+	CHECK_INT(in_from(f, OTHER_PEER, &p), FILTER_DROP);
+	filter_free(f);
+}
+
 TEST(echo_is_answered_at_a_rate)
 {
 	struct filter *f = filter_of("");
@@ -511,7 +540,7 @@ TEST(echo_is_answered_at_a_rate)
 	pkt_fragment(&p, 1, 0, true);
 	CHECK_INT(in(f, &p), FILTER_DROP);
 	pkt_echo(&p, 4, THEY, 3, false, 0);
-	CHECK_INT(in(f, &p), FILTER_DROP);
+	CHECK_INT(in(f, &p), FILTER_TAKE);
 	filter_set_scope(f, scope_of("icmp<nas"));
 	pkt_echo(&p, 4, THEY, 1, false, 1);
 	now += 1000;

@@ -2,6 +2,7 @@
 #include "mesh/filter.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "inner_kit.h"
@@ -280,6 +281,13 @@ TEST(each_has_its_share)
 	flows_count_peer(t, 3, &let_in, &fresh);
 	CHECK_INT(let_in, FLOW_PEER_MAX);
 	CHECK_INT(fresh, 0);
+	/* And all who were answered are there. */
+	passed = 0;
+	for (uint32_t n = 0; n < 100000; n++) {
+		p = udp_of(3, n);
+		passed += flow_known(t, &p) == FLOW_PASS;
+	}
+	CHECK_INT(passed, FLOW_PEER_MAX);
 	/* Many of them at once leave a quarter to us. */
 	for (uint32_t peer = 4; peer < 12; peer++) {
 		for (uint32_t n = 0; n < 20000; n++) {
@@ -298,16 +306,148 @@ TEST(each_has_its_share)
 		passed += flow_out(t, &p, NULL) == FLOW_PASS;
 	}
 	CHECK_INT(passed, 8000);
-	/* And all who were answered are there. */
-	passed = 0;
-	for (uint32_t n = 0; n < 100000; n++) {
-		p = udp_of(3, n);
-		passed += flow_known(t, &p) == FLOW_PASS;
-	}
-	CHECK_INT(passed, FLOW_PEER_MAX);
 	flows_forget_peer(t, 3);
 	flows_count_peer(t, 3, &let_in, &fresh);
 	CHECK_INT(let_in, 0);
+	flows_free(t);
+}
+
+static unsigned how_many_known(struct flows *t, uint32_t peer, uint32_t n, int64_t now_ms)
+{
+	unsigned known = 0;
+
+	while (n-- > 0) {
+		struct flow_packet p = udp_of(peer, n);
+
+		p.now_ms = now_ms;
+		known += flow_known(t, &p) == FLOW_PASS;
+	}
+	return known;
+}
+
+/* A call of UDP and its answer, or a connection of TCP; half: of which the service has said that it ends. */
+static bool call(struct flows *t, uint32_t peer, uint32_t n, bool tcp, bool half, int64_t now_ms)
+{
+	struct flow_packet p = udp_of(peer, n);
+
+	p.now_ms = now_ms;
+	if (tcp) {
+		p.key.kind = FLOW_TCP;
+		p.tcp_flags = PKT_SYN;
+	}
+	if (flow_in(t, &p, NULL) != FLOW_PASS)
+		return false;
+	p.tcp_flags = PKT_SYNACK;
+	if (flow_out(t, &p, NULL) != FLOW_PASS)
+		return false;
+	if (tcp) {
+		p.tcp_flags = PKT_ACK;
+		CHECK_INT(flow_in(t, &p, NULL), FLOW_PASS);
+		p.tcp_flags = half ? PKT_FINACK : PKT_ACK;
+		CHECK_INT(flow_out(t, &p, NULL), FLOW_PASS);
+	}
+	return true;
+}
+
+static bool ssh_lives(struct flows *t, int64_t now_ms)
+{
+	unsigned alive = 0;
+
+	for (uint32_t n = 0; n < 3; n++) {
+		struct flow_packet p = udp_of(50, n);
+
+		p.key.kind = FLOW_TCP;
+		p.now_ms = now_ms;
+		alive += flow_known(t, &p) == FLOW_PASS;
+	}
+	return alive == 3;
+}
+
+/* Three members who hold as much as they may, which is all there is: by UDP, by connections that end, by such that do not. */
+static void fill_by_three(bool tcp, bool half)
+{
+	struct flows *t = flows_new();
+	struct flow_counts c;
+	unsigned passed = 0;
+
+	for (uint32_t n = 0; n < 3; n++)
+		CHECK(call(t, 50, n, true, false, 0));
+	for (uint32_t n = 0; n < FLOW_PEER_MAX + 2000; n++)
+		for (uint32_t peer = 3; peer < 6; peer++)
+			(void)!call(t, peer, n, tcp, half, 1000 + n / 1000);
+	flows_count(t, &c);
+	CHECK(c.let_in > FLOW_MAX / 4 * 3 - 100);
+	/* Who has little is let in all the same, and what it has stays. */
+	for (uint32_t n = 0; n < 1000; n++)
+		passed += call(t, 20, n, false, false, 40000);
+	CHECK_INT(passed, 1000);
+	CHECK_INT(how_many_known(t, 20, 1000, 40000), 1000);
+	/* More of the kind, who go on. */
+	passed = 0;
+	for (uint32_t n = 0; n < 600; n++)
+		for (uint32_t peer = 100; peer < 150; peer++)
+			passed += call(t, peer, n, tcp, half, 41000);
+	CHECK_INT(passed, 600 * 50);
+	for (uint32_t n = 0; n < 10000; n++)
+		for (uint32_t peer = 3; peer < 6; peer++)
+			(void)!call(t, peer, 100000 + n, tcp, half, 42000);
+	/* Who has most is found among some: of what is more than sure, a little may go. */
+	CHECK(how_many_known(t, 20, 1000, 42000) >= 980);
+	CHECK(ssh_lives(t, 42000));
+	flows_count(t, &c);
+	CHECK(c.let_in <= FLOW_MAX / 4 * 3);
+	flows_free(t);
+}
+
+TEST(who_has_most_gives_way)
+{
+	fill_by_three(false, false);
+	fill_by_three(true, true);
+	fill_by_three(true, false);
+}
+
+TEST(a_few_flows_of_each_never_give_way)
+{
+	struct flows *t = flows_new();
+	uint32_t passed[1100] = {0};
+	unsigned refused = 0;
+
+	for (uint32_t n = 0; n < 3; n++)
+		CHECK(call(t, 50, n, true, false, 0));
+	/* As many as are sure, of more members than there is room for. */
+	for (uint32_t peer = 100; peer < ARRAY_SIZE(passed); peer++)
+		for (uint32_t n = 0; n < FLOW_PEER_SURE; n++)
+			passed[peer] += call(t, peer, n, false, false, 1000);
+	for (uint32_t n = 0; n < 20000; n++)
+		refused += !call(t, 20, n, false, false, 2000);
+	CHECK(refused >= 20000 - 100);
+	for (uint32_t peer = 100; peer < ARRAY_SIZE(passed); peer++)
+		CHECK_INT(how_many_known(t, peer, FLOW_PEER_SURE, 2000), passed[peer]);
+	CHECK(ssh_lives(t, 2000));
+	flows_free(t);
+}
+
+TEST(what_few_have_begun_outlives_a_flood)
+{
+	struct flows *t = flows_new();
+	struct flow_counts c;
+
+	for (uint32_t n = 0; n < FLOW_PEER_SURE; n++) {
+		struct flow_packet p = udp_of(20, n);
+
+		CHECK_INT(flow_in(t, &p, NULL), FLOW_PASS);
+	}
+	for (uint32_t n = 0; n < 2 * FLOW_PEER_NEW_MAX; n++) {
+		for (uint32_t peer = 100; peer < 160; peer++) {
+			struct flow_packet p = udp_of(peer, n);
+
+			p.now_ms = 1;
+			CHECK_INT(flow_in(t, &p, NULL), FLOW_PASS);
+		}
+	}
+	flows_count(t, &c);
+	CHECK(c.let_in > FLOW_MAX / 4 * 3 - 100 && c.evicted > 0);
+	CHECK_INT(how_many_known(t, 20, FLOW_PEER_SURE, 1), FLOW_PEER_SURE);
 	flows_free(t);
 }
 
@@ -332,7 +472,7 @@ TEST(clocks_of_threads_differ_a_little)
 static struct filter *shared;
 static _Atomic bool stop;
 static _Atomic int64_t clock_ms = 1000000;
-static _Atomic unsigned leaks;
+static _Atomic unsigned leaks, hammered;
 
 static struct scope *some_scope(unsigned first)
 {
@@ -378,6 +518,7 @@ static void *hammer(void *arg)
 			filter_out(shared, host, p.b, p.len, atomic_load(&clock_ms), &d);
 		if (in && port >= 1000 && d.verdict != FILTER_DROP)
 			atomic_fetch_add(&leaks, 1);
+		atomic_fetch_add(&hammered, 1);
 	}
 	return NULL;
 }
@@ -407,6 +548,9 @@ TEST(threads_share_it)
 		filter_flows(shared, FLOW_PEERS_MAX, atomic_load(&clock_ms), nothing, &shown);
 		filter_figures(shared, &figures);
 		atomic_fetch_add(&clock_ms, 1 + i % 3 * 20000);
+		/* Where others have the processor, the threads would never have begun before it is all over. */
+		while (atomic_load(&hammered) < 50 * (i + 1))
+			sched_yield();
 	}
 	atomic_store(&stop, true);
 	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)

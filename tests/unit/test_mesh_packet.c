@@ -318,6 +318,16 @@ TEST(endpoints_that_nobody_may_be_sent_to)
 	CHECK_STR(endpoint_text(text, &somewhere), "[2001:db8::9]:4242");
 }
 
+TEST(addresses_that_begin_alike)
+{
+	struct endpoint a = {ENDPOINT_V4, {10, 9, 200, 7}, 1}, b = {ENDPOINT_V4, {10, 9, 207, 8}, 2}, six = {ENDPOINT_V6, {10, 9, 200, 7}, 1};
+
+	CHECK(endpoint_within(&a, &b, 0) && endpoint_within(&a, &b, 16) && endpoint_within(&a, &b, 21));
+	CHECK(!endpoint_within(&a, &b, 22) && !endpoint_within(&a, &b, 24) && !endpoint_within(&a, &b, 32));
+	CHECK(endpoint_within(&a, &a, 32) && !endpoint_within(&a, &a, 33));
+	CHECK(endpoint_within(&six, &six, 128) && !endpoint_within(&a, &six, 0) && !endpoint_within(&six, &six, 129));
+}
+
 /* ---- control messages ---- */
 
 static void comes_back(const struct message *m, struct message *got)

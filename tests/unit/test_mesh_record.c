@@ -26,6 +26,7 @@ TEST(a_record_comes_back)
 	CHECK_INT(r.claims[0].claimed_at_s, FIXTURE_CREATED + 60);
 	CHECK(endpoint_equal(&r.endpoints[0].at, &n.record.endpoints[0].at));
 	CHECK_STR(r.forwards[0].name, "printer");
+	CHECK_INT(record_length(&r), n.bytes.len);
 	CHECK_INT(r.forwards[0].slot, 2);
 	CHECK(record_peek(buf_slice(&n.bytes), id, &sequence, &epoch) == 0);
 	CHECK(memcmp(id, n.key.id, NODE_ID_LEN) == 0 && sequence == 7 && epoch == 3);

@@ -21,8 +21,9 @@ static int64_t now = 1000000;
 
 static struct redirect_listener listening[REDIRECT_LISTENERS_MAX];
 static size_t listening_n;
-static bool taken;
-static unsigned asked_taken, asked_listening;
+static uint16_t listening_port;		/* 0: on all */
+static bool taken, ports_told;
+static unsigned asked_taken, asked_listening, asked_ports;
 
 static bool ask_taken(void *arg, uint8_t protocol, const struct redirect_address *local, uint16_t local_port,
 		      const struct redirect_address *remote, uint16_t remote_port)
@@ -40,10 +41,21 @@ static size_t ask_listening(void *arg, uint8_t protocol, uint16_t port, struct r
 {
 	(void)arg;
 	(void)protocol;
-	(void)port;
 	asked_listening++;
+	if (listening_port != 0 && port != listening_port)
+		return 0;
 	memcpy(out, listening, (listening_n < max ? listening_n : max) * sizeof(*out));
 	return listening_n < max ? listening_n : max;
+}
+
+static bool ask_ports(void *arg, uint8_t protocol, uint8_t bits[static REDIRECT_PORTS_BYTES])
+{
+	(void)arg;
+	(void)protocol;
+	asked_ports++;
+	memset(bits, listening_port == 0 && listening_n > 0 ? 0xff : 0, REDIRECT_PORTS_BYTES);
+	bits[listening_port / 8] |= (uint8_t)(1 << listening_port % 8);
+	return ports_told;
 }
 
 static void listen_at(struct redirect_address a)
@@ -71,14 +83,15 @@ static struct redirect_own own_now(void)
 
 static void start(void)
 {
-	struct redirect_options o = {NULL, ask_taken, ask_listening};
+	struct redirect_options o = {NULL, ask_taken, ask_listening, ask_ports};
 	struct redirect_own own = own_now();
 
 	r = redirect_new();
 	redirect_set_options(r, &o);
 	redirect_set(r, &own);
-	listening_n = 0;
+	listening_n = listening_port = 0;
 	taken = false;
+	ports_told = true;
 }
 
 static void end(void)
@@ -349,6 +362,26 @@ TEST(which_listener_is_chosen)
 		if (memcmp(&f.service, &t[i].service, sizeof(f.service)) != 0)
 			printf("# row %zu\n", i);
 		CHECK(memcmp(&f.service, &t[i].service, sizeof(f.service)) == 0);
+		end();
+	}
+}
+
+TEST(what_is_for_nobody_is_known_from_what_is_for_us)
+{
+	for (int ver = 4; ver <= 6; ver += 2) {
+		struct plane_packet k;
+		struct pkt p;
+
+		start();
+		tcp(&p, ver, CALLER, 50000, PRINTER + 1, 22, PKT_SYN);
+		k = parsed(&p);
+		CHECK(!redirect_holds(r, &k));
+		tcp(&p, ver, CALLER, 50000, PRINTER, 22, PKT_SYN);
+		k = parsed(&p);
+		CHECK(redirect_holds(r, &k));
+		tcp(&p, ver, CALLER, 50000, NODE, 22, PKT_SYN);
+		k = parsed(&p);
+		CHECK(redirect_holds(r, &k));
 		end();
 	}
 }
@@ -856,6 +889,157 @@ TEST(flows_that_are_open_do_not_give_way)
 	end();
 }
 
+static enum redirect_verdict admit_of(uint32_t peer, struct pkt *p)
+{
+	struct plane_packet k = parsed(p);
+
+	return redirect_admit(r, peer, &k);
+}
+
+/* Asks the printer, and is answered. */
+static enum redirect_verdict open_udp(uint32_t peer, unsigned from, unsigned port)
+{
+	enum redirect_verdict v;
+	struct pkt p;
+
+	udp(&p, 4, from, port, PRINTER, 161);
+	v = admit_of(peer, &p);
+	if (v != REDIRECT_PASS)
+		return v;
+	in(&p);
+	turn(&p, 0);
+	out(&p);
+	return v;
+}
+
+/* A connection to the printer that has been answered; *syn: what began it. */
+static enum redirect_verdict open_tcp(uint32_t peer, unsigned from, unsigned port, struct pkt *syn)
+{
+	struct redirect_flow f;
+	struct pkt p;
+	enum redirect_verdict v;
+
+	tcp(syn, 4, from, port, PRINTER, 22, PKT_SYN);
+	v = admit_of(peer, syn);
+	if (v != REDIRECT_TAKE)
+		return v;
+	REQUIRE(redirect_of_packet(r, syn->b, syn->len, &f));
+	p = *syn;
+	CHECK(redirect_ready(r, f.id, p.b, p.len));
+	turn(&p, PKT_SYNACK);
+	out(&p);
+	return v;
+}
+
+#define FLOODERS 20	/* the first of them, as a member and as a host */
+
+/* All that `ids` members can get: datagrams that are answered, connections that are, or neither. */
+static void flood(unsigned ids, unsigned each, char how)
+{
+	struct pkt p;
+
+	for (unsigned i = 0; i < ids * each; i++) {
+		unsigned who = FLOODERS + i % ids, port = 1024 + i / ids;
+
+		if (how == 'u') {
+			(void)open_udp(who, who, port);
+		} else if (how == 't') {
+			(void)open_tcp(who, who, port, &p);
+		} else {
+			tcp(&p, 4, who, port, PRINTER, 9100, PKT_SYN);
+			(void)admit_of(who, &p);
+		}
+		now++;
+	}
+}
+
+/* By few members or by many, by flows that are answered or not, with or without room left for each of them. */
+TEST(a_table_full_of_others_has_room_for_whoever_has_few)
+{
+	static const struct {
+		unsigned ids, each;
+		char how;
+	} t[] = {{4, 1024, 'u'}, {4, 1024, 't'}, {8, 1024, 'u'}, {5, 2000, 's'}, {200, 22, 'u'}, {200, 22, 't'},
+		 {200, 30, 's'}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		struct pkt session, p;
+
+		start();
+		CHECK_INT(open_tcp(3, CALLER, 1000, &session), REDIRECT_TAKE);
+		flood(t[i].ids, t[i].each, t[i].how);
+		CHECK_INT(flows(), REDIRECT_FLOWS_MAX);
+		/* What it had stays, more comes in, and stays while the others go on. */
+		CHECK(has_flow(&session));
+		for (unsigned n = 1; n < 8; n++) {
+			CHECK_INT(open_tcp(3, CALLER, 1000 + n, &p), REDIRECT_TAKE);
+			CHECK_INT(open_udp(4, CALLER + 1, 1000 + n), REDIRECT_PASS);
+		}
+		/* One that the service has not answered yet, too. */
+		tcp(&p, 4, CALLER, 2000, PRINTER, 22, PKT_SYN);
+		CHECK_INT(admit_of(3, &p), REDIRECT_TAKE);
+		flood(t[i].ids, 3 * t[i].each, t[i].how);
+		flood(t[i].ids, 100, 's');
+		CHECK(has_flow(&session) && has_flow(&p));
+		CHECK_INT(flows(), REDIRECT_FLOWS_MAX);
+		end();
+	}
+}
+
+/* As long as others have more than their share that nobody has answered, whoever has many keeps what is open. */
+TEST(what_nobody_answers_gives_way_before_what_is_open)
+{
+	struct pkt all[600], p;
+
+	start();
+	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
+		CHECK_INT(open_tcp(3, CALLER, 1024 + i, &all[i]), REDIRECT_TAKE);
+	flood(10, 1000, 's');
+	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
+		CHECK(has_flow(&all[i]));
+	CHECK_INT(open_tcp(3, CALLER, 3000, &p), REDIRECT_TAKE);
+	end();
+}
+
+/* Of the member with the most: what nobody answered, then datagrams, then connections, each the quietest first. */
+TEST(what_gives_way_first)
+{
+	struct pkt p[5];
+
+	start();
+	CHECK_INT(open_tcp(3, CALLER, 1, &p[0]), REDIRECT_TAKE);
+	now += 2000;
+	CHECK_INT(open_tcp(3, CALLER, 2, &p[1]), REDIRECT_TAKE);
+	now += 2000;
+	for (unsigned i = 2; i < 4; i++) {
+		CHECK_INT(open_udp(3, CALLER, i), REDIRECT_PASS);
+		udp(&p[i], 4, CALLER, i, PRINTER, 161);
+		now += 2000;
+	}
+	for (unsigned i = 0; i < 4; i += 2) {
+		struct pkt again = p[i];
+
+		if (i == 0)
+			tcp(&again, 4, CALLER, 1, PRINTER, 22, PKT_ACK);
+		in(&again);
+		now += 2000;
+	}
+	udp(&p[4], 4, CALLER, 4, PRINTER, 161);
+	CHECK_INT(admit_of(3, &p[4]), REDIRECT_PASS);
+	for (unsigned i = 0; flows() < REDIRECT_FLOWS_MAX; i++)
+		CHECK_INT(open_udp(FLOODERS + i, FLOODERS + i, 1024), REDIRECT_PASS);
+	for (unsigned i = 4; i > 0; i--) {
+		CHECK(has_flow(&p[i]));
+		CHECK_INT(open_udp(5000 + i, 5000 + i, 1024), REDIRECT_PASS);
+		CHECK(!has_flow(&p[i]));
+	}
+	/* The last one of each is taken by nobody who has one already. */
+	CHECK_INT(open_udp(5000, 5000, 1024), REDIRECT_PASS);
+	CHECK_INT(open_udp(5000, 5000, 1025), REDIRECT_DROP);
+	CHECK(has_flow(&p[0]));
+	end();
+}
+
 TEST(all_room_is_bounded)
 {
 	struct pkt p;
@@ -932,11 +1116,97 @@ TEST(the_kernel_is_not_asked_without_end)
 		tcp(&p, 4, CALLER, 40000, NODE, 1 + i, PKT_SYN);
 		CHECK_INT(admit(&p), REDIRECT_PASS);
 	}
-	CHECK(asked_taken <= 20000 && asked_listening <= 200);
+	CHECK(asked_taken <= 20000 && asked_listening == 20 && asked_ports == 1);
+	for (unsigned i = 0; i < 1000; i++) {
+		tcp(&p, 4, CALLER, 40000, NODE, 1 + i, PKT_SYN);
+		CHECK_INT(admit_of(FLOODERS + i, &p), REDIRECT_PASS);
+	}
+	CHECK(asked_taken <= 20000 && asked_listening <= 200 && asked_ports == 1);
 	now += 1000;
+	asked_listening = 0;
 	tcp(&p, 4, CALLER, 40000, NODE, 40000, PKT_SYN);
 	CHECK_INT(admit(&p), REDIRECT_PASS);
-	CHECK(asked_taken <= 20001 && asked_listening == 201);
+	CHECK(asked_taken <= 20001 && asked_listening == 1);
+	end();
+}
+
+/* Calls of closed ports by `ids` members, one second's; `step` apart. */
+static void knock(unsigned ids, unsigned step)
+{
+	struct pkt p;
+
+	for (unsigned i = 0; i < 1000; i++) {
+		tcp(&p, 4, FLOODERS + i % ids, 40000, NODE, 22 + step * (1 + i % 200), PKT_SYN);
+		CHECK_INT(admit_of(FLOODERS + i % ids, &p), REDIRECT_PASS);
+	}
+}
+
+/* Nor does it matter how many others there are, or whether their ports share a place with the service's. */
+TEST(calls_of_closed_ports_do_not_hide_a_service)
+{
+	static const struct {
+		unsigned ids, step;
+	} t[] = {{1, 1}, {1, 256}, {40, 1}, {40, 256}, {1000, 1}, {1000, 256}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		struct pkt p;
+
+		start();
+		listen_at((struct redirect_address)LO4);
+		listening_port = 22;
+		for (unsigned round = 0; round < 45; round++) {
+			now += 1000;
+			asked_listening = 0;
+			knock(t[i].ids, t[i].step);
+			tcp(&p, 4, CALLER, 3000 + round, NODE, 22, PKT_SYN);
+			CHECK_INT(admit(&p), REDIRECT_TAKE);
+			CHECK(asked_listening <= 200);
+		}
+		end();
+	}
+}
+
+/* Where nobody tells of all ports, a call is not refused since others were asked about: it comes again. */
+TEST(a_service_that_cannot_be_asked_about_is_not_refused)
+{
+	struct pkt p;
+
+	start();
+	ports_told = false;
+	listen_at((struct redirect_address)LO4);
+	listening_port = 22;
+	for (unsigned i = 0; i < 1000; i++) {
+		tcp(&p, 4, FLOODERS + i % 40, 40000, NODE, 1000 + i, PKT_SYN);
+		CHECK_INT(admit_of(FLOODERS + i % 40, &p), i < 200 ? REDIRECT_PASS : REDIRECT_DROP);
+	}
+	tcp(&p, 4, CALLER, 3000, NODE, 22, PKT_SYN);
+	CHECK_INT(admit(&p), REDIRECT_DROP);
+	now += 1000;
+	CHECK_INT(admit(&p), REDIRECT_TAKE);
+	/* From then on it is known, whoever asks about what. */
+	for (unsigned round = 0; round < 10; round++) {
+		now += 1000;
+		for (unsigned i = 0; i < 1000; i++) {
+			tcp(&p, 4, FLOODERS + i % 40, 40000, NODE, 1000 + 37 * i, PKT_SYN);
+			(void)admit_of(FLOODERS + i % 40, &p);
+		}
+		tcp(&p, 4, CALLER, 4000 + round, NODE, 22, PKT_SYN);
+		CHECK_INT(admit(&p), REDIRECT_TAKE);
+	}
+	end();
+}
+
+TEST(services_whose_ports_share_a_place_are_remembered_beside_each_other)
+{
+	struct pkt p;
+
+	start();
+	listen_at((struct redirect_address)LO4);
+	for (unsigned i = 0; i < 100; i++) {
+		tcp(&p, 4, CALLER, 3000 + i, NODE, 22 + 256 * (i % 4), PKT_SYN);
+		CHECK_INT(admit(&p), REDIRECT_TAKE);
+	}
+	CHECK_INT(asked_listening, 4);
 	end();
 }
 

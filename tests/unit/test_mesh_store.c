@@ -494,6 +494,39 @@ TEST(forwards_and_paths_come_back)
 	leave();
 }
 
+TEST(ages_come_back)
+{
+	static const uint8_t ids[3][NODE_ID_LEN] = {{1}, {2}, {3}};
+	static const uint8_t nobody[NODE_ID_LEN] = {9};
+	struct buf ages = BUF_INIT(AGES_FILE_MAX), back = BUF_INIT(AGES_FILE_MAX);
+	struct netstore s = NETSTORE_INIT;
+	struct error err = ERROR_INIT;
+	char hex[NETWORK_ID_HEX_LEN];
+	struct mesh_net net;
+	struct network n;
+	size_t at = 0;
+
+	enter(&net, hex, false);
+	open_store(&s);
+	REQUIRE(network_read(&s, hex, &n, &err) == 0 && network_ages(&s, &n, &back, &err) == 0);
+	CHECK_INT(back.len, 0);
+	CHECK_INT(ages_find(buf_slice(&back), ids[0], &at), -1);
+	ages_put(&ages, ids[0], 5);
+	ages_put(&ages, ids[1], -1);
+	ages_put(&ages, ids[2], INT64_MAX);
+	REQUIRE(network_set_ages(&s, hex, buf_slice(&ages), &err) == 0 && network_ages(&s, &n, &back, &err) == 0);
+	CHECK_INT(ages_find(buf_slice(&back), ids[1], &at), 0);
+	CHECK_INT(at, 2);
+	CHECK_INT(ages_find(buf_slice(&back), ids[2], &at), UINT32_MAX);
+	CHECK_INT(ages_find(buf_slice(&back), nobody, &at), -1);
+	CHECK_INT(ages_find(buf_slice(&back), ids[0], &at), 5);
+	CHECK_INT(ages_find(slice_sub(buf_slice(&back), 0, AGE_LEN + 1), ids[0], &at), -1);
+	buf_release(&ages);
+	buf_release(&back);
+	netstore_close(&s);
+	leave();
+}
+
 TEST(places_where_no_node_can_be_are_refused)
 {
 	struct last_path path = {{1}, {ENDPOINT_V4, {127, 0, 0, 1}, 7783}};

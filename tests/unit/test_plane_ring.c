@@ -55,11 +55,18 @@ TEST(a_full_ring_refuses_and_recovers)
 		n++;
 	}
 	CHECK(n == SIZE / 112 && plane_ring_crowded(&r));
+	CHECK(plane_ring_scarce(&r));
 	/* What was taken is still being looked at: its room is not given away yet. */
 	CHECK(plane_ring_take(&r, &len) != NULL && len == 100);
 	CHECK(plane_ring_reserve(&r, 100) == NULL);
 	CHECK(plane_ring_take(&r, &len) != NULL);
 	CHECK(plane_ring_reserve(&r, 50) != NULL);
+	while (plane_ring_scarce(&r))
+		CHECK(plane_ring_take(&r, &len) != NULL);
+	CHECK(plane_ring_crowded(&r));
+	while (plane_ring_crowded(&r))
+		CHECK(plane_ring_take(&r, &len) != NULL);
+	CHECK(!plane_ring_empty(&r) && !plane_ring_scarce(&r));
 	plane_ring_release(&r);
 }
 
