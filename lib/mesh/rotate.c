@@ -197,17 +197,22 @@ static void end_older(struct mesh_engine *e, uint32_t generation)
 			calls_drop_older(e, e->nodes[i], generation);
 }
 
-/* Who stays and loses its session by a rotation may have the generation between: it is called, to hear of the new one now. */
+/*
+ * Who stays and loses its session by a rotation may have the generation between: it is called, to hear of the new one now.
+ * By hand all are: whoever had the new one earlier may hold the former no more, and the session with it be over for it.
+ */
 static void call_older(struct mesh_engine *e, uint32_t generation, int64_t now_ms)
 {
 	uint32_t i;
 
 	for (i = 0; i < e->nodes_top; i++) {
 		struct node *n = e->nodes[i];
+		bool over = n != NULL && n->current.index != 0 && n->current.s->generation < generation;
 
-		if (n == NULL || n->current.index == 0 || n->current.s->generation >= generation || !stays(e, n->id))
+		if (n == NULL || n->current.index == 0 || !stays(e, n->id) || (!over && e->rotation != NULL))
 			continue;
-		calls_drop_older(e, n, generation);
+		if (over)
+			calls_drop_older(e, n, generation);
 		call_start(e, n, SERIES, now_ms);
 	}
 }

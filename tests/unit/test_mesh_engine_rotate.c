@@ -199,6 +199,26 @@ TEST(who_stays_hears_at_once_of_an_eviction_that_follows_a_rotation)
 	sim_free(s);
 }
 
+/* For the first to have it the former generation is over when the second gets it. */
+TEST(a_key_by_hand_renews_the_sessions_that_may_be_over)
+{
+	struct sim *s = network(22, 3);
+	struct error err = ERROR_INIT;
+	struct netkey next;
+
+	CHECK(passes(s, &s->node[1], &s->node[2], 200) && passes(s, &s->node[1], &s->node[3], 200));
+	REQUIRE(netkey_next(&next, &s->node[1].gen, 0, &err) == 0);
+	CHECK(mesh_engine_rotate(s->node[1].e, &next, SLICE_EMPTY, 1000, s->now_ms, &err) == 0);
+	sim_pump(&s->node[1]);
+	sim_wait(s, 2000);
+	CHECK(!passes(s, &s->node[2], &s->node[1], 200));
+	CHECK(mesh_engine_rotate(s->node[2].e, &next, SLICE_EMPTY, DAY_MS, s->now_ms, &err) == 0);
+	sim_pump(&s->node[2]);
+	sim_wait(s, 100);
+	CHECK(passes(s, &s->node[2], &s->node[1], 100) && passes(s, &s->node[1], &s->node[2], 100));
+	sim_free(s);
+}
+
 TEST(nothing_is_lost_while_a_generation_goes_through_and_while_its_grace_ends)
 {
 	struct sim *s = network(2, 3);
