@@ -288,9 +288,9 @@ bool own_has_endpoint(const struct mesh_engine *e, const struct endpoint *at);
 bool own_lan(const struct mesh_engine *e, const struct endpoint *at);
 
 /* ---- calls.c ---- */
-/* Call those again that were reached before this start. */
 /* What waits for it is given up, and what comes from now on calls again. */
 void calls_unreachable(struct mesh_engine *e, const struct node *n);
+/* Call those again that were reached before this start. */
 void calls_greet(struct mesh_engine *e, int64_t now_ms);
 /* A series that goes on begins again with short times. */
 void call_again(struct mesh_engine *e, struct node *n, int64_t now_ms);
