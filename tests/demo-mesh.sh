@@ -145,8 +145,8 @@ run at laptop meshanics meshlan names --home laptop --hosts
 
 title 'One member is out, without a visit to the others'
 run at nas meshanics mgmt-keys rotate 'Home network' --evict workshop --home nas
-gone() { ! at nas meshanics meshlan status --home nas --json | jq -e '.networks[0].peers[] | select(.name == "workshop")'; }
-until_true 20 gone
+evicted() { at nas meshanics meshlan status --home nas --json | jq -e '.networks[0].peers[] | select(.name == "workshop").state == "evicted"'; }
+until_true 20 evicted
 run at nas meshanics meshlan status --home nas
 until_true 20 reaches laptop nas
 denied at workshop meshanics meshlan ping nas --home workshop --count 1
