@@ -72,7 +72,7 @@ test_expect 'more addresses than a record has room for beside its forwards' '
 		mesh a forward add a-device-with-a-name-of-more-than-fifty-characters-$n 192.168.1.5$n || return 1
 	done &&
 	up a --name $long && up b && both &&
-	holds a ".networks[0] | .warnings[] | select(.kind == \"record\") | .text | test(\"fewer forwards\")" &&
+	test_wait 20 holds a ".networks[0] | .warnings[] | select(.kind == \"record\") | .text | test(\"fewer forwards\")" &&
 	holds a ".networks[0].endpoints | length >= 6 and length < 12" &&
 	for n in 4 5 6 7 8 9; do
 		mesh a forward rm a-device-with-a-name-of-more-than-fifty-characters-$n || return 1

@@ -34,7 +34,7 @@ test_expect 'two behind one box talk inside' '
 # It reads nothing of it, and may not: what passes is sealed between a and b, and m knows no address of it.
 test_expect 'without the third there is no way, and with it there is one again' '
 	reaches 30 a b && relayed a b && crash m && test_wait 60 sh -c "! ip netns exec $mesh_ns-a perl $TEST_SRC/tests/e2e/mesh-io.pl ping $(v4 b) 1" &&
-	up m && reaches 60 a b && reaches 60 b a && relayed a b
+	up m && reaches 60 a b && reaches 60 b a && test_wait 20 relayed a b
 '
 
 test_done
