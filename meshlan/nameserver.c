@@ -12,22 +12,18 @@ static int parse_upstream(struct sockaddr_storage *out, const char *text, struct
 {
 	struct sockaddr_in6 a6 = {.sin6_family = AF_INET6};
 	struct sockaddr_in a4 = {.sin_family = AF_INET};
-	struct error ignored = ERROR_INIT;
 	socklen_t len;
 
+	if (meshlan_check_upstream(text, err) < 0)
+		return -1;
 	memset(out, 0, sizeof(*out));
-	if (inet_pton(AF_INET, text, &a4.sin_addr) == 1) {
+	if (inet_pton(AF_INET, text, &a4.sin_addr) == 1)
 		memcpy(out, &a4, sizeof(a4));
-		return 0;
-	}
-	if (inet_pton(AF_INET6, text, &a6.sin6_addr) == 1) {
+	else if (inet_pton(AF_INET6, text, &a6.sin6_addr) == 1)
 		memcpy(out, &a6, sizeof(a6));
-		return 0;
-	}
-	if (text[0] != ':' && addr_parse(out, &len, slice_str(text), &ignored) == 0)
-		return 0;
-	error_set(err, ERR_USAGE, "'%s' is no resolver to ask for other names", text);
-	return error_hint(err, "an address, as in 192.0.2.53, 2001:db8::53 or [2001:db8::53]:5353");
+	else
+		return addr_parse(out, &len, slice_str(text), err);
+	return 0;
 }
 
 /* What status says of it is looked at soon, and not here: this may come from the middle of nameserver_follow. */

@@ -133,19 +133,12 @@ static void resolve_fire(struct timer *t)
 /* "HOST:PORT", HOST a name or an address, IPv6 in brackets. */
 static int check_peer(const char *text, bool *literal, struct sockaddr_storage *ss, struct error *err)
 {
-	const char *colon = strrchr(text, ':');
-	unsigned long port = colon == NULL ? 0 : strtoul(colon + 1, NULL, 10);
 	struct error ignored = ERROR_INIT;
 	socklen_t len;
 
-	*literal = text[0] != ':' && addr_parse(ss, &len, slice_str(text), &ignored) == 0;
-	if (*literal)
-		return 0;
-	if (colon == NULL || colon == text || colon - text > 253 || port == 0 || port > 65535 ||
-	    strspn(colon + 1, "0123456789") != strlen(colon + 1) || memchr(text, ':', (size_t)(colon - text)) != NULL) {
-		error_set(err, ERR_USAGE, "'%s' is no peer", text);
-		return error_hint(err, "HOST:PORT, as in gate.example.org:%d or [2001:db8::7]:%d", MESHLAN_PORT, MESHLAN_PORT);
-	}
+	if (meshlan_check_peer(text, err) < 0)
+		return -1;
+	*literal = addr_parse(ss, &len, slice_str(text), &ignored) == 0;
 	return 0;
 }
 

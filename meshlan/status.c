@@ -325,7 +325,7 @@ static size_t list_behind(struct buf *names, const struct lan *l, const struct r
 		const struct names_entry *e = roll_of(r, p.node, &entries);
 		char id[NODE_ID_HEX_LEN];
 
-		if (p.evicted || p.known_generation >= in_force || (known && p.known_generation == 0))
+		if (p.evicted || p.away || p.known_generation >= in_force || (known && p.known_generation == 0))
 			continue;
 		if (n++ >= BEHIND_TOLD)
 			continue;
