@@ -14,7 +14,7 @@
 
 #define MESHLAN_PORT 7784		/* UDP, of the network that was joined first */
 #define MESHLAN_PEERS_MAX 32
-#define MESHLAN_UPSTREAMS_MAX 4
+#define MESHLAN_UPSTREAMS_MAX 3
 #define MESHLAN_FORWARDS_MAX 64		/* of the configuration */
 #define MESHLAN_SUFFIX "mesh"
 #define MESHLAN_ANSWER_MAX (16u << 20)	/* bytes of what the control socket says */

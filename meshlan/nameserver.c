@@ -8,6 +8,8 @@
 #include "net/addr.h"
 
 /* "ADDRESS", IPv6 with or without brackets, or "ADDRESS:PORT". */
+_Static_assert(MESHLAN_UPSTREAMS_MAX == RESOLVER_UPSTREAMS_MAX, "the check of the configuration lets in what the resolver takes");
+
 static int parse_upstream(struct sockaddr_storage *out, const char *text, struct error *err)
 {
 	struct sockaddr_in6 a6 = {.sin6_family = AF_INET6};

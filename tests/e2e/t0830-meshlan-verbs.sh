@@ -53,6 +53,8 @@ test_expect 'run refuses what it cannot mean' '
 	test_status 2 meshanics meshlan run --home a --listen nowhere 2>err && grep "nowhere" err &&
 	test_status 2 meshanics meshlan run --home a --mtu 100 2>err && grep "1280" err &&
 	test_status 2 meshanics meshlan run --home a --dns-suffix "a b" 2>err &&
+	test_status 2 meshanics meshlan run --home a --dns-upstream 192.0.2.1 --dns-upstream 192.0.2.2 \
+		--dns-upstream 192.0.2.3 --dns-upstream 192.0.2.4 2>err && grep "option --dns-upstream: more than 3 resolvers" err &&
 	test_status 2 meshanics meshlan run --home a --forward printer 2>err && grep "printer.* has no target" err &&
 	test_status 2 meshanics meshlan run --home a --forward =192.168.1.50 2>err && grep "has no name" err &&
 	test_status 2 meshanics meshlan run --home a extra
